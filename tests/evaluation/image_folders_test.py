@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from dpig_tf2.evaluation import metrics
+from dpig_tf2.evaluation.image_folders import (
+    image_files,
+    pair_by_name,
+    read_image,
+    read_mask,
+    score_folders,
+)
+
+
+def noise_image(seed, height=24, width=16):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def save(path, levels, **options):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(levels).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders with images of the names a and b, no two alike."""
+    for seed, name in enumerate(("generated/a.png", "generated/b.png", "target/a.png")):
+        save(tmp_path / name, noise_image(seed))
+    save(tmp_path / "target" / "b.png", noise_image(3))
+    return tmp_path / "generated", tmp_path / "target"
+
+
+def test_pairs_are_matched_by_name_whatever_case_and_extension(tmp_path):
+    generated, target = tmp_path / "generated", tmp_path / "target"
+    for path in (
+        generated / "0002_c1.PNG",
+        generated / "0001_C1.jpg",
+        target / "0001_c1.png",
+        target / "0002_c1.jpeg",
+        target / "._0003_c1.jpg",
+    ):
+        save(path, noise_image(0))
+    (target / "notes.txt").write_text("not an image")
+    assert pair_by_name(generated, target) == [
+        ("0001_C1", generated / "0001_C1.jpg", target / "0001_c1.png"),
+        ("0002_c1", generated / "0002_c1.PNG", target / "0002_c1.jpeg"),
+    ]
+
+
+@pytest.mark.parametrize("side", (0, 1))
+def test_unmatched_names_are_refused_unless_allowed(folders, side):
+    for index in range(7):
+        save(folders[side] / f"extra{index}.png", noise_image(index))
+    with pytest.raises(ValueError, match=r"7 of 9 images .*extra0.png, .*extra4.png, \.\.\.\.$"):
+        pair_by_name(*folders)
+    assert [name for name, _, _ in pair_by_name(*folders, allow_unmatched=True)] == ["a", "b"]
+
+
+def test_folders_without_common_name_are_refused_even_if_unmatched_is_allowed(tmp_path):
+    save(tmp_path / "one" / "a.png", noise_image(0))
+    save(tmp_path / "two" / "b.png", noise_image(0))
+    with pytest.raises(ValueError, match="No image .*a.png against b.png"):
+        pair_by_name(tmp_path / "one", tmp_path / "two", allow_unmatched=True)
+
+
+def test_two_files_of_one_name_are_refused(folders):
+    save(folders[0] / "A.jpg", noise_image(0))
+    with pytest.raises(ValueError, match="have the same name"):
+        pair_by_name(*folders)
+
+
+def test_missing_and_empty_folders_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="nowhere is not a folder"):
+        image_files(tmp_path / "nowhere")
+    (tmp_path / "readme.md").write_text("no image")
+    with pytest.raises(ValueError, match=r"has no image \(\.jpg, \.jpeg, \.png\)"):
+        image_files(tmp_path)
+
+
+def test_scores_are_those_of_the_arrays(folders):
+    result = score_folders(*folders, "dpig")
+    expected = metrics.score_pairs(
+        [(noise_image(0), noise_image(2)), (noise_image(1), noise_image(3))], "dpig"
+    )
+    assert result == expected | {
+        "names": ["a", "b"],
+        "unmatched_generated": 0,
+        "unmatched_target": 0,
+    }
+
+
+def test_unmatched_images_are_counted(folders):
+    save(folders[1] / "c.png", noise_image(9))
+    result = score_folders(*folders, "patn", allow_unmatched=True)
+    assert (result["count"], result["unmatched_generated"], result["unmatched_target"]) == (2, 0, 1)
+
+
+def test_masks_are_matched_by_name(folders, tmp_path):
+    masks = np.zeros((2, 24, 16), np.uint8)
+    masks[0, 2:20, 3:12] = 1
+    masks[1, 5:15, 5:15] = 1
+    save(tmp_path / "masks" / "A.png", masks[0] * 255)
+    save(tmp_path / "masks" / "b.png", masks[1])
+    save(tmp_path / "masks" / "unused.png", masks[1])
+    scores = score_folders(*folders, "dpig", tmp_path / "masks")["metrics"]["mask_ssim"]
+    assert scores["per_image"] == pytest.approx(
+        [
+            metrics.masked_ssim(noise_image(0), noise_image(2), masks[0], "dpig"),
+            metrics.masked_ssim(noise_image(1), noise_image(3), masks[1], "dpig"),
+        ]
+    )
+
+
+def test_missing_mask_is_refused(folders, tmp_path):
+    save(tmp_path / "masks" / "a.png", np.ones((24, 16), np.uint8))
+    with pytest.raises(ValueError, match="no mask for 1 of 2 images: b.png"):
+        score_folders(*folders, "dpig", tmp_path / "masks")
+
+
+def test_mask_of_another_size_is_refused_by_file_name(folders, tmp_path):
+    for name in ("a", "b"):
+        save(tmp_path / "masks" / f"{name}.png", np.ones((16, 24), np.uint8))
+    with pytest.raises(ValueError, match=r"masks.a\.png: Mask of shape \(16, 24\)"):
+        score_folders(*folders, "dpig", tmp_path / "masks")
+
+
+def test_different_sizes_are_refused_naming_both_files(folders):
+    save(folders[0] / "b.png", noise_image(0, 48, 32))
+    with pytest.raises(ValueError, match=r"generated.b\.png, .*target.b\.png: .*expected one"):
+        score_folders(*folders, "dpig")
+
+
+def test_gif_named_jpg_is_refused(tmp_path):
+    path = save(tmp_path / "a.jpg", noise_image(0)[..., 0], format="GIF")
+    with pytest.raises(ValueError, match=r"a\.jpg is not a JPEG or PNG image"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("name", ("a.jpg", "a.png"))
+def test_truncated_image_is_refused(tmp_path, name):
+    path = save(tmp_path / name, noise_image(0))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=f"{name} cannot be read"):
+        read_image(path)
+
+
+def test_png_named_jpg_is_read(tmp_path):
+    path = save(tmp_path / "a.jpg", noise_image(0), format="PNG")
+    np.testing.assert_array_equal(read_image(path), noise_image(0))
+
+
+def test_grey_opaque_and_deep_images(tmp_path):
+    grey = noise_image(0)[..., 0]
+    levels = read_image(save(tmp_path / "grey.png", grey))
+    np.testing.assert_array_equal(levels, np.repeat(grey[..., None], 3, axis=-1))
+    opaque = np.dstack([noise_image(0), np.full((24, 16), 255, np.uint8)])
+    np.testing.assert_array_equal(read_image(save(tmp_path / "o.png", opaque)), noise_image(0))
+    opaque[3, 4, 3] = 254
+    with pytest.raises(ValueError, match=r"t\.png has transparent pixels"):
+        read_image(save(tmp_path / "t.png", opaque))
+    with pytest.raises(ValueError, match=r"deep\.png has pixels of mode I;16"):
+        read_image(save(tmp_path / "deep.png", grey.astype(np.uint16)))
+
+
+@pytest.mark.parametrize("full", (1, 255))
+def test_mask_levels(tmp_path, full):
+    mask = (noise_image(0)[..., 0] > 128).astype(np.uint8)
+    path = save(tmp_path / "mask.png", mask * np.uint8(full))
+    np.testing.assert_array_equal(read_mask(path), mask)
