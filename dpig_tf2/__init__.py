@@ -1,0 +1,1 @@
+"""TensorFlow 2 implementation of Disentangled Person Image Generation."""

@@ -1,0 +1,301 @@
+"""Configuration of a run: frozen dataclasses, named presets, strict overrides.
+
+Nothing here imports TensorFlow, so that a program can refuse bad flags before the slow import.
+"""
+
+import dataclasses
+import json
+import typing
+
+STAGES = ("reconstruction", "pose", "appearance_mapping", "pose_mapping")
+OBJECTIVES = ("dcgan", "lsgan", "wgan", "wgan-gp")
+PAIRINGS = ("pair", "triplet")
+FACTORS = ("foreground", "background", "appearance", "pose")
+
+
+class ConfigError(ValueError):
+    """A configuration value that cannot work; the message names it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of all networks. Field comments give the published values where they are not evident.
+
+    `variant` decides the appearance embedding: "foreground_background" splits the image with the
+    body mask (Market-1501), "appearance" encodes body regions only (DeepFashion).
+    """
+
+    variant: str
+    height: int  # image rows, pixels
+    width: int  # image columns, pixels
+    box_rule: str  # how part boxes are grown, see ops.regions.part_boxes
+    mask_radius: int = 7  # body mask fed to the encoder, pixels; unused by "appearance"
+    pose_map_radius: int = 4  # pixels
+    hidden: int = 128  # base width h: channels of the first level
+    latent: int = 64  # generator bottleneck z
+    region_size: int = 48  # crops are region_size x region_size pixels
+    region_levels: int = 5
+    region_embedding: int = 32  # per region, seven regions
+    background_levels: int = 5
+    background_embedding: int = 128
+    generator_levels: int = 5
+    pose_embedding: int = 32
+    pose_hidden: int = 512
+    foreground_mapping_hidden: int = 512
+    background_mapping_hidden: int = 256
+    pose_mapping_hidden: int = 512
+    critic_hidden: int = 512
+    discriminator_hidden: int = 64  # channels of its first layer, doubled three times
+    discriminator_row: int = 16384  # features per logit: 8 logits per image at 256x256
+    noise_scale: float = 0.2  # standard deviation of the noise that the mapping networks take
+
+    @property
+    def has_background(self) -> bool:
+        return self.variant == "foreground_background"
+
+    @property
+    def foreground_embedding(self) -> int:
+        return 7 * self.region_embedding
+
+    @property
+    def appearance_embedding(self) -> int:
+        background = self.background_embedding if self.has_background else 0
+        return self.foreground_embedding + background
+
+    @property
+    def appearance_factors(self) -> tuple[str, ...]:
+        """The factors whose embeddings, concatenated, are the appearance embedding."""
+        return ("foreground", "background") if self.has_background else ("appearance",)
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        return (*self.appearance_factors, "pose")
+
+    def embedding_size(self, factor: str) -> int:
+        """Length of one factor's embedding, which is also the length of its noise."""
+        self.check_factor(factor)
+        return {
+            "foreground": self.foreground_embedding,
+            "appearance": self.foreground_embedding,
+            "background": self.background_embedding,
+            "pose": self.pose_embedding,
+        }[factor]
+
+    def mapping_hidden(self, factor: str) -> int:
+        self.check_factor(factor)
+        return {
+            "foreground": self.foreground_mapping_hidden,
+            "appearance": self.foreground_mapping_hidden,
+            "background": self.background_mapping_hidden,
+            "pose": self.pose_mapping_hidden,
+        }[factor]
+
+    def check_factor(self, factor: str) -> None:
+        if factor not in self.factors:
+            raise ConfigError(f"factor must be one of {', '.join(self.factors)}; got {factor!r}")
+
+    def validate(self) -> None:
+        """Raises ConfigError, naming the field, if the networks cannot be built."""
+        _require_choice("model.variant", self.variant, ("foreground_background", "appearance"))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and value < 1:
+                raise ConfigError(f"model.{field.name} must be at least 1, got {value}")
+        stride = 2 ** (self.generator_levels - 1)
+        for name in ("height", "width"):
+            if getattr(self, name) % stride:
+                raise ConfigError(
+                    f"model.{name} must be a multiple of {stride} for {self.generator_levels} "
+                    f"generator levels, got {getattr(self, name)}"
+                )
+        features = 8 * self.discriminator_hidden * -(-self.height // 16) * -(-self.width // 16)
+        if features % self.discriminator_row:
+            raise ConfigError(
+                f"model.discriminator_row must divide the {features} features of an image, "
+                f"got {self.discriminator_row}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class StageConfig:
+    """How one stage trains."""
+
+    batch_size: int  # global, examples per update
+    steps: int
+    learning_rate: float = 2e-5
+    objective: str = "dcgan"  # adversarial objective; unused by the pose autoencoder
+    pairing: str = "pair"  # "triplet" adds the target photo as a third discriminator input
+    reconstruction_weight: float = 20.0
+    penalty_weight: float = 10.0  # gradient penalty of wgan-gp
+    clip: float = 0.01  # bound of critic weights under wgan
+    critic_updates: int = 5  # per mapping update
+    joint_discriminator: bool = False  # real and fake in one batch, sharing batch statistics
+    halve_every: int = 50_000  # steps between halvings of the learning rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that a run depends on; saved as `config.json` in its folder."""
+
+    preset: str
+    model: ModelConfig
+    reconstruction: StageConfig
+    pose: StageConfig
+    appearance_mapping: StageConfig
+    pose_mapping: StageConfig
+    match_release: bool = False  # release's update order: generator first, own batch per update
+    seed: int = 0
+
+    def stage(self, name: str) -> StageConfig:
+        if name not in STAGES:
+            raise ConfigError(f"stage must be one of {', '.join(STAGES)}; got {name!r}")
+        return getattr(self, name)
+
+    def validate(self) -> "Config":
+        """Returns itself; raises ConfigError naming the first value that cannot work."""
+        self.model.validate()
+        for name in STAGES:
+            stage = self.stage(name)
+            _require_choice(f"{name}.objective", stage.objective, OBJECTIVES)
+            _require_choice(f"{name}.pairing", stage.pairing, PAIRINGS)
+            for field in ("batch_size", "steps", "critic_updates", "halve_every"):
+                if getattr(stage, field) < 1:
+                    raise ConfigError(f"{name}.{field} must be at least 1")
+            if stage.learning_rate <= 0:
+                raise ConfigError(f"{name}.learning_rate must be positive")
+        for name in ("appearance_mapping", "pose_mapping"):
+            if self.stage(name).objective not in ("wgan", "wgan-gp"):
+                raise ConfigError(
+                    f"{name}.objective must be wgan or wgan-gp: an embedding critic is a "
+                    f"Wasserstein critic; got {self.stage(name).objective!r}"
+                )
+        return self
+
+    def override(self, **values) -> "Config":
+        """A copy with dotted fields replaced, e.g. `override(**{"model.hidden": 32})`.
+
+        Raises:
+            ConfigError: if a name is unknown or a value has the wrong type.
+        """
+        config = self
+        for name, value in values.items():
+            config = _replace(config, name.split("."), value, name)
+        return config.validate()
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        """Raises ConfigError if the text is not JSON or has missing or unknown fields."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"the configuration is not JSON: {error}") from error
+        return _build(cls, values, "").validate()
+
+
+def _require_choice(name, value, choices):
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _replace(node, path, value, full_name):
+    fields = {field.name: field.type for field in dataclasses.fields(node)}
+    if path[0] not in fields:
+        raise ConfigError(f"unknown configuration field {full_name!r}; known: {', '.join(fields)}")
+    if len(path) > 1:
+        child = getattr(node, path[0])
+        if not dataclasses.is_dataclass(child):
+            raise ConfigError(f"configuration field {full_name!r} does not exist")
+        value = _replace(child, path[1:], value, full_name)
+    else:
+        value = _convert(value, fields[path[0]], full_name)
+    return dataclasses.replace(node, **{path[0]: value})
+
+
+def _convert(value, expected, name):
+    if expected is float and type(value) is int:
+        value = float(value)
+    if dataclasses.is_dataclass(expected) or type(value) is not expected:
+        kind = getattr(expected, "__name__", expected)
+        raise ConfigError(f"configuration field {name!r} takes {kind}, got {value!r}")
+    return value
+
+
+def _build(cls, values, prefix):
+    types = typing.get_type_hints(cls)
+    if not isinstance(values, dict) or set(values) != set(types):
+        given = set(values) if isinstance(values, dict) else set()
+        differing = ", ".join(sorted(given.symmetric_difference(types)))
+        raise ConfigError(
+            f"configuration {prefix or 'root'}: missing or unknown fields {differing}"
+        )
+    return cls(
+        **{
+            name: _build(kind, values[name], f"{prefix}{name}.")
+            if dataclasses.is_dataclass(kind)
+            else _convert(values[name], kind, f"{prefix}{name}")
+            for name, kind in types.items()
+        }
+    )
+
+
+PRESETS = {
+    "market1501": Config(
+        preset="market1501",
+        model=ModelConfig("foreground_background", 128, 64, box_rule="market1501"),
+        reconstruction=StageConfig(batch_size=16, steps=120_000),
+        pose=StageConfig(batch_size=64, steps=60_000),
+        appearance_mapping=StageConfig(batch_size=32, steps=120_000, objective="wgan"),
+        pose_mapping=StageConfig(batch_size=64, steps=60_000, objective="wgan"),
+    ),
+    "deepfashion": Config(
+        preset="deepfashion",
+        model=ModelConfig(
+            "appearance",
+            256,
+            256,
+            box_rule="deepfashion",
+            mask_radius=8,
+            region_size=64,
+            region_levels=7,
+        ),
+        reconstruction=StageConfig(batch_size=6, steps=120_000, joint_discriminator=True),
+        pose=StageConfig(batch_size=16, steps=120_000),
+        appearance_mapping=StageConfig(batch_size=16, steps=120_000, objective="wgan"),
+        pose_mapping=StageConfig(batch_size=32, steps=60_000, objective="wgan"),
+    ),
+    # Small enough for two CPU cores in minutes; the same code with other numbers.
+    "synthetic": Config(
+        preset="synthetic",
+        model=ModelConfig(
+            "foreground_background",
+            64,
+            32,
+            box_rule="market1501",
+            mask_radius=4,
+            pose_map_radius=2,
+            hidden=16,
+            latent=32,
+            region_size=16,
+            discriminator_hidden=16,
+            discriminator_row=1024,
+        ),
+        reconstruction=StageConfig(batch_size=16, steps=2000, learning_rate=1e-3),
+        pose=StageConfig(batch_size=64, steps=3000, learning_rate=5e-4),
+        appearance_mapping=StageConfig(
+            batch_size=64, steps=1500, learning_rate=2e-4, objective="wgan-gp"
+        ),
+        pose_mapping=StageConfig(
+            batch_size=64, steps=1500, learning_rate=2e-4, objective="wgan-gp"
+        ),
+    ),
+}
+
+
+def preset(name: str) -> Config:
+    """The named preset, validated. Raises ConfigError for an unknown name."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
+    return PRESETS[name].validate()

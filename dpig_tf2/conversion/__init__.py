@@ -1,0 +1,1 @@
+"""Released TensorFlow 1 checkpoints to our run folders."""

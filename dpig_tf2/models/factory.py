@@ -1,0 +1,89 @@
+"""Networks from a ModelConfig: which there are, which stage owns them, how each is built."""
+
+from collections.abc import Callable
+
+import keras
+
+from dpig_tf2.config import ConfigError, ModelConfig
+from dpig_tf2.models.appearance_encoder import AppearanceEncoder
+from dpig_tf2.models.discriminator import Discriminator, EmbeddingCritic
+from dpig_tf2.models.generator import Generator
+from dpig_tf2.models.mapping_network import MappingNetwork
+from dpig_tf2.models.pose_autoencoder import PoseDecoder, PoseEncoder
+from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
+from dpig_tf2.ops.regions import NUM_REGIONS
+
+
+def stage_networks(stage: str, config: ModelConfig) -> tuple[str, ...]:
+    """Names of the networks that a stage trains, adversaries included."""
+    mappings = {"appearance_mapping": config.appearance_factors, "pose_mapping": ("pose",)}
+    if stage in mappings:
+        return tuple(
+            f"{factor}_{kind}" for factor in mappings[stage] for kind in ("mapping", "critic")
+        )
+    return {
+        "reconstruction": ("appearance_encoder", "generator", "discriminator"),
+        "pose": ("pose_encoder", "pose_decoder"),
+    }[stage]
+
+
+def build_network(name: str, config: ModelConfig, crop_method: str = "matmul") -> keras.Model:
+    """One network with its variables created, named as in checkpoints.
+
+    Args:
+        name: one of `stage_networks`.
+        config: sizes of all networks.
+        crop_method: form of the encoder's region crops, see `ops.regions.crop_regions`.
+
+    Raises:
+        ConfigError: if the name is unknown for this configuration.
+    """
+    image = keras.Input((config.height, config.width, 3))
+    if name == "appearance_encoder":
+        network = AppearanceEncoder(
+            hidden=config.hidden,
+            region_size=config.region_size,
+            region_levels=config.region_levels,
+            region_embedding=config.region_embedding,
+            background_levels=config.background_levels,
+            background_embedding=config.background_embedding if config.has_background else 0,
+            crop_method=crop_method,
+            name=name,
+        )
+        inputs = [image, keras.Input((NUM_REGIONS, 4)), keras.Input((NUM_REGIONS,))]
+        if config.has_background:
+            inputs.append(keras.Input((config.height, config.width, 1)))
+        return _built(network, *inputs)
+    if name == "generator":
+        network = Generator(config.hidden, config.latent, config.generator_levels, name=name)
+        pose_map = keras.Input((config.height, config.width, NUM_KEYPOINTS))
+        return _built(network, keras.Input((config.appearance_embedding,)), pose_map)
+    if name == "discriminator":
+        network = Discriminator(config.discriminator_hidden, config.discriminator_row, name=name)
+        return _built(network, image)
+    if name == "pose_encoder":
+        network = PoseEncoder(config.pose_hidden, config.pose_embedding, name=name)
+        return _built(network, keras.Input((NUM_KEYPOINTS, 3)))
+    if name == "pose_decoder":
+        network = PoseDecoder(config.pose_hidden, name=name)
+        return _built(network, keras.Input((config.pose_embedding,)))
+    factor, _, kind = name.rpartition("_")
+    builders: dict[str, Callable[[], keras.Model]] = {
+        "mapping": lambda: MappingNetwork(
+            config.mapping_hidden(factor), config.embedding_size(factor), name=name
+        ),
+        "critic": lambda: EmbeddingCritic(config.critic_hidden, name=name),
+    }
+    if kind not in builders or factor not in config.factors:
+        raise ConfigError(f"no network is called {name!r} in the {config.variant} variant")
+    return _built(builders[kind](), keras.Input((config.embedding_size(factor),)))
+
+
+def build_networks(names, config: ModelConfig, crop_method: str = "matmul") -> dict:
+    """`build_network` for each name, as {name: network}."""
+    return {name: build_network(name, config, crop_method) for name in names}
+
+
+def _built(network, *inputs):
+    network(*inputs)  # a symbolic call creates the variables without computing anything
+    return network

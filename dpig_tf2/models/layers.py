@@ -1,0 +1,147 @@
+"""Blocks shared by the networks. Convolutions are 3x3, SAME, Glorot-uniform, zero biases."""
+
+import inspect
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+LEAKY_SLOPE = 0.2
+
+
+class Network(keras.Model):
+    """Base of the networks: the constructor's arguments, kept as attributes, are the config."""
+
+    def get_config(self):
+        arguments = inspect.signature(type(self).__init__).parameters
+        names = [name for name in arguments if name not in ("self", "kwargs")]
+        return {"name": self.name, **{name: getattr(self, name) for name in names}}
+
+
+def leaky_relu(x):
+    """Leaky rectifier with the slope that every network here uses, 0.2."""
+    return tf.nn.leaky_relu(x, alpha=LEAKY_SLOPE)
+
+
+def conv3x3(channels: int, name: str, stride: int = 1, activation: str | None = "relu"):
+    return keras.layers.Conv2D(
+        channels, 3, strides=stride, padding="same", activation=activation, name=name
+    )
+
+
+class ResidualConv(keras.layers.Layer):
+    """x + relu(conv(relu(conv(x)))): both convolutions are activated, the sum is not."""
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.conv_1 = conv3x3(channels, "conv_1")
+        self.conv_2 = conv3x3(channels, "conv_2")
+
+    def call(self, x):
+        return x + self.conv_2(self.conv_1(x))
+
+
+class ResidualDense(keras.layers.Layer):
+    """x + lrelu(dense(lrelu(dense(x))))."""
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense_1 = keras.layers.Dense(units, activation=leaky_relu, name="dense_1")
+        self.dense_2 = keras.layers.Dense(units, activation=leaky_relu, name="dense_2")
+
+    def call(self, x):
+        return x + self.dense_2(self.dense_1(x))
+
+
+class ConvPyramid(keras.layers.Layer):
+    """Residual levels of h, 2h, 3h, ... channels, halving the resolution between them.
+
+    Call argument: float [B, H, W, h]. Returns the list of the levels' outputs, finest first.
+    """
+
+    def __init__(self, hidden: int, levels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = hidden
+        self.levels = levels
+        self.residuals = [
+            ResidualConv(hidden * (level + 1), name=f"residual_{level}") for level in range(levels)
+        ]
+        self.downs = [
+            conv3x3(hidden * (level + 2), f"down_{level}", stride=2) for level in range(levels - 1)
+        ]
+
+    def call(self, x):
+        outputs = []
+        for level, residual in enumerate(self.residuals):
+            if level:
+                x = self.downs[level - 1](x)
+            x = residual(x)
+            outputs.append(x)
+        return outputs
+
+
+class DenseTrunk(keras.layers.Layer):
+    """Dense layer and four residual dense blocks of the same width.
+
+    The backbone of the pose autoencoder and of the mapping networks.
+    """
+
+    BLOCKS = 4
+
+    def __init__(self, hidden: int, activation=leaky_relu, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = hidden
+        self.input_dense = keras.layers.Dense(hidden, activation=activation, name="input")
+        self.residuals = [
+            ResidualDense(hidden, name=f"residual_{block}") for block in range(self.BLOCKS)
+        ]
+
+    def call(self, x):
+        x = self.input_dense(x)
+        for residual in self.residuals:
+            x = residual(x)
+        return x
+
+
+class EmbeddingMapConv(keras.layers.Layer):
+    """3x3 convolution of [embedding broadcast over H x W | map], without the broadcast.
+
+    The embedding is the same at every pixel, so its part of the convolution is one dense product
+    for each of the nine kernel taps; SAME padding only decides which taps a border pixel sums. The
+    result is that of the plain convolution on all channels up to rounding.
+
+    Call arguments: embedding float [B, E]; feature map float [B, H, W, C].
+    Returns: float [B, H, W, channels], relu-activated.
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+
+    def build(self, embedding_shape, feature_map_shape):
+        self.embedding_size = embedding_shape[-1]
+        inputs = embedding_shape[-1] + feature_map_shape[-1]
+        self.kernel = self.add_weight(
+            shape=(3, 3, inputs, self.channels), initializer="glorot_uniform", name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias")
+
+    def call(self, embedding, feature_map):
+        kernel = tf.cast(self.kernel, feature_map.dtype)
+        from_map = tf.nn.conv2d(
+            feature_map, kernel[:, :, self.embedding_size :], strides=1, padding="SAME"
+        )
+        taps = tf.einsum("be,yxec->byxc", embedding, kernel[:, :, : self.embedding_size])
+        rows = _taps_inside(feature_map.shape[1]).astype(feature_map.dtype.as_numpy_dtype)
+        columns = _taps_inside(feature_map.shape[2]).astype(feature_map.dtype.as_numpy_dtype)
+        from_embedding = tf.einsum("wx,byxc->bywc", columns, taps)
+        from_embedding = tf.einsum("hy,bywc->bhwc", rows, from_embedding)
+        return tf.nn.relu(from_map + from_embedding + tf.cast(self.bias, feature_map.dtype))
+
+
+def _taps_inside(length):
+    """[length, 3] in {0, 1}: which taps of a 3-wide SAME kernel fall inside the axis."""
+    source = np.arange(length)[:, None] + np.arange(-1, 2)[None, :]
+    return ((source >= 0) & (source < length)).astype(np.float32)

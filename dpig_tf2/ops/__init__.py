@@ -1,0 +1,1 @@
+"""Stateless tensor functions; they import nothing of this package."""

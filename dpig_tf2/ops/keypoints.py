@@ -1,0 +1,95 @@
+"""Keypoint order, limbs and coordinate conversions.
+
+A pose is float32 [..., K, 3] with K = 18: (row, column, visibility). Rows and columns are pixels
+with the origin at the top left; visibility is 0 or 1; a missing keypoint is (0, 0, 0).
+"""
+
+import tensorflow as tf
+
+# OpenPose COCO-18; "right" is the person's own right side.
+KEYPOINT_NAMES = (
+    "nose",
+    "neck",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_eye",
+    "left_eye",
+    "right_ear",
+    "left_ear",
+)
+NUM_KEYPOINTS = len(KEYPOINT_NAMES)
+
+# Pairs of 0-based keypoints whose connecting line the body mask covers.
+LIMBS = tuple(
+    (a - 1, b - 1)
+    for a, b in (
+        (2, 3), (2, 6), (3, 4), (4, 5), (6, 7), (7, 8), (2, 9), (9, 10), (10, 11), (2, 12),
+        (12, 13), (13, 14), (2, 1), (1, 15), (15, 17), (1, 16), (16, 18), (2, 17), (2, 18),
+        (9, 12), (12, 6), (9, 3), (17, 18),
+    )
+)  # fmt: skip
+
+# Where each keypoint's mirror image is found, e.g. left wrist <-> right wrist.
+MIRRORED = tuple(
+    KEYPOINT_NAMES.index(
+        name.replace("right", "left") if "right" in name else name.replace("left", "right")
+    )
+    for name in KEYPOINT_NAMES
+)
+
+
+def normalize(keypoints, height: int, width: int) -> tf.Tensor:
+    """Maps pixel keypoints to [-1, 1]: row / height * 2 - 1, column / width * 2 - 1.
+
+    Args:
+        keypoints: float32 [..., 18, 3], pixels.
+        height, width: image size in pixels.
+
+    Returns:
+        float32 [..., 18, 3]; visibility unchanged. A missing keypoint becomes (-1, -1, 0).
+    """
+    row, column, visibility = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
+    return tf.stack([row / height * 2.0 - 1.0, column / width * 2.0 - 1.0, visibility], axis=-1)
+
+
+def denormalize(keypoints, height: int, width: int) -> tf.Tensor:
+    """Maps normalized keypoints back to pixels, clamped to [0, size - 1] and not truncated.
+
+    Args:
+        keypoints: float32 [..., 18, 3]; rows and columns in [-1, 1] units, possibly outside.
+        height, width: image size in pixels.
+
+    Returns:
+        float32 [..., 18, 3], pixels; visibility unchanged.
+    """
+    row, column, visibility = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
+    row = tf.clip_by_value((row + 1.0) / 2.0 * height, 0.0, height - 1.0)
+    column = tf.clip_by_value((column + 1.0) / 2.0 * width, 0.0, width - 1.0)
+    return tf.stack([row, column, visibility], axis=-1)
+
+
+def flip_horizontal(keypoints, width: int) -> tf.Tensor:
+    """Keypoints of the mirrored image: columns reflected, left and right exchanged.
+
+    Args:
+        keypoints: float32 [..., 18, 3], pixels.
+        width: image width in pixels.
+
+    Returns:
+        float32 [..., 18, 3], pixels; missing keypoints stay (0, 0, 0).
+    """
+    row, column, visibility = tf.unstack(
+        tf.gather(tf.cast(keypoints, tf.float32), MIRRORED, axis=-2), axis=-1
+    )
+    column = tf.where(visibility > 0.5, width - 1.0 - column, column)
+    return tf.stack([row, column, visibility], axis=-1)

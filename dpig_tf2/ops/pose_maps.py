@@ -1,0 +1,104 @@
+"""Keypoints drawn as images: pose maps for the generator, body masks for the appearance encoder."""
+
+import numpy as np
+import tensorflow as tf
+
+from dpig_tf2.ops.keypoints import LIMBS
+
+POSE_MAP_RADIUS = 4
+_CLOSING_SIZE = 5
+
+
+def pose_map(keypoints, height: int, width: int, radius: int = POSE_MAP_RADIUS) -> tf.Tensor:
+    """One channel per keypoint, +1 inside a disc around it and -1 elsewhere.
+
+    Args:
+        keypoints: float [B, 18, 3], pixels (row, column, visibility). Coordinates are truncated
+            toward zero; the disc is clipped at the border; invisible keypoints draw nothing.
+        height, width: size of the map in pixels.
+        radius: disc radius in pixels (inclusive).
+
+    Returns:
+        float32 [B, H, W, 18] in {-1, +1}.
+
+    Raises:
+        ValueError: if radius < 1.
+    """
+    _check_radius(radius)
+    row, column, visibility = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
+    # Truncated coordinates are small integers, so float32 squared distances are exact.
+    row_distance = tf.range(height, dtype=tf.float32)[:, None] - _truncate(row)[:, None, :]
+    column_distance = tf.range(width, dtype=tf.float32)[:, None] - _truncate(column)[:, None, :]
+    # An invisible keypoint is moved out of reach before the squares are combined: no extra mask.
+    row_squared = tf.square(row_distance) + tf.where(visibility > 0.5, 0.0, np.inf)[:, None, :]
+    squared = row_squared[:, :, None, :] + tf.square(column_distance)[:, None, :, :]
+    return tf.where(squared <= radius**2, 1.0, -1.0)
+
+
+def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
+    """Silhouette estimate from keypoints: thick limbs, then a 5x5 morphological closing.
+
+    Discs are set at both ends of every limb whose two ends are visible, and along it every
+    `length / int(length / radius)` pixels. Points are interpolated before truncation, in float64
+    because a rounded coordinate would move a disc by a pixel.
+
+    Args:
+        keypoints: float [B, 18, 3], pixels (row, column, visibility).
+        height, width: size of the mask in pixels.
+        radius: disc radius in pixels; the published masks use 4, 7, 8 and 10.
+
+    Returns:
+        float32 [B, H, W, 1] in {0, 1}.
+
+    Raises:
+        ValueError: if radius < 1.
+    """
+    _check_radius(radius)
+    centres = _disc_centres(tf.cast(keypoints, tf.float64), height, width, radius)
+    # VALID on the padded map brings the result back to H x W, with outside discs reaching in.
+    discs = tf.nn.conv2d(centres, _disc(radius)[:, :, None, None], strides=1, padding="VALID")
+    mask = tf.cast(discs > 0.5, tf.float32)
+    # max_pool2d ignores what lies outside: 0 for the dilation, 1 for the erosion.
+    dilated = tf.nn.max_pool2d(mask, _CLOSING_SIZE, strides=1, padding="SAME")
+    return -tf.nn.max_pool2d(-dilated, _CLOSING_SIZE, strides=1, padding="SAME")
+
+
+def _disc_centres(keypoints, height, width, radius):
+    """Map of disc centres, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
+    ends = tf.gather(keypoints, tf.constant(LIMBS), axis=1)  # [B, L, 2, 3]
+    start, stop = ends[:, :, 0, :2], ends[:, :, 1, :2]
+    drawn = tf.reduce_all(ends[..., 2] > 0.5, axis=-1)  # [B, L]
+    length = tf.sqrt(tf.reduce_sum(tf.square(stop - start), axis=-1))
+    count = tf.where(drawn, tf.cast(length / radius, tf.int32), 0)
+
+    # Steps 0 and n are the two ends; a limb shorter than the radius has only these.
+    index = tf.range(tf.maximum(tf.reduce_max(count), 1) + 1)  # [S]
+    last = tf.maximum(count, 1)[..., None]
+    fraction = tf.cast(index, tf.float64) / tf.cast(last, tf.float64)  # [B, L, S]
+    points = start[:, :, None, :] + (stop - start)[:, :, None, :] * fraction[..., None]
+    points = tf.where((index == last)[..., None], stop[:, :, None, :], points)
+    points = tf.cast(points, tf.int32) + radius  # truncation toward zero, then the padding
+
+    padded = tf.constant([height + 2 * radius, width + 2 * radius])
+    inside = tf.reduce_all((points >= 0) & (points < padded), axis=-1)
+    used = drawn[..., None] & (index <= last) & inside
+    batch = tf.broadcast_to(tf.range(tf.shape(keypoints)[0])[:, None, None], tf.shape(used))
+    where = tf.concat([batch[..., None], points], axis=-1)
+    shape = tf.concat([tf.shape(keypoints)[:1], padded], axis=0)
+    where = tf.boolean_mask(where, used)
+    hits = tf.scatter_nd(where, tf.ones(tf.shape(where)[:1]), shape)
+    return tf.cast(hits > 0, tf.float32)[..., None]
+
+
+def _disc(radius):
+    offset = np.arange(-radius, radius + 1)
+    return (offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2).astype(np.float32)
+
+
+def _truncate(values):
+    return tf.cast(tf.cast(values, tf.int32), tf.float32)
+
+
+def _check_radius(radius):
+    if radius < 1:
+        raise ValueError(f"radius must be at least 1 pixel, got {radius}")

@@ -1,0 +1,175 @@
+"""Body regions: boxes around groups of keypoints, and crops of feature maps inside them."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
+
+# Keypoints (0-based) of the 37 part regions of the published records.
+PART_GROUPS = (
+    (0, 1, 2, 5, 14, 15, 16, 17),  # head and shoulders
+    (2, 3, 4, 5, 6, 7, 8, 11),  # upper body
+    (8, 9, 10, 11, 12, 13),  # legs
+    (5, 6, 7),  # left arm
+    (2, 3, 4),  # right arm
+    (11, 12, 13),  # left leg
+    (8, 9, 10),  # right leg
+    (2, 5, 8, 11),
+    (5, 6),
+    (6, 7),
+    (2, 3),
+    (3, 4),
+    (11, 12),
+    (12, 13),
+    (8, 9),
+    (9, 10),
+    tuple(range(NUM_KEYPOINTS)),
+    *((k,) for k in range(NUM_KEYPOINTS)),
+    (2, 3, 4, 8, 9, 10),
+    (5, 6, 7, 11, 12, 13),
+)
+REGION_NAMES = (
+    "head", "upper_body", "legs", "left_arm", "right_arm", "left_leg", "right_leg",
+)  # fmt: skip
+NUM_REGIONS = len(REGION_NAMES)  # the networks use the first seven groups
+
+# Both lower legs in sight make a whole-body photo (groups 14 and 16, 1-based).
+_LOWER_LEGS = (PART_GROUPS[13], PART_GROUPS[15])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Margins:
+    """Pixels by which a box is grown; `single` where only one keypoint of the group is visible."""
+
+    several: float
+    single: float
+    nose_lift: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _BoxRule:
+    whole_body: _Margins
+    cropped: _Margins
+
+
+_BOX_RULES = {
+    "market1501": _BoxRule(whole_body=_Margins(6, 10), cropped=_Margins(6, 10)),
+    "deepfashion": _BoxRule(whole_body=_Margins(10, 20, 10), cropped=_Margins(20, 40, 25)),
+}
+BOX_RULES = tuple(_BOX_RULES)
+
+
+def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_REGIONS):
+    """Boxes around the visible keypoints of each part, and which parts are visible.
+
+    Args:
+        keypoints: float [B, 18, 3], pixels (row, column, visibility).
+        height, width: image size in pixels.
+        rule: "market1501" grows boxes by 6 pixels (10 around a single keypoint); "deepfashion",
+            also used for own keypoints, by 10 (20) on whole-body photos and by 20 (40) otherwise,
+            after lifting the nose by 10 or 25 pixels so that the box takes in the hair.
+        parts: how many of the 37 groups, from the first: 7 for the networks, 37 in the records.
+
+    Returns:
+        boxes: float32 [B, parts, 4], [y1, x1, y2, x2] in whole pixels inside the image;
+            [0, 0, 1, 1] for an invisible part.
+        visibility: float32 [B, parts] in {0, 1}.
+
+    Raises:
+        ValueError: if the rule is unknown or parts is not in 1..37.
+    """
+    if rule not in _BOX_RULES:
+        raise ValueError(f"box rule must be one of {', '.join(BOX_RULES)}; got {rule!r}")
+    if not 1 <= parts <= len(PART_GROUPS):
+        raise ValueError(f"parts must be in 1..{len(PART_GROUPS)}, got {parts}")
+    margins = _BOX_RULES[rule]
+    # float64: a coordinate rounded up across a whole pixel would change the truncated box.
+    row, column, seen = tf.unstack(tf.cast(keypoints, tf.float64), axis=-1)
+    seen = seen > 0.5  # [B, 18]
+    whole = tf.ones_like(seen[:, 0])
+    for group in _LOWER_LEGS:
+        whole &= tf.reduce_any(tf.gather(seen, group, axis=1), axis=1)
+
+    def by_framing(field):
+        return tf.where(
+            whole,
+            tf.constant(getattr(margins.whole_body, field), tf.float64),
+            tf.constant(getattr(margins.cropped, field), tf.float64),
+        )
+
+    nose_row = tf.maximum(row[:, 0] - by_framing("nose_lift"), 0.0)
+    row = tf.concat([nose_row[:, None], row[:, 1:]], axis=1)
+
+    member = np.zeros((parts, NUM_KEYPOINTS), bool)
+    for part, group in enumerate(PART_GROUPS[:parts]):
+        member[part, list(group)] = True
+    used = seen[:, None, :] & member  # [B, parts, 18]
+    count = tf.reduce_sum(tf.cast(used, tf.int32), axis=-1)
+    margin = tf.where(count == 1, by_framing("single")[:, None], by_framing("several")[:, None])
+
+    def extent(values, size):
+        values = values[:, None, :]
+        low = tf.reduce_min(tf.where(used, values, np.inf), axis=-1) - margin
+        high = tf.reduce_max(tf.where(used, values, -np.inf), axis=-1) + margin
+        return [tf.clip_by_value(edge, 0.0, size - 1.0) for edge in (low, high)]
+
+    (top, bottom), (left, right) = extent(row, height), extent(column, width)
+    boxes = tf.floor(tf.stack([top, left, bottom, right], axis=-1))
+    visible = count > 0
+    boxes = tf.where(visible[..., None], boxes, tf.constant([0.0, 0.0, 1.0, 1.0], tf.float64))
+    return tf.cast(boxes, tf.float32), tf.cast(visible, tf.float32)
+
+
+def crop_regions(features, boxes, size: int, method: str = "matmul") -> tf.Tensor:
+    """Bilinear crops of a feature map, one per box, resized to a square.
+
+    The box is divided by H and W, then sampled on the grid of `tf.image.crop_and_resize`, which
+    multiplies by H - 1 and W - 1; both are the released behaviour. Samples outside the map are 0.
+
+    Args:
+        features: float [B, H, W, C].
+        boxes: float32 [B, R, 4], [y1, x1, y2, x2] in pixels.
+        size: side of the crops in pixels, at least 2.
+        method: "gather" uses `tf.image.crop_and_resize` (fastest on CPU); "matmul" uses two
+            products with bilinear weights (compiles under XLA, deterministic on GPU). Equal within
+            1e-5.
+
+    Returns:
+        float [B, R, size, size, C], the dtype of `features`.
+
+    Raises:
+        ValueError: if method is unknown or size < 2.
+    """
+    if size < 2:
+        raise ValueError(f"crop size must be at least 2, got {size}")
+    _, height, width, channels = features.shape
+    if method == "gather":
+        regions = boxes.shape[1]
+        scaled = tf.cast(boxes, tf.float32) / tf.constant([height, width] * 2, tf.float32)
+        crops = tf.image.crop_and_resize(
+            features,
+            tf.reshape(scaled, [-1, 4]),
+            tf.repeat(tf.range(tf.shape(features)[0]), regions),
+            [size, size],
+        )
+        crops = tf.reshape(crops, [-1, regions, size, size, channels])
+        return tf.cast(crops, features.dtype)
+    if method != "matmul":
+        raise ValueError(f"crop method must be gather or matmul, got {method!r}")
+    top, left, bottom, right = tf.unstack(tf.cast(boxes, tf.float32), axis=-1)
+    rows = tf.cast(_bilinear_weights(top, bottom, height, size), features.dtype)
+    columns = tf.cast(_bilinear_weights(left, right, width, size), features.dtype)
+    strips = tf.einsum("brih,bhwc->briwc", rows, features)
+    return tf.einsum("brjw,briwc->brijc", columns, strips)
+
+
+def _bilinear_weights(low, high, length, size):
+    """Weights [B, R, size, length] that sample `length` values between two box edges (pixels)."""
+    low, high = low / length * (length - 1), high / length * (length - 1)
+    step = (high - low) / (size - 1)
+    position = low[..., None] + step[..., None] * tf.range(size, dtype=tf.float32)
+    weights = tf.nn.relu(1.0 - tf.abs(position[..., None] - tf.range(length, dtype=tf.float32)))
+    inside = (position >= 0.0) & (position <= length - 1.0)
+    return tf.where(inside[..., None], weights, 0.0)

@@ -1,0 +1,1 @@
+"""One trainer for each stage, and what a run needs."""
