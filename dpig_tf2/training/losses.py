@@ -1,0 +1,92 @@
+"""Losses: pure functions, means over the batch, weights left to the trainers.
+
+Logits and critic scores are float32 [N], unbounded; losses are float32 scalars.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+
+def absolute_error(predicted, target) -> tf.Tensor:
+    """Mean of |predicted - target| over all elements."""
+    return tf.reduce_mean(tf.abs(predicted - target))
+
+
+def squared_error(predicted, target) -> tf.Tensor:
+    """Mean of (predicted - target) ** 2 over all elements."""
+    return tf.reduce_mean(tf.square(predicted - target))
+
+
+def cross_entropy(logits, label: float) -> tf.Tensor:
+    """Mean binary cross-entropy of logits against one label for all, 0 or 1."""
+    labels = tf.fill(tf.shape(logits), label)
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits))
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """An adversarial objective as three terms of logits.
+
+    discriminator loss = scale * (real(real logits) + mean over fakes of fake(fake logits));
+    generator loss = generator(fake logits).
+    """
+
+    real: Callable[[tf.Tensor], tf.Tensor]
+    fake: Callable[[tf.Tensor], tf.Tensor]
+    generator: Callable[[tf.Tensor], tf.Tensor]
+    scale: float
+
+    def discriminator_loss(self, real_logits, fake_logits: Sequence) -> tf.Tensor:
+        """Loss over one real and one or more fake sources.
+
+        With two fake sources (the triplet pairing) dcgan weighs 0.5 real, 0.25 and 0.25 fake.
+        """
+        fake = tf.add_n([self.fake(logits) for logits in fake_logits]) / len(fake_logits)
+        return self.scale * (self.real(real_logits) + fake)
+
+
+_WASSERSTEIN = Objective(
+    real=lambda scores: -tf.reduce_mean(scores),
+    fake=tf.reduce_mean,
+    generator=lambda scores: -tf.reduce_mean(scores),
+    scale=1.0,
+)
+OBJECTIVES = {
+    "dcgan": Objective(
+        real=lambda logits: cross_entropy(logits, 1.0),
+        fake=lambda logits: cross_entropy(logits, 0.0),
+        generator=lambda logits: cross_entropy(logits, 1.0),
+        scale=0.5,
+    ),
+    "lsgan": Objective(
+        real=lambda logits: squared_error(logits, 1.0),
+        fake=lambda logits: squared_error(logits, 0.0),
+        generator=lambda logits: squared_error(logits, 1.0),
+        scale=0.5,
+    ),
+    "wgan": _WASSERSTEIN,
+    "wgan-gp": _WASSERSTEIN,  # plus `gradient_penalty`
+}
+
+
+def gradient_penalty(critic, real, fake, mix) -> tf.Tensor:
+    """Mean of (|gradient of the critic at a point between real and fake| - 1) ** 2.
+
+    Args:
+        critic: callable, float32 [B, ...] -> [N].
+        real, fake: float32 [B, ...].
+        mix: float32 [B], uniform in [0, 1): share of the real example.
+
+    Source: Gulrajani et al. 2017, equation 3.
+    """
+    mix = tf.reshape(mix, [-1] + [1] * (len(real.shape) - 1))
+    between = mix * real + (1.0 - mix) * fake
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        scores = critic(between)
+    squares = tf.square(tape.gradient(scores, between))
+    # The small constant keeps the root differentiable where the gradient vanishes.
+    norm = tf.sqrt(tf.reduce_sum(squares, axis=list(range(1, len(squares.shape)))) + 1e-12)
+    return tf.reduce_mean(tf.square(norm - 1.0))

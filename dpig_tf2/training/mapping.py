@@ -1,0 +1,87 @@
+"""Stage II: mapping networks from Gaussian noise to embeddings, against embedding critics."""
+
+import tensorflow as tf
+
+from dpig_tf2.config import Config
+from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training.trainer import StageTrainer, split_updates
+
+
+class MappingTrainer(StageTrainer):
+    """Teaches one mapping network per factor to imitate the embeddings of real images.
+
+    For each factor in turn: one mapping update, then `critic_updates` critic updates, every update
+    on embeddings and noise of its own. The stage-I encoder is frozen, so it does not appear here:
+    its embeddings come in as data, computed once.
+
+    Batch: {"embedding": {factor: float32 [U * B, E]}} with U = `updates_per_step`, cut in the order
+    of the updates; optionally {"noise": {factor: float32 [U * B, E]}}, already scaled, in place of
+    drawn noise.
+
+    Source: paper section 3.2. The released critics are Wasserstein critics with clipped weights; in
+    the two-factor stage clipping after either factor's update clips both critics.
+    """
+
+    def __init__(self, config: Config, stage: str, networks: dict):
+        super().__init__(config, stage, networks)
+        model = config.model
+        self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
+        self.objective = losses.OBJECTIVES[self.settings.objective]
+        for factor in self.factors:
+            for kind in ("mapping", "critic"):
+                name = f"{factor}_{kind}"
+                self.add_player(name, self.settings.objective, [name])
+
+    @property
+    def updates_per_step(self):
+        return len(self.factors) * (1 + self.settings.critic_updates)
+
+    def update(self, batch):
+        batches = split_updates(batch, self.updates_per_step)
+        logs = {}
+        for factor in self.factors:
+            index = self.updates_per_step - len(batches)
+            noise = self._noise(factor, batches.pop(0), index)
+            update = lambda factor=factor, noise=noise: self.update_mapping(factor, noise)  # noqa: E731
+            logs[f"loss/{factor}_mapping"] = self.unless_first_step(update)
+            for _ in range(self.settings.critic_updates):
+                index = self.updates_per_step - len(batches)
+                critic_batch = batches.pop(0)
+                noise = self._noise(factor, critic_batch, index)
+                logs |= self.update_critic(factor, critic_batch["embedding"][factor], noise, index)
+        return logs
+
+    def update_mapping(self, factor, noise):
+        """One mapping update: raise the critic's score of mapped noise."""
+        mapping, critic = self._networks(factor)
+        with tf.GradientTape() as tape:
+            loss = self.objective.generator(critic(mapping(noise)))
+        self.players[f"{factor}_mapping"].minimize(tape, loss)
+        return loss
+
+    def update_critic(self, factor, real, noise, index=0):
+        """One critic update: tell real embeddings from mapped noise."""
+        mapping, critic = self._networks(factor)
+        fake = tf.stop_gradient(mapping(noise))
+        with tf.GradientTape() as tape:
+            loss = self.objective.discriminator_loss(critic(real), [critic(fake)])
+            logs = {f"loss/{factor}_critic": loss}
+            if self.settings.objective == "wgan-gp":
+                mix = self.uniform([tf.shape(real)[0]], 500 + index)
+                penalty = losses.gradient_penalty(critic, real, fake, mix)
+                logs[f"loss/{factor}_gradient_penalty"] = penalty
+                loss += self.settings.penalty_weight * penalty
+        self.players[f"{factor}_critic"].minimize(tape, loss)
+        if self.settings.objective == "wgan":
+            for name, player in self.players.items():
+                if name.endswith("_critic"):
+                    optimizers.clip_weights(player.variables, self.settings.clip)
+        return logs
+
+    def _networks(self, factor):
+        return self.networks[f"{factor}_mapping"], self.networks[f"{factor}_critic"]
+
+    def _noise(self, factor, batch, index):
+        if "noise" in batch:
+            return batch["noise"][factor]
+        return self.normal(tf.shape(batch["embedding"][factor]), index)

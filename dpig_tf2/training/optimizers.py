@@ -1,0 +1,61 @@
+"""Optimizers as the released code configured them; the one place that applies gradients."""
+
+import keras
+import tensorflow as tf
+
+
+class ReleaseRMSprop(keras.optimizers.RMSprop):
+    """RMSProp of TensorFlow 1: decay 0.9, epsilon 1e-10 inside the root, accumulator from one.
+
+    Starting the mean square at one instead of zero makes the first steps small.
+    """
+
+    def __init__(self, learning_rate, name):
+        super().__init__(learning_rate, rho=0.9, momentum=0.0, epsilon=1e-10, name=name)
+
+    def build(self, variables):
+        super().build(variables)
+        for velocity in self._velocities:
+            velocity.assign(tf.ones_like(velocity))
+
+
+def build_optimizer(objective: str, learning_rate: float, variables, name: str):
+    """An optimizer with its slots created: RMSProp under wgan, Adam otherwise.
+
+    Weight clipping needs an optimizer without momentum (Arjovsky et al. 2017, section 4). Slots are
+    created here because an optimizer first used inside a compiled step cannot create them there.
+
+    Args:
+        objective: adversarial objective that the variables' player pursues.
+        learning_rate: initial rate.
+        variables: the player's trainable variables.
+        name: prefix of the slots' paths in checkpoints.
+    """
+    if objective == "wgan":
+        optimizer = ReleaseRMSprop(learning_rate, name)
+    else:
+        optimizer = keras.optimizers.Adam(
+            learning_rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8, name=name
+        )
+    optimizer.build(variables)
+    return optimizer
+
+
+def apply_gradients(optimizer, tape: tf.GradientTape, loss, variables) -> None:
+    """One update of `variables` down the gradient of `loss`."""
+    optimizer.apply(tape.gradient(loss, variables), variables)
+
+
+def clip_weights(variables, bound: float) -> None:
+    """Clips every weight and bias to [-bound, bound] (Arjovsky et al. 2017, algorithm 1)."""
+    for variable in variables:
+        variable.assign(tf.clip_by_value(variable, -bound, bound))
+
+
+def halve(learning_rate: keras.Variable, step, every: int) -> None:
+    """Halves the rate when a positive multiple of `every` steps has been done.
+
+    The rate is state, not a function of the step, so an imported rate goes on from its value.
+    """
+    due = tf.logical_and(step > 0, step % every == 0)
+    learning_rate.assign(tf.where(due, learning_rate * 0.5, tf.convert_to_tensor(learning_rate)))

@@ -1,0 +1,134 @@
+"""Stage I, image: appearance encoder and generator against the image discriminator."""
+
+import tensorflow as tf
+
+from dpig_tf2.config import Config
+from dpig_tf2.ops.images import to_unit_range
+from dpig_tf2.ops.pose_maps import pose_map
+from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training.trainer import StageTrainer, split_updates
+
+_PENALTY_NOISE = 1
+
+
+class ReconstructionTrainer(StageTrainer):
+    """Learns to reconstruct a photo from its own appearance embedding and pose map.
+
+    generator loss = adversarial + reconstruction_weight * mean |G - x|.
+
+    Two update orders. Default: the discriminator moves first, the generator second, on the same
+    batch and the same generator forward; the trajectory is that of two forwards in that order. With
+    `match_release`: the generator first (not at step 0), then the discriminator, each with a batch
+    and a forward of its own.
+
+    Batch: {"source": person, "target": person}; `target` only for the triplet pairing. person:
+    image uint8 [B, H, W, 3], keypoints [B, 18, 3] pixels, body_mask [B, H, W, 1] in {0, 1},
+    part_boxes [B, 7, 4] pixels, part_visibility [B, 7].
+
+    Source: paper section 3.1; order and weights as released.
+    """
+
+    NETWORKS = ("appearance_encoder", "generator", "discriminator")
+
+    def __init__(self, config: Config, networks: dict):
+        super().__init__(config, "reconstruction", networks)
+        self.encoder, self.generator, self.discriminator = (networks[n] for n in self.NETWORKS)
+        self.objective = losses.OBJECTIVES[self.settings.objective]
+        self.add_player("generator", self.settings.objective, self.NETWORKS[:2])
+        self.add_player("discriminator", self.settings.objective, self.NETWORKS[2:])
+
+    @property
+    def updates_per_step(self):
+        return 2 if self.config.match_release else 1
+
+    def update(self, batch):
+        if self.config.match_release:
+            return self._release_order(batch)
+        return self._shared_forward(batch)
+
+    def reconstruct(self, person):
+        """Generator output for a person's own appearance and pose, float32 [B, H, W, 3]."""
+        model = self.config.model
+        inputs = [to_unit_range(person["image"]), person["part_boxes"], person["part_visibility"]]
+        if model.has_background:
+            inputs.append(tf.cast(person["body_mask"], tf.float32))
+        maps = pose_map(person["keypoints"], model.height, model.width, model.pose_map_radius)
+        return self.generator(self.encoder(*inputs), maps)
+
+    def _shared_forward(self, batch):
+        real = to_unit_range(batch["source"]["image"])
+        with tf.GradientTape() as tape:
+            fake = self.reconstruct(batch["source"])
+            with tape.stop_recording():
+                logs = self.update_discriminator(real, fake, batch)
+            loss, generator_logs = self.generator_loss(real, fake, batch)
+        self.players["generator"].minimize(tape, loss)
+        return logs | generator_logs
+
+    def _release_order(self, batch):
+        generator_batch, discriminator_batch = split_updates(batch, 2)
+        names = ("loss/reconstruction", "loss/generator", "loss/masked_reconstruction")
+
+        def update_generator():
+            real = to_unit_range(generator_batch["source"]["image"])
+            with tf.GradientTape() as tape:
+                fake = self.reconstruct(generator_batch["source"])
+                loss, logs = self.generator_loss(real, fake, generator_batch)
+            self.players["generator"].minimize(tape, loss)
+            return tf.stack([logs[name] for name in names])
+
+        values = self.unless_first_step(update_generator, [len(names)])
+        real = to_unit_range(discriminator_batch["source"]["image"])
+        fake = self.reconstruct(discriminator_batch["source"])
+        logs = self.update_discriminator(real, fake, discriminator_batch)
+        return logs | dict(zip(names, tf.unstack(values), strict=True))
+
+    def generator_loss(self, real, fake, batch):
+        """Weighted loss, and its terms unweighted for the logs."""
+        # Real logits matter only through shared batch statistics; the graph drops them otherwise.
+        _, fake_logits = self.logits(real, [fake, *self._other_pose(batch)])
+        adversarial = self.objective.generator(fake_logits[0])
+        reconstruction = losses.absolute_error(fake, real)
+        mask = tf.cast(batch["source"]["body_mask"], tf.float32)
+        logs = {
+            "loss/reconstruction": reconstruction,
+            "loss/generator": adversarial,
+            "loss/masked_reconstruction": losses.absolute_error(fake * mask, real * mask),
+        }
+        return adversarial + self.settings.reconstruction_weight * reconstruction, logs
+
+    def update_discriminator(self, real, fake, batch):
+        """One discriminator update; the fake image is taken as a constant."""
+        player = self.players["discriminator"]
+        fakes = [tf.stop_gradient(fake), *self._other_pose(batch)]
+        logs = {}
+        with tf.GradientTape() as tape:
+            loss = self.objective.discriminator_loss(*self.logits(real, fakes))
+            logs["loss/discriminator"] = loss
+            if self.settings.objective == "wgan-gp":
+                mix = self.uniform([tf.shape(real)[0]], _PENALTY_NOISE)
+                penalty = losses.gradient_penalty(self.discriminator, real, fakes[0], mix)
+                logs["loss/gradient_penalty"] = penalty
+                loss += self.settings.penalty_weight * penalty
+        player.minimize(tape, loss)
+        if self.settings.objective == "wgan":
+            optimizers.clip_weights(player.variables, self.settings.clip)
+        return logs
+
+    def logits(self, real, fakes):
+        """Discriminator logits of the real images and of each list entry of fakes.
+
+        Batch norm uses the statistics of what it sees at once: all together with
+        `joint_discriminator` (DeepFashion), each source apart without (Market-1501).
+        """
+        if not self.settings.joint_discriminator:
+            return self.discriminator(real), [self.discriminator(fake) for fake in fakes]
+        logits = self.discriminator(tf.concat([real, *fakes], axis=0))
+        real_logits, *fake_logits = tf.split(logits, 1 + len(fakes))
+        return real_logits, fake_logits
+
+    def _other_pose(self, batch):
+        """The target photo of the same person, a second fake in the triplet pairing."""
+        if self.settings.pairing == "pair":
+            return []
+        return [to_unit_range(batch["target"]["image"])]

@@ -1,0 +1,102 @@
+"""What the trainers of all stages share: players, step counter, seeded noise, state."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from dpig_tf2.config import Config
+from dpig_tf2.training import optimizers
+
+
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """An optimizer and the variables that it moves, and no others."""
+
+    optimizer: keras.optimizers.Optimizer
+    variables: list
+
+    def minimize(self, tape: tf.GradientTape, loss) -> None:
+        optimizers.apply_gradients(self.optimizer, tape, loss, self.variables)
+
+
+class StageTrainer(keras.Model):
+    """Base of the trainers.
+
+    Subclasses set `networks` and `players` and implement `update(batch) -> logs`. One call of
+    `train_step` consumes `updates_per_step` batches of the stage's batch size, concatenated along
+    the first axis, because every update draws its own batch. Works in `fit` and in an own loop.
+
+    Args:
+        config: the run's configuration.
+        stage: name of the stage.
+        networks: {name: network}, the networks that this stage trains.
+    """
+
+    updates_per_step = 1
+
+    def __init__(self, config: Config, stage: str, networks: dict, **kwargs):
+        super().__init__(name=f"{stage}_trainer", **kwargs)
+        self.config = config
+        self.stage = stage
+        self.settings = config.stage(stage)
+        self.networks = networks
+        self.players: dict[str, Player] = {}
+        self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
+
+    def add_player(self, name: str, objective: str, networks) -> Player:
+        """Gives the variables of `networks` (names) an optimizer of their own."""
+        variables = [v for n in networks for v in self.networks[n].trainable_variables]
+        optimizer = optimizers.build_optimizer(
+            objective, self.settings.learning_rate, variables, f"{name}_optimizer"
+        )
+        player = self.players[name] = Player(optimizer, variables)
+        return player
+
+    def state_variables(self) -> list:
+        """Every variable that a checkpoint of this stage holds."""
+        owners = [*self.networks.values(), *(p.optimizer for p in self.players.values())]
+        return [self.step, *(variable for owner in owners for variable in owner.variables)]
+
+    def train_step(self, batch):
+        """One step of the stage's algorithm; returns {name: scalar}.
+
+        Losses are those before the update, unweighted, under slash names.
+        """
+        for player in self.players.values():
+            optimizers.halve(player.optimizer.learning_rate, self.step, self.settings.halve_every)
+        logs = self.update(batch)
+        for name, player in self.players.items():
+            logs[f"learning_rate/{name}"] = tf.convert_to_tensor(player.optimizer.learning_rate)
+        self.step.assign_add(1)
+        return logs
+
+    def update(self, batch):
+        raise NotImplementedError
+
+    def unless_first_step(self, update, shape=()):
+        """Runs `update() -> float32 [shape]`, but in the release's order not at step 0: zeros.
+
+        The release moves generators and mapping networks only from the second step on.
+        """
+        if not self.config.match_release:
+            return update()
+        return tf.cond(self.step > 0, update, lambda: tf.zeros(shape))
+
+    def noise_seed(self, purpose: int):
+        """Seed [2] for stateless random numbers: a function of run seed, step and purpose."""
+        return tf.stack([self.config.seed * 1000 + purpose, tf.cast(self.step, tf.int32)])
+
+    def normal(self, shape, purpose: int) -> tf.Tensor:
+        """Noise of the mapping networks, N(0, noise_scale ** 2), the same after a resume."""
+        noise = tf.random.stateless_normal(shape, self.noise_seed(purpose))
+        return noise * self.config.model.noise_scale
+
+    def uniform(self, shape, purpose: int) -> tf.Tensor:
+        return tf.random.stateless_uniform(shape, self.noise_seed(purpose))
+
+
+def split_updates(batch, updates: int) -> list:
+    """Cuts a nested batch [updates * B, ...] into `updates` batches [B, ...]."""
+    pieces = [tf.split(tensor, updates) for tensor in tf.nest.flatten(batch)]
+    return [tf.nest.pack_sequence_as(batch, [p[k] for p in pieces]) for k in range(updates)]

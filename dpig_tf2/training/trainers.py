@@ -1,0 +1,25 @@
+"""The trainer of a stage, from its name."""
+
+from dpig_tf2.config import Config
+from dpig_tf2.models import factory
+from dpig_tf2.training.mapping import MappingTrainer
+from dpig_tf2.training.pose_reconstruction import PoseReconstructionTrainer
+from dpig_tf2.training.reconstruction import ReconstructionTrainer
+from dpig_tf2.training.trainer import StageTrainer
+
+
+def build_trainer(stage: str, config: Config, crop_method: str = "matmul") -> StageTrainer:
+    """A trainer with freshly initialized networks and optimizers.
+
+    Args:
+        stage: one of `config.STAGES`.
+        config: the run's configuration.
+        crop_method: form of the encoder's region crops, see `ops.regions.crop_regions`.
+    """
+    names = factory.stage_networks(stage, config.model)
+    networks = factory.build_networks(names, config.model, crop_method)
+    if stage == "reconstruction":
+        return ReconstructionTrainer(config, networks)
+    if stage == "pose":
+        return PoseReconstructionTrainer(config, networks)
+    return MappingTrainer(config, stage, networks)
