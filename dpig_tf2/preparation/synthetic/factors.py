@@ -1,0 +1,242 @@
+"""The three factors of a synthetic person image as plain, frozen, JSON-friendly values."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+Colour = tuple[int, int, int]
+
+TEXTURES = ("plain", "stripes", "pinstripes", "check", "dots", "block", "band", "panel")
+HAIR_STYLES = ("bald", "short", "bob", "long", "ponytail", "bun")
+LOWER_KINDS = ("trousers", "skirt", "dress")
+BAGS = ("none", "backpack", "shoulder bag", "handbag")
+SCENES = ("plaza", "street", "park", "corridor", "steps")
+OBJECTS = ("pole", "tree", "bench", "window", "door", "bush", "car", "bicycle")
+
+
+@dataclass(frozen=True)
+class Garment:
+    """One piece of clothing.
+
+    Attributes:
+        name: colour name, one of the Market-1501 Attribute colours or another plain word.
+        colour, accent: RGB in [0, 255]; the accent is the texture's second colour.
+        texture: one of TEXTURES.
+        period: repeat of the texture in body heights.
+        length: how far it reaches along the limb: 0 none, 1 to the elbow or knee, 2 to the end.
+    """
+
+    name: str
+    colour: Colour
+    accent: Colour
+    texture: str
+    period: float
+    length: float
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """What stays with a person from image to image.
+
+    Attributes:
+        skin, hair_colour, shoes, bag_colour: RGB in [0, 255].
+        hair_style: one of HAIR_STYLES.
+        hat: RGB in [0, 255], None without a hat.
+        upper: garment of torso and arms.
+        lower: garment of hips and legs; a dress continues the upper garment's cloth.
+        lower_kind: one of LOWER_KINDS.
+        build: factor on the thickness of torso and limbs; 1 is average.
+        bag: one of BAGS.
+    """
+
+    skin: Colour
+    hair_colour: Colour
+    hair_style: str
+    hat: Colour | None
+    upper: Garment
+    lower: Garment
+    lower_kind: str
+    shoes: Colour
+    build: float
+    bag: str
+    bag_colour: Colour
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One thing standing in the scene.
+
+    Attributes:
+        kind: one of OBJECTS.
+        column: middle of the thing, image heights right of the image's middle.
+        size: its height in image heights.
+        colour: RGB in [0, 255].
+    """
+
+    kind: str
+    column: float
+    size: float
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class Background:
+    """What lies behind a person.
+
+    Attributes:
+        scene: one of SCENES.
+        wall, ground: RGB in [0, 255] of what is above and below the horizon.
+        horizon: row of the wall's foot, image heights from the top.
+        period: size of bricks, panels and tiles, image heights.
+        shift: sideways shift of bricks, panels and tiles, image heights.
+        objects: from back to front.
+        light: brightness of the scene; 1 is average. The person is lit the same everywhere.
+        grain: seed of the fine unevenness of walls, ground and foliage.
+    """
+
+    scene: str
+    wall: Colour
+    ground: Colour
+    horizon: float
+    period: float
+    shift: float
+    objects: tuple[SceneObject, ...]
+    light: float
+    grain: int
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Angles of one arm in radians, all 0 when it hangs down.
+
+    Attributes:
+        swing: upper arm forward.
+        spread: upper arm away from the body.
+        bend: elbow.
+        twist: forearm turned inward about the upper arm.
+    """
+
+    swing: float
+    spread: float
+    bend: float
+    twist: float
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Angles of one leg in radians, all 0 when it stands straight.
+
+    Attributes:
+        swing: thigh forward.
+        spread: thigh outward.
+        bend: knee.
+    """
+
+    swing: float
+    spread: float
+    bend: float
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Joint angles (radians) and place in the frame; the only factor that moves keypoints.
+
+    Attributes:
+        yaw: 0 faces the camera, pi / 2 faces the image's right, pi shows the back.
+        lean: upper body forward.
+        head_turn: head to the person's own left, relative to the body.
+        nod: head downward.
+        right_arm, left_arm, right_leg, left_leg: the person's own right and left.
+        scale: body height in image heights.
+        row: where the feet stand, image heights from the top (beyond 1 cuts the legs off).
+        column: middle of the hips, image heights right of the image's middle.
+    """
+
+    yaw: float
+    lean: float
+    head_turn: float
+    nod: float
+    right_arm: Arm
+    left_arm: Arm
+    right_leg: Leg
+    left_leg: Leg
+    scale: float
+    row: float
+    column: float
+
+
+Factor = Foreground | Background | Pose
+_FACTORS = {"foreground": Foreground, "background": Background, "pose": Pose}
+_CHOICES = {
+    "texture": TEXTURES,
+    "hair_style": HAIR_STYLES,
+    "lower_kind": LOWER_KINDS,
+    "bag": BAGS,
+    "scene": SCENES,
+    "kind": OBJECTS,
+}
+
+
+def to_dict(factor: Factor) -> dict[str, Any]:
+    """A factor as a JSON-ready dictionary; its class is under the key "factor".
+
+    Raises:
+        ValueError: for anything but a Foreground, Background or Pose.
+    """
+    for name, cls in _FACTORS.items():
+        if isinstance(factor, cls):
+            return {"factor": name, **dataclasses.asdict(factor)}
+    raise ValueError(f"expected a Foreground, Background or Pose, got {type(factor).__name__}")
+
+
+def from_dict(data: dict[str, Any]) -> Factor:
+    """The factor that `to_dict` wrote, also after a passage through JSON text.
+
+    Raises:
+        ValueError: naming the field that is missing, unknown or of the wrong kind.
+    """
+    name = data.get("factor")
+    if name not in _FACTORS:
+        raise ValueError(f"'factor' must be one of {sorted(_FACTORS)}, got {name!r}")
+    values = {key: value for key, value in data.items() if key != "factor"}
+    return _parse(_FACTORS[name], values, name)
+
+
+def _parse(hint: Any, value: Any, where: str) -> Any:
+    """`value`, as JSON gives it, as an instance of the type `hint`."""
+    if dataclasses.is_dataclass(hint):
+        return _parse_dataclass(hint, value, where)
+    if isinstance(hint, types.UnionType):
+        return None if value is None else _parse(typing.get_args(hint)[0], value, where)
+    if typing.get_origin(hint) is tuple:
+        return _parse_tuple(typing.get_args(hint), value, where)
+    accepted = (int, float) if hint is float else hint
+    if not isinstance(value, accepted) or isinstance(value, bool):
+        raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
+    choices = _CHOICES.get(where.rpartition(".")[2])
+    if choices is not None and value not in choices:
+        raise ValueError(f"{where}: expected one of {choices}, got {value!r}")
+    return hint(value)
+
+
+def _parse_dataclass(cls: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: expected a dictionary, got {value!r}")
+    hints = typing.get_type_hints(cls)
+    if different := sorted(set(hints) ^ set(value)):
+        raise ValueError(f"{where}: missing or unknown fields {different}")
+    return cls(**{key: _parse(hint, value[key], f"{where}.{key}") for key, hint in hints.items()})
+
+
+def _parse_tuple(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{where}: expected a list, got {value!r}")
+    if hints[-1] is Ellipsis:
+        hints = hints[:1] * len(value)
+    if len(hints) != len(value):
+        raise ValueError(f"{where}: expected {len(hints)} values, got {len(value)}")
+    return tuple(_parse(hint, item, where) for hint, item in zip(hints, value, strict=True))
