@@ -1,0 +1,1 @@
+"""The tf-record format on disk."""

@@ -1,0 +1,222 @@
+"""What is wrong with a record, in words; and a report on a folder of records."""
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from dpig_tf2.ops import images
+from dpig_tf2.records import files, index, schema
+
+_FIRST_PROBLEMS = 20  # problems listed in a report; all are counted
+_KINDS = {"bytes": "bytes_list", "int64": "int64_list", "float": "float_list"}
+
+
+@dataclasses.dataclass
+class RecordSummary:
+    """What one readable example holds."""
+
+    size: tuple[int, int] | None = None  # rows, columns
+    keys: frozenset[str] = frozenset()
+    parts: int | None = None
+    identities: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    visible: int = 0  # visible keypoints of both sides
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
+def summarize(serialized: bytes, size: tuple[int, int] | None = None) -> RecordSummary:
+    """Reads one example with every check that a reader relies on.
+
+    Args:
+        serialized: a tf.train.Example.
+        size: expected (rows, columns) of both images; None takes the first image's.
+    """
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+    except Exception as error:  # the decoder's exception class differs between protobuf builds
+        return RecordSummary(problems=[f"not a tf.train.Example ({type(error).__name__})"])
+    summary = RecordSummary(size, frozenset(features))
+    for key in schema.IMAGE.keys:
+        _read_image(features, key, summary)
+    if summary.size:
+        _check_lengths(features, summary)
+    _check_keypoints(features, summary)
+    boxes = _values(features, schema.PART_VISIBILITY.keys[0])
+    summary.parts = len(boxes) or None
+    summary.identities = tuple(
+        v for key in schema.IDENTITY.keys for v in _values(features, key)[:1]
+    )
+    summary.names = tuple(
+        v.decode(errors="replace") for key in schema.NAME.keys for v in _values(features, key)[:1]
+    )
+    return summary
+
+
+def problems(serialized: bytes, size: tuple[int, int] | None = None) -> list[str]:
+    """One line for each thing that makes the example unusable, naming the key; empty if none."""
+    return summarize(serialized, size).problems
+
+
+def _values(features, key) -> Sequence:
+    if key not in features:
+        return ()
+    kind = features[key].WhichOneof("kind")
+    return getattr(features[key], kind).value if kind else ()
+
+
+def _read_image(features, key, summary):
+    encoded = _values(features, key)
+    if len(encoded) != 1:
+        what = "is missing" if key not in features else f"holds {len(encoded)} values, not 1"
+        summary.problems.append(f"required key {key} {what}")
+        return
+    try:
+        shape = tuple(images.decode_image(encoded[0]).shape[:2])
+    except (tf.errors.OpError, TypeError):
+        summary.problems.append(f"{key} cannot be decoded as JPEG or PNG ({len(encoded[0])} bytes)")
+        return
+    summary.size = summary.size or shape
+    if shape != summary.size:
+        summary.problems.append(
+            f"{key} is {shape[0]} x {shape[1]} pixels, expected {summary.size[0]} x "
+            f"{summary.size[1]} (rows x columns)"
+        )
+
+
+def _check_lengths(features, summary):
+    for feature in schema.FEATURES:
+        allowed = feature.allowed_lengths(*summary.size)
+        for key in feature.keys:
+            if key not in features:
+                continue
+            kind = features[key].WhichOneof("kind")
+            if kind not in (None, _KINDS[feature.kind]):
+                summary.problems.append(f"{key} holds {kind}, expected {_KINDS[feature.kind]}")
+            length = len(_values(features, key))
+            if allowed and length not in allowed:
+                expected = " or ".join(map(str, allowed))
+                summary.problems.append(f"{key} holds {length} values, expected {expected}")
+
+
+def _check_keypoints(features, summary):
+    for side, key in enumerate(schema.KEYPOINTS.keys):
+        values = np.asarray(_values(features, key), np.float64)
+        if not len(values):
+            sparse = schema.SPARSE_INDICES[4].keys[side]
+            if sparse not in features:
+                summary.problems.append(f"required key {key} is missing, and so is {sparse}")
+            else:
+                summary.visible += len({index % 18 for index in _values(features, sparse)})
+        elif not np.isfinite(values).all():
+            summary.problems.append(f"{key} holds values that are not finite")
+        elif len(values) == 54:
+            summary.visible += int((values[2::3] > 0.5).sum())
+
+
+@dataclasses.dataclass
+class Report:
+    """What a folder of records holds; `problems` are "<file> record <n>: ..." lines."""
+
+    lines: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def __str__(self) -> str:
+        shown = self.problems[:_FIRST_PROBLEMS]
+        more = len(self.problems) - len(shown)
+        tail = [f"and {more} more problems"] if more else []
+        verdict = "no problems" if self.ok else f"{len(self.problems)} problems"
+        return "\n".join([*self.lines, *shown, *tail, verdict])
+
+
+def check_folder(
+    data_dir, progress: Callable[[str, int, int], None] | None = None, limit: int | None = None
+) -> Report:
+    """Reads every record of a folder and reports on each split.
+
+    Args:
+        data_dir: folder of record files.
+        progress: called with (split, records done, records in all).
+        limit: records checked in each split; None checks all.
+
+    Raises:
+        schema.RecordError: if the folder does not exist.
+    """
+    report = Report()
+    splits = files.find_splits(data_dir)
+    if not splits:
+        report.problems.append(
+            f"{data_dir}: no files named <dataset>_<split>_NNNNN-of-NNNNN.tfrecord"
+        )
+    for prefix, split in splits:
+        try:
+            paths = files.find_shards(data_dir, split, prefix)
+        except schema.RecordError as error:
+            report.problems.append(str(error))
+            paths = splits[prefix, split]
+        _check_split(f"{prefix}_{split}", paths, report, progress, limit)
+    return report
+
+
+def _check_split(name, paths, report, progress, limit):
+    reader = index.RecordReader([index.index_file(path) for path in paths])
+    report.problems += [f"{f.path}: {f.damage}" for f in reader.files if f.damage]
+    total = len(reader) if limit is None else min(limit, len(reader))
+    sizes, parts, keys = (collections.Counter() for _ in range(3))
+    identities, images_seen, visible, read = set(), set(), 0, 0
+    for number in range(total):
+        try:
+            summary = summarize(reader.read(number))
+        except schema.RecordError as error:
+            report.problems.append(str(error))
+            continue
+        where = reader.describe(number)
+        report.problems += [f"{where}: {problem}" for problem in summary.problems]
+        read += 1
+        sizes[summary.size] += 1
+        parts[summary.parts] += 1
+        keys.update(summary.keys)
+        identities.update(summary.identities)
+        images_seen.update(summary.names)
+        visible += summary.visible
+        if progress:
+            progress(name, number + 1, total)
+    if not len(reader):
+        report.problems.append(f"{name}: no records in {len(paths)} files")
+    report.lines += _describe_split(
+        name, reader, total, read, sizes, parts, keys, identities, images_seen, visible
+    )
+
+
+def _describe_split(
+    name, reader, total, read, sizes, parts, keys, identities, images_seen, visible
+):
+    checked = "" if total == len(reader) else f" (the first {total} checked)"
+    lines = [f"{name}: {len(reader.files)} files, {len(reader)} examples{checked}"]
+    for file in reader.files:
+        lines.append(f"  {file.path.name}: {len(file.offsets)} examples")
+    if read:
+        lines.append("  image sizes (rows x columns): " + _counts(sizes, "{0[0]} x {0[1]}"))
+        lines.append("  part regions: " + _counts(parts, "{0}"))
+        lines.append(f"  identities: {len(identities)}; image names: {len(images_seen)}")
+        lines.append(f"  visible keypoints: {visible / (36 * read):.1%}")
+        always = sorted(key for key, count in keys.items() if count == read)
+        sometimes = sorted(f"{key} ({count})" for key, count in keys.items() if count < read)
+        lines.append("  keys: " + ", ".join(always))
+        if sometimes:
+            lines.append("  keys of some examples only: " + ", ".join(sometimes))
+    return lines
+
+
+def _counts(counter, pattern):
+    return ", ".join(
+        f"{'none' if value is None else pattern.format(value)} ({count})"
+        for value, count in counter.most_common()
+    )
