@@ -9,7 +9,7 @@ from dpig_tf2.preparation.synthetic.dataset import SyntheticImage, make_images
 from dpig_tf2.preparation.synthetic.factors import Background, Foreground, Pose, from_dict, to_dict
 from dpig_tf2.preparation.synthetic.kinematics import pose_keypoints
 from dpig_tf2.preparation.synthetic.poses import sample_pose
-from dpig_tf2.preparation.synthetic.render import (
+from dpig_tf2.preparation.synthetic.rendering import (
     foreground_coverage,
     foreground_mask,
     render,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpig_tf2.preparation.synthetic.appearance import sample_foreground
-from dpig_tf2.preparation.synthetic.factors import Background, Foreground, Pose
+from dpig_tf2.preparation.synthetic.factors import SCENES, Background, Foreground, Pose
 from dpig_tf2.preparation.synthetic.poses import sample_pose
 from dpig_tf2.preparation.synthetic.scene import sample_background, vary_background
 
@@ -66,7 +66,7 @@ def make_images(
     _check_range("images_per_identity", images_per_identity, 1, _MAX_IMAGES)
     _check_range("first_identity", first_identity, 1, _MAX_IDENTITY + 1 - identities)
     _check_range("cameras", cameras, 1, _MAX_CAMERAS)
-    places = [sample_background(_stream(seed, _CAMERA_STREAM, c)) for c in range(cameras)]
+    places = [_place(seed, camera) for camera in range(cameras)]
     return [
         image
         for identity in range(first_identity, first_identity + identities)
@@ -95,6 +95,13 @@ def _identity_images(
             )
         )
     return images
+
+
+def _place(seed: int, camera: int) -> Background:
+    """What a camera looks at; neighbouring cameras look at different kinds of scene."""
+    first = int(_stream(seed, _CAMERA_STREAM).integers(len(SCENES)))
+    scene = SCENES[(first + camera) % len(SCENES)]
+    return sample_background(_stream(seed, _CAMERA_STREAM, camera), scene)
 
 
 def _stream(seed: int, *numbers: int) -> np.random.Generator:

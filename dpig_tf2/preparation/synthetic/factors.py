@@ -37,6 +37,9 @@ class Garment:
     period: float
     length: float
 
+    def __post_init__(self):
+        _check_choice("texture", self.texture, TEXTURES)
+
 
 @dataclass(frozen=True)
 class Foreground:
@@ -65,6 +68,11 @@ class Foreground:
     bag: str
     bag_colour: Colour
 
+    def __post_init__(self):
+        _check_choice("hair_style", self.hair_style, HAIR_STYLES)
+        _check_choice("lower_kind", self.lower_kind, LOWER_KINDS)
+        _check_choice("bag", self.bag, BAGS)
+
 
 @dataclass(frozen=True)
 class SceneObject:
@@ -81,6 +89,9 @@ class SceneObject:
     column: float
     size: float
     colour: Colour
+
+    def __post_init__(self):
+        _check_choice("kind", self.kind, OBJECTS)
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,9 @@ class Background:
     objects: tuple[SceneObject, ...]
     light: float
     grain: int
+
+    def __post_init__(self):
+        _check_choice("scene", self.scene, SCENES)
 
 
 @dataclass(frozen=True)
@@ -171,14 +185,6 @@ class Pose:
 
 Factor = Foreground | Background | Pose
 _FACTORS = {"foreground": Foreground, "background": Background, "pose": Pose}
-_CHOICES = {
-    "texture": TEXTURES,
-    "hair_style": HAIR_STYLES,
-    "lower_kind": LOWER_KINDS,
-    "bag": BAGS,
-    "scene": SCENES,
-    "kind": OBJECTS,
-}
 
 
 def to_dict(factor: Factor) -> dict[str, Any]:
@@ -217,9 +223,6 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or isinstance(value, bool):
         raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
-    choices = _CHOICES.get(where.rpartition(".")[2])
-    if choices is not None and value not in choices:
-        raise ValueError(f"{where}: expected one of {choices}, got {value!r}")
     return hint(value)
 
 
@@ -240,3 +243,8 @@ def _parse_tuple(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, .
     if len(hints) != len(value):
         raise ValueError(f"{where}: expected {len(hints)} values, got {len(value)}")
     return tuple(_parse(hint, item, where) for hint, item in zip(hints, value, strict=True))
+
+
+def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{field} must be one of {choices}, got {value!r}")

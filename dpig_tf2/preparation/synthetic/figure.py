@@ -20,11 +20,16 @@ from dpig_tf2.preparation.synthetic.volumes import Painter, Surface, Volume
 
 # Where the upper garment ends on the torso, as a fraction of its axis.
 _BELT = 0.8
-_SLEEVE_EASE, _TROUSER_EASE = 1.18, 1.12
-_BAND = (0.07, 0.135)
+# How much thicker than the bare limb cloth is at the limb's start and end; it tapers less.
+_EASE = {
+    "upper_arm": (1.08, 1.15), "forearm": (1.19, 1.3), "thigh": (1.08, 1.12), "shin": (1.15, 1.4),
+}  # fmt: skip
 
 
-def figure(foreground: Foreground, body: Skeleton) -> Iterator[tuple[Volume, Painter]]:
+Part = tuple[Volume, Painter]
+
+
+def figure(foreground: Foreground, body: Skeleton) -> Iterator[Part]:
     """All volumes of a dressed person with their painters, in no particular order."""
     naked = body_volumes(body, foreground.build)
     yield naked["torso"], _torso_painter(foreground)
@@ -40,49 +45,69 @@ def figure(foreground: Foreground, body: Skeleton) -> Iterator[tuple[Volume, Pai
 
 def _plain(colour: Colour) -> Painter:
     rgb = np.array(colour, np.float32)
-    return lambda surface: np.broadcast_to(rgb, (len(surface.along), 3))
+    return lambda surface: rgb
 
 
 def _cloth_painter(garment: Garment, offset: float = 0.0) -> Painter:
     """A garment's cloth; `offset` is where the volume starts below the garment's upper edge."""
+    if garment.texture == "plain":
+        return _plain(garment.colour)
     colour, accent = np.array(garment.colour, np.float32), np.array(garment.accent, np.float32)
-
-    def paint(surface: Surface) -> np.ndarray:
-        weight = _texture(garment, surface, surface.along + offset)
-        return colour + (accent - colour) * weight[:, None]
-
-    return paint
+    texture, period = _TEXTURE_PAINTERS[garment.texture], garment.period
+    return lambda surface: (
+        colour + (accent - colour) * texture(surface, surface.along + offset, period)[:, None]
+    )
 
 
-def _texture(garment: Garment, surface: Surface, along: np.ndarray) -> np.ndarray:
-    """How much of the accent colour shows, float [N] in [0, 1]."""
+def _horizontal_stripes(surface: Surface, along: np.ndarray, period: float) -> np.ndarray:
+    return _stripes(along, period)
+
+
+def _pinstripes(surface: Surface, along: np.ndarray, period: float) -> np.ndarray:
+    return _stripes(surface.azimuth * surface.radius, 0.7 * period)
+
+
+def _check(surface: Surface, along: np.ndarray, period: float) -> np.ndarray:
     around = surface.azimuth * surface.radius
-    stripes = _stripes(along, garment.period)
-    if garment.texture == "stripes":
-        return stripes
-    if garment.texture == "pinstripes":
-        return _stripes(around, 0.7 * garment.period)
-    if garment.texture == "check":
-        return (stripes + _stripes(around, garment.period)) / 2
-    if garment.texture == "dots":
-        return _dots(around, along, 0.65 * garment.period)
-    if garment.texture == "block":
-        return np.float32(along > 0.145)
-    if garment.texture == "band":
-        return np.float32((along > _BAND[0]) & (along < _BAND[1]))
-    if garment.texture == "panel":
-        return np.float32((np.abs(surface.azimuth) < 0.55) & (surface.radius > 0.07))
-    return np.zeros_like(along)
+    return (_stripes(along, period) + _stripes(around, period)) / 2
+
+
+def _dots(surface: Surface, along: np.ndarray, period: float) -> np.ndarray:
+    across = surface.azimuth * (surface.radius / (0.65 * period))
+    down = along / (0.65 * period)
+    square = (across - np.floor(across) - 0.5) ** 2 + (down - np.floor(down) - 0.5) ** 2
+    return np.float32(square < 0.1)
+
+
+def _block(surface: Surface, along: np.ndarray, period: float) -> np.ndarray:
+    return np.float32(along > 0.145)
+
+
+def _band(surface: Surface, along: np.ndarray, period: float) -> np.ndarray:
+    return np.float32((along > 0.07) & (along < 0.135))
+
+
+def _panel(surface: Surface, along: np.ndarray, period: float) -> np.ndarray:
+    """The front of the torso, as of an open jacket; limbs have none."""
+    return np.float32((np.abs(surface.azimuth) < 0.55) & (surface.radius > 0.07))
+
+
+# How much of the accent colour shows at surface points `along` below the garment's upper edge:
+# float [N] in [0, 1].
+_TEXTURE_PAINTERS = {
+    "stripes": _horizontal_stripes,
+    "pinstripes": _pinstripes,
+    "check": _check,
+    "dots": _dots,
+    "block": _block,
+    "band": _band,
+    "panel": _panel,
+}
 
 
 def _stripes(position: np.ndarray, period: float) -> np.ndarray:
-    return np.float32(np.mod(position / period, 1.0) < 0.45)
-
-
-def _dots(around: np.ndarray, along: np.ndarray, period: float) -> np.ndarray:
-    x = np.mod(around / period, 1.0) - 0.5
-    y = np.mod(along / period, 1.0) - 0.5
-    return np.float32(x * x + y * y < 0.1)
+    turns = position / period
+    return np.float32(turns - np.floor(turns) < 0.45)
 
 
 def _torso_painter(foreground: Foreground) -> Painter:
@@ -107,46 +132,54 @@ def _torso_painter(foreground: Foreground) -> Painter:
     return paint
 
 
-def _arm(foreground: Foreground, naked: dict[str, Volume], side: str):
-    sleeve = foreground.upper.length
-    upper_arm, forearm = naked[f"{side}_upper_arm"], naked[f"{side}_forearm"]
-    yield from _covered(upper_arm, foreground.upper, foreground.skin, sleeve, 0.0, _SLEEVE_EASE)
-    yield from _covered(
-        forearm, foreground.upper, foreground.skin, sleeve - 1, upper_arm.length(), _SLEEVE_EASE
-    )
+def _arm(foreground: Foreground, naked: dict[str, Volume], side: str) -> Iterator[Part]:
+    reach = foreground.upper.length
+    shoulder_to_elbow = naked[f"{side}_upper_arm"].length()
+    for name, begin, offset in (("upper_arm", 0, 0.0), ("forearm", 1, shoulder_to_elbow)):
+        cloth = _cloth_painter(foreground.upper, offset)
+        limb = naked[f"{side}_{name}"]
+        yield _covered(limb, cloth, foreground.skin, reach - begin, _EASE[name])
     yield naked[f"{side}_hand"], _plain(foreground.skin)
 
 
-def _leg(foreground: Foreground, naked: dict[str, Volume], side: str):
-    # Under a skirt, cloth down to the hem keeps a striding thigh from showing through it.
+def _leg(foreground: Foreground, naked: dict[str, Volume], side: str) -> Iterator[Part]:
     reach = foreground.lower.length
-    thigh, shin = naked[f"{side}_thigh"], naked[f"{side}_shin"]
-    yield from _covered(thigh, foreground.lower, foreground.skin, reach, 0.03, _TROUSER_EASE)
-    yield from _covered(
-        shin, foreground.lower, foreground.skin, reach - 1, 0.03 + thigh.length(), _TROUSER_EASE
-    )
+    hip_to_knee = naked[f"{side}_thigh"].length()
+    for name, begin, offset in (("thigh", 0, 0.03), ("shin", 1, 0.03 + hip_to_knee)):
+        limb = naked[f"{side}_{name}"]
+        if foreground.lower_kind == "trousers":
+            cloth = _cloth_painter(foreground.lower, offset)
+            yield _covered(limb, cloth, foreground.skin, reach - begin, _EASE[name])
+        else:
+            yield _below_skirt(limb, foreground, reach - begin)
     yield naked[f"{side}_foot"], _plain(foreground.shoes)
 
 
-def _covered(
-    limb: Volume, garment: Garment, skin: Colour, reach: float, offset: float, ease: float
-):
-    """A limb whose first `reach` (fraction of its axis) is clothed, `ease` times as thick."""
+def _covered(limb: Volume, cloth: Painter, skin: Colour, reach: float, ease) -> Part:
+    """A limb whose first `reach` (fraction of its axis) is clothed."""
+    bare = _plain(skin)
     if reach <= 0:
-        yield limb, _plain(skin)
-        return
-    cloth, bare = _cloth_painter(garment, offset), np.array(skin, np.float32)
+        return limb, bare
     if reach >= 1:
-        # Cloth does not taper as much as the limb inside it.
-        radii = limb.breadths * (ease, ease * 1.12)
-        yield dataclasses.replace(limb, breadths=radii, depths=radii), cloth
-        return
+        radii = limb.breadths * ease
+        return dataclasses.replace(limb, breadths=radii, depths=radii), cloth
     knots = (0.0, reach, reach + 0.02, 1.0)
-    radii = np.interp(knots, limb.knots, limb.breadths) * (ease, 1.1 * ease, 1.0, 1.0)
-    yield (
-        dataclasses.replace(limb, knots=knots, breadths=radii, depths=radii),
-        lambda surface: np.where((surface.fraction < reach)[:, None], cloth(surface), bare),
+    radii = np.interp(knots, limb.knots, limb.breadths) * (ease[0], 1.1 * ease[1], 1.0, 1.0)
+    half_clothed = dataclasses.replace(limb, knots=knots, breadths=radii, depths=radii)
+    return half_clothed, lambda surface: np.where(
+        (surface.fraction < reach)[:, None], cloth(surface), bare(surface)
     )
+
+
+def _below_skirt(limb: Volume, foreground: Foreground, reach: float) -> Part:
+    """A bare limb from a little above the hem, so that a stride does not lift it through."""
+    if reach >= 1:
+        return limb, _plain(foreground.lower.colour)
+    begin = max(0.0, reach - 0.2)
+    radii = np.interp((begin, 1.0), limb.knots, limb.breadths)
+    start = limb.start + begin * (limb.end - limb.start)
+    visible = dataclasses.replace(limb, start=start, breadths=radii, depths=radii)
+    return visible, _plain(foreground.skin)
 
 
 def _skirt(foreground: Foreground, body: Skeleton) -> Volume:
@@ -176,7 +209,7 @@ def _point_on_leg(body: Skeleton, side: str, reach: float) -> np.ndarray:
     return knee + (reach - 1) * (ankle - knee)
 
 
-def _head(foreground: Foreground, body: Skeleton, head: Volume):
+def _head(foreground: Foreground, body: Skeleton, head: Volume) -> Iterator[Part]:
     left, up, forward = body.head_axes.T
     yield head, _face_painter(foreground, body)
     centre = body.joints["head"]
@@ -268,7 +301,7 @@ def _strand(start, end, breadths: tuple[float, float], depth: float, facing: flo
     return Volume(start, end, (0.0, 1.0), np.array(breadths), np.full(2, depth), (1.0, 0.6), facing)
 
 
-def _bag(foreground: Foreground, body: Skeleton) -> Iterator[tuple[Volume, Painter]]:
+def _bag(foreground: Foreground, body: Skeleton) -> Iterator[Part]:
     left, up, forward = body.axes.T
     painter = _plain(foreground.bag_colour)
     build = foreground.build

@@ -44,18 +44,18 @@ _FACE_LIMIT = {
     "nose": -0.1,
     "right_eye": 0.05,
     "left_eye": 0.05,
-    "right_ear": -0.3,
-    "left_ear": -0.3,
+    "right_ear": -0.4,
+    "left_ear": -0.4,
 }
 # How much flesh, in body heights, may lie in front of a joint that is still seen. Shoulders and
 # hips are found through the torso unless it is seen edge on.
 _HIDING_DEPTH = {
     "shoulder": 0.15,
-    "elbow": 0.11,
-    "wrist": 0.09,
-    "hip": 0.125,
-    "knee": 0.1,
-    "ankle": 0.08,
+    "elbow": 0.125,
+    "wrist": 0.11,
+    "hip": 0.135,
+    "knee": 0.11,
+    "ankle": 0.1,
 }
 
 

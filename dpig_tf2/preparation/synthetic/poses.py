@@ -19,7 +19,7 @@ _GESTURES = {
     "behind the back": 0.05,
     "spread": 0.04,
 }
-_FRAMINGS = {"whole": 0.8, "legs cut": 0.09, "side cut": 0.06, "far": 0.05}
+_FRAMINGS = {"whole": 0.83, "legs cut": 0.08, "side cut": 0.05, "far": 0.04}
 
 
 def sample_pose(rng: np.random.Generator) -> Pose:

@@ -8,15 +8,15 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from dpig_tf2.preparation.synthetic.factors import Background, Colour, SceneObject
+from dpig_tf2.preparation.synthetic.factors import SCENES, Background, Colour, SceneObject
 
 # Wall and ground colours and what may stand there, for each kind of scene.
 _WALLS = {
-    "plaza": ((176, 172, 164), (150, 128, 112), (136, 152, 166)),
-    "street": ((150, 112, 96), (168, 160, 140), (112, 122, 136)),
+    "plaza": ((186, 180, 168), (198, 168, 116), (112, 142, 150)),
+    "street": ((162, 98, 80), (188, 172, 132), (104, 118, 142)),
     "park": ((74, 112, 66), (98, 128, 74), (60, 96, 78)),
-    "corridor": ((206, 200, 182), (186, 202, 204), (210, 190, 168)),
-    "steps": ((138, 136, 134), (158, 150, 136), (120, 126, 136)),
+    "corridor": ((220, 202, 146), (168, 202, 194), (214, 178, 164)),
+    "steps": ((140, 138, 136), (170, 120, 98), (104, 122, 152)),
 }
 _GROUNDS = {
     "plaza": ((172, 160, 148), (150, 150, 152), (188, 176, 150)),
@@ -49,9 +49,9 @@ _OBJECT_COLOURS = {
 _GRAIN_ROWS, _GRAIN_COLUMNS, _GRAIN_STRENGTH = 24, 24, 9.0
 
 
-def sample_background(rng: np.random.Generator) -> Background:
-    """A random scene: its kind, colours, things standing there, and light."""
-    scene = _pick(rng, tuple(_WALLS))
+def sample_background(rng: np.random.Generator, scene: str | None = None) -> Background:
+    """A random scene: its kind (or the given one of SCENES), colours, things in it, and light."""
+    scene = scene or _pick(rng, SCENES)
     objects = [
         _sample_object(rng, _pick(rng, _FURNITURE[scene])) for _ in range(rng.integers(1, 4))
     ]
@@ -88,10 +88,9 @@ def vary_background(rng: np.random.Generator, style: Background) -> Background:
 def draw_scene(background: Background, height: int, width: int) -> np.ndarray:
     """The scene without a person, float32 [H, W, 3] in [0, 255]."""
     painter = _ScenePainter(background, height, width)
-    scene = np.asarray(painter.paint(), np.float32)
-    grain = _grain(background.grain, height, width)
-    scene = (scene + grain) * background.light
-    return np.clip(scene, 0.0, 255.0)
+    scene = np.asarray(painter.paint()) + _grain(background.grain, height, width)
+    scene *= background.light
+    return np.clip(scene, 0.0, 255.0, out=scene)
 
 
 def _grain(seed: int, height: int, width: int) -> np.ndarray:
@@ -112,7 +111,7 @@ class _ScenePainter:
         self._background = background
         self._height, self._width = height, width
         self._half = width / height / 2
-        self._image = Image.fromarray(self._planes())
+        self._image = self._planes()
         self._draw = ImageDraw.Draw(self._image)
 
     def paint(self) -> Image.Image:
@@ -122,7 +121,7 @@ class _ScenePainter:
             _OBJECT_PAINTERS[thing.kind](self, thing)
         return self._image
 
-    def _planes(self) -> np.ndarray:
+    def _planes(self) -> Image.Image:
         """Wall and ground, each with a soft vertical gradient."""
         row = (np.arange(self._height, dtype=np.float32) + 0.5) / self._height
         horizon = self._background.horizon
@@ -130,8 +129,8 @@ class _ScenePainter:
         nearness = (row - horizon) / (1 - horizon)
         ground = np.multiply.outer(0.84 + 0.22 * nearness, np.float32(self._background.ground))
         rows = np.where((row < horizon)[:, None], wall, ground)
-        rows = np.clip(rows, 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(np.broadcast_to(rows[:, None], (self._height, self._width, 3)))
+        column = Image.fromarray(np.clip(rows, 0, 255).astype(np.uint8)[:, None])
+        return column.resize((self._width, self._height), Image.Resampling.NEAREST)
 
     def _xy(self, column: float, row: float) -> tuple[float, float]:
         return ((column + self._half) * self._height, row * self._height)

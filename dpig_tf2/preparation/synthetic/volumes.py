@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,20 +59,36 @@ class Surface:
     """Visible surface points of a volume, N of them, as a painter sees them.
 
     Attributes:
-        along: float [N], distance from the start along the axis, body heights; negative in the cap.
+        volume: whose surface it is.
         fraction: float [N], position along the axis in [0, 1].
-        azimuth: float [N], direction about the body in (-pi, pi]: 0 in front, pi / 2 at its left.
-        radius: typical half breadth of the volume, body heights.
+        over: float [N], how far into a cap: -1 at the tip of the start's, 1 at the end's, else 0.
         normal: float [N, 3], camera space.
     """
 
-    along: np.ndarray
+    volume: Volume
     fraction: np.ndarray
-    azimuth: np.ndarray
-    radius: float
+    over: np.ndarray
     normal: np.ndarray
 
+    @property
+    def radius(self) -> float:
+        """Typical half breadth, body heights."""
+        return float(self.volume.breadths[len(self.volume.breadths) // 2])
 
+    @functools.cached_property
+    def along(self) -> np.ndarray:
+        """float [N], distance from the start along the axis, body heights; negative in the cap."""
+        cap = self.radius * self.volume.caps[0]
+        return self.fraction * self.volume.length() + self.over * cap
+
+    @functools.cached_property
+    def azimuth(self) -> np.ndarray:
+        """float [N], direction about the body in [-pi, pi]: 0 in front, pi / 2 at its left."""
+        angle = np.arctan2(self.normal[:, 0], self.normal[:, 2]) - self.volume.facing
+        return angle - 2 * np.pi * np.round(angle / (2 * np.pi))
+
+
+# Colours of surface points, RGB in [0, 255]: [N, 3], or [3] where all are the same.
 Painter = Callable[[Surface], np.ndarray]
 
 
@@ -170,7 +187,7 @@ class Canvas:
             return
         side, over = side.take(inside), over.take(inside)
         normal = _normals(outline, square.take(inside), side, over)
-        surface = _surface(volume, position.take(inside), over, normal)
+        surface = Surface(volume, position.take(inside), over, normal)
         self.depth.ravel()[pixels] = depth
         shaded = painter(surface) * _shade(normal, side)[:, None]
         self.colours.reshape(-1, 3)[pixels] = shaded
@@ -200,18 +217,6 @@ def _normals(outline: Outline, square, side, over) -> np.ndarray:
     normal[:, 1] = side * dx - over * dy
     normal[:, 2] = np.sqrt(1.0 - square)
     return normal
-
-
-def _surface(volume: Volume, fraction, over, normal: np.ndarray) -> Surface:
-    radius = float(volume.breadths.mean())
-    azimuth = np.arctan2(normal[:, 0], normal[:, 2]) - volume.facing
-    return Surface(
-        along=fraction * volume.length() + over * (radius * volume.caps[0]),
-        fraction=fraction,
-        azimuth=azimuth - 2 * np.pi * np.round(azimuth / (2 * np.pi)),
-        radius=radius,
-        normal=normal,
-    )
 
 
 def _shade(normal: np.ndarray, side: np.ndarray) -> np.ndarray:

@@ -104,10 +104,12 @@ def _cast_shadow(colours: np.ndarray, pose: Pose, body) -> None:
     centre = spots.mean(axis=0) + (-0.15 * feet[:, 2].mean() * height, 0.02 * height)
     across = 0.07 * height * pose.scale + np.ptp(spots[:, 1]) / 2
     along = 0.028 * height * pose.scale
-    rows = (np.arange(height, dtype=np.float32)[:, None] + 0.5 - centre[0]) / along
+    # Beyond three radii nothing is left of it.
+    top, bottom = (int(np.clip(centre[0] + side * along, 0, height)) for side in (-3, 3))
+    rows = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - centre[0]) / along
     columns = (np.arange(width, dtype=np.float32) + 0.5 - centre[1]) / across
     darkness = _SHADOW_DARKNESS * np.exp(-np.float32(rows**2)) * np.exp(-np.float32(columns**2))
-    colours *= 1.0 - darkness[:, :, None]
+    colours[top:bottom] *= 1.0 - darkness[:, :, None]
 
 
 def _averaged(colours: np.ndarray) -> np.ndarray:
