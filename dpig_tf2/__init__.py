@@ -1,1 +1,13 @@
-"""TensorFlow 2 implementation of Disentangled Person Image Generation."""
+"""TensorFlow 2 implementation of Disentangled Person Image Generation (Ma et al., CVPR 2018)."""
+
+import importlib
+
+__version__ = "0.1.0"
+__all__ = ["PersonSampler"]
+
+
+def __getattr__(name):
+    # Imported on first use, so that command lines can refuse bad flags before loading TensorFlow.
+    if name == "PersonSampler":
+        return importlib.import_module("dpig_tf2.sampling.sampler").PersonSampler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,343 @@
+"""PersonSampler: everything that trained networks can do, on NumPy arrays."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from dpig_tf2.config import STAGES, Config, ConfigError
+from dpig_tf2.models import factory, weights
+from dpig_tf2.ops.images import to_uint8
+from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
+from dpig_tf2.ops.regions import NUM_REGIONS
+from dpig_tf2.run_folder import RunFolder, write_text
+from dpig_tf2.sampling.person_model import PersonModel
+
+_WEIGHTS = "weights.npz"
+_CONFIG = "config.json"
+
+
+class SamplerError(ValueError):
+    """An input that the sampler cannot use; the message names it and what was expected."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Generated persons and the codes that made them.
+
+    Attributes:
+        images: uint8 [N, H, W, 3].
+        appearance: float32 [N, E], appearance embeddings.
+        keypoints: float32 [N, 18, 3], pixels.
+    """
+
+    images: np.ndarray
+    appearance: np.ndarray
+    keypoints: np.ndarray
+
+
+class PersonSampler:
+    """Re-poses persons, and samples each factor from noise or holds it at a real image.
+
+    Images are uint8 [B, H, W, 3] of the model's size; keypoints are float32 [B, 18, 3], pixels
+    (row, column, visibility); a missing keypoint is (0, 0, 0). Every function takes any batch size
+    and works through it in chunks of `batch_size`.
+
+    Args:
+        config: the run's configuration.
+        networks: {name: network} of the trained networks at hand.
+        batch_size: images per chunk.
+    """
+
+    def __init__(self, config: Config, networks: dict, batch_size: int = 32):
+        self.config = config
+        self.batch_size = batch_size
+        self.model = PersonModel(config.model, networks)
+        self._functions: dict[str, tf.types.experimental.PolymorphicFunction] = {}
+
+    # ---- loading and saving
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, batch_size: int = 32) -> "PersonSampler":
+        """A sampler from a run folder (newest checkpoint of every stage) or a saved sampler.
+
+        Raises:
+            ConfigError: if the folder is neither, or no stage has a checkpoint.
+            weights.WeightsError: if a file is damaged or does not fit the configuration.
+        """
+        path = pathlib.Path(path)
+        if (path / _WEIGHTS).exists():
+            config = RunFolder.open(path).config
+            arrays = weights.load(path / _WEIGHTS)
+            names = {name.split("/", 1)[0] for name in arrays}
+            networks = factory.build_networks(sorted(names), config.model)
+            for network in networks.values():
+                weights.assign(network.variables, arrays, str(path / _WEIGHTS))
+            return cls(config, networks, batch_size)
+        run = RunFolder.open(path)
+        networks = {}
+        for stage in STAGES:
+            if run.latest_step(stage) is not None:
+                networks |= load_stage_networks(run, stage)
+        if not networks:
+            raise ConfigError(f"{path} has no checkpoint of any stage: train or import one first")
+        return cls(run.config, networks, batch_size)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes configuration and weights to a folder that `load` reads; no optimizer state."""
+        path = pathlib.Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        variables = [v for n in self.model.networks.values() for v in n.variables]
+        weights.save(path / _WEIGHTS, weights.collect(variables))
+        write_text(path / _CONFIG, self.config.to_json() + "\n")
+
+    # ---- codes
+
+    def encode_appearance(
+        self, images, keypoints, body_mask=None, part_boxes=None, part_visibility=None
+    ) -> np.ndarray:
+        """Appearance embeddings of photos.
+
+        Args:
+            images: uint8 [B, H, W, 3].
+            keypoints: float32 [B, 18, 3], pixels.
+            body_mask: [B, H, W] or [B, H, W, 1] in {0, 1}; None draws it from the keypoints.
+            part_boxes: [B, 7, 4], [y1, x1, y2, x2] in pixels; None computes them.
+            part_visibility: [B, 7] in {0, 1}; None computes it.
+
+        Returns:
+            float32 [B, E].
+
+        Raises:
+            SamplerError: if an argument has the wrong shape, type or value.
+        """
+        images = self._check_images(images)
+        count = len(images)
+        keypoints = self._check_keypoints(keypoints, count, need_visible=True)
+        size = (self.config.model.height, self.config.model.width)
+        given = {"images": images, "keypoints": keypoints}
+        if body_mask is not None and self.config.model.has_background:
+            mask = np.asarray(body_mask)
+            if mask.shape not in ((count, *size), (count, *size, 1)):
+                raise SamplerError(
+                    f"body_mask has shape {mask.shape}, expected {(count, *size)} or "
+                    f"{(count, *size, 1)}"
+                )
+            if not np.isin(mask, (0, 1)).all():
+                raise SamplerError("body_mask must hold only 0 and 1")
+            given["body_mask"] = mask.reshape(count, *size, 1).astype(np.float32)
+        if part_boxes is not None:
+            given["part_boxes"] = _check_array("part_boxes", part_boxes, (count, NUM_REGIONS, 4))
+        if part_visibility is not None:
+            given["part_visibility"] = _check_array(
+                "part_visibility", part_visibility, (count, NUM_REGIONS)
+            )
+        return self._run("encode_appearance", **given)
+
+    def encode_pose(self, keypoints) -> np.ndarray:
+        """Pose embeddings float32 [B, P] of pixel keypoints [B, 18, 3]."""
+        return self._run("encode_pose", keypoints=self._check_keypoints(keypoints))
+
+    def decode_pose(self, code) -> np.ndarray:
+        """Keypoints float32 [B, 18, 3] of pose embeddings [B, P].
+
+        Pixels, clamped to [0, size - 1] and not truncated; visibility in {0, 1}. The coordinates of
+        an invisible keypoint are what the decoder gives and mean nothing.
+        """
+        return self._run("decode_pose", embedding=self._check_code("pose code", code, "pose"))
+
+    def map_noise(self, noise, factor: str) -> np.ndarray:
+        """Embeddings float32 [B, E] of one factor from its noise [B, E], already scaled.
+
+        Args:
+            noise: drawn from N(0, 0.2 ** 2), see `draw_noise`.
+            factor: "foreground", "background", "appearance" or "pose", as the model has them.
+        """
+        self.config.model.check_factor(factor)
+        return self._run(
+            "map_noise", {"factor": factor}, noise=self._check_code("noise", noise, factor)
+        )
+
+    def draw_noise(self, count: int, factor: str, seed: int = 0) -> np.ndarray:
+        """Scaled Gaussian noise float32 [count, E] of one factor; a seed gives the same noise."""
+        if count < 1:
+            raise SamplerError(f"the number of samples must be at least 1, got {count}")
+        return self.model.draw_noise(count, factor, seed).numpy()
+
+    def generate(self, appearance_embedding, keypoints, raw: bool = False) -> np.ndarray:
+        """Images from appearance embeddings [B, E] and pixel keypoints [B, 18, 3].
+
+        Returns:
+            uint8 [B, H, W, 3]; with `raw` float32 as the network gives it, in [-1, 1] units,
+            unbounded.
+        """
+        embedding = _check_array(
+            "appearance_embedding",
+            appearance_embedding,
+            (None, self.config.model.appearance_embedding),
+            hint="is it of another preset?",
+        )
+        keypoints = self._check_keypoints(keypoints, len(embedding))
+        images = self._run("generate", appearance_embedding=embedding, keypoints=keypoints)
+        return images if raw else to_uint8(images).numpy()
+
+    # ---- tasks
+
+    def reconstruct(self, images, keypoints, **parts) -> np.ndarray:
+        """The same persons in the same poses, uint8 [B, H, W, 3], through the embeddings.
+
+        `parts`: body_mask, part_boxes, part_visibility as in `encode_appearance`.
+        """
+        return self.transfer(images, keypoints, keypoints, **parts)
+
+    def transfer(self, images, keypoints, target_keypoints, **parts) -> np.ndarray:
+        """The persons of the images in other poses, uint8 [B, H, W, 3]."""
+        embedding = self.encode_appearance(images, keypoints, **parts)
+        return self.generate(embedding, target_keypoints)
+
+    def sample(
+        self,
+        n: int,
+        factors: Sequence[str],
+        image=None,
+        keypoints=None,
+        seed: int = 0,
+        **parts,
+    ) -> Samples:
+        """New persons: the named factors from noise, the others held.
+
+        Args:
+            n: number of persons.
+            factors: any subset of the model's factors.
+            image: uint8 [H, W, 3] or [1, H, W, 3], a real person at which the other factors are
+                held; None holds them at one sample, the same for all n.
+            keypoints: float32 [18, 3] or [1, 18, 3], pixels, of that image.
+            seed: the same seed gives the same persons.
+            parts: body_mask, part_boxes, part_visibility of the image, with a batch axis of 1.
+
+        Raises:
+            ConfigError: if a factor is unknown, or its mapping network is not trained.
+            SamplerError: if only one of image and keypoints is given.
+        """
+        model = self.config.model
+        for factor in factors:
+            model.check_factor(factor)
+        codes = self.held_codes(factors, image, keypoints, seed, **parts)
+        for factor in factors:
+            codes[factor] = self.map_noise(self.draw_noise(n, factor, seed), factor)
+        codes = {f: np.repeat(c, n, axis=0) if len(c) == 1 else c for f, c in codes.items()}
+        appearance = self.model.join_appearance(codes).numpy()
+        poses = codes["keypoints"] if "keypoints" in codes else self.decode_pose(codes["pose"])
+        return Samples(self.generate(appearance, poses), appearance, poses)
+
+    def held_codes(self, sampled, image, keypoints, seed, **parts) -> dict:
+        """Codes [1, ...] of the factors that are not sampled; a real pose stays keypoints."""
+        model = self.config.model
+        held = [factor for factor in model.factors if factor not in sampled]
+        if (image is None) != (keypoints is None):
+            raise SamplerError("image and keypoints of the held person come together")
+        if image is None:
+            # Another stream than the samples': a held factor is never one of them.
+            return {f: self.map_noise(self.draw_noise(1, f, ~seed), f) for f in held}
+        keypoints = np.asarray(keypoints, np.float32).reshape(-1, NUM_KEYPOINTS, 3)
+        images = np.asarray(image).reshape(-1, *np.shape(image)[-3:])
+        codes = self.model.split_appearance(self.encode_appearance(images, keypoints, **parts))
+        codes = {factor: code.numpy() for factor, code in codes.items() if factor in held}
+        if "pose" in held:
+            codes["keypoints"] = keypoints
+        return codes
+
+    # ---- checks
+
+    def _check_images(self, images) -> np.ndarray:
+        images = np.asarray(images)
+        expected = (self.config.model.height, self.config.model.width, 3)
+        if images.ndim != 4 or images.shape[1:] != expected or not len(images):
+            raise SamplerError(
+                f"images have shape {images.shape}, expected [B, {expected[0]}, {expected[1]}, 3] with B >= 1"
+            )
+        if images.dtype != np.uint8:
+            raise SamplerError(f"images must be uint8 in [0, 255], got {images.dtype}")
+        return images
+
+    def _check_keypoints(self, keypoints, count=None, need_visible=False) -> np.ndarray:
+        keypoints = _check_array("keypoints", keypoints, (count, NUM_KEYPOINTS, 3))
+        if not np.isin(keypoints[..., 2], (0, 1)).all():
+            raise SamplerError("keypoints: visibility must be 0 or 1")
+        limit = 10 * max(self.config.model.height, self.config.model.width)
+        if np.abs(keypoints).max() > limit:
+            raise SamplerError(
+                f"keypoints: coordinate {np.abs(keypoints).max():.0f} is far outside the image; "
+                "expected pixels (row, column, visibility)"
+            )
+        unseen = np.flatnonzero(~(keypoints[..., 2] > 0).any(axis=1))
+        if need_visible and len(unseen):
+            raise SamplerError(f"keypoints of image {unseen[0]}: not one is visible")
+        return keypoints
+
+    def _check_code(self, name, code, factor) -> np.ndarray:
+        size = self.config.model.embedding_size(factor)
+        return _check_array(name, code, (None, size), hint=f"the {factor} code of this model")
+
+    # ---- execution
+
+    def _run(self, method: str, static: dict | None = None, **arrays) -> np.ndarray:
+        """Runs a PersonModel function over chunks of the arrays' first axis."""
+        function = self._function(method, static or {}, arrays)
+        count = len(next(iter(arrays.values())))
+        chunks = [
+            function(**{n: a[i : i + self.batch_size] for n, a in arrays.items()}).numpy()
+            for i in range(0, count, self.batch_size)
+        ]
+        return np.concatenate(chunks)
+
+    def _function(self, method, static, arrays):
+        """The compiled function for any batch size; built once for each set of arguments."""
+        key = "/".join((method, *static.values(), *arrays))
+        if key not in self._functions:
+            call = functools.partial(getattr(self.model, method), **static)
+            specs = {n: tf.TensorSpec([None, *a.shape[1:]], a.dtype) for n, a in arrays.items()}
+            graph = tf.function(lambda **tensors: call(**tensors))
+            self._functions[key] = graph.get_concrete_function(**specs)
+        concrete = self._functions[key]
+        return lambda **tensors: concrete(**{n: tf.constant(a) for n, a in tensors.items()})
+
+
+def load_stage_networks(run: RunFolder, stage: str, adversaries: bool = False) -> dict:
+    """{name: network} of one stage with the weights of its newest checkpoint.
+
+    Args:
+        run: the run folder.
+        stage: name of the stage.
+        adversaries: also load its discriminator or critics.
+    """
+    path, arrays = run.load_checkpoint(stage)
+    names = [
+        name
+        for name in factory.stage_networks(stage, run.config.model)
+        if adversaries or not name.endswith(("discriminator", "critic"))
+    ]
+    networks = factory.build_networks(names, run.config.model)
+    for network in networks.values():
+        weights.assign(network.variables, arrays, str(path))
+    return networks
+
+
+def _check_array(name, values, shape, hint="") -> np.ndarray:
+    """float32 array of the given shape (None: any, at least 1), all finite."""
+    values = np.asarray(values, np.float32)
+    fits = values.ndim == len(shape) and all(
+        found == wanted if wanted is not None else found >= 1
+        for found, wanted in zip(values.shape, shape, strict=True)
+    )
+    if not fits:
+        expected = "[" + ", ".join("B" if size is None else str(size) for size in shape) + "]"
+        note = f" ({hint})" if hint else ""
+        raise SamplerError(f"{name} has shape {list(values.shape)}, expected {expected}{note}")
+    if not np.isfinite(values).all():
+        raise SamplerError(f"{name} holds NaN or infinite values")
+    return values
