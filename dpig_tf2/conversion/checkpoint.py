@@ -1,0 +1,98 @@
+"""Tensors of a TensorFlow 1 checkpoint, read without TensorFlow 1."""
+
+import dataclasses
+import os
+import pathlib
+import re
+
+import numpy as np
+import tensorflow as tf
+
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_PARTS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+
+
+class ConversionError(ValueError):
+    """A checkpoint that cannot be converted; the message names it, and the variable if one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """All variables of a checkpoint: `tensors` is {name: array}, `prefix` where they came from."""
+
+    prefix: str
+    tensors: dict[str, np.ndarray]
+
+    @property
+    def name_step(self) -> int | None:
+        """The number in a name such as `model.ckpt-1200`, None without one."""
+        match = re.search(r"-(\d+)$", self.prefix)
+        return int(match[1]) if match else None
+
+
+def read(path: str | os.PathLike) -> Checkpoint:
+    """Every variable of a TF1 checkpoint, checksums verified.
+
+    Args:
+        path: prefix (`.../model.ckpt-1200`), one of its files, or the folder, of which the newest
+            checkpoint is read.
+
+    Raises:
+        ConversionError: if there is no checkpoint, if it is damaged, or if TensorFlow 2 wrote it.
+    """
+    prefix = _resolve(pathlib.Path(path))
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        names = reader.get_variable_to_shape_map()
+        if _OBJECT_GRAPH in names:
+            raise ConversionError(
+                f"{prefix} is a TensorFlow 2 object checkpoint, expected one of the released "
+                "TensorFlow 1 code"
+            )
+        return Checkpoint(prefix, {name: reader.get_tensor(name) for name in sorted(names)})
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        if isinstance(error, ConversionError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise ConversionError(
+            f"{prefix} is damaged or truncated, expected a complete checkpoint ({reason})"
+        ) from error
+
+
+def _resolve(path):
+    if path.is_dir():
+        return str(_newest(path))
+    prefix = path.with_name(_PARTS.sub("", path.name))
+    if _index(prefix).is_file():
+        return str(prefix)
+    if path.exists():
+        raise ConversionError(f"{path} is not a checkpoint: it has no {_index(prefix).name}")
+    raise ConversionError(f"no checkpoint at {path}: {_index(prefix)} does not exist")
+
+
+def _newest(folder):
+    # Only the name counts: the list often holds the absolute path of the machine of training.
+    state = _listed_state(folder)
+    if state and _index(folder / state).is_file():
+        return folder / state
+    prefixes = [file.with_suffix("") for file in folder.glob("*.index")]
+    if not prefixes:
+        raise ConversionError(f"{folder} holds no checkpoint: no file *.index in it")
+
+    def number(prefix):
+        match = re.search(r"-(\d+)$", prefix.name)
+        return int(match[1]) if match else -1
+
+    return max(prefixes, key=lambda prefix: (number(prefix), prefix.name))
+
+
+def _listed_state(folder):
+    try:
+        state = tf.train.get_checkpoint_state(str(folder))
+    except (tf.errors.OpError, UnicodeDecodeError):
+        return None
+    return pathlib.PurePosixPath(state.model_checkpoint_path).name if state else None
+
+
+def _index(prefix):
+    return prefix.with_name(f"{prefix.name}.index")
