@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -153,7 +152,7 @@ def check_folder(
     splits = files.find_splits(data_dir)
     if not splits:
         report.problems.append(
-            f"{data_dir}: no files named <dataset>_<split>_NNNNN-of-NNNNN.tfrecord"
+            f"{data_dir}: no files like Market1501_train_00000-of-00001.tfrecord"
         )
     for prefix, split in splits:
         try:

@@ -26,11 +26,12 @@ class Decoder:
 
     * `image` uint8 [B, H, W, 3],
     * `keypoints` float32 [B, 18, 3], pixels,
-    * `body_mask` uint8 [B, H, W, 1] in {0, 1}, and `has_mask` bool [B]: False where the record holds
-      no mask of this radius (the mask is then 0),
-    * `part_boxes` float32 [B, 7, 4], pixels, `part_visibility` float32 [B, 7], `has_parts` bool [B],
+    * `body_mask` uint8 [B, H, W, 1] in {0, 1}, and `has_mask` bool [B]: False where the record
+      holds no mask of this radius (the mask is then 0),
+    * `part_boxes` float32 [B, 7, 4], pixels, `part_visibility` float32 [B, 7], and `has_parts`
+      bool [B]: False where the record holds none,
     * `name` string [B] (empty where absent), `identity` and `camera` int64 [B] (-1 where absent),
-    * the extras that were asked for: `segmentation` int64 [B, H, W, 1], `attributes` int64 [B, 27],
+    * the extras asked for: `segmentation` int64 [B, H, W, 1], `attributes` int64 [B, 27],
       `word_vectors_25` (50, 100, 150) float32 [B, N].
 
     Args:
@@ -174,7 +175,7 @@ def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int)
 
 
 def _fixed_parts(values, numbers, feature):
-    """The first seven parts of rows padded with -1, [B, 7 * numbers], and which rows are present."""
+    """The first seven parts of rows padded with -1, [B, 7 * numbers]; which rows are present."""
     length = tf.reduce_sum(tf.cast(values != _ABSENT, tf.int32), axis=1)
     allowed = [0, *(numbers * parts for parts in schema.PART_COUNTS)]
     tf.debugging.Assert(

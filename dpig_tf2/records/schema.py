@@ -94,7 +94,7 @@ COARSE_GRID = Feature(
     "pose_peaks_{side}",
     "float",
     "grid*18",
-    "keypoints one-hot on a grid of 16 rows of square cells",
+    "keypoints one-hot on a grid of 16 rows",
 )
 CANDIDATES = Feature("pose_subs_{side}", "float", "20", "the person's row of the pose detector")
 SEGMENTATION = Feature("seg_{side}", "int64", "H*W", "person segmentation, 0 outside the person")

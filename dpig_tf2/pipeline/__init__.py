@@ -1,0 +1,1 @@
+"""Decoded records to model batches."""

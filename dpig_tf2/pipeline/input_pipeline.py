@@ -1,0 +1,501 @@
+"""Record files -> batches: seeded, resumable at any step, sharded over replicas.
+
+Records are read by number, so that an epoch is one permutation of all of them and the batch of any
+step is found without reading what came before. Decoding runs natively, several batches at a time.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from dpig_tf2 import config
+from dpig_tf2.pipeline import parser
+from dpig_tf2.records import check, decoder, files, index, schema
+from dpig_tf2.records.schema import RecordError
+
+CACHES = ("none", "memory")
+_SCAN_BATCH = 256  # records parsed at once when the distinct images are looked up
+_NAMED_DAMAGE = 10  # dropped records that are logged one by one
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSet:
+    """The records of one split.
+
+    `numbers` are the usable records as `reader` counts them; `dropped` tells of those left out.
+    """
+
+    split: str
+    reader: index.RecordReader
+    numbers: np.ndarray  # int64 [N]
+    height: int  # image size of the first record, pixels
+    width: int
+    sparse_keypoints: bool  # some file holds keypoints only as a sparse pose map
+    dropped: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, data_dir, split: str, *, prefix: str | None = None) -> "RecordSet":
+        """Finds and counts the records of a split.
+
+        Args:
+            data_dir: folder with files such as Market1501_train_00000-of-00001.tfrecord.
+            split: "train", "test" or whatever the file names say.
+            prefix: dataset part of the file names, needed where several have this split.
+
+        Raises:
+            RecordError: if the folder or the split does not exist, a shard is missing, or there is
+                no readable record.
+        """
+        paths = files.find_shards(data_dir, split, prefix)
+        reader = index.RecordReader([index.index_file(path) for path in paths])
+        if not len(reader):
+            damage = next((f"; {f.path}: {f.damage}" for f in reader.files if f.damage), "")
+            raise RecordError(f"{paths[0]}: no records of split {split!r}{damage}")
+        first = check.summarize(reader.read(0))
+        if first.size is None:
+            raise RecordError(f"{reader.describe(0)}: {first.problems[0]}")
+        return cls(
+            split=split,
+            reader=reader,
+            numbers=np.arange(len(reader)),
+            height=first.size[0],
+            width=first.size[1],
+            sparse_keypoints=_lacks_keypoints(reader),
+        )
+
+    def __len__(self) -> int:
+        """Number of usable examples."""
+        return len(self.numbers)
+
+    @property
+    def paths(self) -> tuple[pathlib.Path, ...]:
+        return tuple(file.path for file in self.reader.files)
+
+    def without_damaged(self) -> "RecordSet":
+        """A copy without the records that cannot be used; each is counted and named in the log.
+
+        Every record is read and decoded once, which is why it has to be asked for.
+        """
+        dropped = [f"{f.path}: {f.damage}" for f in self.reader.files if f.damage]
+        usable = []
+        for number in self.numbers:
+            damage = self.damage(number)
+            dropped += damage[:1]
+            if not damage:
+                usable.append(number)
+        for line in dropped[:_NAMED_DAMAGE]:
+            logging.warning("dropped %s", line)
+        if dropped:
+            logging.warning("dropped %d records, kept %d", len(dropped), len(usable))
+        if not usable:
+            raise RecordError(f"{self.paths[0]}: all {len(self)} records are damaged")
+        numbers = np.asarray(usable, np.int64)
+        return dataclasses.replace(self, numbers=numbers, dropped=tuple(dropped))
+
+    def damage(self, number: int) -> list[str]:
+        """What is wrong with one record, each line naming file and record; empty if nothing."""
+        try:
+            serialized = self.reader.read(number)
+        except RecordError as error:
+            return [str(error)]
+        where = self.reader.describe(number)
+        found = check.problems(serialized, (self.height, self.width))
+        return [f"{where}: {problem}" for problem in found]
+
+    def require_intact(self) -> None:
+        """Raises RecordError if a file ends in a damaged record that nobody agreed to drop."""
+        for file in self.reader.files:
+            if file.damage and not self.dropped:
+                raise RecordError(f"{file.path}: {file.damage}")
+
+
+def _lacks_keypoints(reader):
+    """Whether the first record of any file has no keypoints of its own."""
+    starts = np.cumsum([0] + [len(file.offsets) for file in reader.files])[:-1]
+    occupied = [
+        start for start, file in zip(starts, reader.files, strict=True) if len(file.offsets)
+    ]
+    keys = [check.summarize(reader.read(start)).keys for start in occupied]
+    return any(not set(schema.KEYPOINTS.keys) <= present for present in keys)
+
+
+def training_batches(
+    records: RecordSet,
+    model_config: config.ModelConfig,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    cache: str = "none",
+    skip_bad_records: bool = False,
+    flip: bool = False,
+    input_context: tf.distribute.InputContext | None = None,
+    extras: Sequence[str] = (),
+) -> tf.data.Dataset:
+    """Endless batches as `pipeline.parser` documents, without strings.
+
+    Batch number n depends on the files, `batch_size` and `seed` only: the records run through one
+    permutation per epoch, each epoch continuing in the batch where the last one ended, and
+    `start=n` begins at batch n without reading the earlier ones.
+
+    Args:
+        records: what to read.
+        model_config: image size, mask radius and box rule.
+        batch_size: global batch size, examples.
+        seed: of the permutations and of the flips.
+        start: number of the first batch.
+        cache: "none" decodes every time; "memory" keeps every distinct image decoded: about
+            4 * H * W bytes each.
+        skip_bad_records: look for damaged records first and leave them out, with a log line each.
+        flip: mirror every example left to right with probability 1/2, both images of a pair alike.
+        input_context: of tf.distribute; the dataset then yields the batches of this worker's
+            replicas in turn, which together make up the global batch.
+        extras: further fields to read, see `records.decoder.EXTRAS`.
+
+    Raises:
+        RecordError: if images have another size than the model, or there are fewer examples than
+            `batch_size`; while iterating (as a TensorFlow error) if a record is damaged.
+        ValueError: if cache is unknown, or the replicas do not divide the batch size.
+    """
+    if cache not in CACHES:
+        raise ValueError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}")
+    records = _checked(records, model_config, skip_bad_records)
+    if batch_size < 1 or len(records) < batch_size:
+        raise RecordError(
+            f"{records.paths[0].parent}: split {records.split!r} has {len(records)} examples, "
+            f"too few for a batch of {batch_size}"
+        )
+    schedule = _Schedule(
+        len(records), batch_size, seed, start, _Shard.of(input_context, batch_size)
+    )
+    keys = (*parser.MODEL_KEYS, *extras)
+    numbers = tf.data.Dataset.counter()
+    if cache == "memory":
+        batches = _from_memory(records, model_config, schedule, numbers, keys, extras)
+    else:
+        batches = _from_files(records, model_config, schedule.batch, numbers, keys, extras)
+    if flip:
+        batches = batches.map(
+            lambda batch, chosen: {
+                side: parser.flip_person(person, chosen, model_config)
+                for side, person in batch.items()
+            },
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+    else:
+        batches = batches.map(lambda batch, chosen: batch)
+    batches = _with_batch_size(batches, schedule.shard.batch_size)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(
+    records: RecordSet,
+    model_config: config.ModelConfig,
+    batch_size: int,
+    limit: int | None = None,
+    skip_bad_records: bool = False,
+    extras: Sequence[str] = (),
+) -> tf.data.Dataset:
+    """Every example once in file order, with names, identities and cameras; the last batch is short.
+
+    Args:
+        records: what to read.
+        model_config: image size, mask radius and box rule.
+        batch_size: examples.
+        limit: number of examples, None for all.
+        skip_bad_records, extras: as for `training_batches`.
+
+    Raises:
+        RecordError: as `training_batches`.
+    """
+    records = _checked(records, model_config, skip_bad_records)
+    total = len(records) if limit is None else min(limit, len(records))
+    schedule = _InOrder(total, batch_size)
+    numbers = tf.data.Dataset.range(schedule.batches)
+    keys = (*parser.MODEL_KEYS, *parser.LABEL_KEYS, *extras)
+    batches = _from_files(records, model_config, schedule.batch, numbers, keys, extras)
+    batches = batches.map(lambda batch, chosen: batch)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def unique_persons(
+    records: RecordSet, model_config: config.ModelConfig, batch_size: int
+) -> tf.data.Dataset:
+    """Every distinct image of a split once, as single-person batches with names.
+
+    Images are the same if their names, encoded bytes and keypoints are. The order is that of their
+    first appearance.
+
+    Args:
+        records: what to read.
+        model_config: image size, mask radius and box rule.
+        batch_size: images.
+
+    Raises:
+        RecordError: as `training_batches`.
+    """
+    records = _checked(records, model_config, False)
+    distinct, _ = _distinct_images(records)
+    return _persons(records, model_config, distinct, batch_size)
+
+
+def _checked(records, model_config, skip_bad_records):
+    if skip_bad_records:
+        records = records.without_damaged()
+    records.require_intact()
+    size = (model_config.height, model_config.width)
+    if (records.height, records.width) != size:
+        raise RecordError(
+            f"{records.paths[0]}: images are {records.height} x {records.width} pixels (rows x "
+            f"columns), but the model takes {size[0]} x {size[1]}"
+        )
+    return records
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """Which slice of a global batch a worker feeds: replicas `first`, ..., `first + count - 1`."""
+
+    batch_size: int  # of one replica
+    first: int = 0
+    count: int = 1
+
+    @classmethod
+    def of(cls, context, batch_size):
+        if context is None:
+            return cls(batch_size)
+        replicas = context.num_replicas_in_sync
+        if batch_size % replicas:
+            raise ValueError(
+                f"the global batch size {batch_size} must be a multiple of {replicas} replicas"
+            )
+        count = replicas // context.num_input_pipelines
+        return cls(batch_size // replicas, context.input_pipeline_id * count, count)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Schedule:
+    """Which examples form each training batch: a pure function of its fields."""
+
+    examples: int
+    batch_size: int
+    seed: int
+    start: int
+    shard: _Shard
+
+    def batch(self, number) -> tuple[np.ndarray, np.ndarray]:
+        """Positions int64 [b] and flips bool [b] of the number-th batch of this worker."""
+        step = self.start + int(number) // self.shard.count
+        replica = self.shard.first + int(number) % self.shard.count
+        first = step * self.batch_size + replica * self.shard.batch_size
+        wanted = np.arange(first, first + self.shard.batch_size)
+        positions = np.empty(len(wanted), np.int64)
+        flips = np.empty(len(wanted), bool)
+        for epoch in np.unique(wanted // self.examples):
+            inside = wanted // self.examples == epoch
+            order, flipped = _epoch(self.examples, self.seed, int(epoch))
+            positions[inside] = order[wanted[inside] % self.examples]
+            flips[inside] = flipped[wanted[inside] % self.examples]
+        return positions, flips
+
+
+@functools.lru_cache(maxsize=4)
+def _epoch(examples, seed, epoch):
+    generator = np.random.default_rng([seed, epoch])
+    return generator.permutation(examples), generator.random(examples) < 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class _InOrder:
+    """Every example once, in order."""
+
+    examples: int
+    batch_size: int
+
+    @property
+    def batches(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    def batch(self, number):
+        first = int(number) * self.batch_size
+        positions = np.arange(first, min(first + self.batch_size, self.examples))
+        return positions, np.zeros(len(positions), bool)
+
+
+def _from_files(records, model_config, choose, numbers, keys, extras):
+    """Dataset of (batch, flips bool [b]) decoded from the files."""
+    decode = decoder.Decoder(
+        model_config.height,
+        model_config.width,
+        model_config.mask_radius,
+        records.sparse_keypoints,
+        tuple(extras),
+    )
+
+    def parse(serialized, record_numbers, flips):
+        batch = {
+            side: parser.parse_person(person, model_config)
+            for side, person in decode(serialized).items()
+        }
+        return {s: {key: person[key] for key in keys} for s, person in batch.items()}, flips
+
+    return _naming_damage(_read(records, choose, numbers), parse, records)
+
+
+def _read(records, choose, numbers):
+    """Dataset of (serialized string [b], record numbers int64 [b], flips bool [b])."""
+
+    def read(number):
+        positions, flips = choose(number)
+        chosen = records.numbers[positions]
+        serialized = np.array([records.reader.read(n) for n in chosen], dtype=object)
+        return serialized, chosen, flips
+
+    def read_in_graph(number):
+        serialized, chosen, flips = tf.numpy_function(
+            read, [number], [tf.string, tf.int64, tf.bool]
+        )
+        for tensor in (serialized, chosen, flips):
+            tensor.set_shape([None])
+        return serialized, chosen, flips
+
+    return numbers.map(read_in_graph)
+
+
+def _naming_damage(dataset, parse, records):
+    """Maps `parse` over batches of records; its failures are raised naming file and record.
+
+    TensorFlow's decoders do not say which element they failed on, so a failed batch is examined
+    once more, record by record.
+    """
+
+    def examine(serialized, numbers, flips):
+        def find(numbers):
+            found = [problem for number in numbers for problem in records.damage(number)]
+            if found:
+                raise RecordError(found[0])
+            return numbers
+
+        return serialized, tf.numpy_function(find, [numbers], tf.int64), flips
+
+    def one_batch(*batch):
+        single = tf.data.Dataset.from_tensors(batch)
+        # `examine` raises; were it to find nothing, parsing again raises the first error.
+        explained = single.map(examine).map(parse)
+        return single.map(parse).ignore_errors().concatenate(explained).take(1)
+
+    return dataset.interleave(
+        one_batch,
+        cycle_length=tf.data.AUTOTUNE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def _distinct_images(records) -> tuple[np.ndarray, np.ndarray]:
+    """Where each distinct image is first found, and which images form each pair.
+
+    Returns:
+        int64 [M, 2] of (position of the record, side), and int64 [N, 2] of image numbers.
+    """
+    spec = {}
+    for keys, feature in (
+        (schema.IMAGE.keys, tf.io.FixedLenFeature([], tf.string)),
+        (schema.NAME.keys, tf.io.FixedLenFeature([], tf.string, "")),
+        (schema.KEYPOINTS.keys, tf.io.FixedLenFeature([54], tf.float32, [0.0] * 54)),
+    ):
+        spec.update(dict.fromkeys(keys, feature))
+
+    def parse(serialized, numbers, flips):
+        return tf.io.parse_example(serialized, spec)
+
+    schedule = _InOrder(len(records), _SCAN_BATCH)
+    raw = _read(records, schedule.batch, tf.data.Dataset.range(schedule.batches))
+    known: dict[bytes, int] = {}
+    first, pairs = [], np.empty((len(records), 2), np.int64)
+    position = 0
+    for parsed in _naming_damage(raw, parse, records).prefetch(2).as_numpy_iterator():
+        for i in range(len(parsed[schema.IMAGE.keys[0]])):
+            for side in range(2):
+                digest = hashlib.blake2b(parsed[schema.IMAGE.keys[side]][i], digest_size=16)
+                digest.update(parsed[schema.NAME.keys[side]][i])
+                digest.update(parsed[schema.KEYPOINTS.keys[side]][i].tobytes())
+                number = known.setdefault(digest.digest(), len(known))
+                if number == len(first):
+                    first.append((position, side))
+                pairs[position, side] = number
+            position += 1
+    return np.asarray(first, np.int64), pairs
+
+
+def _persons(records, model_config, where, batch_size, extras=()):
+    """Dataset of single-person batches with names: the images at `where` int64 [M, 2]."""
+    schedule = _InOrder(len(where), batch_size)
+
+    def choose(number):
+        rows, flips = schedule.batch(number)
+        return where[rows, 0], flips
+
+    keys = (*parser.MODEL_KEYS, *parser.LABEL_KEYS, *extras)
+    numbers = tf.data.Dataset.range(schedule.batches)
+    pairs = _from_files(records, model_config, choose, numbers, keys, extras)
+    sides = tf.data.Dataset.from_tensor_slices(where[:, 1]).batch(batch_size)
+
+    def select(pair, side):
+        (batch, _) = pair
+        return {
+            key: tf.where(
+                tf.reshape(side == 0, [-1] + [1] * (source.shape.rank - 1)),
+                source,
+                batch["target"][key],
+            )
+            for key, source in batch["source"].items()
+        }
+
+    return tf.data.Dataset.zip(pairs, sides).map(select).prefetch(tf.data.AUTOTUNE)
+
+
+def _from_memory(records, model_config, schedule, numbers, keys, extras):
+    """Dataset of (batch, flips) gathered from decoded images that stay in memory."""
+    where, pairs = _distinct_images(records)
+    table = _load_table(_persons(records, model_config, where, _SCAN_BATCH, extras), keys)
+    logging.info("%d images of %d examples are kept in memory", len(where), len(records))
+
+    def choose(number):
+        positions, flips = schedule.batch(number)
+        return pairs[positions], flips
+
+    def gather(number):
+        chosen, flips = tf.numpy_function(choose, [number], [tf.int64, tf.bool])
+        chosen.set_shape([None, 2])
+        flips.set_shape([None])
+        batch = {
+            side: {key: tf.gather(values, chosen[:, i]) for key, values in table.items()}
+            for i, side in enumerate(schema.SIDES)
+        }
+        return batch, flips
+
+    return numbers.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _load_table(persons: tf.data.Dataset, keys) -> dict[str, tf.Tensor]:
+    def columns() -> Iterator[dict]:
+        for batch in persons.as_numpy_iterator():
+            yield {key: batch[key] for key in keys}
+
+    parts = list(columns())
+    return {key: tf.constant(np.concatenate([part[key] for part in parts])) for key in keys}
+
+
+def _with_batch_size(batches, batch_size):
+    """The same batches with the batch size in their static shape."""
+
+    def fix(tensor):
+        return tf.ensure_shape(tensor, [batch_size, *tensor.shape[1:]])
+
+    return batches.map(lambda batch: tf.nest.map_structure(fix, batch))
