@@ -6,7 +6,7 @@ import colorsys
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -143,16 +143,14 @@ class _Sheet:
         room = max(90, self._cell_width)
         side = [_fit(label, room, self._cell_height) for label in row_labels or ()]
         above = [_fit(label, self._cell_width, None) for label in column_labels or ()]
-        self._left += max((text.width for text in side), default=-2 * _MARGIN) + 2 * _MARGIN
+        self._left += _room(text.width for text in side)
         width = self._left + self._columns * (self._cell_width + self._gap)
-        head = _fit(title, width - 2 * _MARGIN, None, _TITLE_SIZE) if title else None
-        title_height = head.height + 2 * _MARGIN if head else 0
-        above_height = max((text.height for text in above), default=-2 * _MARGIN) + 2 * _MARGIN
-        self._top += title_height + above_height
+        head = [_fit(title, width - 2 * _MARGIN, None, _TITLE_SIZE)] if title else []
+        self._top += _room(text.height for text in head) + _room(text.height for text in above)
         height = self._top + self._rows * (self._cell_height + self._gap)
         self._image = Image.new("RGB", (width, height), _PAPER)
-        if head:
-            self._image.paste(head, (_MARGIN, _MARGIN))
+        for text in head:
+            self._image.paste(text, (_MARGIN, _MARGIN))
         for j, text in enumerate(above):
             x = self._corner(0, j)[0] + (self._cell_width - text.width) // 2
             self._image.paste(text, (x, self._top - _MARGIN - text.height))
@@ -183,6 +181,11 @@ class _Sheet:
         )
 
 
+def _room(sizes: Iterable[int]) -> int:
+    """Pixels that labels of these sizes need with a margin on both sides; 0 without labels."""
+    return max((size + 2 * _MARGIN for size in sizes), default=0)
+
+
 def _fit(text: str, width: int, height: int | None, size: int = _LABEL_SIZE) -> Image.Image:
     """A picture of `text`, wrapped and if need be shrunk to `width` x `height` pixels."""
     while True:
@@ -196,10 +199,7 @@ def _fit(text: str, width: int, height: int | None, size: int = _LABEL_SIZE) -> 
             break
         size -= 1
     # Text that does not even fit at the smallest size is cut off rather than run into the next.
-    extent = (
-        min(int(box[2]) + 1, width),
-        int(box[3]) + 1 if height is None else min(int(box[3]) + 1, height),
-    )
+    extent = (min(int(box[2]) + 1, width), min(int(box[3]) + 1, height or int(box[3]) + 1))
     picture = Image.new("RGB", extent, _PAPER)
     ImageDraw.Draw(picture).multiline_text(
         (0, 0), "\n".join(lines), fill=_INK, font=font, spacing=1

@@ -13,7 +13,7 @@ from dpig_tf2.preparation.synthetic.scene import sample_background, vary_backgro
 
 # First numbers of the random streams, so that no two draws share one.
 _FOREGROUND_STREAM, _CAMERA_STREAM, _IMAGE_STREAM = range(3)
-_MAX_IDENTITY, _MAX_IMAGES, _MAX_CAMERAS = 9999, 1000, 9
+_MAX_IDENTITY, _MAX_IMAGES, _MAX_CAMERAS, _SEQUENCES = 9999, 1000, 9, 6
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def make_images(
     first_identity: int = 1,
     cameras: int = 6,
 ) -> list[SyntheticImage]:
-    """The factors of a data set's images, sorted by name within each identity's cameras.
+    """The factors of a data set's images.
 
     An identity looks the same in all its images, a camera always shows the same kind of place.
     Every value is a function of (seed, identity, image index) alone: asking for more identities or
@@ -83,7 +83,7 @@ def _identity_images(
         rng = _stream(seed, _IMAGE_STREAM, identity, index)
         place = (identity + index) % len(places)
         frame = 1000 * index + int(rng.integers(1000))
-        sequence = 1 + index * 6 // _MAX_IMAGES
+        sequence = 1 + index // len(places) % _SEQUENCES
         images.append(
             SyntheticImage(
                 name=f"{identity:04d}_c{place + 1}s{sequence}_{frame:06d}_01.jpg",

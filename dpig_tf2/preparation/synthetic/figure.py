@@ -24,7 +24,9 @@ _BELT = 0.8
 _EASE = {
     "upper_arm": (1.08, 1.15), "forearm": (1.19, 1.3), "thigh": (1.08, 1.12), "shin": (1.15, 1.4),
 }  # fmt: skip
-
+# How far legs under a skirt are set back from the camera, body heights.
+_BEHIND_CLOTH = np.array([0.0, 0.0, -0.07])
+_HIDES_EARS = ("bob", "long")
 
 Part = tuple[Volume, Painter]
 
@@ -172,13 +174,15 @@ def _covered(limb: Volume, cloth: Painter, skin: Colour, reach: float, ease) -> 
 
 
 def _below_skirt(limb: Volume, foreground: Foreground, reach: float) -> Part:
-    """A bare limb from a little above the hem, so that a stride does not lift it through."""
+    """A leg's limb that is bare from the hem on."""
+    # Set back a little, so that a stride does not lift the leg through the cloth.
+    start, end = limb.start + _BEHIND_CLOTH, limb.end + _BEHIND_CLOTH
     if reach >= 1:
-        return limb, _plain(foreground.lower.colour)
-    begin = max(0.0, reach - 0.2)
+        return dataclasses.replace(limb, start=start, end=end), _plain(foreground.lower.colour)
+    begin = max(0.0, reach - 0.1)
+    start = start + begin * (end - start)
     radii = np.interp((begin, 1.0), limb.knots, limb.breadths)
-    start = limb.start + begin * (limb.end - limb.start)
-    visible = dataclasses.replace(limb, start=start, breadths=radii, depths=radii)
+    visible = dataclasses.replace(limb, start=start, end=end, breadths=radii, depths=radii)
     return visible, _plain(foreground.skin)
 
 
@@ -189,8 +193,8 @@ def _skirt(foreground: Foreground, body: Skeleton) -> Volume:
     apart = np.abs(body.axes.T @ (hem["left"] - hem["right"])) / 2
     build = foreground.build
     radius = 0.05 * build + 0.018 * min(reach, 1.0)
-    breadths = np.array([0.085 * build, 0.105 * build, apart[0] + radius])
-    depths = np.array([0.065 * build, 0.085 * build, apart[2] + radius])
+    breadths = np.array([0.085 * build, 0.105 * build, 1.15 * apart[0] + radius])
+    depths = np.array([0.065 * build, 0.085 * build, 1.15 * apart[2] + radius])
     return Volume(
         start=body.joints["hips"] + 0.03 * body.axes[:, 1],
         end=(hem["left"] + hem["right"]) / 2,
@@ -215,7 +219,7 @@ def _head(foreground: Foreground, body: Skeleton, head: Volume) -> Iterator[Part
     centre = body.joints["head"]
     nose = centre + 0.95 * HEAD_DEPTH * forward - 0.1 * HEAD_HEIGHT * up
     yield _ball(nose, 0.011, body.head_facing), _plain(foreground.skin)
-    for sign in SIDES.values():
+    for sign in () if foreground.hair_style in _HIDES_EARS else SIDES.values():
         ear = centre + 0.95 * sign * HEAD_BREADTH * left
         yield _ball(ear, 0.011, body.head_facing), _plain(foreground.skin)
     for volume in _hair_volumes(foreground.hair_style, body):

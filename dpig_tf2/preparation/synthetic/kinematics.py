@@ -47,10 +47,9 @@ _FACE_LIMIT = {
     "right_ear": -0.4,
     "left_ear": -0.4,
 }
-# How much flesh, in body heights, may lie in front of a joint that is still seen. Shoulders and
-# hips are found through the torso unless it is seen edge on.
+# How much flesh, in body heights, may lie in front of a joint that is still seen. Hips are found
+# through the torso unless it is seen edge on; neck and shoulders are at its outline and never hidden.
 _HIDING_DEPTH = {
-    "shoulder": 0.15,
     "elbow": 0.125,
     "wrist": 0.11,
     "hip": 0.135,
@@ -248,8 +247,7 @@ def _hidden(body: Skeleton) -> np.ndarray:
         joint = body.joints[name]
         if name in _FACE:
             hidden[index] = _turned_away(joint - body.joints["head"], _FACE_LIMIT[name])
-        elif name != "neck":
-            margin = _HIDING_DEPTH[name.partition("_")[2]]
+        elif (margin := _HIDING_DEPTH.get(name.partition("_")[2])) is not None:
             hidden[index] = any(
                 volumes[occluder].depth_in_front(joint) > margin for occluder in _occluders(name)
             )

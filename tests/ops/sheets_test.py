@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from dpig_tf2.ops import sheets
+
+RED = np.full((20, 10, 3), (255, 0, 0), np.uint8)
+BLUE = np.full((20, 10, 3), (0, 0, 255), np.uint8)
+
+
+def ink(image):
+    return (image < 100).all(axis=2)
+
+
+def find(image, colour):
+    """Rows and columns [top, bottom), [left, right) of a colour."""
+    rows, columns = np.nonzero((image == colour).all(axis=2))
+    return rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+
+
+def test_sheet_without_labels_holds_cells_and_gaps_only():
+    sheet = sheets.labelled_sheet([[RED, BLUE], [BLUE, None]], scale=2, gap=3)
+    assert sheet.shape == (3 + 2 * (40 + 3), 3 + 2 * (20 + 3), 3) and sheet.dtype == np.uint8
+    assert find(sheet, (255, 0, 0)) == (3, 43, 3, 23)
+    assert np.all(sheet[3:43, 26:46] == (0, 0, 255)) and np.all(sheet[46:86, 3:23] == (0, 0, 255))
+    assert not np.all(sheet[46:86, 26:46] == 255), "an empty cell differs from the paper"
+
+
+def test_enlargement_repeats_pixels():
+    picture = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    sheet = sheets.labelled_sheet([[picture]], scale=4, gap=0)
+    np.testing.assert_array_equal(sheet, picture.repeat(4, axis=0).repeat(4, axis=1))
+
+
+def test_grey_and_single_channel_pictures():
+    grey = np.full((6, 6), 77, np.uint8)
+    sheet = sheets.labelled_sheet([[grey, grey[:, :, None]]], gap=0)
+    assert np.all(sheet == 77) and sheet.shape == (6, 12, 3)
+
+
+def test_smaller_picture_is_centred():
+    sheet = sheets.labelled_sheet([[np.zeros((20, 20, 3), np.uint8), RED[:10]]], gap=0)
+    assert find(sheet, (255, 0, 0)) == (5, 15, 25, 35)
+
+
+def test_labels_are_drawn_beside_the_pictures():
+    wide = RED.repeat(8, axis=1)
+    plain = sheets.labelled_sheet([[wide, wide]])
+    labelled = sheets.labelled_sheet(
+        [[wide, wide]], row_labels=["identity"], column_labels=["source", "target"], title="Poses"
+    )
+    top, bottom, left, right = find(labelled, (255, 0, 0))
+    assert (bottom - top, right - left) == (20, plain.shape[1] - 4)
+    assert ink(labelled[top:bottom, :left]).any()
+    assert ink(labelled[:top, left : left + 80]).any() and ink(labelled[:top, left + 82 :]).any()
+
+
+@pytest.mark.parametrize("label", ["a rather long label of many short words", "unbreakable" * 6])
+def test_long_column_labels_stay_over_their_column(label):
+    wide = RED.repeat(6, axis=1)
+    sheet = sheets.labelled_sheet([[wide, wide, wide]], column_labels=["", label, ""], gap=2)
+    top = find(sheet, (255, 0, 0))[0]
+    columns = np.nonzero(ink(sheet[:top]).any(axis=0))[0]
+    assert columns.min() >= 2 + 62 and columns.max() < 2 + 62 + 60
+
+
+def test_long_row_labels_stay_beside_their_row():
+    label = "an identity with a very long description that needs many lines of small letters"
+    sheet = sheets.labelled_sheet([[BLUE], [RED], [BLUE]], row_labels=["", label, ""])
+    top, bottom, left, _ = find(sheet, (255, 0, 0))
+    rows = np.nonzero(ink(sheet[:, : left - 2]).any(axis=1))[0]
+    assert top <= rows.min() and rows.max() < bottom
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rows": []}, "at least one picture"),
+        ({"rows": [[None]]}, "at least one picture"),
+        ({"rows": [[RED.astype(np.float32)]]}, "must be uint8, got float32"),
+        ({"rows": [[RED[:, :, :2]]]}, r"must be \[H, W, 3\]"),
+        ({"rows": [[RED]], "row_labels": ["a", "b"]}, "row_labels: expected 1 labels, got 2"),
+        ({"rows": [[RED]], "column_labels": []}, "column_labels: expected 1 labels, got 0"),
+        ({"rows": [[RED]], "scale": 0}, "scale must be at least 1"),
+    ],
+)
+def test_bad_sheets_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        sheets.labelled_sheet(**arguments)
+
+
+def test_save_png_round_trip(tmp_path):
+    path = tmp_path / "made" / "sheet.png"
+    sheets.save_png(path, RED)
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), RED)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "sheet.png"
+    sheets.save_png(path, RED)
+
+    def disk_full(self, file, format):
+        file.write(b"half a")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Image.Image, "save", disk_full)
+    with pytest.raises(OSError, match="no space"):
+        sheets.save_png(path, BLUE)
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), RED)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_pose_picture_draws_visible_keypoints_only():
+    keypoints = np.zeros((18, 3), np.float32)
+    keypoints[2] = (10, 8, 1)
+    keypoints[3] = (30, 20, 1)
+    picture = sheets.pose_picture(keypoints, 64, 32)
+    assert picture.shape == (64, 32, 3) and picture.dtype == np.uint8
+    assert picture[10, 8].max() > 100 and picture[30, 20].max() > 100
+    assert picture[20, 14].max() > 100, "the bone between shoulder and elbow"
+    assert picture[0, 0].max() == 0, "missing keypoints are not drawn in the corner"
+    assert picture[40:].max() == 0
+
+
+def test_pose_picture_keeps_its_background():
+    background = np.full((64, 32, 3), 90, np.uint8)
+    np.testing.assert_array_equal(
+        sheets.pose_picture(np.zeros((18, 3)), 64, 32, background), background
+    )
+
+
+def test_bad_pose_pictures_are_refused():
+    with pytest.raises(ValueError, match=r"keypoints must be \[18, 3\], got \[17, 3\]"):
+        sheets.pose_picture(np.zeros((17, 3)), 64, 32)
+    with pytest.raises(ValueError, match=r"background must be \[64, 32, 3\], got \[20, 10, 3\]"):
+        sheets.pose_picture(np.zeros((18, 3)), 64, 32, RED)
