@@ -48,7 +48,7 @@ _FACE_LIMIT = {
     "left_ear": -0.4,
 }
 # How much flesh, in body heights, may lie in front of a joint that is still seen. Hips are found
-# through the torso unless it is seen edge on; neck and shoulders are at its outline and never hidden.
+# through the torso unless it is seen edge on; neck and shoulders lie at its outline, never hidden.
 _HIDING_DEPTH = {
     "elbow": 0.125,
     "wrist": 0.11,
