@@ -117,7 +117,7 @@ def pose_picture(
     size = 4
     large = Image.fromarray(background).resize((size * width, size * height), Image.Resampling.BOX)
     draw = ImageDraw.Draw(large)
-    radius = size * max(0.6, height / 110)
+    radius = size * max(0.9, height / 90)
     spots = [((c + 0.5) * size, (r + 0.5) * size) for r, c, _ in keypoints]
     seen = keypoints[:, 2] > 0.5
     for index, (a, b) in enumerate(_BONES):
