@@ -1,0 +1,45 @@
+"""Writes trained networks as a SavedModel that runs without this package.
+
+Example:
+  python -m dpig_tf2.cli.export --run_dir=runs/demo --out_dir=models/person
+
+writes models/person/1/ for a model server, with assets.extra/signatures.json describing the typed
+signatures (reconstruct, transfer, encode, generate, sample, ...).
+"""
+
+import pathlib
+
+from absl import flags
+
+from dpig_tf2.cli.flags import run_program
+
+RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "Run folder, or a folder written by PersonSampler.save.", required=True
+)
+OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Folder for all versions of the model. Default: <run_dir>/export."
+)
+VERSION = flags.DEFINE_integer(
+    "version", None, "Version number. Default: the next after the highest there.", lower_bound=1
+)
+
+
+def main(argv):
+    del argv
+    from dpig_tf2.run_folder import RunFolder
+
+    RunFolder.open(RUN_DIR.value)  # a wrong folder is refused before TensorFlow is loaded
+    from dpig_tf2.sampling.sampler import PersonSampler
+    from dpig_tf2.serving.export import DESCRIPTION, export
+
+    out_dir = OUT_DIR.value or pathlib.Path(RUN_DIR.value, "export")
+    path = export(PersonSampler.load(RUN_DIR.value), out_dir, VERSION.value)
+    print(f"wrote {path}; signatures: {path / DESCRIPTION}")
+
+
+def run():
+    run_program("dpig-export", main)
+
+
+if __name__ == "__main__":
+    run()
