@@ -94,10 +94,14 @@ def stage_table(stage: str, config: ModelConfig) -> dict[str, str]:
 
 def ignore_list(names: Iterable[str], stage: str, config: ModelConfig) -> dict[str, str]:
     """{name: reason} of the variables of a stage's checkpoint that are left out on purpose."""
-    ignored = {name: _FROZEN_REASON for n in frozen_tables(stage, config).values() for name in n}
-    for name in names:
-        ignored |= {name: why for pattern, why in _IGNORED if re.fullmatch(pattern, name)}
-    return {name: ignored[name] for name in names if name in ignored}
+    frozen = {name for table in frozen_tables(stage, config).values() for name in table}
+
+    def reason(name):
+        if name in frozen:
+            return _FROZEN_REASON
+        return next((why for pattern, why in _IGNORED if re.fullmatch(pattern, name)), None)
+
+    return {name: why for name in names if (why := reason(name))}
 
 
 def frozen_tables(stage: str, config: ModelConfig) -> dict[str, dict[str, str]]:
