@@ -117,11 +117,9 @@ class RecordSet:
 
 def _lacks_keypoints(reader):
     """Whether the first record of any file has no keypoints of its own."""
-    starts = np.cumsum([0] + [len(file.offsets) for file in reader.files])[:-1]
-    occupied = [
-        start for start, file in zip(starts, reader.files, strict=True) if len(file.offsets)
-    ]
-    keys = [check.summarize(reader.read(start)).keys for start in occupied]
+    counts = [len(file.offsets) for file in reader.files]
+    starts = [sum(counts[:i]) for i, count in enumerate(counts) if count]
+    keys = [check.summarize(reader.read(start)).keys for start in starts]
     return any(not set(schema.KEYPOINTS.keys) <= present for present in keys)
 
 
@@ -189,7 +187,7 @@ def training_batches(
         )
     else:
         batches = batches.map(lambda batch, chosen: batch)
-    batches = _with_batch_size(batches, schedule.shard.batch_size)
+    batches = _with_batch_size(batches, shard.batch_size)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -201,7 +199,9 @@ def evaluation_batches(
     skip_bad_records: bool = False,
     extras: Sequence[str] = (),
 ) -> tf.data.Dataset:
-    """Every example once in file order, with names, identities and cameras; the last batch is short.
+    """Every example once in file order, with names, identities and cameras.
+
+    The last batch holds what remains.
 
     Args:
         records: what to read.

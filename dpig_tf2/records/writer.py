@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,18 +17,20 @@ _GRID_ROWS = 16  # the coarse keypoint grid has 16 rows of square cells at any i
 _ANNOTATION_BATCH = 256
 # Serialized sides kept for the other pairs of the same person: about 50 kB each.
 _CACHED_SIDES = 2048
+_CACHED_ANNOTATIONS = 50_000  # packed masks, 2 to 24 kB each
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Person:
     """One annotated image, ready to be written.
 
-    `encoded` is a JPEG or PNG file of the record's size; `keypoints` float32 [18, 3], pixels (row,
+    `encoded` is a JPEG or PNG file of the record's size, or a function that returns its bytes when
+    they are written; `keypoints` float32 [18, 3], pixels (row,
     column, visibility), (0, 0, 0) where missing. Fields that are None are left out of the record.
     """
 
     name: str
-    encoded: bytes
+    encoded: bytes | Callable[[], bytes]
     keypoints: np.ndarray
     identity: int = -1  # index of the person within the split
     camera: int = -1
@@ -101,6 +103,8 @@ class PairEncoder:
 
     def _annotate(self, pairs):
         """Draws masks and boxes for the persons not yet seen, all at once."""
+        if len(self._annotations) > _CACHED_ANNOTATIONS:
+            self._annotations.clear()
         persons = {person: None for pair in pairs for person in (pair.source, pair.target)}
         new = [person for person in persons if person not in self._annotations]
         if not new:
@@ -123,7 +127,7 @@ class PairEncoder:
     def _serialize_side(self, person, side):
         known = self._annotations[person]
         features = {
-            schema.IMAGE: [person.encoded],
+            schema.IMAGE: [person.encoded() if callable(person.encoded) else person.encoded],
             schema.NAME: [person.name.encode()],
             schema.IDENTITY: [person.identity],
             schema.CAMERA: [person.camera],

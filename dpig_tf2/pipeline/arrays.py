@@ -1,0 +1,42 @@
+"""In-memory arrays -> endless shuffled batches, any of which is found without the earlier ones."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def array_batches(arrays, batch_size: int, seed: int, start: int = 0) -> tf.data.Dataset:
+    """Endless batches from a nested dict of arrays [N, ...] with the same N.
+
+    Every epoch is a new permutation of the rows, and rows run on across epoch borders. Batch n
+    depends on N, batch_size and seed only, so `start=n` resumes exactly. The order comes from a
+    keyed permutation that is evaluated at single positions: nothing is shuffled or stored.
+
+    Args:
+        arrays: nested dict of arrays with at least one row.
+        batch_size: rows per batch; may exceed N.
+        seed: non-negative.
+        start: number of the first batch.
+
+    Raises:
+        ValueError: if the arrays are empty or differ in length.
+    """
+    lengths = {len(array) for array in tf.nest.flatten(arrays)}
+    if len(lengths) != 1 or not min(lengths):
+        raise ValueError(f"arrays must share one length of at least 1 row, got {sorted(lengths)}")
+    rows = lengths.pop()
+    tensors = tf.nest.map_structure(lambda array: tf.constant(np.asarray(array)), arrays)
+
+    def batch(number):
+        position = number * batch_size + tf.range(batch_size, dtype=tf.int64)
+        epoch = position // rows
+        # The keyed permutation needs a seed of three words for every position.
+        key = tf.stack([tf.fill([batch_size], tf.constant(seed, tf.int64)), epoch, epoch * 0], -1)
+        index = tf.raw_ops.RandomIndexShuffle(
+            index=position % rows,
+            seed=tf.cast(key, tf.uint32),
+            max_index=tf.constant(rows - 1, tf.int64),
+        )
+        return tf.nest.map_structure(lambda tensor: tf.gather(tensor, index), tensors)
+
+    numbers = tf.data.Dataset.counter(start, dtype=tf.int64)
+    return numbers.map(batch, num_parallel_calls=1).prefetch(4)

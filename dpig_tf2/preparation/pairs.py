@@ -1,0 +1,102 @@
+"""Which images form a pair."""
+
+import csv
+import random
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+
+PairList = list[tuple[str, str]]
+PAIR_MODES = ("same_identity", "each_once", "one_to_all")
+
+
+def make_pairs(mode: str, names: Sequence[str], identity: Callable[[str], Hashable]) -> PairList:
+    """Ordered (source, target) pairs of image names.
+
+    Args:
+        mode: "same_identity", every ordered pair of two images of one person; "each_once", every
+            image once as the source, the last image being the target; "one_to_all", the first image
+            with every image.
+        names: in the order in which pairs are wanted.
+        identity: the person of a name.
+
+    Raises:
+        ValueError: if the mode is unknown.
+    """
+    if mode == "same_identity":
+        return same_identity(names, identity)
+    if mode == "each_once":
+        return [(name, names[-1]) for name in names]
+    if mode == "one_to_all":
+        return [(names[0], name) for name in names]
+    raise ValueError(f"pairs must be one of {', '.join(PAIR_MODES)}; got {mode!r}")
+
+
+def same_identity(names: Sequence[str], identity: Callable[[str], Hashable]) -> PairList:
+    """Every pair of two images of one person, both ways round, person by person."""
+    groups: dict[Hashable, list[str]] = {}
+    for name in names:
+        groups.setdefault(identity(name), []).append(name)
+    pairs = []
+    for group in groups.values():
+        for i, first in enumerate(group):
+            for second in group[i + 1 :]:
+                pairs += [(first, second), (second, first)]
+    return pairs
+
+
+def some_per_image(
+    names: Sequence[str], identity: Callable[[str], Hashable], count: int, seed: int
+) -> PairList:
+    """Same-identity pairs, each image being the source of `count` of them at most, shuffled."""
+    generator = np.random.default_rng(seed)
+    targets: dict[str, list[str]] = {}
+    for source, target in same_identity(names, identity):
+        targets.setdefault(source, []).append(target)
+    pairs = [
+        (source, others[i])
+        for source, others in targets.items()
+        for i in generator.permutation(len(others))[:count]
+    ]
+    return [pairs[i] for i in generator.permutation(len(pairs))]
+
+
+def read_pairs_csv(path) -> PairList:
+    """The (from, to) rows of a pairs CSV with that header.
+
+    Raises:
+        ValueError: naming the file and line, if the header or a row is not of this form.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if not rows.fieldnames or not {"from", "to"} <= set(rows.fieldnames):
+            raise ValueError(
+                f"{path}: expected a header with columns from,to; got {rows.fieldnames}"
+            )
+        pairs = []
+        for row in rows:
+            if not row["from"] or not row["to"]:
+                raise ValueError(f"{path} line {rows.line_num}: from or to is empty")
+            pairs.append((row["from"], row["to"]))
+    return pairs
+
+
+def python2_shuffle(items: Sequence, generator: random.Random) -> list:
+    """The order that Python 2's `random.shuffle` gives: the release's order of records.
+
+    Python 3 draws the same numbers but picks its indices by another rule.
+    """
+    items = list(items)
+    for i in reversed(range(1, len(items))):
+        j = int(generator.random() * (i + 1))
+        items[i], items[j] = items[j], items[i]
+    return items
+
+
+def number_identities(pairs: PairList, identity: Callable[[str], Hashable]) -> dict[Hashable, int]:
+    """Index of each person by first appearance in the list of pairs."""
+    indices: dict[Hashable, int] = {}
+    for pair in pairs:
+        for name in pair:
+            indices.setdefault(identity(name), len(indices))
+    return indices
