@@ -168,9 +168,8 @@ def training_batches(
             f"{records.paths[0].parent}: split {records.split!r} has {len(records)} examples, "
             f"too few for a batch of {batch_size}"
         )
-    schedule = _Schedule(
-        len(records), batch_size, seed, start, _Shard.of(input_context, batch_size)
-    )
+    shard = _Shard.of(input_context, batch_size)
+    schedule = _Schedule(len(records), batch_size, seed, start, shard)
     keys = (*parser.MODEL_KEYS, *extras)
     numbers = tf.data.Dataset.counter()
     if cache == "memory":
