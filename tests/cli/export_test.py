@@ -1,0 +1,79 @@
+"""dpig-export as a user starts it: one process for each command line."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from dpig_tf2 import config
+from dpig_tf2.models import factory
+from dpig_tf2.sampling.sampler import PersonSampler
+
+_REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    settings = config.preset("synthetic").override(**{"model.pose_hidden": 8})
+    networks = factory.build_networks(["pose_encoder", "pose_decoder"], settings.model)
+    PersonSampler(settings, networks).save(folder)
+    return folder
+
+
+def _export(*flags):
+    command = [sys.executable, "-m", "dpig_tf2.cli.export", *flags]
+    return subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, timeout=120)
+
+
+def test_writes_the_next_version(run_dir, tmp_path):
+    result = _export(f"--run_dir={run_dir}", f"--out_dir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"wrote {tmp_path / '1'};")
+    assert (tmp_path / "1" / "saved_model.pb").exists()
+    description = json.loads((tmp_path / "1" / "assets.extra" / "signatures.json").read_text())
+    assert list(description["signatures"]) == ["encode_pose", "decode_pose"]
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ([], "Flag --run_dir must have a value other than None"),
+        (["--run_dir=x", "--verzion=2"], "Unknown command line flag 'verzion'"),
+        (["--run_dir=x", "--version=0"], "flag --version=0"),
+    ],
+)
+def test_refuses_flags(flags, message):
+    result = _export(*flags)
+    assert result.returncode == 1
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--run_dir={}"], "{} is not a run folder: it has no readable config.json"),
+        (
+            ["--run_dir={}", "more", "words"],
+            "unexpected argument 'more' 'words': this program takes only --flags",
+        ),
+    ],
+)
+def test_bad_input_ends_in_one_line(arguments, message, tmp_path):
+    result = _export(*(argument.format(tmp_path) for argument in arguments))
+    assert result.returncode == 1
+    assert result.stderr == f"dpig-export: error: {message.format(tmp_path)}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_weights_are_named(run_dir, tmp_path):
+    (tmp_path / "config.json").write_bytes((run_dir / "config.json").read_bytes())
+    whole = (run_dir / "weights.npz").read_bytes()
+    (tmp_path / "weights.npz").write_bytes(whole[: len(whole) // 2])
+    result = _export(f"--run_dir={tmp_path}")
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"dpig-export: error: {tmp_path / 'weights.npz'}: not a readable")
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,239 @@
+"""The SavedModel, loaded where the package cannot be imported, equals the in-memory sampler."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dpig_tf2 import config
+from dpig_tf2.models import factory
+from dpig_tf2.sampling.sampler import PersonSampler
+from dpig_tf2.serving.export import DESCRIPTION, ExportError, export
+
+_TINY = {
+    "model.hidden": 4,
+    "model.latent": 8,
+    "model.region_embedding": 4,
+    "model.background_embedding": 8,
+    "model.pose_embedding": 8,
+    "model.pose_hidden": 16,
+    "model.foreground_mapping_hidden": 16,
+    "model.background_mapping_hidden": 16,
+    "model.pose_mapping_hidden": 16,
+}
+_STAGE_ONE = ("appearance_encoder", "generator", "pose_encoder", "pose_decoder")
+_MAPPINGS = ("foreground_mapping", "background_mapping", "pose_mapping")
+_BATCH_SIZES = (1, 3)
+_SEED = 11
+
+# Runs every signature on the inputs that it takes, each under "<batch size>/<signature>/<output>".
+_CLIENT = """
+import sys
+sys.modules["dpig_tf2"] = None  # importing it now fails, even where it is installed
+try:
+    import dpig_tf2
+except ImportError:
+    pass
+else:
+    raise SystemExit("dpig_tf2 can be imported")
+import numpy as np
+import tensorflow as tf
+
+model_path, inputs_path, outputs_path = sys.argv[1:]
+signatures = tf.saved_model.load(model_path).signatures
+inputs, outputs = np.load(inputs_path), {}
+for size in (int(name[5:]) for name in inputs.files if name.startswith("size_")):
+    for name, signature in signatures.items():
+        _, arguments = signature.structured_input_signature
+        given = {a: tf.constant(inputs[f"{size}/{a}"]) for a in arguments}
+        for output, value in signature(**given).items():
+            outputs[f"{size}/{name}/{output}"] = value.numpy()
+np.savez(outputs_path, **outputs)
+"""
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    settings = config.preset("synthetic").override(**_TINY)
+    networks = factory.build_networks(_STAGE_ONE + _MAPPINGS, settings.model)
+    rng = np.random.default_rng(0)
+    for variable in (v for network in networks.values() for v in network.variables):
+        # Biases away from zero, and outputs that fill the range of an image.
+        variable.assign(variable + rng.normal(0.0, 0.1, variable.shape))
+    return PersonSampler(settings, networks)
+
+
+@pytest.fixture(scope="module")
+def exported(sampler, tmp_path_factory):
+    return export(sampler, tmp_path_factory.mktemp("models"))
+
+
+def _person_inputs(count, seed, model):
+    rng = np.random.default_rng(seed)
+
+    def poses():
+        coordinates = rng.uniform(0, 1, (count, 18, 2)) * (model.height, model.width)
+        visibility = rng.random((count, 18, 1)) < 0.8
+        return np.concatenate([coordinates * visibility, visibility], axis=-1).astype(np.float32)
+
+    return {
+        "images": rng.integers(0, 256, (count, model.height, model.width, 3), np.uint8),
+        "keypoints": poses(),
+        "target_keypoints": poses(),
+        "appearance": rng.normal(size=(count, model.appearance_embedding)).astype(np.float32),
+        "pose": rng.normal(size=(count, model.pose_embedding)).astype(np.float32),
+        "count": np.int32(count),
+        "seed": np.int32(_SEED),
+    }
+
+
+@pytest.fixture(scope="module")
+def client_run(sampler, exported, tmp_path_factory):
+    """Inputs by batch size, and what a process without the package made of them."""
+    folder = tmp_path_factory.mktemp("client")
+    inputs = {size: _person_inputs(size, size, sampler.config.model) for size in _BATCH_SIZES}
+    arrays = {f"{s}/{n}": a for s, named in inputs.items() for n, a in named.items()}
+    np.savez(folder / "inputs.npz", **arrays, **{f"size_{s}": s for s in inputs})
+    command = [sys.executable, "-I", "-c", _CLIENT, exported, "inputs.npz", "outputs.npz"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+    with np.load(folder / "outputs.npz") as outputs:
+        return inputs, dict(outputs)
+
+
+def _sampled(samples):
+    return {
+        "images": samples.images,
+        "appearance": samples.appearance,
+        "keypoints": samples.keypoints,
+    }
+
+
+def _expected(sampler, given):
+    """{signature: {output: array}} by the in-memory sampler."""
+    photo = given["images"], given["keypoints"]
+    appearance = {"appearance": sampler.encode_appearance(*photo)}
+    pose = {"pose": sampler.encode_pose(given["keypoints"])}
+    return {
+        "reconstruct": {"images": sampler.reconstruct(*photo)},
+        "transfer": {"images": sampler.transfer(*photo, given["target_keypoints"])},
+        "encode": appearance | pose,
+        "encode_appearance": appearance,
+        "encode_pose": pose,
+        "decode_pose": {"keypoints": sampler.decode_pose(given["pose"])},
+        "generate": {"images": sampler.generate(given["appearance"], given["keypoints"])},
+        "sample": _sampled(
+            sampler.sample(int(given["count"]), sampler.config.model.factors, seed=_SEED)
+        ),
+    }
+
+
+def _assert_close(found, expected, name):
+    assert found.dtype == expected.dtype and found.shape == expected.shape, name
+    if found.dtype == np.uint8:
+        assert np.abs(found.astype(int) - expected).max() <= 1, name
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("size", _BATCH_SIZES)
+def test_equals_sampler(sampler, client_run, size):
+    inputs, outputs = client_run
+    for signature, arrays in _expected(sampler, inputs[size]).items():
+        for output, expected in arrays.items():
+            name = f"{size}/{signature}/{output}"
+            _assert_close(outputs[name], expected, name)
+
+
+@pytest.mark.parametrize("factor", ["foreground", "background", "pose"])
+def test_sampled_factor_equals_sampler(sampler, client_run, factor):
+    inputs, outputs = client_run
+    photo = inputs[1]["images"], inputs[1]["keypoints"]
+    expected = sampler.sample(1, [factor], *photo, seed=_SEED)
+    for output, array in _sampled(expected).items():
+        name = f"1/sample_{factor}/{output}"
+        _assert_close(outputs[name], array, name)
+
+
+@pytest.mark.parametrize("factor", ["foreground", "background", "pose"])
+def test_sampled_factor_leaves_the_others(client_run, exported, factor):
+    inputs, outputs = client_run
+    layout = json.loads((exported / DESCRIPTION).read_text())["appearance_layout"]
+    codes = outputs[f"3/sample_{factor}/appearance"], outputs["3/encode/appearance"]
+    for name, (first, end) in layout.items():
+        same = np.array_equal(codes[0][:, first:end], codes[1][:, first:end])
+        assert same == (name != factor)
+    poses = outputs[f"3/sample_{factor}/keypoints"], inputs[3]["keypoints"]
+    assert np.array_equal(*poses) == (factor != "pose")
+
+
+def test_outputs_fill_the_range(client_run):
+    """Without contrast, comparing images within a level would prove nothing."""
+    images = client_run[1]["3/transfer/images"]
+    assert images.std() > 20
+
+
+def test_description_is_what_the_signatures_take(exported, client_run):
+    description = json.loads((exported / DESCRIPTION).read_text())
+    inputs, outputs = client_run
+    for name, signature in description["signatures"].items():
+        for side, arrays in (("inputs", inputs[3]), ("outputs", outputs)):
+            for key, entry in signature[side].items():
+                array = arrays[key if side == "inputs" else f"3/{name}/{key}"]
+                assert entry["dtype"] == array.dtype.name
+                assert [3 if n == "B" else n for n in entry["shape"]] == list(array.shape)
+                assert entry["meaning"]
+    assert description["preset"] == "synthetic" and description["unavailable"] == {}
+    found = {tuple(name.split("/")[1:]) for name in outputs}
+    described = {(n, o) for n, s in description["signatures"].items() for o in s["outputs"]}
+    assert found == described
+
+
+def test_stage_one_alone_leaves_sampling_out(sampler, tmp_path):
+    networks = {name: sampler.model.networks[name] for name in ("pose_encoder", "pose_decoder")}
+    path = export(PersonSampler(sampler.config, networks), tmp_path, version=7)
+    assert path == tmp_path / "7"
+    description = json.loads((path / DESCRIPTION).read_text())
+    assert list(description["signatures"]) == ["encode_pose", "decode_pose"]
+    missing = description["unavailable"]
+    assert missing["transfer"] == (
+        "needs appearance_encoder, generator: not trained (stage reconstruction)"
+    )
+    assert missing["sample"] == (
+        "needs foreground_mapping, background_mapping, pose_mapping, generator: not trained "
+        "(stage appearance_mapping, pose_mapping, reconstruction)"
+    )
+
+
+def test_versions_count_up_and_are_never_replaced(sampler, tmp_path):
+    networks = {"pose_encoder": sampler.model.networks["pose_encoder"]}
+    poses = PersonSampler(sampler.config, networks)
+    (tmp_path / "4").mkdir()
+    (tmp_path / "notes").mkdir()
+    assert export(poses, tmp_path) == tmp_path / "5"
+    with pytest.raises(ExportError, match="5 exists already"):
+        export(poses, tmp_path, version=5)
+    with pytest.raises(ExportError, match="at least 1, got 0"):
+        export(poses, tmp_path, version=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5", "notes"]
+
+
+def test_nothing_is_left_of_a_failed_export(sampler, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("dpig_tf2.serving.export._write_description", fail)
+    networks = {"pose_encoder": sampler.model.networks["pose_encoder"]}
+    with pytest.raises(OSError, match="no space left"):
+        export(PersonSampler(sampler.config, networks), tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_refuses_a_file_and_a_sampler_without_networks(sampler, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match="is a file"):
+        export(sampler, tmp_path / "file")
+    with pytest.raises(ExportError, match="suffice for no signature: reconstruct needs"):
+        export(PersonSampler(sampler.config, {}), tmp_path)
