@@ -111,6 +111,11 @@ def hash_inputs(items: Iterable[tuple[str, np.ndarray]]) -> str:
     return digest.hexdigest()
 
 
+def hash_text(text: str) -> str:
+    """SHA-256 of a text, for the settings of a manifest."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _finished_shards(output, settings) -> dict[str, dict]:
     """Shards that a run with the same settings finished; refuses or clears anything else."""
     pattern = f"{output.prefix}_{output.split}_*-of-*.tfrecord"

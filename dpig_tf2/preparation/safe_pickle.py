@@ -1,0 +1,69 @@
+"""Reading pickles of strangers: numpy arrays and plain containers, nothing that can run.
+
+A pickle is a program. This reader admits only the names that numpy arrays need; every other name is
+refused before anything is called.
+"""
+
+import codecs
+import io
+import pathlib
+import pickle
+
+import numpy as np
+
+_reconstruct = np.empty(0).__reduce__()[0]
+
+
+def _encode_latin1(text, encoding="latin1"):
+    """What `_codecs.encode` does in pickles that Python 3 writes for Python 2: bytes from text."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"text encoding {encoding!r} is not admitted")
+    return codecs.encode(text, "latin1")
+
+
+def _scalar(dtype, data=None):
+    """A numpy scalar; object scalars would unpickle their data a second time."""
+    if not isinstance(dtype, np.dtype) or dtype.hasobject:
+        raise pickle.UnpicklingError("numpy object scalars are not admitted")
+    return np.frombuffer(data, dtype)[0]
+
+
+_ADMITTED = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _encode_latin1,
+    **{
+        (f"numpy.{core}.multiarray", name): function
+        for core in ("core", "_core")
+        for name, function in (("_reconstruct", _reconstruct), ("scalar", _scalar))
+    },
+}
+
+
+class PickleError(ValueError):
+    """A pickle that is damaged or that asks for something other than arrays and containers."""
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        if (module, name) not in _ADMITTED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not admitted")
+        return _ADMITTED[module, name]
+
+    def persistent_load(self, pid):
+        raise pickle.UnpicklingError("it refers to objects outside the file")
+
+
+def load(path) -> object:
+    """The content of a pickle made by Python 2 or 3: numbers, text, containers, numpy arrays.
+
+    Byte strings of Python 2 become text (Latin-1).
+
+    Raises:
+        PickleError: naming the file, if it is damaged or holds anything else.
+    """
+    data = pathlib.Path(path).read_bytes()
+    try:
+        return _Unpickler(io.BytesIO(data), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle fails in any way at all
+        raise PickleError(f"{path}: not a readable pickle: {error}") from error
