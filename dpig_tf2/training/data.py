@@ -1,0 +1,150 @@
+"""What each stage trains on: record batches, keypoints, or embeddings of a frozen encoder."""
+
+import dataclasses
+import os
+import pathlib
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from dpig_tf2.config import Config, ConfigError
+from dpig_tf2.models import weights
+from dpig_tf2.pipeline import input_pipeline
+from dpig_tf2.pipeline.arrays import array_batches
+from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
+
+_ENCODING_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """Records of persons, or keypoints alone for the two pose stages.
+
+    Exactly one of `records` and `keypoints` is given.
+
+    Attributes:
+        records: pairs of photos.
+        keypoints: float32 [N, 18, 3], pixels of the model's image size.
+        cache: decoded images kept in "memory", or "none".
+        skip_bad_records: drop and count damaged records instead of failing.
+    """
+
+    records: input_pipeline.RecordSet | None = None
+    keypoints: np.ndarray | None = None
+    cache: str = "none"
+    skip_bad_records: bool = False
+
+    def person_keypoints(self, config: Config) -> np.ndarray:
+        """Keypoints of every distinct image with a visible keypoint, float32 [N, 18, 3]."""
+        keypoints = self.keypoints
+        if keypoints is None:
+            persons = input_pipeline.unique_persons(self.records, config.model, _ENCODING_BATCH)
+            keypoints = np.concatenate([p["keypoints"] for p in persons.as_numpy_iterator()])
+        return keypoints[(keypoints[..., 2] > 0.5).any(axis=1)]
+
+    def describe(self) -> str:
+        if self.records is None:
+            return f"{len(self.keypoints)} poses"
+        return f"{len(self.records)} pairs of {self.records.paths[0].parent}"
+
+
+def stage_batches(
+    run: RunFolder, stage: str, data: TrainingData, updates: int, report: Callable[[str], None]
+) -> Callable[[int], tf.data.Dataset]:
+    """The endless batches of one stage, as a function of the first step.
+
+    A batch holds `updates` times the stage's batch size. Everything is a pure function of data,
+    seed and step, which is what makes a resumed run equal an uninterrupted one.
+
+    Args:
+        run: the run folder; stage II reads its predecessor's checkpoint from here.
+        stage: name of the stage.
+        data: what to train on.
+        updates: the trainer's `updates_per_step`.
+        report: told what is being prepared.
+
+    Raises:
+        ConfigError: if the data cannot serve the stage or the predecessor is missing.
+        RecordError: as `input_pipeline.training_batches`.
+    """
+    config = run.config
+    size = config.stage(stage).batch_size * updates
+    if stage == "reconstruction":
+        _require_records(data, stage)
+        return lambda start: input_pipeline.training_batches(
+            data.records,
+            config.model,
+            size,
+            config.seed,
+            start=start,
+            cache=data.cache,
+            skip_bad_records=data.skip_bad_records,
+        )
+    if stage == "appearance_mapping":
+        _require_records(data, stage)
+        arrays = {"embedding": _appearance_embeddings(run, data, report)}
+    else:
+        keypoints = data.person_keypoints(config)
+        _require_rows(len(keypoints), config.stage(stage).batch_size, stage)
+        if stage == "pose":
+            arrays = {"keypoints": keypoints}
+        else:
+            sampler = PersonSampler(config, load_stage_networks(run, "pose"), batch_size=1024)
+            arrays = {"embedding": {"pose": sampler.encode_pose(keypoints)}}
+    return lambda start: array_batches(arrays, size, config.seed, start)
+
+
+def _appearance_embeddings(run, data, report):
+    """{factor: float32 [N, E]} of every distinct image, computed once for a checkpoint and data."""
+    path, arrays = run.load_checkpoint("reconstruction")
+    cache = run.path / "cache" / f"embeddings-{_fingerprint(arrays, data)}.npz"
+    if not cache.exists():
+        sampler = PersonSampler(run.config, load_stage_networks(run, "reconstruction"))
+        persons = input_pipeline.unique_persons(data.records, run.config.model, _ENCODING_BATCH)
+        encoded, done = [], 0
+        for person in persons.as_numpy_iterator():
+            seen = (person["keypoints"][..., 2] > 0.5).any(axis=1)
+            if not seen.any():
+                continue
+            names = ("keypoints", "body_mask", "part_boxes", "part_visibility")
+            parts = {name: person[name][seen] for name in names}
+            encoded.append(sampler.encode_appearance(person["image"][seen], **parts))
+            done += len(encoded[-1])
+            report(f"encoding images with {path.name}: {done}")
+        parts = sampler.model.split_appearance(np.concatenate(encoded))
+        weights.save(cache, {factor: code.numpy() for factor, code in parts.items()})
+        for old in cache.parent.glob("embeddings-*.npz"):
+            if old != cache:
+                old.unlink()
+    embeddings = weights.load(cache)
+    batch_size = run.config.appearance_mapping.batch_size
+    _require_rows(len(next(iter(embeddings.values()))), batch_size, "appearance_mapping")
+    return embeddings
+
+
+def _fingerprint(arrays, data) -> str:
+    """Changes with the encoder's weights and with the record files."""
+    checksum = 0
+    for name in sorted(arrays):
+        if name.startswith("appearance_encoder/"):
+            checksum = zlib.crc32(np.ascontiguousarray(arrays[name]), checksum)
+    for file in data.records.paths:
+        status = os.stat(file)
+        identity = f"{pathlib.Path(file).name} {status.st_size} {status.st_mtime_ns}"
+        checksum = zlib.crc32(identity.encode(), checksum)
+    return f"{checksum:08x}"
+
+
+def _require_records(data, stage):
+    if data.records is None:
+        raise ConfigError(f"stage {stage} needs photos: poses alone train only the pose stages")
+
+
+def _require_rows(found, batch_size, stage):
+    if found < batch_size:
+        raise ConfigError(
+            f"stage {stage}: {found} distinct images are too few for a batch of {batch_size}"
+        )

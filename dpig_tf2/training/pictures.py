@@ -1,0 +1,64 @@
+"""Picture grids of a fixed batch, one kind per stage."""
+
+import numpy as np
+
+from dpig_tf2.ops.sheets import labelled_sheet, pose_picture
+from dpig_tf2.sampling.sampler import PersonSampler
+
+PERSONS = 8
+_SEED = 2018  # of the sampled codes, so that grids are comparable over time
+
+
+def stage_picture(stage: str, sampler: PersonSampler, persons: dict) -> np.ndarray | None:
+    """Labelled sheet uint8 [H, W, 3] of what a stage has learned, or None if it cannot be drawn.
+
+    Args:
+        stage: name of the stage.
+        sampler: holds the stage's live networks and its predecessors'.
+        persons: a fixed batch: {"keypoints"} and, if there are photos, {"image", "body_mask",
+            "part_boxes", "part_visibility"} and "target_keypoints".
+    """
+    model = sampler.config.model
+    keypoints = persons["keypoints"]
+    height, width = model.height, model.width
+
+    def skeletons(poses):
+        return [pose_picture(pose, height, width) for pose in poses]
+
+    networks = sampler.model.networks
+    scale = max(1, 128 // height)
+    if stage == "pose":
+        decoded = sampler.decode_pose(sampler.encode_pose(keypoints))
+        rows = {"pose": skeletons(keypoints), "reconstructed": skeletons(decoded)}
+    elif stage == "pose_mapping":
+        noise = sampler.draw_noise(PERSONS, "pose", _SEED)
+        sampled = sampler.decode_pose(sampler.map_noise(noise, "pose"))
+        rows = {"real pose": skeletons(keypoints), "sampled pose": skeletons(sampled)}
+    elif "image" not in persons or "generator" not in networks:
+        return None
+    elif stage == "reconstruction":
+        embedding = encode(sampler, persons)
+        rows = {
+            "source": persons["image"],
+            "pose": skeletons(keypoints),
+            "body mask": persons["body_mask"] * 255,
+            "output": sampler.generate(embedding, keypoints),
+            "target pose": skeletons(persons["target_keypoints"]),
+            "transferred": sampler.generate(embedding, persons["target_keypoints"]),
+            "target": persons["target_image"],
+        }
+    else:
+        held = sampler.model.split_appearance(encode(sampler, persons))
+        rows = {"source": persons["image"]}
+        for factor in model.appearance_factors:
+            noise = sampler.draw_noise(len(keypoints), factor, _SEED)
+            codes = held | {factor: sampler.map_noise(noise, factor)}
+            appearance = sampler.model.join_appearance(codes).numpy()
+            rows[f"sampled {factor}"] = sampler.generate(appearance, keypoints)
+    return labelled_sheet(list(rows.values()), row_labels=list(rows), scale=scale)
+
+
+def encode(sampler: PersonSampler, persons: dict) -> np.ndarray:
+    """Appearance embeddings of the fixed batch."""
+    parts = {name: persons[name] for name in ("body_mask", "part_boxes", "part_visibility")}
+    return sampler.encode_appearance(persons["image"], persons["keypoints"], **parts)
