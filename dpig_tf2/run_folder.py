@@ -8,6 +8,7 @@ run/
   metrics.json                        scores
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -117,6 +118,12 @@ class RunFolder:
         metrics = json.loads(path.read_text()) if path.exists() else {}
         metrics[name] = values
         write_text(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def file_checksum(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -1,0 +1,189 @@
+"""Disentanglement on synthetic persons, where every re-combination has a true picture.
+
+For each factor, the code of image A's factor is replaced by image B's, and the result is compared
+with the true render of that combination. "Leak" is how much changed where nothing should have.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dpig_tf2.config import ConfigError
+from dpig_tf2.evaluation import metrics
+from dpig_tf2.ops.sheets import labelled_sheet
+from dpig_tf2.preparation import synthetic
+from dpig_tf2.sampling.sampler import PersonSampler
+
+FACTORS = ("foreground", "background", "pose")
+PROTOCOL = "tf"
+
+
+def load_factors(path: str | pathlib.Path) -> dict[str, dict]:
+    """{image name: {factor: dataclass}} of a factors file beside synthetic records.
+
+    Raises:
+        ConfigError: if the file is missing, which is so for records of real persons.
+        ValueError: naming the field, if it is damaged.
+    """
+    path = pathlib.Path(path)
+    try:
+        stored = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} is missing: disentanglement needs synthetic records with their factors"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}: not JSON ({error})") from error
+    return {
+        name: {factor: synthetic.from_dict(values[factor]) for factor in FACTORS}
+        for name, values in stored.items()
+    }
+
+
+class SyntheticPersons:
+    """Held-out persons in pairs (A, B) of different identity and place, with their true renders.
+
+    Args:
+        names: image names of the As and Bs, each [N].
+        factors: as `load_factors` gives.
+        height, width: image size in pixels.
+    """
+
+    def __init__(self, names: Sequence[tuple[str, str]], factors: dict, height: int, width: int):
+        self.pairs = [(factors[a], factors[b]) for a, b in names]
+        self.size = (height, width)
+        self.images = np.stack([self._render(a) for a, _ in self.pairs])
+        self.keypoints = np.stack([self._keypoints(a) for a, _ in self.pairs])
+        self.other_images = np.stack([self._render(b) for _, b in self.pairs])
+        self.other_keypoints = np.stack([self._keypoints(b) for _, b in self.pairs])
+
+    def swapped(self, factor: str) -> np.ndarray:
+        """True renders of A with B's factor, uint8 [N, H, W, 3]."""
+        return np.stack([self._render(a | {factor: b[factor]}) for a, b in self.pairs])
+
+    def region(self, factor: str) -> np.ndarray:
+        """Where swapping the factor may change the picture, bool [N, H, W].
+
+        Foreground: A's silhouette or B's in A's pose. Pose: A's silhouette in either pose.
+        Background: whatever the person does not cover fully.
+        """
+        regions = []
+        for a, b in self.pairs:
+            if factor == "background":
+                coverage = synthetic.foreground_coverage(a["foreground"], a["pose"], *self.size)
+                regions.append(coverage < 1)
+                continue
+            changed = a | {factor: b[factor]}
+            masks = [
+                synthetic.foreground_mask(x["foreground"], x["pose"], *self.size)
+                for x in (a, changed)
+            ]
+            regions.append(masks[0] | masks[1])
+        return np.stack(regions)
+
+    def _render(self, factors):
+        return synthetic.render(**factors, height=self.size[0], width=self.size[1])
+
+    def _keypoints(self, factors):
+        return synthetic.pose_keypoints(factors["pose"], *self.size)
+
+
+def choose_pairs(factors: dict, count: int) -> list[tuple[str, str]]:
+    """`count` pairs of image names, spread over the split, that differ in person and camera.
+
+    Raises:
+        ConfigError: if no two images differ in both.
+    """
+    names = sorted(factors)
+    chosen = [names[i] for i in np.linspace(0, len(names) - 1, min(count, len(names))).astype(int)]
+    pairs = []
+    for position, name in enumerate(chosen):
+        # The nearest following image of another identity (first 4 characters) and camera (7th).
+        others = (chosen[(position + k) % len(chosen)] for k in range(1, len(chosen)))
+        other = next((o for o in others if o[:4] != name[:4] and o[6] != name[6]), None)
+        if other is None:
+            raise ConfigError("disentanglement needs images of two persons from two cameras")
+        pairs.append((name, other))
+    return pairs
+
+
+def measure(
+    sampler: PersonSampler,
+    persons: SyntheticPersons,
+    report: Callable[[str], None] = lambda text: None,
+) -> tuple[dict, np.ndarray]:
+    """Scores of reconstruction, of transfer and of each swapped factor, and a sheet to look at.
+
+    Returns:
+        scores: {"count", "protocol", "reconstruction": {ssim, l1}, "transfer": {ssim, l1},
+            "swap": {factor: {ssim, l1, region_l1, unswapped_region_l1, leak}}}. All L1 are mean
+            absolute differences in units of [0, 1]. `region_l1` compares with the true render where
+            the factor shows; `unswapped_region_l1` is what the plain reconstruction would score
+            there; `leak` is the change against the reconstruction outside that region.
+        sheet: uint8 [H, W, 3].
+
+    Raises:
+        ConfigError: if the model does not split foreground and background.
+    """
+    if not sampler.config.model.has_background:
+        raise ConfigError("disentanglement needs a model with separate foreground and background")
+    outputs = _swap_all(sampler, persons, report)
+    reconstruction = outputs["reconstruction"]
+    scores = {
+        "count": len(persons.images),
+        "protocol": PROTOCOL,
+        "reconstruction": _compare(reconstruction, persons.images),
+        "transfer": None,
+        "swap": {},
+    }
+    rows = {"A": persons.images, "B": persons.other_images, "A reconstructed": reconstruction}
+    for factor in FACTORS:
+        report(f"true renders: {factor}")
+        truth, region = persons.swapped(factor), persons.region(factor)
+        scores["swap"][factor] = _compare(outputs[factor], truth) | {
+            "region_l1": _masked_l1(outputs[factor], truth, region),
+            "unswapped_region_l1": _masked_l1(reconstruction, truth, region),
+            "leak": _masked_l1(outputs[factor], reconstruction, ~region),
+        }
+        rows |= {f"A with B's {factor}": outputs[factor], f"truth ({factor})": truth}
+    swapped_pose = scores["swap"]["pose"]
+    scores["transfer"] = {name: swapped_pose[name] for name in ("ssim", "l1")}
+    shown = min(10, len(persons.images))
+    sheet = labelled_sheet(
+        [row[:shown] for row in rows.values()],
+        row_labels=list(rows),
+        scale=max(1, 128 // persons.size[0]),
+    )
+    return scores, sheet
+
+
+def _swap_all(sampler, persons, report):
+    """{"reconstruction" or factor: uint8 [N, H, W, 3]}."""
+    report("encoding")
+    split = sampler.model.split_appearance
+    own = split(sampler.encode_appearance(persons.images, persons.keypoints))
+    other = split(sampler.encode_appearance(persons.other_images, persons.other_keypoints))
+
+    def generate(codes, keypoints):
+        return sampler.generate(sampler.model.join_appearance(codes).numpy(), keypoints)
+
+    report("generating")
+    return {
+        "reconstruction": generate(own, persons.keypoints),
+        "foreground": generate(own | {"foreground": other["foreground"]}, persons.keypoints),
+        "background": generate(own | {"background": other["background"]}, persons.keypoints),
+        "pose": generate(own, persons.other_keypoints),
+    }
+
+
+def _compare(generated, target):
+    summary = metrics.score_pairs(list(zip(generated, target, strict=True)), PROTOCOL)
+    return {name: summary["metrics"][name]["mean"] for name in ("ssim", "l1")}
+
+
+def _masked_l1(images, others, region):
+    """Mean absolute difference over the pixels of a region [N, H, W], in units of [0, 1]."""
+    difference = np.abs(images.astype(np.float64) - others) / 255
+    return float(difference[region].mean()) if region.any() else None
