@@ -96,7 +96,7 @@ COARSE_GRID = Feature(
     "grid*18",
     "keypoints one-hot on a grid of 16 rows",
 )
-CANDIDATES = Feature("pose_subs_{side}", "float", "20", "the person's row of the pose detector")
+CANDIDATES = Feature("pose_subs_{side}", "float", "20", "first row of pose detections")
 SEGMENTATION = Feature("seg_{side}", "int64", "H*W", "person segmentation, 0 outside the person")
 # Key by the radius that is really stored.
 BODY_MASKS = {
