@@ -147,7 +147,7 @@ def convert_stage(
     trainer = trainers.build_trainer(stage, config)
     arrays = weights.collect(trainer.state_variables())
     table = variable_map.stage_table(stage, config.model)
-    slots = _slot_table(trainer, table, config.stage(stage).objective)
+    slots = slot_table(trainer, table, config.stage(stage).objective)
     rates, fresh_rates = _learning_rates(trainer, checkpoint.tensors)
 
     unfit = _copy(checkpoint, table, arrays)
@@ -176,6 +176,19 @@ def convert_stage(
         "skipped": {kind: names for kind, names in unfit.items() if names},
     }
     return StageImport(stage, step, arrays, report)
+
+
+def slot_table(trainer, table, objective):
+    """{source name: path of our slot} for the optimizers of a trainer."""
+    kinds = variable_map.RMSPROP_SLOTS if objective == "wgan" else variable_map.ADAM_SLOTS
+    source_of = {target: source for source, target in table.items()}
+    slots = {}
+    for player in trainer.players.values():
+        for variable in player.variables:
+            for suffix, slot in kinds.items():
+                path = f"{player.optimizer.name}/{variable.path.replace('/', '_')}_{slot}"
+                slots[f"{source_of[variable.path]}/{suffix}"] = path
+    return slots
 
 
 def summarize(network: str, arrays: Mapping[str, np.ndarray]) -> dict:
@@ -263,19 +276,6 @@ def _fail_on(unfit, prefix):
             shown = [f"{name} ({why})" for name, why in list(names.items())[:_NAMES_SHOWN]]
             more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
             raise ConversionError(f"{prefix}: {kind} variables: {'; '.join(shown)}{more}")
-
-
-def _slot_table(trainer, table, objective):
-    """{source name: path of our slot} for the optimizers of a trainer."""
-    kinds = variable_map.RMSPROP_SLOTS if objective == "wgan" else variable_map.ADAM_SLOTS
-    source_of = {target: source for source, target in table.items()}
-    slots = {}
-    for player in trainer.players.values():
-        for variable in player.variables:
-            for suffix, slot in kinds.items():
-                path = f"{player.optimizer.name}/{variable.path.replace('/', '_')}_{slot}"
-                slots[f"{source_of[variable.path]}/{suffix}"] = path
-    return slots
 
 
 def _side(player):

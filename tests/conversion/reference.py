@@ -60,6 +60,14 @@ class Reference:
         """A network of a model's sizes; its values are whatever the last caller assigned."""
         return factory.build_network(name, self.config(model).model)
 
+    def loaded_network(self, model: str, name: str, tensors=None):
+        """The network with the checkpoint's values, or with those of another {name: array}."""
+        network = self.network(model, name)
+        tensors = tensors or self.checkpoint(model).tensors
+        table = variable_map.network_table(name, self.config(model).model)
+        weights.assign(network.variables, {p: tensors[s] for s, p in table.items()}, model)
+        return network
+
     def trainer(self, model: str, **overrides):
         """A trainer in the state of the model's checkpoint."""
         stage, config = STAGES[model], self.config(model, **overrides)

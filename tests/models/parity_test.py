@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from dpig_tf2.conversion import convert, variable_map
 from dpig_tf2.conversion.checkpoint import Checkpoint
-from dpig_tf2.models import weights
 from dpig_tf2.ops import images, keypoints, pose_maps, regions
 from dpig_tf2.training import losses
 from tests.conversion.reference import STAGES, Reference, deviation, person
@@ -107,15 +106,6 @@ NETWORK_OUTPUTS = {
 }
 
 
-def _network(reference, model, name, tensors=None):
-    """A network with a checkpoint's values, frozen copies in stage II checkpoints included."""
-    network = reference.network(model, name)
-    tensors = tensors or reference.checkpoint(model).tensors
-    table = variable_map.network_table(name, reference.config(model).model)
-    weights.assign(network.variables, {p: tensors[s] for s, p in table.items()}, model)
-    return network
-
-
 def _worst(outputs):
     return max(deviation(found, expected) for _, found, expected in outputs)
 
@@ -138,7 +128,7 @@ def test_pose_maps_masks_and_boxes_are_exact(reference, model):
 @pytest.mark.parametrize(("model", "name"), NETWORK_OUTPUTS)
 def test_network_outputs(reference, model, name):
     io = reference.numbers(model, "io")
-    network = _network(reference, model, name)
+    network = reference.loaded_network(model, name)
     for what, found, expected in NETWORK_OUTPUTS[model, name](network, io):
         assert deviation(found, expected) < TOLERANCE, what
 
@@ -148,7 +138,7 @@ def test_network_outputs(reference, model, name):
 def test_region_crops(reference, model, method):
     io = reference.numbers(model, "io")
     source = person(io)
-    encoder = _network(reference, model, "appearance_encoder")
+    encoder = reference.loaded_network(model, "appearance_encoder")
     stem = encoder.stem(images.to_unit_range(source["image"]))
     background = stem * (1.0 - source["body_mask"])
     assert deviation(background, io["out/bg_branch_in"]) < TOLERANCE
@@ -160,7 +150,7 @@ def test_region_crops(reference, model, method):
 @pytest.mark.parametrize(("model", "code"), [("m2", "pose_embs"), ("m4", "sampled_embs_pose")])
 def test_decoded_poses_are_drawn_where_the_release_draws_them(reference, model, code):
     io = reference.numbers(model, "io")
-    decoder = _network(reference, model, "pose_decoder")
+    decoder = reference.loaded_network(model, "pose_decoder")
     pose = keypoints.denormalize(decoder(io[f"out/{code}"]), HEIGHT, WIDTH).numpy()
     centres = np.full([len(pose), HEIGHT, WIDTH, 18], -1.0, np.float32)
     for person_index, keypoint in zip(*np.nonzero(pose[..., 2]), strict=True):
@@ -174,12 +164,12 @@ def test_decoded_poses_are_drawn_where_the_release_draws_them(reference, model, 
 
 def test_images_of_sampled_codes(reference):
     io = reference.numbers("m3", "io")
-    generator = _network(reference, "m3", "generator")
+    generator = reference.loaded_network("m3", "generator")
     image = generator(io["out/app_embs"], io["out/pose"])
     assert deviation(image, io["out/G_raw_sampled"]) < TOLERANCE
     assert deviation(images.to_pixel_range(image), io["out/G"]) < TOLERANCE
     io = reference.numbers("m4", "io")
-    generator = _network(reference, "m4", "generator")
+    generator = reference.loaded_network("m4", "generator")
     image = generator(io["out/embs"], io["in/G_pose_inflated"])
     assert deviation(image, io["out/G_raw"]) < TOLERANCE
 
@@ -284,7 +274,7 @@ def test_parity_notices_values_in_the_wrong_place(reference, model, name):
     names = list(variable_map.network_table(name, reference.config(model).model))
     other_order = _channels_last if name == "discriminator" else _transposed  # it has no square one
     for mutate in (_swapped, other_order):
-        network = _network(reference, model, name, tensors | mutate(tensors, names))
+        network = reference.loaded_network(model, name, tensors | mutate(tensors, names))
         assert _worst(NETWORK_OUTPUTS[model, name](network, io)) > 10 * TOLERANCE, mutate.__name__
 
 
@@ -296,7 +286,7 @@ def test_parity_notices_a_variable_left_at_its_initial_value(reference, model, n
     incomplete = Checkpoint("incomplete", tensors)
     imported = convert.convert_stage(incomplete, STAGES[model], config, strict=False)
     assert source in imported.report["skipped"]["missing"]
-    network = _network(reference, model, name, tensors | {source: imported.arrays[target]})
+    network = reference.loaded_network(model, name, tensors | {source: imported.arrays[target]})
     io = reference.numbers(model, "io")
     assert _worst(NETWORK_OUTPUTS[model, name](network, io)) > 10 * TOLERANCE
 
