@@ -1,23 +1,43 @@
-"""Writes tf-records from raw data, or checks a folder of them.
+"""Writes tf-records from raw data, checks a folder of them, or fetches archives.
 
     python -m dpig_tf2.cli.make_records --source=synthetic --split=train --out_dir=data/synthetic
     python -m dpig_tf2.cli.make_records --source=keypoints --raw_dir=photos \
         --keypoints=photos/keypoints.csv --resize=letterbox --split=train --out_dir=data/mine
+    python -m dpig_tf2.cli.make_records --source=market1501 --raw_dir=raw --split=train \
+        --out_dir=data/market1501
     python -m dpig_tf2.cli.make_records --check=data/synthetic
+    python -m dpig_tf2.cli.make_records --download=market1501 --mirror=https://host/archive.zip \
+        --out_dir=data/market1501
 """
+
+import os
+import pathlib
 
 from absl import flags
 
 from dpig_tf2.cli.flags import run_program
 
-_SOURCES = ("synthetic", "keypoints")
+_SOURCES = ("market1501", "deepfashion", "keypoints", "synthetic")
 
 _SOURCE = flags.DEFINE_enum("source", None, _SOURCES, "What the records are made from.")
 _CHECK = flags.DEFINE_string(
     "check", None, "Folder of records to report on; the exit status tells whether all is well."
 )
+_DOWNLOAD = flags.DEFINE_enum(
+    "download",
+    None,
+    ["market1501", "deepfashion"],
+    "Dataset whose archives are fetched to --out_dir.",
+)
+_MIRROR = flags.DEFINE_multi_string(
+    "mirror",
+    [],
+    "URL or local file of the archive, any number, tried in order; then those in the environment "
+    "variable DPIG_MARKET1501_MIRRORS or DPIG_DEEPFASHION_MIRRORS (separated by spaces).",
+)
+_SHA256 = flags.DEFINE_string("sha256", None, "Expected checksum of the archive, hexadecimal.")
 _SPLIT = flags.DEFINE_string("split", "train", "Split: part of the file names.")
-_RAW_DIR = flags.DEFINE_string("raw_dir", None, "Folder of raw data: the images.")
+_RAW_DIR = flags.DEFINE_string("raw_dir", None, "Folder of raw data; for keypoints: the images.")
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder for the records, created if absent.")
 _NUM_SHARDS = flags.DEFINE_integer("num_shards", 1, "Record files to cut into.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of everything that is drawn or shuffled.", lower_bound=0)
@@ -70,31 +90,60 @@ _PAIRS = flags.DEFINE_enum(
     "Which own images form a pair.",
 )
 _PAIRS_CSV = flags.DEFINE_string("pairs_csv", None, "File of from,to rows, in place of --pairs.")
-_FLIP = flags.DEFINE_bool("flip", False, "Add every pair once more, mirrored left to right.")
+_FLIP = flags.DEFINE_bool(
+    "flip",
+    None,
+    "Add every pair once more, mirrored left to right. Default: for Market-1501's train only.",
+)
+_PERSON_ONLY = flags.DEFINE_bool(
+    "person_only",
+    False,
+    "DeepFashion: keypoints of the most confident person, not the first candidate of each keypoint.",
+)
 
-_EVERY_SOURCE = "source split out_dir num_shards overwrite height width parts seed"
+_EVERY_SOURCE = "source split out_dir num_shards overwrite parts"
+_FROM_FILES = f"{_EVERY_SOURCE} raw_dir dry_run flip"
 # By flag name; every flag below that is given must belong to what is asked for.
 _FLAGS_OF = {
     "check": "check",
-    "synthetic": f"{_EVERY_SOURCE} identities images_per_identity pairs_per_image first_identity",
-    "keypoints": f"{_EVERY_SOURCE} raw_dir dry_run keypoints keypoint_format variant resize "
-    "identity pairs pairs_csv flip",
+    "download": "download out_dir mirror sha256",
+    "market1501": _FROM_FILES,
+    "deepfashion": f"{_FROM_FILES} person_only",
+    "keypoints": f"{_FROM_FILES} height width seed keypoints keypoint_format variant resize "
+    "identity pairs pairs_csv",
+    "synthetic": f"{_EVERY_SOURCE} height width seed identities images_per_identity "
+    "pairs_per_image first_identity",
 }
-_NEEDED = {"check": "check", "synthetic": "out_dir", "keypoints": "raw_dir keypoints out_dir"}
+_NEEDED = {
+    "check": "check",
+    "download": "out_dir",
+    "market1501": "raw_dir out_dir",
+    "deepfashion": "raw_dir out_dir",
+    "keypoints": "raw_dir keypoints out_dir",
+    "synthetic": "out_dir",
+}
 
 
 def main(_):
-    job = _job()
-    if job == "check":
-        return _check()
-    return {"synthetic": _synthetic, "keypoints": _keypoints}[job]()
+    jobs = {
+        "check": _check,
+        "download": _download,
+        "market1501": _market1501,
+        "deepfashion": _deepfashion,
+        "keypoints": _keypoints,
+        "synthetic": _synthetic,
+    }
+    return jobs[_job()]()
 
 
 def _job():
     """What is asked for; raises ValueError naming a flag that is missing or does not belong."""
-    if bool(_SOURCE.value) == bool(_CHECK.value):
-        raise ValueError("give either --source (write records) or --check (report on a folder)")
-    job = _SOURCE.value or "check"
+    asked = [flag for flag in (_SOURCE, _CHECK, _DOWNLOAD) if flag.value]
+    if len(asked) != 1:
+        raise ValueError(
+            "give one of --source (write records), --check (report on a folder) and --download"
+        )
+    job = _SOURCE.value or asked[0].name
     known = set(" ".join(_FLAGS_OF.values()).split())
     for name in sorted(known - set(_FLAGS_OF[job].split())):
         if flags.FLAGS[name].present:
@@ -108,7 +157,7 @@ def _job():
 
 
 def _describe(job):
-    return "check" if job == "check" else f"source={job}"
+    return f"source={job}" if job in _SOURCES else job
 
 
 def _check():
@@ -123,6 +172,57 @@ def _check():
     report = check.check_folder(_CHECK.value, progress)
     print(report)
     return 0 if report.ok else 1
+
+
+def _download():
+    from dpig_tf2.preparation import downloads
+
+    variable = f"DPIG_{_DOWNLOAD.value.upper()}_MIRRORS"
+    sources = [*_MIRROR.value, *os.environ.get(variable, "").split()]
+    folder = pathlib.Path(_OUT_DIR.value)
+    name = sources[0].rstrip("/").rpartition("/")[2] if sources else f"{_DOWNLOAD.value}.zip"
+    try:
+        archive = downloads.fetch(folder / name, sources, _SHA256.value)
+    except downloads.DownloadError as error:
+        raise ValueError(
+            f"{error}: give --mirror=URL, --mirror=FILE or {variable}, or unpack the archive "
+            f"yourself so that the .tfrecord files lie in {folder}"
+        ) from error
+    paths = downloads.unpack(archive, folder)
+    folders = sorted({str(path.parent) for path in paths})
+    print(f"{len(paths)} files unpacked to {', '.join(folders)}")
+
+
+def _market1501():
+    from dpig_tf2.preparation import market1501
+
+    _print_conversion(
+        market1501.convert(_RAW_DIR.value, _OUT_DIR.value, _SPLIT.value, **_common_options())
+    )
+
+
+def _deepfashion():
+    from dpig_tf2.preparation import deepfashion
+
+    _print_conversion(
+        deepfashion.convert(
+            _RAW_DIR.value,
+            _OUT_DIR.value,
+            _SPLIT.value,
+            person_only=_PERSON_ONLY.value,
+            **_common_options(),
+        )
+    )
+
+
+def _common_options():
+    return {
+        "flip": _FLIP.value,
+        "parts": int(_PARTS.value),
+        "num_shards": _NUM_SHARDS.value,
+        "overwrite": _OVERWRITE.value,
+        "dry_run": _DRY_RUN.value,
+    }
 
 
 def _synthetic():
@@ -161,12 +261,8 @@ def _keypoints():
         identity=_IDENTITY.value,
         pair_mode=_PAIRS.value,
         pairs_csv=_PAIRS_CSV.value,
-        flip=_FLIP.value,
-        parts=int(_PARTS.value),
         seed=_SEED.value,
-        num_shards=_NUM_SHARDS.value,
-        overwrite=_OVERWRITE.value,
-        dry_run=_DRY_RUN.value,
+        **_common_options(),
     )
     _print_conversion(conversion)
 

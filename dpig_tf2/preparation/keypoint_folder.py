@@ -50,7 +50,7 @@ def convert(
     identity: str = IDENTITY_BEFORE_UNDERSCORE,
     pair_mode: str = "same_identity",
     pairs_csv=None,
-    flip: bool = False,
+    flip: bool | None = None,
     parts: int = 37,
     seed: int = 0,
     num_shards: int = 1,
@@ -72,7 +72,7 @@ def convert(
             at the start of the name; "column" takes the CSV's column, "image" is one per photo.
         pair_mode: one of `pairs.PAIR_MODES`.
         pairs_csv: file of from,to rows; replaces `pair_mode`.
-        flip: add every pair once more, mirrored left to right.
+        flip: add every pair once more, mirrored left to right. None: no.
         parts: part regions in the records, 7 or 37.
         seed: of the order of "train".
         num_shards: record files.
@@ -118,7 +118,7 @@ def convert(
         "width": size[1],
         "resize": resize,
         "parts": parts,
-        "flip": flip,
+        "flip": bool(flip),
         "seed": seed,
         "pairs": record_folder.hash_text(repr(listed)),
         "inputs": record_folder.hash_inputs((n, p.keypoints) for n, p in sorted(found.items())),

@@ -1,0 +1,1 @@
+"""Raw folders and synthetic persons to tf-records."""
