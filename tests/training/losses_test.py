@@ -1,0 +1,110 @@
+"""Losses against hand-worked numbers.
+
+softplus of 0, 1, 2, -1 is 0.693147, 1.313262, 2.126928, 0.313262; the cross-entropy of logit x is
+softplus(-x) against label 1 and softplus(x) against label 0.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2.training import losses
+
+_REAL = tf.constant([2.0, 0.0])
+_FAKE = tf.constant([0.0, 2.0, -1.0])
+_OTHER = tf.constant([1.0])
+
+
+def _close(found, expected):
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_errors_are_means_over_all_elements():
+    predicted, target = tf.constant([[1.0, -2.0], [0.5, 0.0]]), tf.zeros([2, 2])
+    _close(losses.absolute_error(predicted, target), 0.875)
+    _close(losses.squared_error(predicted, target), 1.3125)
+
+
+@pytest.mark.parametrize("shape", [[4], [2, 2]])
+def test_cross_entropy_in_vector_and_patch_shape(shape):
+    logits = tf.reshape(tf.constant([0.0, 1.0, 2.0, -1.0]), shape)
+    _close(losses.cross_entropy(logits, 1.0), (0.693147 + 0.313262 + 0.126928 + 1.313262) / 4)
+    _close(losses.cross_entropy(logits, 0.0), (0.693147 + 1.313262 + 2.126928 + 0.313262) / 4)
+
+
+def test_cross_entropy_of_large_logits_stays_finite():
+    _close(losses.cross_entropy(tf.constant([-200.0]), 1.0), 200.0)
+
+
+_EXPECTED = {  # generator, discriminator (pair), discriminator (triplet)
+    "dcgan": (
+        0.711112,  # (.693147 + .126928 + 1.313262) / 3
+        0.727242,  # 0.5 * .410038 + 0.5 * 1.044446
+        0.794446,  # 0.5 * .410038 + 0.25 * 1.044446 + 0.25 * 1.313262
+    ),
+    "lsgan": (
+        2.0,  # (1 + 1 + 4) / 3
+        1.333333,  # 0.5 * (1 + 1) / 2 + 0.5 * (0 + 4 + 1) / 3
+        1.166667,  # 0.5 * 1 + 0.25 * 5 / 3 + 0.25 * 1
+    ),
+    "wgan": (
+        -0.333333,
+        -0.666667,  # 1 / 3 - 1
+        -0.333333,  # (1 / 3 + 1) / 2 - 1
+    ),
+}
+_EXPECTED["wgan-gp"] = _EXPECTED["wgan"]
+
+
+@pytest.mark.parametrize("name", losses.OBJECTIVES)
+def test_objectives(name):
+    objective = losses.OBJECTIVES[name]
+    generator, pair, triplet = _EXPECTED[name]
+    _close(objective.generator(_FAKE), generator)
+    _close(objective.discriminator_loss(_REAL, [_FAKE]), pair)
+    _close(objective.discriminator_loss(_REAL, [_FAKE, _OTHER]), triplet)
+
+
+def test_penalty_of_a_linear_critic_is_that_of_its_slope():
+    slope = tf.constant([3.0, 4.0])
+    points = tf.constant([[1.0, 2.0], [0.0, -1.0]])
+    penalty = losses.gradient_penalty(
+        lambda x: tf.linalg.matvec(x, slope), points, -points, tf.constant([0.3, 0.8])
+    )
+    _close(penalty, (5.0 - 1.0) ** 2)
+
+
+@pytest.mark.parametrize("mix, expected", [(1.0, 16.0), (0.5, 2.25), (0.0, 1.0)])
+def test_penalty_is_taken_between_real_and_fake(mix, expected):
+    """The gradient of |x|^2 / 2 is x: its length tells where the penalty was taken."""
+    real, fake = tf.constant([[3.0, 4.0]]), tf.zeros([1, 2])
+    penalty = losses.gradient_penalty(
+        lambda x: tf.reduce_sum(x * x, axis=1) / 2, real, fake, tf.constant([mix])
+    )
+    _close(penalty, expected)
+
+
+def test_penalty_of_images_takes_the_length_over_all_pixels():
+    real = tf.ones([2, 4, 3, 2])
+    penalty = losses.gradient_penalty(
+        lambda x: tf.reduce_sum(x, axis=[1, 2, 3]), real, tf.zeros_like(real), tf.constant([0.2, 1])
+    )
+    _close(penalty, (np.sqrt(24) - 1) ** 2)
+
+
+def test_penalty_teaches_the_critic():
+    """Its gradient reaches the critic's weights, and stays finite where the critic is flat."""
+    slope = tf.Variable([0.0, 0.0])
+    flat, steep = [], []
+    for value, gradients in (([0.0, 0.0], flat), ([3.0, 4.0], steep)):
+        slope.assign(value)
+        with tf.GradientTape() as tape:
+            penalty = losses.gradient_penalty(
+                lambda x: tf.linalg.matvec(x, slope),
+                tf.ones([1, 2]),
+                tf.zeros([1, 2]),
+                tf.ones([1]),
+            )
+        gradients.append(tape.gradient(penalty, slope))
+    assert np.isfinite(flat[0]).all()
+    _close(steep[0], [4.8, 6.4])  # 2 * (5 - 1) * slope / 5

@@ -1,0 +1,89 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2.training import optimizers
+
+
+def _close(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def _variable(value):
+    return keras.Variable(np.asarray(value, np.float32), name="weight")
+
+
+def _apply(optimizer, variable, gradient):
+    optimizer.apply([tf.constant(gradient)], [variable])
+
+
+def test_rmsprop_follows_hand_worked_steps():
+    variable = _variable([1.0])
+    optimizer = optimizers.build_optimizer("wgan", 0.1, [variable], "critic_optimizer")
+    assert isinstance(optimizer, optimizers.ReleaseRMSprop)
+    for gradient, expected in [
+        (3.0, 1.0 - 0.1 * 3 / np.sqrt(1.8)),  # mean square 0.9 * 1 + 0.1 * 9
+        (1.0, 0.776393 - 0.1 * 1 / np.sqrt(1.72)),  # 0.9 * 1.8 + 0.1
+        (-2.0, 0.700144 + 0.1 * 2 / np.sqrt(1.948)),  # 0.9 * 1.72 + 0.4
+    ]:
+        _apply(optimizer, variable, [gradient])
+        _close(variable, [expected])
+
+
+def test_rmsprop_adds_epsilon_inside_the_root():
+    variable = _variable([0.0])
+    optimizer = optimizers.ReleaseRMSprop(1.0, "rmsprop")
+    optimizer.build([variable])
+    optimizer._velocities[0].assign([0.0])
+    _apply(optimizer, variable, [1e-6])
+    # Outside the root the step would be 3.16: the mean square is 1e-13, far below epsilon.
+    _close(variable, [-1e-6 / np.sqrt(1e-13 + 1e-10)])
+
+
+def test_rmsprop_starts_from_one_and_names_its_slot():
+    optimizer = optimizers.build_optimizer("wgan", 0.1, [_variable([[1.0, 2.0]])], "critic")
+    slots = {v.path: np.asarray(v) for v in optimizer.variables}
+    np.testing.assert_array_equal(slots["critic/weight_velocity"], [[1.0, 1.0]])
+    assert set(slots) == {"critic/iteration", "critic/learning_rate", "critic/weight_velocity"}
+
+
+@pytest.mark.parametrize("objective", ["dcgan", "lsgan", "wgan-gp"])
+def test_adam_follows_hand_worked_steps(objective):
+    variable = _variable([1.0])
+    optimizer = optimizers.build_optimizer(objective, 0.1, [variable], "generator")
+    _apply(optimizer, variable, [2.0])  # corrected moments 2 and 4: a whole step
+    _close(variable, [0.9])
+    _apply(optimizer, variable, [-1.0])
+    first = (0.5 * 1.0 - 0.5 * 1.0) / (1 - 0.25)  # moments 0.5 m + 0.5 g
+    _close(variable, [0.9 - 0.1 * first])
+    _apply(optimizer, variable, [1.0])
+    first = 0.5 / (1 - 0.125)
+    second = (0.999 * (0.999 * 0.004 + 0.001) + 0.001) / (1 - 0.999**3)
+    _close(variable, [0.9 - 0.1 * first / np.sqrt(second)])
+
+
+def test_gradients_move_only_the_given_variables():
+    moved, kept = _variable([1.0]), _variable([1.0])
+    optimizer = optimizers.build_optimizer("dcgan", 0.1, [moved], "generator")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.convert_to_tensor(moved) * tf.convert_to_tensor(kept))
+    optimizers.apply_gradients(optimizer, tape, loss, [moved])
+    _close(moved, [0.9])
+    _close(kept, [1.0])
+
+
+def test_clipping_bounds_every_weight():
+    weights = [_variable([-5.0, -0.005, 0.0]), _variable([[0.01, 0.02]])]
+    optimizers.clip_weights(weights, 0.01)
+    _close(weights[0], [-0.01, -0.005, 0.0])
+    _close(weights[1], [[0.01, 0.01]])
+
+
+def test_rate_halves_after_every_period_but_not_at_the_start():
+    rate = _variable(0.8)
+    rates = []
+    for step in range(7):
+        optimizers.halve(rate, tf.constant(step, tf.int64), every=3)
+        rates.append(float(rate))
+    _close(rates, [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2])
