@@ -1,0 +1,280 @@
+"""The train steps: who moves, in which order, and whether they learn."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2 import config as configuration
+from dpig_tf2.ops import pose_maps, regions
+from dpig_tf2.training import trainers
+from dpig_tf2.training.trainer import split_updates
+
+RECONSTRUCTION_NETWORKS = ("appearance_encoder", "generator", "discriminator")
+
+
+def person(config, count, seed):
+    rng = np.random.default_rng(seed)
+    model = config.model
+    keypoints = rng.uniform(0, 1, (count, 18, 3)) * [model.height, model.width, 1]
+    keypoints[..., 2] = rng.uniform(size=(count, 18)) < 0.8
+    keypoints = keypoints.astype(np.float32)
+    boxes, visibility = regions.part_boxes(keypoints, model.height, model.width, model.box_rule)
+    mask = pose_maps.body_mask(keypoints, model.height, model.width, model.mask_radius)
+    image = rng.integers(0, 256, (count, model.height, model.width, 3), dtype=np.uint8)
+    return {
+        "image": tf.constant(image),
+        "keypoints": tf.constant(keypoints),
+        "body_mask": tf.cast(mask, tf.uint8),
+        "part_boxes": boxes,
+        "part_visibility": visibility,
+    }
+
+
+def pair(config, count, seed=0):
+    return {"source": person(config, count, seed), "target": person(config, count, seed + 100)}
+
+
+def values(networks):
+    return {name: [np.array(v) for v in net.variables] for name, net in networks.items()}
+
+
+def moved(before, after):
+    return {
+        name
+        for name in before
+        if any((a != b).any() for a, b in zip(before[name], after[name], strict=True))
+    }
+
+
+@pytest.fixture(scope="module")
+def reconstruction(tiny_config):
+    """A trainer after some compiled steps on one batch: (trainer, logs of every step)."""
+    keras.utils.set_random_seed(0)
+    faster = tiny_config.override(**{"reconstruction.learning_rate": 2e-3})
+    trainer = trainers.build_trainer("reconstruction", faster)
+    batch = pair(faster, 4)
+    step = tf.function(trainer.train_step)
+    logs = [{k: float(v) for k, v in step(batch).items()} for _ in range(60)]
+    return trainer, logs
+
+
+def test_reconstruction_overfits_one_batch(reconstruction):
+    _, logs = reconstruction
+    first, last = logs[0]["loss/reconstruction"], logs[-1]["loss/reconstruction"]
+    assert last < 0.8 * first
+    assert all(np.isfinite(list(entry.values())).all() for entry in logs)
+
+
+def test_each_player_moves_its_own_networks_only(reconstruction):
+    trainer, _ = reconstruction
+    batch = pair(trainer.config, 4, seed=7)
+    real = tf.cast(batch["source"]["image"], tf.float32) / 127.5 - 1
+
+    before = values(trainer.networks)
+    trainer.update_discriminator(real, trainer.reconstruct(batch["source"]), batch)
+    between = values(trainer.networks)
+    assert moved(before, between) == {"discriminator"}
+
+    with tf.GradientTape() as tape:
+        loss, _ = trainer.generator_loss(real, trainer.reconstruct(batch["source"]), batch)
+    trainer.players["generator"].minimize(tape, loss)
+    assert moved(between, values(trainer.networks)) == {"appearance_encoder", "generator"}
+
+
+def test_shared_forward_equals_two_forwards_in_that_order(tiny_config):
+    """The default order's saving changes no number beyond rounding."""
+    batch = pair(tiny_config, 4)
+    results = []
+    for shared in (True, False):
+        keras.utils.set_random_seed(1)
+        trainer = trainers.build_trainer("reconstruction", tiny_config)
+        if shared:
+            logs = trainer.update(batch)
+        else:
+            real = tf.cast(batch["source"]["image"], tf.float32) / 127.5 - 1
+            logs = trainer.update_discriminator(real, trainer.reconstruct(batch["source"]), batch)
+            with tf.GradientTape() as tape:
+                loss, more = trainer.generator_loss(
+                    real, trainer.reconstruct(batch["source"]), batch
+                )
+            trainer.players["generator"].minimize(tape, loss)
+            logs |= more
+        optimizer = trainer.players["generator"].optimizer
+        slots = [np.array(v) for v in optimizer.variables if "momentum" in v.path]
+        results.append((logs, slots))
+    (logs, slots), (plain_logs, plain_slots) = results
+    for name in plain_logs:
+        np.testing.assert_allclose(logs[name], plain_logs[name], rtol=1e-5, err_msg=name)
+    for slot, plain in zip(slots, plain_slots, strict=True):
+        np.testing.assert_allclose(slot, plain, atol=1e-5 * np.abs(plain).max() + 1e-9)
+
+
+def test_release_order_skips_the_generator_at_step_zero(tiny_config):
+    keras.utils.set_random_seed(2)
+    trainer = trainers.build_trainer("reconstruction", tiny_config.override(match_release=True))
+    assert trainer.updates_per_step == 2
+    step = tf.function(trainer.train_step)
+    before = values(trainer.networks)
+    step(pair(tiny_config, 8))
+    between = values(trainer.networks)
+    assert moved(before, between) == {"discriminator"}
+    step(pair(tiny_config, 8, seed=1))
+    assert moved(between, values(trainer.networks)) == set(RECONSTRUCTION_NETWORKS)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("pairing", configuration.PAIRINGS)
+@pytest.mark.parametrize("objective", configuration.OBJECTIVES)
+def test_every_objective_and_pairing_steps(tiny_config, objective, pairing, joint):
+    config = tiny_config.override(
+        **{
+            "reconstruction.objective": objective,
+            "reconstruction.pairing": pairing,
+            "reconstruction.joint_discriminator": joint,
+        }
+    )
+    trainer = trainers.build_trainer("reconstruction", config)
+    logs = trainer.train_step(pair(config, 4))
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+    assert ("loss/gradient_penalty" in logs) == (objective == "wgan-gp")
+    weights = np.concatenate([np.ravel(v) for v in trainer.discriminator.trainable_variables])
+    assert (np.abs(weights).max() <= config.reconstruction.clip) == (objective == "wgan")
+
+
+def test_joint_discriminator_shares_batch_statistics(tiny_config):
+    trainers_by_mode = {}
+    for joint in (False, True):
+        keras.utils.set_random_seed(3)
+        config = tiny_config.override(**{"reconstruction.joint_discriminator": joint})
+        trainers_by_mode[joint] = trainers.build_trainer("reconstruction", config)
+    real, fake = tf.random.normal([4, 64, 32, 3], seed=0), tf.random.normal([4, 64, 32, 3], seed=1)
+    apart, (apart_fake,) = trainers_by_mode[False].logits(real, [fake])
+    joint, (joint_fake,) = trainers_by_mode[True].logits(real, [fake])
+    together = trainers_by_mode[True].discriminator(tf.concat([real, fake], axis=0))
+    np.testing.assert_allclose(tf.concat([joint, joint_fake], 0), together, rtol=1e-6)
+    assert np.abs(apart - joint).max() > 1e-4
+    np.testing.assert_allclose(apart_fake, trainers_by_mode[False].discriminator(fake), rtol=1e-6)
+
+
+def test_pose_autoencoder_overfits_one_batch(tiny_config):
+    keras.utils.set_random_seed(0)
+    config = tiny_config.override(**{"pose.learning_rate": 3e-3})
+    trainer = trainers.build_trainer("pose", config)
+    batch = {"keypoints": person(config, 8, 0)["keypoints"]}
+    step = tf.function(trainer.train_step)
+    logs = [step(batch) for _ in range(300)]
+    assert logs[-1]["loss/reconstruction"] < 0.1 * logs[0]["loss/reconstruction"]
+    assert logs[-1]["accuracy/visibility"] > 0.9
+
+
+def embeddings(trainer, seed=0):
+    rows = trainer.updates_per_step * trainer.settings.batch_size
+    rng = np.random.default_rng(seed)
+    sizes = {factor: trainer.config.model.embedding_size(factor) for factor in trainer.factors}
+    return {
+        "embedding": {
+            factor: tf.constant(rng.normal(2.0, 0.5, (rows, size)), tf.float32)
+            for factor, size in sizes.items()
+        }
+    }
+
+
+def count_calls(trainer, name, calls):
+    update = getattr(trainer, name)
+
+    def counted(factor, *args, **kwargs):
+        calls.append((name, factor))
+        return update(factor, *args, **kwargs)
+
+    setattr(trainer, name, counted)
+
+
+def test_mapping_order_and_number_of_updates(tiny_config):
+    trainer = trainers.build_trainer("appearance_mapping", tiny_config)
+    calls = []
+    for name in ("update_mapping", "update_critic"):
+        count_calls(trainer, name, calls)
+    trainer.train_step(embeddings(trainer))
+    expected = []
+    for factor in ("foreground", "background"):
+        expected += [("update_mapping", factor)] + [("update_critic", factor)] * 5
+    assert calls == expected
+    assert trainer.updates_per_step == 12
+
+
+def test_mapping_learns_the_mean_of_the_embeddings(tiny_config):
+    keras.utils.set_random_seed(0)
+    config = tiny_config.override(**{"pose_mapping.learning_rate": 5e-3})
+    trainer = trainers.build_trainer("pose_mapping", config)
+    batch = embeddings(trainer)
+    noise = tf.random.normal([256, 8], stddev=config.model.noise_scale, seed=1)
+    before = np.mean(trainer.networks["pose_mapping"](noise))
+    step = tf.function(trainer.train_step)
+    for _ in range(150):
+        step(batch)
+    after = np.mean(trainer.networks["pose_mapping"](noise))
+    assert abs(after - 2.0) < 0.6 * abs(before - 2.0), (before, after)
+
+
+def test_wgan_clips_both_critics_after_either_update(tiny_config):
+    config = tiny_config.override(**{"appearance_mapping.objective": "wgan"})
+    trainer = trainers.build_trainer("appearance_mapping", config)
+    real = tf.random.normal([8, config.model.foreground_embedding])
+    noise = tf.random.normal([8, config.model.foreground_embedding])
+    trainer.update_critic("foreground", real, noise)
+    for factor in ("foreground", "background"):
+        for variable in trainer.networks[f"{factor}_critic"].trainable_variables:
+            assert np.abs(variable).max() <= np.float32(0.01), variable.path
+
+
+def test_given_noise_replaces_drawn_noise(tiny_config):
+    results = []
+    for _ in range(2):
+        keras.utils.set_random_seed(5)
+        trainer = trainers.build_trainer("pose_mapping", tiny_config.override(seed=len(results)))
+        batch = embeddings(trainer)
+        batch["noise"] = {"pose": tf.ones_like(batch["embedding"]["pose"])}
+        results.append(float(trainer.train_step(batch)["loss/pose_mapping"]))
+    assert results[0] == results[1], "the run seed draws noise only where none is given"
+
+
+def test_noise_depends_on_seed_step_and_purpose_only(tiny_config):
+    trainer = trainers.build_trainer("pose_mapping", tiny_config)
+    first = trainer.normal([2, 3], 0)
+    np.testing.assert_array_equal(first, trainer.normal([2, 3], 0))
+    assert np.abs(first - trainer.normal([2, 3], 1)).max() > 0
+    trainer.step.assign(1)
+    assert np.abs(first - trainer.normal([2, 3], 0)).max() > 0
+
+
+def test_learning_rates_halve(tiny_config):
+    config = tiny_config.override(**{"pose.halve_every": 2, "pose.learning_rate": 0.4})
+    trainer = trainers.build_trainer("pose", config)
+    batch = {"keypoints": person(config, 8, 0)["keypoints"]}
+    rates = [float(trainer.train_step(batch)["learning_rate/pose"]) for _ in range(6)]
+    np.testing.assert_allclose(rates, [0.4, 0.4, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
+
+
+def test_fit_runs_the_same_step(tiny_config):
+    trainer = trainers.build_trainer("pose", tiny_config)
+    trainer.compile(jit_compile=False)
+    batch = {"keypoints": person(tiny_config, 8, 0)["keypoints"]}
+    history = trainer.fit(tf.data.Dataset.from_tensors(batch).repeat(3), verbose=0)
+    assert int(trainer.step) == 3
+    assert np.isfinite(history.history["loss/reconstruction"]).all()
+
+
+def test_state_covers_networks_optimizers_and_step(tiny_config):
+    trainer = trainers.build_trainer("pose_mapping", tiny_config)
+    paths = [variable.path for variable in trainer.state_variables()]
+    assert len(paths) == len(set(paths))
+    assert "step" in paths
+    for part in ("pose_mapping/", "pose_critic/", "pose_mapping_optimizer/iteration"):
+        assert any(path.startswith(part) for path in paths), part
+
+
+def test_split_updates_keeps_structure_and_order():
+    first, second = split_updates({"a": tf.range(4), "b": {"c": tf.range(8)}}, 2)
+    assert first["a"].numpy().tolist() == [0, 1]
+    assert second["b"]["c"].numpy().tolist() == [4, 5, 6, 7]
