@@ -7,22 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from dpig_tf2 import config
 from dpig_tf2.models import factory
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.serving.export import DESCRIPTION, ExportError, export
 
-_TINY = {
-    "model.hidden": 4,
-    "model.latent": 8,
-    "model.region_embedding": 4,
-    "model.background_embedding": 8,
-    "model.pose_embedding": 8,
-    "model.pose_hidden": 16,
-    "model.foreground_mapping_hidden": 16,
-    "model.background_mapping_hidden": 16,
-    "model.pose_mapping_hidden": 16,
-}
 _STAGE_ONE = ("appearance_encoder", "generator", "pose_encoder", "pose_decoder")
 _MAPPINGS = ("foreground_mapping", "background_mapping", "pose_mapping")
 _BATCH_SIZES = (1, 3)
@@ -55,14 +43,13 @@ np.savez(outputs_path, **outputs)
 
 
 @pytest.fixture(scope="module")
-def sampler():
-    settings = config.preset("synthetic").override(**_TINY)
-    networks = factory.build_networks(_STAGE_ONE + _MAPPINGS, settings.model)
+def sampler(tiny_config):
+    networks = factory.build_networks(_STAGE_ONE + _MAPPINGS, tiny_config.model)
     rng = np.random.default_rng(0)
     for variable in (v for network in networks.values() for v in network.variables):
         # Biases away from zero, and outputs that fill the range of an image.
         variable.assign(variable + rng.normal(0.0, 0.1, variable.shape))
-    return PersonSampler(settings, networks)
+    return PersonSampler(tiny_config, networks)
 
 
 @pytest.fixture(scope="module")
