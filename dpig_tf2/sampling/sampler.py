@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import pathlib
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.ops.regions import NUM_REGIONS
 from dpig_tf2.run_folder import RunFolder, write_text
 from dpig_tf2.sampling.person_model import PersonModel
+
+Codes = dict[str, np.ndarray]  # {factor or KEYPOINTS: array with one row for each person}
+KEYPOINTS = "keypoints"  # a pose that is given, not decoded from its code
 
 _WEIGHTS = "weights.npz"
 _CONFIG = "config.json"
@@ -223,33 +227,78 @@ class PersonSampler:
             ConfigError: if a factor is unknown, or its mapping network is not trained.
             SamplerError: if only one of image and keypoints is given.
         """
-        model = self.config.model
         for factor in factors:
-            model.check_factor(factor)
+            self.config.model.check_factor(factor)
         codes = self.held_codes(factors, image, keypoints, seed, **parts)
+        codes = {factor: np.repeat(code, n, axis=0) for factor, code in codes.items()}
         for factor in factors:
             codes[factor] = self.map_noise(self.draw_noise(n, factor, seed), factor)
-        codes = {f: np.repeat(c, n, axis=0) if len(c) == 1 else c for f, c in codes.items()}
-        appearance = self.model.join_appearance(codes).numpy()
-        poses = codes["keypoints"] if "keypoints" in codes else self.decode_pose(codes["pose"])
-        return Samples(self.generate(appearance, poses), appearance, poses)
+        return self.draw(codes)
 
-    def held_codes(self, sampled, image, keypoints, seed, **parts) -> dict:
+    def held_codes(self, sampled, image, keypoints, seed, **parts) -> Codes:
         """Codes [1, ...] of the factors that are not sampled; a real pose stays keypoints."""
-        model = self.config.model
-        held = [factor for factor in model.factors if factor not in sampled]
+        held = [factor for factor in self.config.model.factors if factor not in sampled]
         if (image is None) != (keypoints is None):
             raise SamplerError("image and keypoints of the held person come together")
         if image is None:
             # Another stream than the samples': a held factor is never one of them.
-            return {f: self.map_noise(self.draw_noise(1, f, ~seed), f) for f in held}
+            return self.seed_codes(1, ~seed, held)
         keypoints = np.asarray(keypoints, np.float32).reshape(-1, NUM_KEYPOINTS, 3)
         images = np.asarray(image).reshape(-1, *np.shape(image)[-3:])
-        codes = self.model.split_appearance(self.encode_appearance(images, keypoints, **parts))
-        codes = {factor: code.numpy() for factor, code in codes.items() if factor in held}
-        if "pose" in held:
-            codes["keypoints"] = keypoints
-        return codes
+        codes = self.person_codes(images, keypoints, **parts)
+        return {f: c for f, c in codes.items() if f in held or (f == KEYPOINTS and "pose" in held)}
+
+    # ---- persons as codes
+
+    def person_codes(self, images, keypoints, **parts) -> Codes:
+        """Codes of photos: appearance factors encoded, the pose as "keypoints".
+
+        Arguments as in `encode_appearance`.
+        """
+        embedding = self.encode_appearance(images, keypoints, **parts)
+        codes = {f: code.numpy() for f, code in self.model.split_appearance(embedding).items()}
+        return codes | {KEYPOINTS: np.asarray(keypoints, np.float32)}
+
+    def seed_codes(self, n: int, seed: int = 0, factors: Sequence[str] | None = None) -> Codes:
+        """Codes [n, E] of the named factors, all by default, from noise."""
+        factors = self.config.model.factors if factors is None else factors
+        return {f: self.map_noise(self.draw_noise(n, f, seed), f) for f in factors}
+
+    def draw(self, codes: Codes) -> Samples:
+        """The persons that codes describe, one for each row.
+
+        Args:
+            codes: every appearance factor, and the pose as "keypoints" or as its code "pose"; with
+                both, the keypoints are drawn.
+
+        Raises:
+            SamplerError: if a factor is missing, unknown, of another length or row count.
+        """
+        appearance_factors = self.config.model.appearance_factors
+        missing = [f for f in appearance_factors if f not in codes]
+        if not {"pose", KEYPOINTS} & set(codes):
+            missing.append("pose")
+        unknown = sorted(set(codes) - {*appearance_factors, "pose", KEYPOINTS})
+        if missing or unknown:
+            what, names = ("missing", missing) if missing else ("unknown", unknown)
+            raise SamplerError(f"codes: {what} {', '.join(names)}")
+        parts = {f: self._check_code(f"{f} code", codes[f], f) for f in appearance_factors}
+        counts = {factor: len(code) for factor, code in codes.items()}
+        if len(set(counts.values())) > 1:
+            raise SamplerError(f"codes must be of equally many persons, got {counts}")
+        appearance = self.model.join_appearance(parts).numpy()
+        poses = codes[KEYPOINTS] if KEYPOINTS in codes else self.decode_pose(codes["pose"])
+        poses = np.asarray(poses, np.float32)
+        return Samples(self.generate(appearance, poses), appearance, poses)
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with any weight or network size."""
+        digest = hashlib.blake2b(repr(self.config.model).encode(), digest_size=8)
+        for name, network in sorted(self.model.networks.items()):
+            for path, array in weights.collect(network.variables).items():
+                digest.update(f"{name} {path} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     # ---- checks
 
@@ -258,7 +307,8 @@ class PersonSampler:
         expected = (self.config.model.height, self.config.model.width, 3)
         if images.ndim != 4 or images.shape[1:] != expected or not len(images):
             raise SamplerError(
-                f"images have shape {images.shape}, expected [B, {expected[0]}, {expected[1]}, 3] with B >= 1"
+                f"images have shape {list(images.shape)}, expected [B, "
+                f"{', '.join(map(str, expected))}] with B at least 1"
             )
         if images.dtype != np.uint8:
             raise SamplerError(f"images must be uint8 in [0, 255], got {images.dtype}")
@@ -301,7 +351,8 @@ class PersonSampler:
         if key not in self._functions:
             call = functools.partial(getattr(self.model, method), **static)
             specs = {n: tf.TensorSpec([None, *a.shape[1:]], a.dtype) for n, a in arrays.items()}
-            graph = tf.function(lambda **tensors: call(**tensors))
+            # Without autograph, which would wrap our errors in its own.
+            graph = tf.function(lambda **tensors: call(**tensors), autograph=False)
             self._functions[key] = graph.get_concrete_function(**specs)
         concrete = self._functions[key]
         return lambda **tensors: concrete(**{n: tf.constant(a) for n, a in tensors.items()})

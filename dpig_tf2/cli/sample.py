@@ -1,0 +1,334 @@
+"""Generates pictures with trained networks.
+
+    python -m dpig_tf2.cli.sample --run_dir=runs/demo --task=reconstruct --data_dir=data/synthetic
+    python -m dpig_tf2.cli.sample --run_dir=runs/demo --task=transfer --all_pairs --limit=8 \
+        --images=photos --keypoints=photos/keypoints.csv
+    python -m dpig_tf2.cli.sample --run_dir=runs/demo --task=factors --sample=foreground,pose \
+        --image=me.jpg --keypoints=me.json --count=8 --seed=1
+
+Persons come from tf-records (--data_dir, --split), from one image file (--image) or from a folder
+(--images), with their --keypoints; without any of these, factors are sampled from noise. Every
+task writes pictures, their codes, labelled sheets, and samples.json, which tells what made each
+file. Started again, it goes on where it stopped.
+"""
+
+import pathlib
+
+from absl import flags
+
+from dpig_tf2.cli.flags import one_line, run_program
+
+_SEEDS = 2**31 - 1  # a seed is an int32 in the SavedModel too
+
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "Run folder, or a folder written by PersonSampler.save.", required=True
+)
+_TASK = flags.DEFINE_enum("task", None, ["reconstruct", "transfer", "factors"], "What to do.")
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder; default <run_dir>/samples/<task>.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what was made with other settings.")
+_MAX_SHEETS = flags.DEFINE_integer("max_sheets", 10, "Sheets at most.", lower_bound=0)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images generated at once.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of all noise.", lower_bound=0, upper_bound=_SEEDS)
+
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with tf-records.")
+_SPLIT = flags.DEFINE_string("split", "test", "Split in the record files' names.")
+_SKIP_BAD = flags.DEFINE_bool("skip_bad_records", False, "Drop and count damaged records.")
+_IMAGE = flags.DEFINE_string("image", None, "One image file.")
+_IMAGES = flags.DEFINE_string("images", None, "Folder of image files.")
+_KEYPOINTS = flags.DEFINE_string("keypoints", None, "Keypoints of the image or images.")
+_FORMAT = flags.DEFINE_enum(
+    "keypoint_format",
+    "auto",
+    ["auto", "csv", "pickle", "openpose", "coco", "joint2d"],
+    "Format of --keypoints and --target_keypoints.",
+)
+_RESIZE = flags.DEFINE_enum(
+    "resize",
+    "letterbox",
+    ["none", "stretch", "letterbox"],
+    "How images of another size are brought to the model's.",
+)
+_LIMIT = flags.DEFINE_integer(
+    "limit", None, "Persons at most; pairs for transfer from records.", lower_bound=1
+)
+
+_ALL_PAIRS = flags.DEFINE_bool("all_pairs", False, "Every person in every person's pose.")
+_TARGET_KEYPOINTS = flags.DEFINE_string(
+    "target_keypoints", None, "Keypoints of the target poses, pixels."
+)
+_TARGET_IMAGE = flags.DEFINE_string(
+    "target_image", None, "Image file whose pose, found in --target_keypoints, is the target."
+)
+_TARGET_SIZE = flags.DEFINE_string(
+    "target_size", None, "ROWSxCOLUMNS of the images of --target_keypoints; default the model's."
+)
+_TARGET_LIMIT = flags.DEFINE_integer("target_limit", None, "Target poses at most.", lower_bound=1)
+
+_SAMPLE = flags.DEFINE_multi_string(
+    "sample",
+    [],
+    "Factors sampled together, e.g. --sample=foreground,pose; repeatable. Default: each alone.",
+)
+_COUNT = flags.DEFINE_integer("count", 8, "Samples of each person.", lower_bound=1)
+
+_FILE_FLAGS = "keypoints keypoint_format resize"
+_PERSON_FLAGS = f"data_dir split skip_bad_records image images {_FILE_FLAGS} limit"
+_TARGET_FLAGS = "target_keypoints target_image target_size target_limit"
+_FLAGS_OF = {
+    "reconstruct": _PERSON_FLAGS,
+    "transfer": f"{_PERSON_FLAGS} all_pairs {_TARGET_FLAGS}",
+    "factors": f"{_PERSON_FLAGS} sample count seed",
+}
+_NEED_PERSONS = ("reconstruct", "transfer")
+# Flags without effect unless another one is given.
+_NEED_ANOTHER = {
+    "split": "data_dir",
+    "skip_bad_records": "data_dir",
+    "target_image": "target_keypoints",
+    "target_size": "target_keypoints",
+    "target_limit": "target_keypoints",
+}
+# They choose how much is made, not what a file of a given name holds.
+_AMOUNTS = "limit target_limit count max_sheets skip_bad_records".split()
+_PATHS = "data_dir image images keypoints target_keypoints target_image".split()
+_ALL_PAIRS_LIMIT = 16  # a sheet of 16 x 16 pictures can still be looked at
+
+
+def main(_):
+    _check_flags()
+    from dpig_tf2.run_folder import RunFolder
+
+    config = RunFolder.open(_RUN_DIR.value).config
+    _subsets(config.model)  # bad flags fail before TensorFlow is loaded
+    import tensorflow as tf
+
+    try:
+        return _run(config.model)
+    except tf.errors.OpError as error:
+        raise ValueError(one_line(error)) from error
+
+
+def _run(model):
+    from dpig_tf2.sampling import tasks
+    from dpig_tf2.sampling.output_folder import OutputFolder
+    from dpig_tf2.sampling.sampler import PersonSampler
+
+    reader = _reader(model)
+    sampler = PersonSampler.load(_RUN_DIR.value, _BATCH_SIZE.value)
+    folder = _OUT_DIR.value or pathlib.Path(_RUN_DIR.value, "samples", _TASK.value)
+    with OutputFolder(folder, _settings(sampler), _OVERWRITE.value) as output:
+        context = tasks.Context(sampler, output, _report(), _MAX_SHEETS.value)
+        _TASKS[_TASK.value](context, reader)
+    print(f"{len(output)} files in {output.path}, {output.reused} of them from before")
+    return _end(reader, len(output))
+
+
+def _end(reader, files):
+    """Exit status; what was left out is named."""
+    if reader is None:
+        return 0
+    for note in reader.notes:
+        print(f"note: {note}")
+    for failure in reader.failures:
+        print(f"left out: {failure}")
+    if reader.failures and not files:
+        raise ValueError(f"no usable person; {reader.failures[0]}")
+    return 1 if reader.failures else 0
+
+
+def _check_flags():
+    """Raises ValueError naming a flag that is missing or does not belong."""
+    if not _TASK.value:
+        raise ValueError(f"--task is needed: {', '.join(_FLAGS_OF)}")
+    known = {name for names in _FLAGS_OF.values() for name in names.split()}
+    given = {name for name in known if flags.FLAGS[name].present}
+    for name in sorted(given - set(_FLAGS_OF[_TASK.value].split())):
+        raise ValueError(f"--{name} does not apply to --task={_TASK.value}")
+    sources = [f"--{name}" for name in ("data_dir", "image", "images") if name in given]
+    if len(sources) > 1:
+        raise ValueError(f"{' and '.join(sources)}: give one source of persons")
+    if not sources and _TASK.value in _NEED_PERSONS:
+        raise ValueError(f"--task={_TASK.value} needs --data_dir, --image or --images")
+    if bool(given & {"image", "images"}) != ("keypoints" in given):
+        raise ValueError("--keypoints and --image (or --images) come together")
+    for name, other in _NEED_ANOTHER.items():
+        if name in given and other not in given:
+            raise ValueError(f"--{name} needs --{other}")
+    if _TASK.value == "transfer" and "data_dir" not in given:
+        if not given & {"all_pairs", "target_keypoints"}:
+            raise ValueError("--task=transfer needs --target_keypoints or --all_pairs for images")
+    if {"all_pairs", "target_keypoints"} <= given:
+        raise ValueError("--all_pairs and --target_keypoints: give one of them")
+
+
+def _subsets(model):
+    """The factors of every --sample; each factor alone without one."""
+    subsets = [tuple(text.split(",")) for text in _SAMPLE.value] or [(f,) for f in model.factors]
+    for subset in subsets:
+        for factor in subset:
+            model.check_factor(factor)
+    return subsets
+
+
+def _settings(sampler):
+    """Everything that decides what a file of a given name holds."""
+    settings = {"task": _TASK.value, "networks": sampler.fingerprint()}
+    for name in _FLAGS_OF[_TASK.value].split():
+        value = flags.FLAGS[name].value
+        if name in _PATHS and value:
+            value = str(pathlib.Path(value).resolve())
+        if name not in _AMOUNTS:
+            settings[name] = value
+    return settings
+
+
+def _report():
+    """Prints progress with the time left, a line for each label."""
+    from dpig_tf2.preparation.progress import Progress
+
+    lines = {}
+
+    def report(label, done, total):
+        if label not in lines:
+            lines[label] = Progress(label, total)
+        lines[label].update(done)
+
+    return report
+
+
+# ---- persons and poses
+
+
+def _reader(model):
+    """Reader of the persons that the flags name, or None."""
+    from dpig_tf2.cli.sample_inputs import FileReader, RecordReader
+    from dpig_tf2.preparation.photos import list_images
+
+    if _DATA_DIR.value:
+        limit = _LIMIT.value or (_ALL_PAIRS_LIMIT if _ALL_PAIRS.value else None)
+        return RecordReader(
+            _DATA_DIR.value, _SPLIT.value, model, _BATCH_SIZE.value, limit, _SKIP_BAD.value
+        )
+    if _IMAGE.value:
+        image = pathlib.Path(_IMAGE.value)
+        folder, names = image.parent, [image.name]
+    elif _IMAGES.value:
+        folder = pathlib.Path(_IMAGES.value)
+        names = list_images(folder)
+    else:
+        return None
+    return FileReader(
+        folder,
+        names,
+        _KEYPOINTS.value,
+        _FORMAT.value,
+        _RESIZE.value,
+        model,
+        _BATCH_SIZE.value,
+        _LIMIT.value,
+    )
+
+
+def _targets(model):
+    """The poses of --target_keypoints, with their image if --target_image names one."""
+    from dpig_tf2.cli.sample_inputs import FileReader, read_poses
+    from dpig_tf2.sampling.persons import concatenate
+
+    if _TARGET_IMAGE.value:
+        image = pathlib.Path(_TARGET_IMAGE.value)
+        reader = FileReader(
+            image.parent,
+            [image.name],
+            _TARGET_KEYPOINTS.value,
+            _FORMAT.value,
+            _RESIZE.value,
+            model,
+            batch_size=1,
+        )
+        batches = list(reader.persons())
+        if reader.failures:
+            raise ValueError(reader.failures[0])
+        return concatenate(batches)
+    poses, problems = read_poses(
+        _TARGET_KEYPOINTS.value,
+        _FORMAT.value,
+        _size(_TARGET_SIZE.value),
+        _RESIZE.value,
+        model,
+        _TARGET_LIMIT.value,
+    )
+    for problem in problems:
+        print(f"note: {problem}")
+    return poses
+
+
+def _size(text):
+    """(rows, columns) of "ROWSxCOLUMNS"; None for None."""
+    if text is None:
+        return None
+    rows, _, columns = text.partition("x")
+    if not (rows.isdecimal() and columns.isdecimal() and int(rows) and int(columns)):
+        raise ValueError(f"--target_size={text}: expected ROWSxCOLUMNS, e.g. 128x64")
+    return int(rows), int(columns)
+
+
+def _tracked(context, reader, batches):
+    """The batches, with progress printed when each one has been worked on."""
+    context.report(_TASK.value, 0, reader.total)
+    for batch in batches:
+        yield batch
+        context.report(_TASK.value, reader.done, reader.total)
+
+
+def _one_by_one(context, persons):
+    """Every person alone, with progress as `_tracked` gives it."""
+    context.report(_TASK.value, 0, len(persons))
+    for i in range(len(persons)):
+        yield persons.take([i])
+        context.report(_TASK.value, i + 1, len(persons))
+
+
+# ---- tasks
+
+
+def _reconstruct(context, reader):
+    from dpig_tf2.sampling import tasks
+
+    tasks.reconstruct(context, _tracked(context, reader, reader.persons()))
+
+
+def _transfer(context, reader):
+    from dpig_tf2.sampling import tasks
+    from dpig_tf2.sampling.persons import concatenate
+
+    if _ALL_PAIRS.value:
+        persons = concatenate(reader.persons())
+        tasks.transfer_grid(context, _one_by_one(context, persons), persons, len(persons))
+    elif _TARGET_KEYPOINTS.value:
+        targets = _targets(context.sampler.config.model)
+        batches = _tracked(context, reader, reader.persons())
+        tasks.transfer_grid(context, batches, targets, tasks.ROWS_PER_SHEET)
+    else:
+        tasks.transfer(context, _tracked(context, reader, reader.pairs()))
+
+
+def _factors(context, reader):
+    from dpig_tf2.sampling import tasks
+
+    subsets = _subsets(context.sampler.config.model)
+    if reader is None:
+        tasks.sample_persons(context, subsets, _COUNT.value, _SEED.value)
+        return
+    batches = _tracked(context, reader, reader.persons())
+    tasks.sample_factors(context, batches, subsets, _COUNT.value, _SEED.value)
+
+
+_TASKS = {"reconstruct": _reconstruct, "transfer": _transfer, "factors": _factors}
+
+
+def run():
+    run_program("dpig-sample", main)
+
+
+if __name__ == "__main__":
+    run()

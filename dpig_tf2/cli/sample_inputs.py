@@ -1,0 +1,225 @@
+"""Persons for the sampling tasks, read from records or from image and keypoint files."""
+
+import hashlib
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dpig_tf2.config import ModelConfig
+from dpig_tf2.ops.images import decode_image
+from dpig_tf2.pipeline.input_pipeline import RecordSet, evaluation_batches
+from dpig_tf2.preparation import keypoint_formats, photos
+from dpig_tf2.sampling.persons import Namer, Persons
+
+_PARTS = ("body_mask", "part_boxes", "part_visibility")
+
+
+class RecordReader:
+    """Persons and pairs of a record split, in file order, in batches.
+
+    Attributes:
+        failures: a line for each person that was left out.
+        notes: other remarks.
+        done, total: how far reading is.
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        split: str,
+        model: ModelConfig,
+        batch_size: int,
+        limit: int | None = None,
+        skip_bad_records: bool = False,
+    ):
+        self._records = RecordSet.open(data_dir, split)
+        self._model, self._batch_size = model, batch_size
+        self._limit, self._skip_bad_records = limit, skip_bad_records
+        self._names: dict[bytes, str] = {}
+        self._namer = Namer()
+        self.notes: list[str] = []
+        self.failures: list[str] = []
+        self.done, self.total = 0, limit or len(self._records)
+
+    def pairs(self) -> Iterator[tuple[Persons, Persons]]:
+        """(sources, targets) of the first `limit` records."""
+        for source, target in self._batches(self._limit):
+            sources, targets = self._persons(source), self._persons(target)
+            rows = [i for i, name in enumerate(sources.names) if self._usable(name, sources, i)]
+            rows = [i for i in rows if self._usable(targets.names[i], targets, i)]
+            self.done += len(sources)
+            yield sources.take(rows), targets.take(rows)
+
+    def persons(self) -> Iterator[Persons]:
+        """The first `limit` distinct source images."""
+        seen: set[str] = set()
+        taken = 0
+        for source, _ in self._batches(None):
+            persons = self._persons(source)
+            rows = []
+            for i, name in enumerate(persons.names):
+                if name not in seen and self._usable(name, persons, i):
+                    rows.append(i)
+                seen.add(name)
+            if self._limit:
+                rows = rows[: self._limit - taken]
+            taken += len(rows)
+            self.done = taken if self._limit else self.done + len(persons)
+            if rows:
+                yield persons.take(rows)
+            if taken == self._limit:
+                return
+
+    def _batches(self, limit):
+        dataset = evaluation_batches(
+            self._records, self._model, self._batch_size, limit, self._skip_bad_records
+        )
+        for batch in dataset.as_numpy_iterator():
+            yield batch["source"], batch["target"]
+
+    def _persons(self, person):
+        return Persons(
+            tuple(self._name(person, i) for i in range(len(person["name"]))),
+            person["keypoints"],
+            person["image"],
+            tuple(str(number) for number in person["identity"]),
+            {key: person[key] for key in _PARTS},
+        )
+
+    def _name(self, person, i):
+        """The image's name; the same image always has the same one, another image another one."""
+        given = person["name"][i]
+        digest = hashlib.blake2b(given + person["image"][i].tobytes(), digest_size=16)
+        digest.update(person["keypoints"][i].tobytes())
+        if digest.digest() not in self._names:
+            fallback = f"image_{len(self._names):06d}"  # older records name no images
+            self._names[digest.digest()] = self._namer.name(given.decode() or fallback)
+        return self._names[digest.digest()]
+
+    def _usable(self, name, persons, i):
+        visible = persons.keypoints[i, :, 2].any()
+        if not visible:
+            self.failures.append(f"{name}: not one keypoint is visible")
+        return visible
+
+
+class FileReader:
+    """Persons of image files with keypoints, brought to the model's size, in batches.
+
+    Args:
+        folder: where the images are.
+        names: file names in the folder.
+        keypoints: file or folder of keypoints in any format of `keypoint_formats`.
+        keypoint_format: one of these formats, or "auto".
+        resize: "none", "stretch" or "letterbox", see `photos.place`.
+        model: gives the image size.
+        batch_size: persons per batch.
+        limit: images at most.
+
+    Attributes:
+        failures: a line for each image that was left out.
+        notes: a line for each doubtful annotation.
+        done, total: how far reading is.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        names: Sequence[str],
+        keypoints: str,
+        keypoint_format: str,
+        resize: str,
+        model: ModelConfig,
+        batch_size: int,
+        limit: int | None = None,
+    ):
+        self._folder, self._names = folder, list(names)[:limit]
+        self._annotations = keypoint_formats.load(keypoints, keypoint_format, names)
+        found = self._annotations.keypoints
+        if len(names) == 1 and len(found) == 1:  # one photo, one pose: they belong together
+            self._annotations.keypoints = {names[0]: next(iter(found.values()))}
+        self._keypoints_path = keypoints
+        self._resize, self._size = resize, (model.height, model.width)
+        self._batch_size = batch_size
+        self._namer = Namer()
+        self.notes = self._annotations.problems
+        self.failures: list[str] = []
+        self.done, self.total = 0, len(self._names)
+
+    def persons(self) -> Iterator[Persons]:
+        """Every usable image once."""
+        for start in range(0, self.total, self._batch_size):
+            read = [self._read(name) for name in self._names[start : start + self._batch_size]]
+            self.done = min(start + self._batch_size, self.total)
+            found = [person for person in read if person]
+            if found:
+                names, images, keypoints, identities = zip(*found, strict=True)
+                yield Persons(names, np.stack(keypoints), np.stack(images), identities)
+
+    def _read(self, file):
+        """Name, image, keypoints and identity of one file, or None and a problem."""
+        name = self._namer.name(file)
+        path = self._folder / file
+        try:
+            if file not in self._annotations.keypoints:
+                raise ValueError(f"no keypoints in {self._keypoints_path}")
+            placement = photos.place(photos.size_of(path), self._size, self._resize)
+            keypoints = fit_keypoints(self._annotations.keypoints[file], placement)
+            image = decode_image(photos.encode(path, placement)).numpy()
+        except (ValueError, OSError) as error:
+            self.failures.append(f"{path}: {error}")
+            return None
+        identity = self._annotations.identities.get(file, name.partition("_")[0])
+        return name, image, keypoints, identity
+
+
+def read_poses(
+    path: str,
+    keypoint_format: str,
+    size: tuple[int, int] | None,
+    resize: str,
+    model: ModelConfig,
+    limit: int | None,
+) -> tuple[Persons, list[str]]:
+    """The poses of a keypoint file, and a line for each one that cannot be used.
+
+    Args:
+        path: file or folder of keypoints.
+        keypoint_format: one of `keypoint_formats.FORMATS`, or "auto".
+        size: (rows, columns) of the images that they belong to; None: the model's.
+        resize: how these images would be brought to the model's size.
+        model: gives the image size.
+        limit: poses at most.
+
+    Raises:
+        ValueError: if there is no usable pose.
+    """
+    annotations = keypoint_formats.load(path, keypoint_format)
+    model_size = (model.height, model.width)
+    placement = photos.place(size or model_size, model_size, resize)
+    namer, problems = Namer(), list(annotations.problems)
+    names, poses = [], []
+    for source, keypoints in list(annotations.keypoints.items())[:limit]:
+        try:
+            poses.append(fit_keypoints(keypoints, placement))
+            names.append(namer.name(source))
+        except ValueError as error:
+            problems.append(f"{path}: {source}: {error}")
+    if not poses:
+        raise ValueError(f"{path}: no usable pose; {problems[0]}")
+    return Persons(tuple(names), np.stack(poses)), problems
+
+
+def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndarray:
+    """Keypoints in the model's pixels, those outside the image missing.
+
+    Raises:
+        ValueError: if none is left.
+    """
+    moved = placement.keypoints(keypoints)
+    outside = (moved[:, :2] >= (placement.height, placement.width)).any(axis=1)
+    moved = np.where(outside[:, None], np.float32(0), moved)
+    if not moved[:, 2].any():
+        raise ValueError("not one keypoint is visible inside the image")
+    return moved

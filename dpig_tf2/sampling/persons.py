@@ -1,0 +1,77 @@
+"""Named photos with keypoints: what the sampling tasks work on."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Persons:
+    """Persons, or poses alone if there are no images.
+
+    Attributes:
+        names: one for each person, fit to be a file name, without ending; unique in a data set.
+        keypoints: float32 [N, 18, 3], pixels of the model's image size.
+        images: uint8 [N, H, W, 3]; None for poses alone.
+        identities: who each person is, "" where unknown.
+        parts: body_mask, part_boxes, part_visibility as the records hold them; may be empty.
+    """
+
+    names: tuple[str, ...]
+    keypoints: np.ndarray
+    images: np.ndarray | None = None
+    identities: tuple[str, ...] = ()
+    parts: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: Sequence[int]) -> "Persons":
+        """The persons at these positions, in this order."""
+        rows = list(rows)
+        return Persons(
+            tuple(self.names[i] for i in rows),
+            self.keypoints[rows],
+            None if self.images is None else self.images[rows],
+            tuple(self.identities[i] for i in rows) if self.identities else (),
+            {key: values[rows] for key, values in self.parts.items()},
+        )
+
+
+def concatenate(batches: Iterable[Persons]) -> Persons:
+    """All persons of batches of the same kind.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    batches = list(batches)
+    if not sum(map(len, batches)):
+        raise ValueError("no usable person was found")
+    first = batches[0]
+    return Persons(
+        tuple(name for batch in batches for name in batch.names),
+        np.concatenate([batch.keypoints for batch in batches]),
+        None if first.images is None else np.concatenate([batch.images for batch in batches]),
+        tuple(identity for batch in batches for identity in batch.identities),
+        {key: np.concatenate([batch.parts[key] for batch in batches]) for key in first.parts},
+    )
+
+
+class Namer:
+    """Gives each image a name that is unique and fit to be a file name."""
+
+    def __init__(self):
+        self._used: set[str] = set()
+
+    def name(self, source: str) -> str:
+        """`photos/a b.jpg` -> `photos_a b`; a name that was given before gets -2, -3, ..."""
+        path = pathlib.PurePosixPath(source.replace("\\", "/"))
+        stem = "_".join(part for part in path.with_suffix("").parts if part not in ("/", "..", "."))
+        name, number = stem, 1
+        while name in self._used:
+            number += 1
+            name = f"{stem}-{number}"
+        self._used.add(name)
+        return name
