@@ -50,7 +50,7 @@ def read(path: str | os.PathLike) -> Checkpoint:
                 "TensorFlow 1 code"
             )
         return Checkpoint(prefix, {name: reader.get_tensor(name) for name in sorted(names)})
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
         if isinstance(error, ConversionError):
             raise
         reason = str(error).splitlines()[0]

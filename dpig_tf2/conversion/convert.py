@@ -17,6 +17,7 @@ from dpig_tf2.conversion.checkpoint import Checkpoint, ConversionError, read
 from dpig_tf2.models import factory, weights
 from dpig_tf2.run_folder import RunFolder, write_text
 from dpig_tf2.training import trainers
+from dpig_tf2.training.trainer import StageTrainer
 
 REPORT_NAME = "import_tf1.json"
 _BETA_1, _BETA_2 = 0.5, np.float64(np.float32(0.999))  # as the release's float32 graph had them
@@ -65,7 +66,10 @@ def import_checkpoints(
     for stage, checkpoint in checkpoints.items():
         check_stage(checkpoint, stage, preset_name)
     config = infer_sizes(base, checkpoints)
-    imports = {s: convert_stage(checkpoints[s], s, config, strict) for s in checkpoints}
+    imports = {
+        stage: convert_stage(checkpoint, trainers.build_trainer(stage, config), strict)
+        for stage, checkpoint in checkpoints.items()
+    }
     report = {
         "preset": preset_name,
         "stages": {stage: result.report for stage, result in imports.items()},
@@ -134,32 +138,36 @@ def infer_sizes(config: Config, checkpoints: Mapping[str, Checkpoint]) -> Config
 
 
 def convert_stage(
-    checkpoint: Checkpoint, stage: str, config: Config, strict: bool = True
+    checkpoint: Checkpoint, trainer: StageTrainer, strict: bool = True
 ) -> StageImport:
     """The stage's complete training state: networks, optimizer slots, rates and step.
 
-    Slots that the checkpoint lacks stay freshly initialized and are listed in the report.
+    Args:
+        checkpoint: of the stage.
+        trainer: of the stage, in its initial state, which it keeps: slots that the checkpoint
+            lacks are taken from it and listed in the report.
+        strict: fail on variables that do not fit instead of listing them.
 
     Raises:
         ConversionError: naming the variables that are missing, surplus or misshapen (strict), or
             not finite.
     """
-    trainer = trainers.build_trainer(stage, config)
+    stage, sizes = trainer.stage, trainer.config.model
     arrays = weights.collect(trainer.state_variables())
-    table = variable_map.stage_table(stage, config.model)
-    slots = slot_table(trainer, table, config.stage(stage).objective)
+    table = variable_map.stage_table(stage, sizes)
+    slots = slot_table(trainer, table)
     rates, fresh_rates = _learning_rates(trainer, checkpoint.tensors)
 
     unfit = _copy(checkpoint, table, arrays)
     unfit["misshapen"] |= _copy(checkpoint, slots, arrays)["misshapen"]
-    ignored = variable_map.ignore_list(checkpoint.tensors, stage, config.model)
+    ignored = variable_map.ignore_list(checkpoint.tensors, stage, sizes)
     known = {*table, *slots, *ignored, *variable_map.LEARNING_RATES.values()}
     unfit["surplus"] = {n: "no such network variable" for n in checkpoint.tensors if n not in known}
     if strict:
         _fail_on(unfit, checkpoint.prefix)
 
     arrays |= rates
-    iterations, step, step_source = _progress(trainer, checkpoint, config.stage(stage))
+    iterations, step, step_source = _progress(trainer, checkpoint)
     arrays |= iterations
     arrays["step"] = np.asarray(step, arrays["step"].dtype)
     report = {
@@ -167,8 +175,7 @@ def convert_stage(
         "step": step,
         "step_read_from": step_source,
         "networks": {
-            network: summarize(network, arrays)
-            for network in factory.stage_networks(stage, config.model)
+            network: summarize(network, arrays) for network in factory.stage_networks(stage, sizes)
         },
         "optimizer_slots_imported": sum(name in checkpoint.tensors for name in slots),
         "fresh": [slots[name] for name in slots if name not in checkpoint.tensors] + fresh_rates,
@@ -178,9 +185,10 @@ def convert_stage(
     return StageImport(stage, step, arrays, report)
 
 
-def slot_table(trainer, table, objective):
+def slot_table(trainer: StageTrainer, table: Mapping[str, str]) -> dict[str, str]:
     """{source name: path of our slot} for the optimizers of a trainer."""
-    kinds = variable_map.RMSPROP_SLOTS if objective == "wgan" else variable_map.ADAM_SLOTS
+    wasserstein = trainer.settings.objective == "wgan"
+    kinds = variable_map.RMSPROP_SLOTS if wasserstein else variable_map.ADAM_SLOTS
     source_of = {target: source for source, target in table.items()}
     slots = {}
     for player in trainer.players.values():
@@ -295,15 +303,16 @@ def _learning_rates(trainer, tensors):
     return rates, fresh
 
 
-def _progress(trainer, checkpoint, settings):
+def _progress(trainer, checkpoint):
     """Updates done by each optimizer {path: count}, steps done, and where that was read."""
+    settings = trainer.settings
     iterations, sources = {}, {}
-    for name, player in trainer.players.items():
+    for player in trainer.players.values():
         updates, source = _updates_done(_side(player), checkpoint, settings.objective)
         sources[updates] = source
         if settings.objective == "wgan" and _side(player) == "discriminator":
             updates *= settings.critic_updates
-        iteration = trainer.players[name].optimizer.iterations
+        iteration = player.optimizer.iterations
         iterations[iteration.path] = np.asarray(updates, iteration.dtype)
     # The release skips the generator's update at step 0, so the other side tells the steps.
     step = max(sources)
@@ -324,7 +333,7 @@ def _updates_done(side, checkpoint, objective):
             return round(math.log(power) / math.log(beta)) - 1, name
     least = 0
     if objective != "wgan" and powers[1] in checkpoint.tensors:
-        least = math.ceil(math.log(smallest) / math.log(_BETA_2))
+        least = math.ceil(math.log(smallest) / math.log(_BETA_2)) - 1
     if checkpoint.name_step is None or checkpoint.name_step < least:
         return least, "nothing: the checkpoint does not tell"
     return checkpoint.name_step, "the file's name"

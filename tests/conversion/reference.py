@@ -5,6 +5,7 @@ import importlib.util
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 
 from dpig_tf2.config import preset
 from dpig_tf2.conversion import convert, variable_map
@@ -49,6 +50,17 @@ class Reference:
         with np.load(self.fixtures / f"{model}_{kind}.npz") as file:
             return {name: file[name] for name in file.files}
 
+    def write(self, name: str, tensors: dict[str, np.ndarray]) -> str:
+        """Saves {name: array} as a checkpoint of the released code's format; returns its prefix."""
+        prefix = str(self.folder / name)
+        tf.raw_ops.SaveV2(
+            prefix=prefix,
+            tensor_names=list(tensors),
+            shape_and_slices=[""] * len(tensors),
+            tensors=[tf.constant(value) for value in tensors.values()],
+        )
+        return prefix
+
     def config(self, model: str, **overrides):
         """The preset with the sizes of a model's checkpoint."""
         base = preset("deepfashion" if len(model) > 2 else "market1501")
@@ -68,11 +80,16 @@ class Reference:
         weights.assign(network.variables, {p: tensors[s] for s, p in table.items()}, model)
         return network
 
+    @functools.lru_cache  # noqa: B019
+    def new_trainer(self, model: str):
+        """A trainer of a model's sizes in its initial state; not to be changed."""
+        return trainers.build_trainer(STAGES[model], self.config(model))
+
     def trainer(self, model: str, **overrides):
         """A trainer in the state of the model's checkpoint."""
         stage, config = STAGES[model], self.config(model, **overrides)
         trainer = trainers.build_trainer(stage, config)
-        imported = convert.convert_stage(self.checkpoint(model), stage, config)
+        imported = convert.convert_stage(self.checkpoint(model), trainer)
         weights.assign(trainer.state_variables(), imported.arrays, self.prefix(model))
         return trainer
 

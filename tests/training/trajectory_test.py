@@ -69,7 +69,7 @@ def _check_state(reference, model, trainer, start, variables, slots):
     numbers = reference.numbers(model, "traj")
     arrays = weights.collect(trainer.state_variables())
     table = variable_map.stage_table(STAGES[model], trainer.config.model)
-    table |= convert.slot_table(trainer, table, trainer.settings.objective)
+    table |= convert.slot_table(trainer, table)
     for kind in ("var", "slot"):
         stored = _with_prefix(numbers, f"{start}/{kind}/")
         assert stored

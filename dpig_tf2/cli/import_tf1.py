@@ -1,0 +1,100 @@
+"""Turns checkpoints of the released TensorFlow 1 code into a run folder.
+
+Example:
+  python -m dpig_tf2.cli.import_tf1 --preset=market1501 --run_dir=runs/released \
+      --reconstruction=MODELS/market_reconstruction --pose=MODELS/market_pose \
+      --appearance_mapping=MODELS/market_appearance --pose_mapping=MODELS/market_pose_sampling
+
+Any subset of the four; each is a checkpoint prefix (.../model.ckpt-120000) or its folder. Widths
+and code lengths are read from the checkpoints. Nothing is written unless all of them are good. The
+report is written to import_tf1.json in the run folder.
+"""
+
+import os
+
+from absl import flags
+
+from dpig_tf2.cli.flags import run_program
+from dpig_tf2.config import STAGES
+
+_PRESET = flags.DEFINE_enum(
+    "preset",
+    None,
+    ["market1501", "deepfashion"],
+    "Dataset that the networks were trained for.",
+    required=True,
+)
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir",
+    None,
+    "Run folder, created if absent; must not hold a checkpoint of an imported stage.",
+    required=True,
+)
+_CHECKPOINTS = {
+    stage: flags.DEFINE_string(stage, None, f"Checkpoint prefix or folder: {content}.")
+    for stage, content in {
+        "reconstruction": "appearance encoder, generator and discriminator",
+        "pose": "pose autoencoder",
+        "appearance_mapping": "noise to appearance codes; only mapping networks and critics",
+        "pose_mapping": "noise to pose codes; only the mapping network and its critic",
+    }.items()
+}
+_STRICT = flags.DEFINE_bool(
+    "strict",
+    True,
+    "Fail on a missing, surplus or misshapen variable; --strict=false skips and lists it, leaving "
+    "what was not found freshly initialized.",
+)
+_VERIFY = flags.DEFINE_bool(
+    "verify", False, "Read the run back, compare, and print a checksum for each network."
+)
+
+
+def main(argv):
+    del argv
+    paths = {stage: _CHECKPOINTS[stage].value for stage in STAGES if _CHECKPOINTS[stage].value}
+    if not paths:
+        raise ValueError(f"give at least one of {', '.join(f'--{stage}' for stage in STAGES)}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # keeps TensorFlow's notices off the report
+    from dpig_tf2.conversion import convert
+
+    report = convert.import_checkpoints(_PRESET.value, paths, _RUN_DIR.value, _STRICT.value)
+    for stage, entry in report["stages"].items():
+        _print_stage(stage, entry)
+    for note in report["notes"]:
+        print(f"warning: {note}")
+    if _VERIFY.value:
+        convert.verify(_RUN_DIR.value, report)
+        _print_networks(report)
+    print(f"wrote {_RUN_DIR.value}; report: {os.path.join(_RUN_DIR.value, convert.REPORT_NAME)}")
+
+
+def _print_stage(stage, entry):
+    ignored = sum(len(names) for names in entry["ignored"].values())
+    print(
+        f"{stage}: {len(entry['networks'])} networks and {entry['optimizer_slots_imported']} "
+        f"optimizer slots from {entry['checkpoint']}; step {entry['step']}, read from "
+        f"{entry['step_read_from']}; {ignored} variables have no use here"
+    )
+    for kind, names in entry["skipped"].items():
+        for name, why in names.items():
+            print(f"  skipped, {kind}: {name} ({why})")
+    if entry["fresh"]:
+        print(f"  {len(entry['fresh'])} optimizer variables not stored there start afresh")
+
+
+def _print_networks(report):
+    print(f"{'network':22}{'variables':>10}{'parameters':>13}  sha256 of names and values")
+    for entry in report["stages"].values():
+        for name, network in entry["networks"].items():
+            counts = f"{network['variables']:>10}{network['parameters']:>13,}"
+            print(f"{name:22}{counts}  {network['checksum']}")
+    print("verified: the run folder holds these values")
+
+
+def run():
+    run_program("dpig-import-tf1", main)
+
+
+if __name__ == "__main__":
+    run()
