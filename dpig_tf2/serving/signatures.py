@@ -60,7 +60,8 @@ class Signature:
             tf.TensorSpec(each.spec.shape, each.spec.dtype, name)
             for name, each in self.inputs.items()
         ]
-        return tf.function(self.function, input_signature=specs).get_concrete_function()
+        graph = tf.function(self.function, input_signature=specs, autograph=False)
+        return graph.get_concrete_function()
 
 
 class PersonTasks:
