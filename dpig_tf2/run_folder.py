@@ -129,5 +129,8 @@ def file_checksum(path: str | os.PathLike) -> str:
 def write_text(path: pathlib.Path, text: str) -> None:
     """Replaces a text file atomically."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from dpig_tf2 import config
+from dpig_tf2.config import Config, ConfigError
+
+_REPOSITORY = pathlib.Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", config.PRESETS)
+def test_presets_are_valid_and_survive_json(name):
+    settings = config.preset(name)
+    assert settings.preset == name
+    assert Config.from_json(settings.to_json()) == settings
+
+
+def test_published_sizes():
+    market, deepfashion = config.preset("market1501"), config.preset("deepfashion")
+    assert (market.model.height, market.model.width) == (128, 64)
+    assert (deepfashion.model.height, deepfashion.model.width) == (256, 256)
+    assert market.model.appearance_embedding == 352
+    assert deepfashion.model.appearance_embedding == 224
+    assert market.model.factors == ("foreground", "background", "pose")
+    assert deepfashion.model.factors == ("appearance", "pose")
+    sizes = [market.model.embedding_size(factor) for factor in market.model.factors]
+    assert sizes == [224, 128, 32]
+    hidden = [market.model.mapping_hidden(factor) for factor in market.model.factors]
+    assert hidden == [512, 256, 512]
+    for settings, batches in ((market, (16, 64, 32, 64)), (deepfashion, (6, 16, 16, 32))):
+        assert tuple(settings.stage(s).batch_size for s in config.STAGES) == batches
+        assert settings.stage("reconstruction").objective == "dcgan"
+        assert settings.stage("pose_mapping").objective == "wgan"
+
+
+def test_override_replaces_one_field():
+    full = config.preset("market1501")
+    narrow = full.override(**{"model.hidden": 32, "pose.learning_rate": 1, "seed": 3})
+    assert narrow.model.hidden == 32 and narrow.model.latent == full.model.latent
+    assert narrow.pose.learning_rate == 1.0 and isinstance(narrow.pose.learning_rate, float)
+    assert narrow.reconstruction == full.reconstruction
+    assert full.model.hidden == 128
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("model.hiden", 32, "unknown configuration field 'model.hiden'; known: variant, height"),
+        ("stages.pose", 1, "unknown configuration field 'stages.pose'"),
+        ("preset.name", "x", "configuration field 'preset.name' does not exist"),
+        ("model", 32, "configuration field 'model' takes ModelConfig, got 32"),
+        ("model.hidden", 32.5, "'model.hidden' takes int, got 32.5"),
+        ("model.hidden", True, "'model.hidden' takes int, got True"),
+        ("model.hidden", "32", "'model.hidden' takes int, got '32'"),
+        ("match_release", 1, "'match_release' takes bool, got 1"),
+        ("model.hidden", 0, "model.hidden must be at least 1, got 0"),
+        ("model.height", 120, "model.height must be a multiple of 16 for 5 generator levels"),
+        ("model.discriminator_row", 1000, "must divide the 16384 features of an image, got 1000"),
+        ("model.variant", "both", "model.variant must be one of foreground_background, appearance"),
+        ("pose.batch_size", 0, "pose.batch_size must be at least 1"),
+        ("pose.learning_rate", 0.0, "pose.learning_rate must be positive"),
+        (
+            "reconstruction.objective",
+            "gan",
+            "must be one of dcgan, lsgan, wgan, wgan-gp; got 'gan'",
+        ),
+        ("reconstruction.pairing", "both", "reconstruction.pairing must be one of pair, triplet"),
+        ("pose_mapping.objective", "dcgan", "an embedding critic is a Wasserstein critic"),
+    ],
+)
+def test_override_refuses(field, value, message):
+    with pytest.raises(ConfigError, match=message):
+        config.preset("market1501").override(**{field: value})
+
+
+def test_unknown_names_are_refused():
+    settings = config.preset("deepfashion")
+    with pytest.raises(
+        ConfigError, match="one of market1501, deepfashion, synthetic; got 'market'"
+    ):
+        config.preset("market")
+    with pytest.raises(ConfigError, match="stage must be one of reconstruction, pose"):
+        settings.stage("one")
+    with pytest.raises(ConfigError, match="factor must be one of appearance, pose; got 'fg'"):
+        settings.model.embedding_size("fg")
+
+
+def _changed(change):
+    values = dataclasses.asdict(config.preset("synthetic"))
+    change(values)
+    return json.dumps(values)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "the configuration is not JSON"),
+        ("[]", "configuration root: missing or unknown fields"),
+        (_changed(lambda v: v.pop("seed")), "root: missing or unknown fields seed"),
+        (
+            _changed(lambda v: v["model"].update(depth=3)),
+            "configuration model.: missing or unknown fields depth",
+        ),
+        (_changed(lambda v: v["pose"].update(steps="many")), "'pose.steps' takes int, got 'many'"),
+        (_changed(lambda v: v["pose"].update(steps=0)), "pose.steps must be at least 1"),
+    ],
+)
+def test_from_json_refuses(text, message):
+    with pytest.raises(ConfigError, match=message):
+        Config.from_json(text)
+
+
+def test_needs_no_tensorflow():
+    """Programs check their flags against it before the slow import."""
+    code = "import sys, dpig_tf2.config, dpig_tf2.run_folder; sys.exit('tensorflow' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, cwd=_REPOSITORY, timeout=60).returncode == 0

@@ -1,0 +1,132 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dpig_tf2 import config
+from dpig_tf2.config import ConfigError
+from dpig_tf2.models.weights import WeightsError
+from dpig_tf2.run_folder import RunFolder, write_text
+
+_REPOSITORY = pathlib.Path(__file__).parents[1]
+_ARRAYS = {"network/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder.create(tmp_path / "run", config.preset("synthetic"))
+
+
+def test_create_and_open(run):
+    assert RunFolder.open(run.path).config == run.config
+    assert os.listdir(run.path) == ["config.json"]
+    assert run.logs("pose") == run.path / "logs" / "pose"
+    assert run.samples == run.path / "samples"
+
+
+def test_reopening_may_change_how_stages_train(run):
+    longer = run.config.override(**{"pose.steps": 9999})
+    assert RunFolder.create(run.path, longer).config == longer
+    assert RunFolder.open(run.path).config == longer
+
+
+def test_another_preset_is_refused(run):
+    before = (run.path / "config.json").read_text()
+    with pytest.raises(ConfigError, match="holds a run of preset synthetic, not market1501"):
+        RunFolder.create(run.path, config.preset("market1501"))
+    assert (run.path / "config.json").read_text() == before
+
+
+def test_another_width_is_refused_naming_both(run):
+    with pytest.raises(ConfigError, match="holds a run with model.hidden=16, not 32"):
+        RunFolder.create(run.path, run.config.override(**{"model.hidden": 32}))
+
+
+def test_open_refuses_what_is_no_run(tmp_path):
+    with pytest.raises(ConfigError, match="absent is not a run folder: it has no readable config"):
+        RunFolder.open(tmp_path / "absent")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"config.json: .*missing or unknown fields"):
+        RunFolder.open(tmp_path)
+
+
+# ---- checkpoints
+
+
+def test_newest_checkpoint_is_loaded_and_old_ones_are_removed(run):
+    for step in (1, 10, 9, 200):
+        run.save_checkpoint("pose", step, {"step": np.int64(step)}, keep=2)
+    assert [step for step, _ in run.checkpoints("pose")] == [10, 200]
+    assert run.latest_step("pose") == 200
+    path, arrays = run.load_checkpoint("pose")
+    assert path == run.path / "checkpoints" / "pose" / "step-00000200.npz"
+    assert arrays["step"] == 200
+    assert run.latest_step("pose_mapping") is None
+
+
+def test_round_trip_is_bit_equal(run):
+    run.save_checkpoint("pose", 3, _ARRAYS)
+    _, arrays = run.load_checkpoint("pose")
+    assert arrays["network/kernel"].tobytes() == _ARRAYS["network/kernel"].tobytes()
+
+
+_KILLED = """
+import os, sys
+import numpy as np
+from dpig_tf2.run_folder import RunFolder
+os.replace = lambda *paths: os._exit(9)  # dies after writing, before the new name
+RunFolder.open(sys.argv[1]).save_checkpoint("pose", 2, {"step": np.int64(2)})
+"""
+
+
+def test_a_killed_save_leaves_the_previous_checkpoint(run):
+    run.save_checkpoint("pose", 1, {"step": np.int64(1)})
+    command = [sys.executable, "-c", _KILLED, str(run.path)]
+    assert subprocess.run(command, cwd=_REPOSITORY, timeout=60).returncode == 9
+    folder = run.path / "checkpoints" / "pose"
+    assert len(os.listdir(folder)) == 2  # the temporary file is there, and ignored
+    assert run.latest_step("pose") == 1
+    assert run.load_checkpoint("pose")[1]["step"] == 1
+
+
+def test_missing_and_damaged_checkpoints_are_named(run):
+    with pytest.raises(ConfigError, match="has no checkpoint of stage pose: train it first"):
+        run.load_checkpoint("pose")
+    with pytest.raises(ConfigError, match="stage must be one of .* got 'poses'"):
+        run.latest_step("poses")
+    path = run.save_checkpoint("pose", 1, _ARRAYS)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(WeightsError, match="step-00000001.npz: not a readable weights file"):
+        run.load_checkpoint("pose")
+
+
+# ---- texts
+
+
+def test_metrics_are_added_by_name(run):
+    run.write_metrics("reconstruction", {"ssim": 0.5})
+    run.write_metrics("transfer", {"ssim": 0.25})
+    run.write_metrics("reconstruction", {"ssim": 0.75})
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    assert metrics == {"reconstruction": {"ssim": 0.75}, "transfer": {"ssim": 0.25}}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run.write_metrics("transfer", {"ssim": float("nan")})
+    assert json.loads((run.path / "metrics.json").read_text()) == metrics
+
+
+def test_a_text_is_replaced_whole(tmp_path, monkeypatch):
+    path = tmp_path / "config.json"
+    write_text(path, "old")
+
+    def fail(*paths):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["config.json"]
