@@ -167,7 +167,7 @@ def convert_stage(
         _fail_on(unfit, checkpoint.prefix)
 
     arrays |= rates
-    iterations, step, step_source = _progress(trainer, checkpoint)
+    iterations, step, step_source = _progress(trainer, checkpoint, slots)
     arrays |= iterations
     arrays["step"] = np.asarray(step, arrays["step"].dtype)
     report = {
@@ -303,17 +303,20 @@ def _learning_rates(trainer, tensors):
     return rates, fresh
 
 
-def _progress(trainer, checkpoint):
+def _progress(trainer, checkpoint, slots):
     """Updates done by each optimizer {path: count}, steps done, and where that was read."""
-    settings = trainer.settings
     iterations, sources = {}, {}
     for player in trainer.players.values():
+        optimizer, settings = player.optimizer, trainer.settings
         updates, source = _updates_done(_side(player), checkpoint, settings.objective)
         sources[updates] = source
         if settings.objective == "wgan" and _side(player) == "discriminator":
             updates *= settings.critic_updates
-        iteration = player.optimizer.iterations
-        iterations[iteration.path] = np.asarray(updates, iteration.dtype)
+        own = [name for name, path in slots.items() if path.startswith(f"{optimizer.name}/")]
+        # New moments with an old count would miss their bias correction: steps far too long.
+        counted = all(name in checkpoint.tensors for name in own)
+        count = np.asarray(updates if counted else 0, optimizer.iterations.dtype)
+        iterations[optimizer.iterations.path] = count
     # The release skips the generator's update at step 0, so the other side tells the steps.
     step = max(sources)
     return iterations, step, sources[step]

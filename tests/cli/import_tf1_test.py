@@ -75,6 +75,7 @@ def test_the_imported_run_computes_the_released_numbers(reference, imported):
         assert deviation(mapped, io[f"out/sampled_embs_{code}"]) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_deepfashion_runs_sample(reference, tmp_path):
     flags = ["--preset=deepfashion", f"--run_dir={tmp_path}"]
     result = _import(*flags, *_flags(reference, "m101", "m103"))
@@ -89,6 +90,7 @@ def test_deepfashion_runs_sample(reference, tmp_path):
     assert again.shape == (2, 224) and np.isfinite(again).all()
 
 
+@pytest.mark.slow
 def test_lists_what_it_skips(reference, tmp_path):
     name = "PoseAE/G_Pose_Encoder/fully_connected_2/weights"
     tensors = {n: v for n, v in reference.checkpoint("m2").tensors.items() if n != name}

@@ -66,6 +66,14 @@ def test_absent_slots_and_rates_start_afresh_and_are_reported(reference, pose_ma
     assert imported.report["optimizer_slots_imported"] == 0
 
 
+def test_new_moments_count_their_updates_from_zero(reference):
+    """Adam divides young moments by what they lack; the step itself is kept."""
+    tensors = {n: v for n, v in reference.checkpoint("m2").tensors.items() if "/Adam" not in n}
+    imported = _convert(reference, tensors, model="m2")
+    assert imported.arrays["pose_optimizer/iteration"] == 0
+    assert imported.arrays["step"] == 3
+
+
 @pytest.mark.parametrize(
     ("kind", "change"),
     [

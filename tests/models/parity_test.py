@@ -11,6 +11,9 @@ from dpig_tf2.training import losses
 from tests.conversion.reference import Reference, deviation, person
 
 TOLERANCE = 1e-5
+# A logit is a small difference of 16,384 products after three batch norms over few pixels: about
+# 1e-5 with either of TensorFlow's convolution libraries.
+LOGIT_TOLERANCE = 5e-5
 RELU_GRADIENT_TOLERANCE = 1e-2  # rounding alone moves the released code's by 3e-3
 MODELS = ("m1", "m2", "m3", "m4")
 HEIGHT, WIDTH = 128, 64
@@ -129,8 +132,9 @@ def test_pose_maps_masks_and_boxes_are_exact(reference, model):
 def test_network_outputs(reference, model, name):
     io = reference.numbers(model, "io")
     network = reference.loaded_network(model, name)
+    tolerance = LOGIT_TOLERANCE if name == "discriminator" else TOLERANCE
     for what, found, expected in NETWORK_OUTPUTS[model, name](network, io):
-        assert deviation(found, expected) < TOLERANCE, what
+        assert deviation(found, expected) < tolerance, what
 
 
 @pytest.mark.parametrize("model", ("m1", "m3", "m4"))
@@ -275,7 +279,9 @@ def test_parity_notices_values_in_the_wrong_place(reference, model, name):
     other_order = _channels_last if name == "discriminator" else _transposed  # it has no square one
     for mutate in (_swapped, other_order):
         network = reference.loaded_network(model, name, tensors | mutate(tensors, names))
-        assert _worst(NETWORK_OUTPUTS[model, name](network, io)) > 10 * TOLERANCE, mutate.__name__
+        assert _worst(NETWORK_OUTPUTS[model, name](network, io)) > 10 * LOGIT_TOLERANCE, (
+            mutate.__name__
+        )
 
 
 @pytest.mark.parametrize(("model", "name"), [("m1", "generator"), ("m4", "pose_critic")])
@@ -290,7 +296,7 @@ def test_parity_notices_a_variable_left_at_its_initial_value(reference, model, n
     assert source in imported.report["skipped"]["missing"]
     network = reference.loaded_network(model, name, tensors | {source: imported.arrays[target]})
     io = reference.numbers(model, "io")
-    assert _worst(NETWORK_OUTPUTS[model, name](network, io)) > 10 * TOLERANCE
+    assert _worst(NETWORK_OUTPUTS[model, name](network, io)) > 10 * LOGIT_TOLERANCE
 
 
 @pytest.fixture(scope="module")

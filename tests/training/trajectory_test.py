@@ -92,6 +92,7 @@ def _with_prefix(numbers, prefix):
     return {k.removeprefix(prefix): v for k, v in numbers.items() if k.startswith(prefix)}
 
 
+@pytest.mark.slow
 def test_reconstruction(reference, start):
     numbers = reference.numbers("m1", "traj")
     trainer = _trainer(reference, "m1", start)
@@ -121,7 +122,10 @@ def test_pose(reference, start):
     _check_updates_done(reference, "m2", trainer, start)
 
 
-@pytest.mark.parametrize(("model", "factors"), [("m3", ("fg", "bg")), ("m4", ("pose",))])
+@pytest.mark.parametrize(
+    ("model", "factors"),
+    [pytest.param("m3", ("fg", "bg"), marks=pytest.mark.slow), ("m4", ("pose",))],
+)
 def test_mapping(reference, start, model, factors):
     trainer = _trainer(reference, model, start)
     found = _record_losses(trainer)
