@@ -123,6 +123,7 @@ class StageConfig:
     batch_size: int  # global, examples per update
     steps: int
     learning_rate: float = 2e-5
+    adversary_learning_rate: float = 2e-5  # of discriminator and critics
     objective: str = "dcgan"  # adversarial objective; unused by the pose autoencoder
     pairing: str = "pair"  # "triplet" adds the target photo as a third discriminator input
     reconstruction_weight: float = 20.0
@@ -161,8 +162,9 @@ class Config:
             for field in ("batch_size", "steps", "critic_updates", "halve_every"):
                 if getattr(stage, field) < 1:
                     raise ConfigError(f"{name}.{field} must be at least 1")
-            if stage.learning_rate <= 0:
-                raise ConfigError(f"{name}.learning_rate must be positive")
+            for field in ("learning_rate", "adversary_learning_rate"):
+                if not 0 < getattr(stage, field) < float("inf"):
+                    raise ConfigError(f"{name}.{field} must be positive and finite")
         for name in ("appearance_mapping", "pose_mapping"):
             if self.stage(name).objective not in ("wgan", "wgan-gp"):
                 raise ConfigError(
@@ -279,16 +281,39 @@ PRESETS = {
             hidden=16,
             latent=32,
             region_size=16,
+            region_levels=3,
+            background_levels=4,
+            generator_levels=4,
+            pose_hidden=256,
+            foreground_mapping_hidden=256,
+            background_mapping_hidden=256,
+            pose_mapping_hidden=256,
+            critic_hidden=256,
             discriminator_hidden=16,
             discriminator_row=1024,
         ),
-        reconstruction=StageConfig(batch_size=16, steps=2000, learning_rate=1e-3),
-        pose=StageConfig(batch_size=64, steps=3000, learning_rate=5e-4),
+        reconstruction=StageConfig(
+            batch_size=8,
+            steps=4000,
+            learning_rate=3e-4,
+            adversary_learning_rate=5e-5,
+            reconstruction_weight=100.0,
+            halve_every=2500,
+        ),
+        pose=StageConfig(batch_size=64, steps=4000, learning_rate=5e-4, halve_every=2000),
         appearance_mapping=StageConfig(
-            batch_size=64, steps=1500, learning_rate=2e-4, objective="wgan-gp"
+            batch_size=64,
+            steps=600,
+            learning_rate=2e-4,
+            adversary_learning_rate=2e-4,
+            objective="wgan-gp",
         ),
         pose_mapping=StageConfig(
-            batch_size=64, steps=1500, learning_rate=2e-4, objective="wgan-gp"
+            batch_size=64,
+            steps=1000,
+            learning_rate=2e-4,
+            adversary_learning_rate=2e-4,
+            objective="wgan-gp",
         ),
     ),
 }

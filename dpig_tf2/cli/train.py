@@ -36,6 +36,9 @@ _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", None, "Examples per update of the one --stage.", lower_bound=1
 )
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", None, "Initial rate of the one --stage.")
+_ADVERSARY_LEARNING_RATE = flags.DEFINE_float(
+    "adversary_learning_rate", None, "Initial rate of its discriminator or critics."
+)
 _OBJECTIVE = flags.DEFINE_enum(
     "objective", None, configuration.OBJECTIVES, "Adversarial objective of the one --stage."
 )
@@ -72,6 +75,7 @@ _ONE_STAGE_FLAGS = {
     "steps": _STEPS,
     "batch_size": _BATCH_SIZE,
     "learning_rate": _LEARNING_RATE,
+    "adversary_learning_rate": _ADVERSARY_LEARNING_RATE,
     "objective": _OBJECTIVE,
     "pairing": _PAIRING,
 }
@@ -144,8 +148,9 @@ def _overrides():
         )
     if "pairing" in given and stage != "reconstruction":
         raise ValueError(f"--pairing does not apply to stage {stage}, only to reconstruction")
-    if "objective" in given and stage == "pose":
-        raise ValueError("--objective does not apply to stage pose: it has no adversary")
+    for name in ("objective", "adversary_learning_rate"):
+        if name in given and stage == "pose":
+            raise ValueError(f"--{name} does not apply to stage pose: it has no adversary")
     overrides |= {f"{stage}.{name}": value for name, value in given.items()}
     for name, flag in (("seed", _SEED), ("match_release", _MATCH_RELEASE)):
         if flag.value is not None:

@@ -28,9 +28,8 @@ class MappingTrainer(StageTrainer):
         self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
         self.objective = losses.OBJECTIVES[self.settings.objective]
         for factor in self.factors:
-            for kind in ("mapping", "critic"):
-                name = f"{factor}_{kind}"
-                self.add_player(name, self.settings.objective, [name])
+            self.add_player(f"{factor}_mapping", [f"{factor}_mapping"])
+            self.add_player(f"{factor}_critic", [f"{factor}_critic"], adversary=True)
 
     @property
     def updates_per_step(self):

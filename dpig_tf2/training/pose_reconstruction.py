@@ -21,7 +21,7 @@ class PoseReconstructionTrainer(StageTrainer):
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, "pose", networks)
         self.encoder, self.decoder = networks["pose_encoder"], networks["pose_decoder"]
-        self.add_player("pose", self.settings.objective, ("pose_encoder", "pose_decoder"))
+        self.add_player("pose", ("pose_encoder", "pose_decoder"))
 
     def update(self, batch):
         model = self.config.model

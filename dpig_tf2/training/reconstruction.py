@@ -34,8 +34,8 @@ class ReconstructionTrainer(StageTrainer):
         super().__init__(config, "reconstruction", networks)
         self.encoder, self.generator, self.discriminator = (networks[n] for n in self.NETWORKS)
         self.objective = losses.OBJECTIVES[self.settings.objective]
-        self.add_player("generator", self.settings.objective, self.NETWORKS[:2])
-        self.add_player("discriminator", self.settings.objective, self.NETWORKS[2:])
+        self.add_player("generator", self.NETWORKS[:2])
+        self.add_player("discriminator", self.NETWORKS[2:], adversary=True)
 
     @property
     def updates_per_step(self):

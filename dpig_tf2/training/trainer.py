@@ -44,11 +44,13 @@ class StageTrainer(keras.Model):
         self.players: dict[str, Player] = {}
         self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
 
-    def add_player(self, name: str, objective: str, networks) -> Player:
+    def add_player(self, name: str, networks, adversary: bool = False) -> Player:
         """Gives the variables of `networks` (names) an optimizer of their own."""
+        settings = self.settings
+        rate = settings.adversary_learning_rate if adversary else settings.learning_rate
         variables = [v for n in networks for v in self.networks[n].trainable_variables]
         optimizer = optimizers.build_optimizer(
-            objective, self.settings.learning_rate, variables, f"{name}_optimizer"
+            settings.objective, rate, variables, f"{name}_optimizer"
         )
         player = self.players[name] = Player(optimizer, variables)
         return player
