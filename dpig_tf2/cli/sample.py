@@ -23,7 +23,12 @@ _SEEDS = 2**31 - 1  # a seed is an int32 in the SavedModel too
 _RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "Run folder, or a folder written by PersonSampler.save.", required=True
 )
-_TASK = flags.DEFINE_enum("task", None, ["reconstruct", "transfer", "factors"], "What to do.")
+_TASK = flags.DEFINE_enum(
+    "task",
+    None,
+    ["reconstruct", "transfer", "factors", "interpolate", "invert", "mix", "identities"],
+    "What to do.",
+)
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder; default <run_dir>/samples/<task>.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what was made with other settings.")
 _MAX_SHEETS = flags.DEFINE_integer("max_sheets", 10, "Sheets at most.", lower_bound=0)
@@ -49,12 +54,16 @@ _RESIZE = flags.DEFINE_enum(
     "How images of another size are brought to the model's.",
 )
 _LIMIT = flags.DEFINE_integer(
-    "limit", None, "Persons at most; pairs for transfer from records.", lower_bound=1
+    "limit",
+    None,
+    "Persons at most; pairs for transfer from records; poses for identities. Default: all; 24 for "
+    "--all_pairs, 8 for interpolate and invert, 6 for mix.",
+    lower_bound=1,
 )
 
 _ALL_PAIRS = flags.DEFINE_bool("all_pairs", False, "Every person in every person's pose.")
 _TARGET_KEYPOINTS = flags.DEFINE_string(
-    "target_keypoints", None, "Keypoints of the target poses, pixels."
+    "target_keypoints", None, "Keypoints of the target poses, or of those that identities take."
 )
 _TARGET_IMAGE = flags.DEFINE_string(
     "target_image", None, "Image file whose pose, found in --target_keypoints, is the target."
@@ -71,15 +80,68 @@ _SAMPLE = flags.DEFINE_multi_string(
 )
 _COUNT = flags.DEFINE_integer("count", 8, "Samples of each person.", lower_bound=1)
 
-_FILE_FLAGS = "keypoints keypoint_format resize"
-_PERSON_FLAGS = f"data_dir split skip_bad_records image images {_FILE_FLAGS} limit"
-_TARGET_FLAGS = "target_keypoints target_image target_size target_limit"
+_FACTORS = flags.DEFINE_multi_string(
+    "factors",
+    [],
+    "Factors that change together on the way, or all; repeatable. Default: each alone, and all.",
+)
+_BETWEEN = flags.DEFINE_multi_string(
+    "between",
+    [],
+    "NAME,NAME: persons to interpolate between; repeatable. Default: two images of one person, "
+    "and two persons.",
+)
+_SEEDS_BETWEEN = flags.DEFINE_list(
+    "seeds", [], "Sampled persons to interpolate between, e.g. --seeds=1,2,3."
+)
+_STEPS = flags.DEFINE_integer("steps", 9, "Frames of an interpolation.", lower_bound=2)
+_PATH = flags.DEFINE_enum(
+    "path",
+    None,
+    ["linear", "spherical"],
+    "Of an interpolation. Default: linear between codes, spherical between noise.",
+)
+_ANIMATION = flags.DEFINE_enum("animation", "gif", ["gif", "webp", "none"], "Format.")
+
+_RESTARTS = flags.DEFINE_integer("restarts", 4, "Searches for each noise.", lower_bound=1)
+_INVERSION_STEPS = flags.DEFINE_integer("inversion_steps", 500, "Of a search.", lower_bound=1)
+_PRIOR_WEIGHT = flags.DEFINE_float(
+    "prior_weight", 1e-4, "Of the noise's squared length in a search.", lower_bound=0.0
+)
+_TOLERANCE = flags.DEFINE_float(
+    "tolerance", 0.05, "Largest relative residual of a converged search.", lower_bound=1e-6
+)
+
+_REGIONS = flags.DEFINE_list(
+    "regions",
+    ["lower_garment"],
+    "Taken from the donor: head, upper_body, legs, left_arm, right_arm, left_leg, right_leg; "
+    "upper_garment and lower_garment stand for body or legs with both limbs.",
+)
+_BACKGROUND_OF = flags.DEFINE_string(
+    "background_of", None, "NAME: whose background all get. Default: each keeps its own."
+)
+
+_IDENTITIES = flags.DEFINE_integer("identities", 500, "Virtual identities.", lower_bound=1)
+_IMAGES_PER_IDENTITY = flags.DEFINE_integer(
+    "images_per_identity", 24, "Images of each identity.", lower_bound=1
+)
+
+_RECORD_FLAGS = "data_dir split skip_bad_records limit"
+_PERSON_FLAGS = f"{_RECORD_FLAGS} image images keypoints keypoint_format resize"
+_POSE_FLAGS = "target_keypoints target_size target_limit"
+_JOURNEY_FLAGS = "factors between steps path animation seed"
 _FLAGS_OF = {
     "reconstruct": _PERSON_FLAGS,
-    "transfer": f"{_PERSON_FLAGS} all_pairs {_TARGET_FLAGS}",
+    "transfer": f"{_PERSON_FLAGS} all_pairs target_image {_POSE_FLAGS}",
     "factors": f"{_PERSON_FLAGS} sample count seed",
+    "interpolate": f"{_PERSON_FLAGS} {_JOURNEY_FLAGS} seeds",
+    "invert": f"{_PERSON_FLAGS} {_JOURNEY_FLAGS} restarts inversion_steps prior_weight tolerance",
+    "mix": f"{_PERSON_FLAGS} regions background_of",
+    "identities": f"{_RECORD_FLAGS} {_POSE_FLAGS} keypoint_format resize identities "
+    "images_per_identity seed",
 }
-_NEED_PERSONS = ("reconstruct", "transfer")
+_NEED_PERSONS = ("reconstruct", "transfer", "invert", "mix")
 # Flags without effect unless another one is given.
 _NEED_ANOTHER = {
     "split": "data_dir",
@@ -88,10 +150,21 @@ _NEED_ANOTHER = {
     "target_size": "target_keypoints",
     "target_limit": "target_keypoints",
 }
-# They choose how much is made, not what a file of a given name holds.
-_AMOUNTS = "limit target_limit count max_sheets skip_bad_records".split()
+_EXCLUDE_EACH_OTHER = (
+    ("data_dir", "image", "images"),
+    ("all_pairs", "target_keypoints"),
+    ("seeds", "between"),
+    ("seeds", "data_dir"),
+    ("seeds", "images"),
+)
+# These choose how much is made, not what a file of a given name holds.
+_AMOUNTS = {
+    *"limit target_limit count skip_bad_records sample factors between seeds animation".split(),
+    *"identities regions".split(),
+}
 _PATHS = "data_dir image images keypoints target_keypoints target_image".split()
-_ALL_PAIRS_LIMIT = 16  # a sheet of 16 x 16 pictures can still be looked at
+# Sheets of all pairs, and searches, are for a few persons unless --limit says otherwise.
+_DEFAULT_LIMITS = {"transfer": 24, "interpolate": 8, "invert": 8, "mix": 6}
 
 
 def main(_):
@@ -99,7 +172,7 @@ def main(_):
     from dpig_tf2.run_folder import RunFolder
 
     config = RunFolder.open(_RUN_DIR.value).config
-    _subsets(config.model)  # bad flags fail before TensorFlow is loaded
+    _check_values(config.model)  # before TensorFlow is loaded
     import tensorflow as tf
 
     try:
@@ -114,7 +187,8 @@ def _run(model):
     from dpig_tf2.sampling.sampler import PersonSampler
 
     reader = _reader(model)
-    sampler = PersonSampler.load(_RUN_DIR.value, _BATCH_SIZE.value)
+    scoring = _TASK.value == "identities"
+    sampler = PersonSampler.load(_RUN_DIR.value, _BATCH_SIZE.value, adversaries=scoring)
     folder = _OUT_DIR.value or pathlib.Path(_RUN_DIR.value, "samples", _TASK.value)
     with OutputFolder(folder, _settings(sampler), _OVERWRITE.value) as output:
         context = tasks.Context(sampler, output, _report(), _MAX_SHEETS.value)
@@ -144,10 +218,11 @@ def _check_flags():
     given = {name for name in known if flags.FLAGS[name].present}
     for name in sorted(given - set(_FLAGS_OF[_TASK.value].split())):
         raise ValueError(f"--{name} does not apply to --task={_TASK.value}")
-    sources = [f"--{name}" for name in ("data_dir", "image", "images") if name in given]
-    if len(sources) > 1:
-        raise ValueError(f"{' and '.join(sources)}: give one source of persons")
-    if not sources and _TASK.value in _NEED_PERSONS:
+    for names in _EXCLUDE_EACH_OTHER:
+        together = [f"--{name}" for name in names if name in given]
+        if len(together) > 1:
+            raise ValueError(f"{' and '.join(together)} exclude each other")
+    if not given & {"data_dir", "image", "images"} and _TASK.value in _NEED_PERSONS:
         raise ValueError(f"--task={_TASK.value} needs --data_dir, --image or --images")
     if bool(given & {"image", "images"}) != ("keypoints" in given):
         raise ValueError("--keypoints and --image (or --images) come together")
@@ -157,17 +232,37 @@ def _check_flags():
     if _TASK.value == "transfer" and "data_dir" not in given:
         if not given & {"all_pairs", "target_keypoints"}:
             raise ValueError("--task=transfer needs --target_keypoints or --all_pairs for images")
-    if {"all_pairs", "target_keypoints"} <= given:
-        raise ValueError("--all_pairs and --target_keypoints: give one of them")
 
 
-def _subsets(model):
-    """The factors of every --sample; each factor alone without one."""
-    subsets = [tuple(text.split(",")) for text in _SAMPLE.value] or [(f,) for f in model.factors]
+def _check_values(model):
+    """Raises ValueError naming a flag whose value cannot be used."""
+    _subsets(model, _SAMPLE.value)
+    _subsets(model, _FACTORS.value)
+    _size(_TARGET_SIZE.value)
+    _seeds()
+    for text in _BETWEEN.value:
+        if len(text.split(",")) != 2:
+            raise ValueError(f"--between={text}: expected NAME,NAME")
+
+
+def _subsets(model, texts):
+    """The factors of every flag value; each factor alone without one."""
+    subsets = [model.factors if text == "all" else tuple(text.split(",")) for text in texts]
     for subset in subsets:
         for factor in subset:
             model.check_factor(factor)
-    return subsets
+    return subsets or [(factor,) for factor in model.factors]
+
+
+def _seeds():
+    """The seeds of --seeds; --seed and the next without it."""
+    seeds = _SEEDS_BETWEEN.value or [str(_SEED.value), str(_SEED.value + 1)]
+    for text in seeds:
+        if not (text.isdecimal() and int(text) <= _SEEDS):
+            raise ValueError(f"--seeds: {text!r} is not a number from 0 to {_SEEDS}")
+    if len(seeds) < 2:
+        raise ValueError("--seeds needs at least two numbers")
+    return [int(text) for text in seeds]
 
 
 def _settings(sampler):
@@ -177,14 +272,15 @@ def _settings(sampler):
         value = flags.FLAGS[name].value
         if name in _PATHS and value:
             value = str(pathlib.Path(value).resolve())
-        if name not in _AMOUNTS:
+        # Inverting other factors gives another picture of the same name.
+        if name not in _AMOUNTS or (_TASK.value, name) == ("invert", "factors"):
             settings[name] = value
     return settings
 
 
 def _report():
     """Prints progress with the time left, a line for each label."""
-    from dpig_tf2.preparation.progress import Progress
+    from dpig_tf2.records.progress import Progress
 
     lines = {}
 
@@ -204,10 +300,19 @@ def _reader(model):
     from dpig_tf2.cli.sample_inputs import FileReader, RecordReader
     from dpig_tf2.preparation.photos import list_images
 
+    limit = _LIMIT.value
+    if limit is None and (_TASK.value != "transfer" or _ALL_PAIRS.value):
+        limit = _DEFAULT_LIMITS.get(_TASK.value)
     if _DATA_DIR.value:
-        limit = _LIMIT.value or (_ALL_PAIRS_LIMIT if _ALL_PAIRS.value else None)
         return RecordReader(
-            _DATA_DIR.value, _SPLIT.value, model, _BATCH_SIZE.value, limit, _SKIP_BAD.value
+            _DATA_DIR.value,
+            _SPLIT.value,
+            model,
+            _BATCH_SIZE.value,
+            limit,
+            _SKIP_BAD.value,
+            # Two images of one person are wanted.
+            both_sides=_TASK.value in ("interpolate", "invert"),
         )
     if _IMAGE.value:
         image = pathlib.Path(_IMAGE.value)
@@ -225,7 +330,7 @@ def _reader(model):
         _RESIZE.value,
         model,
         _BATCH_SIZE.value,
-        _LIMIT.value,
+        limit,
     )
 
 
@@ -315,7 +420,7 @@ def _transfer(context, reader):
 def _factors(context, reader):
     from dpig_tf2.sampling import tasks
 
-    subsets = _subsets(context.sampler.config.model)
+    subsets = _subsets(context.sampler.config.model, _SAMPLE.value)
     if reader is None:
         tasks.sample_persons(context, subsets, _COUNT.value, _SEED.value)
         return
@@ -323,7 +428,104 @@ def _factors(context, reader):
     tasks.sample_factors(context, batches, subsets, _COUNT.value, _SEED.value)
 
 
-_TASKS = {"reconstruct": _reconstruct, "transfer": _transfer, "factors": _factors}
+def _interpolate(context, reader):
+    from dpig_tf2.sampling import journeys
+
+    if reader is None:
+        ends = [journeys.seed_end(context, seed) for seed in _seeds()]
+        pairs = list(zip(ends, ends[1:], strict=False))
+    else:
+        persons = _few_persons(reader)
+        ends = journeys.person_ends(context, persons)
+        pairs = [(ends[i], ends[j]) for i, j in _pairs(persons)]
+    journeys.interpolate(context, pairs, _journey(context, "linear"))
+
+
+def _invert(context, reader):
+    from dpig_tf2.sampling import journeys
+    from dpig_tf2.sampling.inversion import InversionSettings
+
+    settings = InversionSettings(
+        steps=_INVERSION_STEPS.value,
+        restarts=_RESTARTS.value,
+        prior_weight=_PRIOR_WEIGHT.value,
+        tolerance=_TOLERANCE.value,
+    )
+    persons = _few_persons(reader)
+    journey = _journey(context, "spherical")
+    factors = tuple(dict.fromkeys(factor for subset in journey.subsets for factor in subset))
+    ends = journeys.invert(context, persons, factors, settings, _SEED.value)
+    for factor, means in context.output.summary.items():
+        print(
+            f"{factor}: {means['explained']:.1%} of the code explained, relative residual "
+            f"{means['residual']:.3f}, {means['converged']:.0%} converged"
+        )
+    if len(persons) > 1:
+        pairs = [(ends[i], ends[j]) for i, j in _pairs(persons)]
+        journeys.interpolate(context, pairs, journey)
+
+
+def _mix(context, reader):
+    from dpig_tf2.sampling import journeys
+
+    persons = _few_persons(reader)
+    for note in journeys.mix(context, persons, _REGIONS.value, _BACKGROUND_OF.value):
+        print(f"note: {note}")
+
+
+def _identities(context, reader):
+    from dpig_tf2.sampling.identities import write_identities
+    from dpig_tf2.sampling.persons import Persons, concatenate
+
+    poses = None
+    if reader:
+        read = (Persons(batch.names, batch.keypoints) for batch in reader.persons())
+        poses = concatenate(read)
+    elif _TARGET_KEYPOINTS.value:
+        poses = _targets(context.sampler.config.model)
+    if "discriminator" not in context.sampler.model.networks:
+        print("note: no discriminator in this folder, images are not scored")
+    write_identities(context, _IDENTITIES.value, _IMAGES_PER_IDENTITY.value, _SEED.value, poses)
+
+
+def _few_persons(reader):
+    from dpig_tf2.sampling.persons import concatenate
+
+    return concatenate(reader.persons())
+
+
+def _pairs(persons):
+    """Positions of the persons of every --between; a telling choice without it."""
+    from dpig_tf2.sampling.journeys import interesting_pairs, position
+
+    if len(persons) < 2:
+        raise ValueError(f"an interpolation needs two persons, got {len(persons)}")
+    if not _BETWEEN.value:
+        return interesting_pairs(persons)
+    named = [text.split(",") for text in _BETWEEN.value]
+    return [(position(persons, first), position(persons, second)) for first, second in named]
+
+
+def _journey(context, default_path):
+    from dpig_tf2.sampling.journeys import Journey
+
+    model = context.sampler.config.model
+    subsets = _subsets(model, _FACTORS.value)
+    if not _FACTORS.value:
+        subsets.append(model.factors)
+    path = _PATH.value or default_path
+    return Journey(subsets, _STEPS.value, path, _ANIMATION.value)
+
+
+_TASKS = {
+    "reconstruct": _reconstruct,
+    "transfer": _transfer,
+    "factors": _factors,
+    "interpolate": _interpolate,
+    "invert": _invert,
+    "mix": _mix,
+    "identities": _identities,
+}
 
 
 def run():

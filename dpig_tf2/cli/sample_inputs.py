@@ -10,13 +10,21 @@ from dpig_tf2.config import ModelConfig
 from dpig_tf2.ops.images import decode_image
 from dpig_tf2.pipeline.input_pipeline import RecordSet, evaluation_batches
 from dpig_tf2.preparation import keypoint_formats, photos
-from dpig_tf2.sampling.persons import Namer, Persons
+from dpig_tf2.sampling.persons import Namer, Persons, concatenate
 
 _PARTS = ("body_mask", "part_boxes", "part_visibility")
 
 
 class RecordReader:
     """Persons and pairs of a record split, in file order, in batches.
+
+    Args:
+        data_dir, split: where the records are.
+        model: gives the image size, mask radius and box rule.
+        batch_size: records per batch.
+        limit: pairs or persons at most.
+        skip_bad_records: leave damaged records out.
+        both_sides: targets count as persons too, each behind its source.
 
     Attributes:
         failures: a line for each person that was left out.
@@ -32,10 +40,12 @@ class RecordReader:
         batch_size: int,
         limit: int | None = None,
         skip_bad_records: bool = False,
+        both_sides: bool = False,
     ):
         self._records = RecordSet.open(data_dir, split)
         self._model, self._batch_size = model, batch_size
         self._limit, self._skip_bad_records = limit, skip_bad_records
+        self._both_sides = both_sides
         self._names: dict[bytes, str] = {}
         self._namer = Namer()
         self.notes: list[str] = []
@@ -52,11 +62,14 @@ class RecordReader:
             yield sources.take(rows), targets.take(rows)
 
     def persons(self) -> Iterator[Persons]:
-        """The first `limit` distinct source images."""
+        """The first `limit` distinct images."""
         seen: set[str] = set()
         taken = 0
-        for source, _ in self._batches(None):
+        for source, target in self._batches(None):
             persons = self._persons(source)
+            if self._both_sides:
+                both = concatenate([persons, self._persons(target)])
+                persons = both.take(np.arange(len(both)).reshape(2, -1).T.ravel())
             rows = []
             for i, name in enumerate(persons.names):
                 if name not in seen and self._usable(name, persons, i):
@@ -65,7 +78,7 @@ class RecordReader:
             if self._limit:
                 rows = rows[: self._limit - taken]
             taken += len(rows)
-            self.done = taken if self._limit else self.done + len(persons)
+            self.done = taken if self._limit else self.done + len(source["name"])
             if rows:
                 yield persons.take(rows)
             if taken == self._limit:

@@ -63,6 +63,7 @@ class OutputFolder:
         self.path = pathlib.Path(path)
         self._settings = json.loads(json.dumps(settings))
         self._manifest = self.path / MANIFEST
+        self.summary: dict[str, object] = {}  # figures of the whole task, for the list
         self._files = self._listed_files(overwrite)
         self.reused = len(self._files)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -85,6 +86,10 @@ class OutputFolder:
     def missing(self, names: Sequence[str]) -> list[int]:
         """Positions of the names that are not finished."""
         return [i for i, name in enumerate(names) if not self.has(name)]
+
+    def made_from(self, name: str) -> Mapping:
+        """How a finished file came about."""
+        return self._files[name]
 
     def add(self, item: Item) -> None:
         """Writes a picture (PNG, or JPEG by its ending) and its codes."""
@@ -130,10 +135,11 @@ class OutputFolder:
         save_png(self.path / name, labelled_sheet(pictures, row_labels, column_labels, scale))
         self._list(name, made_from)
 
-    def add_animation(self, name: str, frames: np.ndarray, made_from: Mapping) -> None:
-        """Writes uint8 [T, H, W, 3] forth and back as an endless GIF or WebP, by the ending."""
-        scale = max(1, _ANIMATION_HEIGHT // frames.shape[1])
-        forth = [Image.fromarray(f.repeat(scale, 0).repeat(scale, 1)) for f in frames]
+    def add_animation(self, name: str, frames: Sequence[str]) -> None:
+        """Writes finished frames forth and back as an endless GIF or WebP, by the ending."""
+        if self.has(name):
+            return
+        forth = [_enlarged(self.read(frame)) for frame in frames]
         pictures = forth + forth[-2:0:-1]
         content = io.BytesIO()
         pictures[0].save(
@@ -145,7 +151,7 @@ class OutputFolder:
             loop=0,
         )
         self._write(name, content.getvalue())
-        self._list(name, made_from)
+        self._list(name, {"frames": list(frames)})
 
     def _listed_files(self, overwrite):
         """What an earlier run with the same settings has finished."""
@@ -160,7 +166,7 @@ class OutputFolder:
             settings, files = manifest["settings"], manifest["files"]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise OutputError(f"{self._manifest} is damaged ({error})") from None
-        if settings == self._settings:
+        if settings == self._settings or not files:
             return files
         if overwrite:
             for name, made_from in files.items():
@@ -191,6 +197,11 @@ class OutputFolder:
             self._write_manifest()
 
     def _write_manifest(self):
-        content = {"settings": self._settings, "files": self._files}
+        content = {"settings": self._settings, "summary": self.summary, "files": self._files}
         write_text(self._manifest, json.dumps(content, indent=1, allow_nan=False) + "\n")
         self._written = time.monotonic()
+
+
+def _enlarged(picture):
+    scale = max(1, _ANIMATION_HEIGHT // picture.shape[0])
+    return Image.fromarray(picture.repeat(scale, axis=0).repeat(scale, axis=1))

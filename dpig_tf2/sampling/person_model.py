@@ -102,3 +102,7 @@ class PersonModel(tf.Module):
         config = self.config
         maps = pose_maps.pose_map(keypoints, config.height, config.width, config.pose_map_radius)
         return self.network("generator")(appearance_embedding, maps)
+
+    def discriminate(self, images):
+        """uint8 [B, H, W, 3] -> logits of the image discriminator, one or more for each image."""
+        return self.network("discriminator")(image_ops.to_unit_range(images))

@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 import hashlib
+import operator
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,7 @@ from dpig_tf2.ops.images import to_uint8
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.ops.regions import NUM_REGIONS
 from dpig_tf2.run_folder import RunFolder, write_text
+from dpig_tf2.sampling import interpolation, inversion, mixing
 from dpig_tf2.sampling.person_model import PersonModel
 
 Codes = dict[str, np.ndarray]  # {factor or KEYPOINTS: array with one row for each person}
@@ -66,8 +68,15 @@ class PersonSampler:
     # ---- loading and saving
 
     @classmethod
-    def load(cls, path: str | os.PathLike, batch_size: int = 32) -> "PersonSampler":
+    def load(
+        cls, path: str | os.PathLike, batch_size: int = 32, adversaries: bool = False
+    ) -> "PersonSampler":
         """A sampler from a run folder (newest checkpoint of every stage) or a saved sampler.
+
+        Args:
+            path: the folder.
+            batch_size: images per chunk.
+            adversaries: also load the discriminator and critics of a run folder.
 
         Raises:
             ConfigError: if the folder is neither, or no stage has a checkpoint.
@@ -86,7 +95,7 @@ class PersonSampler:
         networks = {}
         for stage in STAGES:
             if run.latest_step(stage) is not None:
-                networks |= load_stage_networks(run, stage)
+                networks |= load_stage_networks(run, stage, adversaries)
         if not networks:
             raise ConfigError(f"{path} has no checkpoint of any stage: train or import one first")
         return cls(run.config, networks, batch_size)
@@ -227,13 +236,11 @@ class PersonSampler:
             ConfigError: if a factor is unknown, or its mapping network is not trained.
             SamplerError: if only one of image and keypoints is given.
         """
-        for factor in factors:
-            self.config.model.check_factor(factor)
-        codes = self.held_codes(factors, image, keypoints, seed, **parts)
-        codes = {factor: np.repeat(code, n, axis=0) for factor, code in codes.items()}
-        for factor in factors:
-            codes[factor] = self.map_noise(self.draw_noise(n, factor, seed), factor)
-        return self.draw(codes)
+        if n < 1:
+            raise SamplerError(f"the number of samples must be at least 1, got {n}")
+        self._known_factors(factors)
+        held = self.held_codes(factors, image, keypoints, seed, **parts)
+        return self.draw(_with_factors(held, self.seed_codes(n, seed, factors), n))
 
     def held_codes(self, sampled, image, keypoints, seed, **parts) -> Codes:
         """Codes [1, ...] of the factors that are not sampled; a real pose stays keypoints."""
@@ -261,7 +268,7 @@ class PersonSampler:
 
     def seed_codes(self, n: int, seed: int = 0, factors: Sequence[str] | None = None) -> Codes:
         """Codes [n, E] of the named factors, all by default, from noise."""
-        factors = self.config.model.factors if factors is None else factors
+        factors = self._known_factors(factors)
         return {f: self.map_noise(self.draw_noise(n, f, seed), f) for f in factors}
 
     def draw(self, codes: Codes) -> Samples:
@@ -291,6 +298,136 @@ class PersonSampler:
         poses = np.asarray(poses, np.float32)
         return Samples(self.generate(appearance, poses), appearance, poses)
 
+    def pose_codes(self, codes: Codes) -> np.ndarray:
+        """The pose codes [B, P] of persons whose pose is given as code or as keypoints."""
+        return codes["pose"] if "pose" in codes else self.encode_pose(codes[KEYPOINTS])
+
+    # ---- between persons
+
+    def interpolate(
+        self,
+        start: Codes,
+        end: Codes,
+        steps: int = 9,
+        factors: Sequence[str] | None = None,
+        path: str = "linear",
+    ) -> Samples:
+        """Persons on the way from one to another.
+
+        Args:
+            start, end: codes of one person each, see `person_codes` and `seed_codes`.
+            steps: number of persons, both ends included.
+            factors: those that change, all by default; the others stay at `start`. A pose that
+                changes is interpolated in its embedding, and is so encoded and decoded.
+            path: "linear" or "spherical", see `interpolation.blend`.
+        """
+        return self.draw(self.codes_between(start, end, steps, factors, path))
+
+    def codes_between(self, start, end, steps=9, factors=None, path="linear") -> Codes:
+        """Codes [steps, ...] of the persons that `interpolate` draws."""
+        ways = {}
+        for factor in self._known_factors(factors):
+            of = self.pose_codes if factor == "pose" else operator.itemgetter(factor)
+            ways[factor] = interpolation.blend(_one(of(start)), _one(of(end)), steps, path)
+        return _with_factors(start, ways, steps)
+
+    def interpolate_noise(
+        self, start: Codes, end: Codes, held: Codes, steps: int = 9, path: str = "spherical"
+    ) -> Samples:
+        """Persons on the way from one noise vector to another, through the mapping networks.
+
+        Args:
+            start, end: {factor: noise [1, E]} of the factors that change.
+            held: codes [1, ...] of the other factors; those of changing factors are not used.
+            steps: number of persons, both ends included.
+            path: "linear" or "spherical"; the latter keeps the length that Gaussian noise has.
+        """
+        return self.draw(self.codes_between_noise(start, end, held, steps, path))
+
+    def codes_between_noise(self, start, end, held, steps=9, path="spherical") -> Codes:
+        """Codes [steps, ...] of the persons that `interpolate_noise` draws."""
+        ways = {
+            factor: interpolation.blend(_one(start[factor]), _one(end[factor]), steps, path)
+            for factor in self._known_factors(list(start))
+        }
+        mapped = {factor: self.map_noise(way, factor) for factor, way in ways.items()}
+        return _with_factors(held, mapped, steps)
+
+    def invert(
+        self,
+        codes: Codes,
+        factors: Sequence[str] | None = None,
+        settings: inversion.InversionSettings | None = None,
+        seed: int = 0,
+    ) -> dict[str, inversion.Inversion]:
+        """Noise of each factor whose mapped code is as close as possible to a given code.
+
+        Args:
+            codes: of any number of persons, see `person_codes`.
+            factors: those to invert, all by default.
+            settings: of the search.
+            seed: of the noise from which the search starts.
+
+        Source: paper section 4.4, inverse interpolation: gradient descent on the noise.
+        """
+        settings = settings or inversion.InversionSettings()
+        found = {}
+        for factor in self._known_factors(factors):
+            wanted = self.pose_codes(codes) if factor == "pose" else codes[factor]
+            wanted = self._check_code(f"{factor} code", wanted, factor)
+            mapping = functools.partial(self.model.map_noise, factor=factor)
+            scale = self.config.model.noise_scale
+            chunks = [
+                inversion.invert(mapping, wanted[i : i + self.batch_size], scale, settings, seed)
+                for i in range(0, len(wanted), self.batch_size)
+            ]
+            found[factor] = inversion.concatenate(chunks)
+        return found
+
+    def mix(
+        self, base: Codes, donors: Mapping[str, Codes], background: Codes | None = None
+    ) -> Samples:
+        """Persons with some body regions' codes from others; all else is that of `base`.
+
+        Args:
+            base: codes of B persons, see `person_codes`.
+            donors: {region or garment: codes of B persons}, names as in `mixing.REGION_CHOICES`.
+            background: codes of B persons whose background is taken; None keeps it.
+
+        Raises:
+            ValueError: if a region is unknown.
+            SamplerError: if a region is not visible at its donor, or a background is given to a
+                model that has none.
+        """
+        return self.draw(self.mixed_codes(base, donors, background))
+
+    def mixed_codes(self, base, donors, background=None) -> Codes:
+        """Codes of the persons that `mix` draws."""
+        foreground = self.config.model.appearance_factors[0]
+        for name, donor in donors.items():
+            unseen = np.flatnonzero(~mixing.has_regions(donor[foreground], [name]))
+            if len(unseen):
+                raise SamplerError(f"{name} is not visible at donor {unseen[0]}")
+        if background is not None and not self.config.model.has_background:
+            raise SamplerError(f"preset {self.config.preset} has no background factor")
+        regions = {name: donor[foreground] for name, donor in donors.items()}
+        codes = base | {foreground: mixing.mix_regions(base[foreground], regions)}
+        if background is not None:
+            codes["background"] = background["background"]
+        return codes
+
+    def discriminator_scores(self, images) -> np.ndarray:
+        """Mean logit of the discriminator for each image, float32 [B]: high is judged real.
+
+        The discriminator normalizes by the statistics of its batch, which is all the images of this
+        call: scores can be compared within a call, and between calls with alike images.
+
+        Raises:
+            ConfigError: if the sampler was loaded without adversaries.
+        """
+        logits = self.model.discriminate(self._check_images(images)).numpy()
+        return logits.reshape(len(images), -1).mean(axis=1)
+
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with any weight or network size."""
         digest = hashlib.blake2b(repr(self.config.model).encode(), digest_size=8)
@@ -301,6 +438,13 @@ class PersonSampler:
         return digest.hexdigest()
 
     # ---- checks
+
+    def _known_factors(self, factors):
+        """The factors, all for None; raises ConfigError naming an unknown one."""
+        factors = self.config.model.factors if factors is None else factors
+        for factor in factors:
+            self.config.model.check_factor(factor)
+        return factors
 
     def _check_images(self, images) -> np.ndarray:
         images = np.asarray(images)
@@ -376,6 +520,21 @@ def load_stage_networks(run: RunFolder, stage: str, adversaries: bool = False) -
     for network in networks.values():
         weights.assign(network.variables, arrays, str(path))
     return networks
+
+
+def _with_factors(held: Codes, changing: Codes, count: int) -> Codes:
+    """The codes of one person repeated, some factors replaced by `count` codes each."""
+    codes = {name: np.repeat(code, count, axis=0) for name, code in held.items()}
+    if "pose" in changing:
+        codes.pop(KEYPOINTS, None)
+    return codes | changing
+
+
+def _one(rows) -> np.ndarray:
+    """The only row of [1, E]."""
+    if len(rows) != 1:
+        raise SamplerError(f"expected the codes of one person, got {len(rows)}")
+    return np.asarray(rows)[0]
 
 
 def _check_array(name, values, shape, hint="") -> np.ndarray:

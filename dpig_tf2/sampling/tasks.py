@@ -1,4 +1,4 @@
-"""The picture tasks: reconstruct, transfer, sampled factors; files and labelled sheets."""
+"""Tasks that write files: reconstruct, transfer, sampled factors; and what all tasks share."""
 
 import dataclasses
 import functools
