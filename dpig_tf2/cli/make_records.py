@@ -98,7 +98,7 @@ _FLIP = flags.DEFINE_bool(
 _PERSON_ONLY = flags.DEFINE_bool(
     "person_only",
     False,
-    "DeepFashion: keypoints of the most confident person, not the first candidate of each keypoint.",
+    "DeepFashion: keypoints of one person, not the first candidate of each keypoint.",
 )
 
 _EVERY_SOURCE = "source split out_dir num_shards overwrite parts"

@@ -77,27 +77,6 @@ class RecordSet:
     def paths(self) -> tuple[pathlib.Path, ...]:
         return tuple(file.path for file in self.reader.files)
 
-    def without_damaged(self) -> "RecordSet":
-        """A copy without the records that cannot be used; each is counted and named in the log.
-
-        Every record is read and decoded once, which is why it has to be asked for.
-        """
-        dropped = [f"{f.path}: {f.damage}" for f in self.reader.files if f.damage]
-        usable = []
-        for number in self.numbers:
-            damage = self.damage(number)
-            dropped += damage[:1]
-            if not damage:
-                usable.append(number)
-        for line in dropped[:_NAMED_DAMAGE]:
-            logging.warning("dropped %s", line)
-        if dropped:
-            logging.warning("dropped %d records, kept %d", len(dropped), len(usable))
-        if not usable:
-            raise RecordError(f"{self.paths[0]}: all {len(self)} records are damaged")
-        numbers = np.asarray(usable, np.int64)
-        return dataclasses.replace(self, numbers=numbers, dropped=tuple(dropped))
-
     def damage(self, number: int) -> list[str]:
         """What is wrong with one record, each line naming file and record; empty if nothing."""
         try:
@@ -108,18 +87,10 @@ class RecordSet:
         found = check.problems(serialized, (self.height, self.width))
         return [f"{where}: {problem}" for problem in found]
 
-    def require_intact(self) -> None:
-        """Raises RecordError if a file ends in a damaged record that nobody agreed to drop."""
-        for file in self.reader.files:
-            if file.damage and not self.dropped:
-                raise RecordError(f"{file.path}: {file.damage}")
-
 
 def _lacks_keypoints(reader):
     """Whether the first record of any file has no keypoints of its own."""
-    counts = [len(file.offsets) for file in reader.files]
-    starts = [sum(counts[:i]) for i, count in enumerate(counts) if count]
-    keys = [check.summarize(reader.read(start)).keys for start in starts]
+    keys = [check.summarize(reader.read(start)).keys for start in reader.starts]
     return any(not set(schema.KEYPOINTS.keys) <= present for present in keys)
 
 
@@ -243,17 +214,55 @@ def unique_persons(
     return _persons(records, model_config, distinct, batch_size)
 
 
+def without_damaged(records: RecordSet, model_config: config.ModelConfig) -> RecordSet:
+    """The records that can be used; the others are counted and named in the log and in `dropped`.
+
+    Every record is read and decoded once, which is why it has to be asked for.
+
+    Raises:
+        RecordError: if none can be used.
+    """
+    schedule = _InOrder(len(records), _SCAN_BATCH)
+    parse = _parser(records, model_config, parser.MODEL_KEYS, ())
+    failed = _attempt(
+        _locate(records, schedule.batch, tf.data.Dataset.range(schedule.batches)),
+        lambda *located: tf.size(_parse_located(records, parse, located)["source"]["image"]) < 0,
+        lambda *located: tf.constant(True),
+    )
+    logging.info("looking for damage in %d records of split %s", len(records), records.split)
+    dropped = [f"{file.path}: {file.damage}" for file in records.reader.files if file.damage]
+    usable = []
+    for batch, has_failed in enumerate(failed.prefetch(2).as_numpy_iterator()):
+        numbers = records.numbers[schedule.batch(batch)[0]]
+        damage = {number: records.damage(number) for number in numbers if has_failed}
+        usable += [number for number in numbers if not damage.get(number)]
+        dropped += [lines[0] for lines in damage.values() if lines]
+    for line in dropped[:_NAMED_DAMAGE]:
+        logging.warning("dropped %s", line)
+    logging.info("%d records dropped, %d kept", len(dropped), len(usable))
+    if not usable:
+        raise RecordError(f"{records.paths[0]}: all {len(records)} records are damaged")
+    numbers = np.asarray(usable, np.int64)
+    return dataclasses.replace(records, numbers=numbers, dropped=tuple(dropped))
+
+
 def _checked(records, model_config, skip_bad_records):
+    _check_size(records, model_config)
     if skip_bad_records:
-        records = records.without_damaged()
-    records.require_intact()
+        return without_damaged(records, model_config)
+    for file in records.reader.files:
+        if file.damage and not records.dropped:
+            raise RecordError(f"{file.path}: {file.damage}")
+    return records
+
+
+def _check_size(records, model_config):
     size = (model_config.height, model_config.width)
     if (records.height, records.width) != size:
         raise RecordError(
             f"{records.paths[0]}: images are {records.height} x {records.width} pixels (rows x "
             f"columns), but the model takes {size[0]} x {size[1]}"
         )
-    return records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -328,6 +337,11 @@ class _InOrder:
 
 def _from_files(records, model_config, choose, numbers, keys, extras):
     """Dataset of (batch, flips bool [b]) decoded from the files."""
+    return _read(records, choose, numbers, _parser(records, model_config, keys, extras))
+
+
+def _parser(records, model_config, keys, extras):
+    """A function from serialized string [b] to a batch as `pipeline.parser` documents."""
     decode = decoder.Decoder(
         model_config.height,
         model_config.width,
@@ -336,60 +350,73 @@ def _from_files(records, model_config, choose, numbers, keys, extras):
         tuple(extras),
     )
 
-    def parse(serialized, record_numbers, flips):
-        batch = {
-            side: parser.parse_person(person, model_config)
-            for side, person in decode(serialized).items()
-        }
-        return {s: {key: person[key] for key in keys} for s, person in batch.items()}, flips
+    def parse(serialized):
+        batch = decode(serialized)
+        persons = {side: parser.parse_person(batch[side], model_config) for side in schema.SIDES}
+        return {side: {key: person[key] for key in keys} for side, person in persons.items()}
 
-    return _naming_damage(_read(records, choose, numbers), parse, records)
+    return parse
 
 
-def _read(records, choose, numbers):
-    """Dataset of (serialized string [b], record numbers int64 [b], flips bool [b])."""
+def _read(records, choose, numbers, parse):
+    """Dataset of (parsed records, flips bool [b]), in the order of the batch numbers.
 
-    def read(number):
+    Args:
+        choose: batch number -> positions int64 [b] and flips bool [b].
+        numbers: dataset of batch numbers.
+        parse: serialized string [b] -> tensors. Where it fails, or a checksum is wrong, the error
+            names file and record.
+    """
+    parse = tf.function(parse)  # traced once although it stands in two branches
+
+    def find_damage(chosen):
+        damage = [line for number in chosen for line in records.damage(number)]
+        if damage:
+            raise RecordError(damage[0])
+        return chosen
+
+    def read(*located):
+        return _parse_located(records, parse, located), located[-1]
+
+    def examine(chosen, *located):
+        # TensorFlow's decoders do not say which element they failed on.
+        return read(tf.numpy_function(find_damage, [chosen], tf.int64), *located)
+
+    return _attempt(_locate(records, choose, numbers), read, examine)
+
+
+def _locate(records, choose, numbers):
+    """Dataset of (record numbers, file indices, byte offsets, flips), each [b]."""
+
+    def locate(number):
         positions, flips = choose(number)
         chosen = records.numbers[positions]
-        serialized = np.array([records.reader.read(n) for n in chosen], dtype=object)
-        return serialized, chosen, flips
+        return chosen, *records.reader.places(chosen), flips
 
-    def read_in_graph(number):
-        serialized, chosen, flips = tf.numpy_function(
-            read, [number], [tf.string, tf.int64, tf.bool]
-        )
-        for tensor in (serialized, chosen, flips):
+    def locate_in_graph(number):
+        located = tf.numpy_function(locate, [number], [tf.int64, tf.int64, tf.int64, tf.bool])
+        for tensor in located:
             tensor.set_shape([None])
-        return serialized, chosen, flips
+        return tuple(located)
 
-    return numbers.map(read_in_graph)
+    return numbers.map(locate_in_graph)
 
 
-def _naming_damage(dataset, parse, records):
-    """Maps `parse` over batches of records; its failures are raised naming file and record.
+def _parse_located(records, parse, located):
+    _, files, offsets, _ = located
+    paths = tf.constant([str(path) for path in records.paths])
+    return parse(index.read_at(tf.gather(paths, files), offsets))
 
-    TensorFlow's decoders do not say which element they failed on, so a failed batch is examined
-    once more, record by record.
-    """
 
-    def examine(serialized, numbers, flips):
-        def find(numbers):
-            found = [problem for number in numbers for problem in records.damage(number)]
-            if found:
-                raise RecordError(found[0])
-            return numbers
+def _attempt(dataset, function, otherwise):
+    """Maps a function, or another one where it fails; several elements at a time, in order."""
 
-        return serialized, tf.numpy_function(find, [numbers], tf.int64), flips
-
-    def one_batch(*batch):
-        single = tf.data.Dataset.from_tensors(batch)
-        # `examine` raises; were it to find nothing, parsing again raises the first error.
-        explained = single.map(examine).map(parse)
-        return single.map(parse).ignore_errors().concatenate(explained).take(1)
+    def one(*element):
+        single = tf.data.Dataset.from_tensors(element)
+        return single.map(function).ignore_errors().concatenate(single.map(otherwise)).take(1)
 
     return dataset.interleave(
-        one_batch,
+        one,
         cycle_length=tf.data.AUTOTUNE,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
@@ -410,15 +437,16 @@ def _distinct_images(records) -> tuple[np.ndarray, np.ndarray]:
     ):
         spec.update(dict.fromkeys(keys, feature))
 
-    def parse(serialized, numbers, flips):
+    def parse(serialized):
         return tf.io.parse_example(serialized, spec)
 
     schedule = _InOrder(len(records), _SCAN_BATCH)
-    raw = _read(records, schedule.batch, tf.data.Dataset.range(schedule.batches))
+    numbers = tf.data.Dataset.range(schedule.batches)
+    batches = _read(records, schedule.batch, numbers, parse).prefetch(2)
     known: dict[bytes, int] = {}
     first, pairs = [], np.empty((len(records), 2), np.int64)
     position = 0
-    for parsed in _naming_damage(raw, parse, records).prefetch(2).as_numpy_iterator():
+    for parsed, _ in batches.as_numpy_iterator():
         for i in range(len(parsed[schema.IMAGE.keys[0]])):
             for side in range(2):
                 digest = hashlib.blake2b(parsed[schema.IMAGE.keys[side]][i], digest_size=16)

@@ -184,4 +184,4 @@ def _fixed_parts(values, numbers, feature):
     )
     wanted = numbers * _NETWORK_PARTS
     values = tf.pad(values, [[0, 0], [0, wanted]], constant_values=_ABSENT)[:, :wanted]
-    return tf.cast(values, tf.float32), length > 0
+    return tf.cast(tf.reshape(values, [-1, wanted]), tf.float32), length > 0

@@ -1,23 +1,19 @@
-"""Where every record of a set of record files begins, and reading one record by its number."""
+"""Where every record of a set of record files begins, and reading records by number."""
 
 import dataclasses
-import mmap
 import pathlib
 import struct
-import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
-
-# The only reader in TensorFlow that seeks and checks the checksums; not in its public listing.
-from tensorflow.python.lib.io.tf_record import tf_record_random_reader
 
 from dpig_tf2.records.schema import RecordError
 
 # A record: uint64 length, uint32 checksum of the length, the data, uint32 checksum of the data.
 _HEADER = 12
 _FOOTER = 4
+_BUFFER = 1 << 16  # bytes read at once; records take 40 to 100 kB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,34 +30,59 @@ def index_file(path) -> FileIndex:
     path = pathlib.Path(path)
     size = path.stat().st_size
     offsets, damage = [], None
-    if size:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            offset = 0
-            while offset < size:
-                damage = _header_damage(data, offset, size, len(offsets))
-                if damage:
-                    break
-                offsets.append(offset)
-                (length,) = struct.unpack_from("<Q", data, offset)
-                offset += _HEADER + length + _FOOTER
+    offset = 0
+    with open(path, "rb", buffering=0) as file:
+        while offset < size:
+            file.seek(offset)
+            header = file.read(_HEADER)
+            damage = _header_damage(header, size - offset, len(offsets))
+            if damage:
+                break
+            offsets.append(offset)
+            (length,) = struct.unpack_from("<Q", header)
+            offset += _HEADER + length + _FOOTER
     return FileIndex(path, np.asarray(offsets, np.int64), damage)
 
 
-def _header_damage(data, offset, size, number):
-    if offset + _HEADER > size:
-        return f"record {number} is cut off: {size - offset} bytes are left for its header"
-    (length,) = struct.unpack_from("<Q", data, offset)
-    (checksum,) = struct.unpack_from("<I", data, offset + 8)
-    if masked_crc32c(data[offset : offset + 8]) != checksum:
+def _header_damage(header, left, number):
+    """What is wrong with a record whose file has `left` bytes from its header on, or None."""
+    if len(header) < _HEADER:
+        return f"record {number} is cut off: {left} bytes are left for its header"
+    length, checksum = struct.unpack("<QI", header)
+    if masked_crc32c(header[:8]) != checksum:
         return f"record {number} has a damaged header (wrong checksum of its length)"
-    if offset + _HEADER + length + _FOOTER > size:
-        left = size - offset - _HEADER
-        return f"record {number} is cut off: {left} of {length + _FOOTER} bytes are left"
+    if _HEADER + length + _FOOTER > left:
+        return f"record {number} is cut off: {left - _HEADER} of {length + _FOOTER} bytes are left"
     return None
 
 
+def read_at(paths: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
+    """The records that begin at the given places, string [B]; for use inside a tf.data graph.
+
+    Args:
+        paths: string [B], record files.
+        offsets: int64 [B], bytes.
+
+    Raises:
+        tf.errors.DataLossError: from the graph, if a checksum is wrong.
+    """
+    return tf.map_fn(
+        lambda place: _records_from(*place).take(1).get_single_element(),
+        (paths, offsets),
+        fn_output_signature=tf.string,
+    )
+
+
+def _records_from(path, offset):
+    """Dataset of the records of one file from a byte offset on."""
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path], compression_type="", buffer_size=_BUFFER, byte_offsets=[offset]
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+
+
 class RecordReader:
-    """Random access to the records of some files, numbered through from 0 in the files' order.
+    """Access to the records of some files, numbered through from 0 in the files' order.
 
     Args:
         files: indexed files; their damage, if any, is the caller's business.
@@ -71,39 +92,55 @@ class RecordReader:
         self.files = tuple(files)
         counts = [len(file.offsets) for file in self.files]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self._readers: dict[int, object] = {}
-        self._lock = threading.Lock()  # a reader keeps a position
+        self._offsets = np.concatenate([file.offsets for file in self.files])
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._offsets)
 
-    def locate(self, number: int) -> tuple[FileIndex, int]:
-        """The file that holds a record, and the record's number within it."""
-        which = int(np.searchsorted(self._starts, number, side="right")) - 1
-        return self.files[which], int(number - self._starts[which])
+    @property
+    def starts(self) -> list[int]:
+        """Numbers of the first record of every file that holds any."""
+        return sorted({int(start) for start in self._starts[:-1] if start < len(self)})
+
+    def places(self, numbers) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the files, and byte offsets in them, of some records; int64 [B] each."""
+        files = np.searchsorted(self._starts, numbers, side="right") - 1
+        return files, self._offsets[numbers]
 
     def describe(self, number: int) -> str:
         """`<file> record <number within it>`, for messages."""
-        file, record = self.locate(number)
-        return f"{file.path} record {record}"
+        which = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return f"{self.files[which].path} record {number - self._starts[which]}"
 
     def read(self, number: int) -> bytes:
         """The serialized example. Raises RecordError if its checksum is wrong."""
-        which = int(np.searchsorted(self._starts, number, side="right")) - 1
-        offset = int(self.files[which].offsets[number - self._starts[which]])
+        (which,), (offset,) = self.places([number])
+        records = self._from(which, offset)
         try:
-            with self._lock:
-                return self._reader(which).read(offset)[0]
-        except (IndexError, tf.errors.OpError) as error:
-            raise RecordError(f"{self.describe(number)}: damaged ({_first_line(error)})") from error
+            return next(iter(records)).numpy()
+        except tf.errors.DataLossError as error:
+            raise RecordError(f"{self.describe(number)}: wrong checksum") from error
 
-    def __iter__(self) -> Iterator[bytes]:
-        return (self.read(number) for number in range(len(self)))
+    def scan(self) -> Iterator[tuple[int, bytes | None]]:
+        """(number, serialized example) of every record; None where the checksum is wrong."""
+        number = 0
+        while number < len(self):
+            (which,), (offset,) = self.places([number])
+            stop = int(self._starts[which + 1])
+            records = self._from(which, offset).take(stop - number)
+            try:
+                for serialized in records.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+                    yield number, serialized
+                    number += 1
+            except tf.errors.DataLossError:
+                yield number, None
+                number += 1
 
-    def _reader(self, which):
-        if which not in self._readers:
-            self._readers[which] = tf_record_random_reader(str(self.files[which].path))
-        return self._readers[which]
+    def _from(self, which, offset):
+        """Dataset of the records of a file from a byte offset on."""
+        place = (str(self.files[which].path), np.int64(offset))
+        # TensorFlow fails to serialize the reader as a dataset of its own, but not in a function.
+        return tf.data.Dataset.from_tensors(place).flat_map(_records_from)
 
 
 def masked_crc32c(data: bytes) -> int:
@@ -125,7 +162,3 @@ def _crc_table():
 
 
 _CRC_TABLE = _crc_table()
-
-
-def _first_line(error):
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

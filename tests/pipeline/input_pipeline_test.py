@@ -1,0 +1,345 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2 import config
+from dpig_tf2.ops import pose_maps, regions
+from dpig_tf2.pipeline import input_pipeline
+from dpig_tf2.pipeline.input_pipeline import RecordSet
+from dpig_tf2.preparation import synthetic_records
+from dpig_tf2.records import index, writer
+from dpig_tf2.records.schema import RecordError
+
+MODEL = config.preset("synthetic").model
+EXAMPLES = 24
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    synthetic_records.write(
+        folder, identities=4, images_per_identity=3, pairs_per_image=2, num_shards=3
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records(data_dir):
+    return RecordSet.open(data_dir, "train")
+
+
+def rewritten(data_dir, tmp_path, change):
+    """A folder with the records that `change` makes from the list of all serialized examples."""
+    examples = change([raw for _, raw in RecordSet.open(data_dir, "train").reader.scan()])
+    writer.write_shard(tmp_path / "Market1501_train_00000-of-00001.tfrecord", examples)
+    return RecordSet.open(tmp_path, "train")
+
+
+def stripped(examples, *keys):
+    result = []
+    for example in examples:
+        parsed = tf.train.Example.FromString(example)
+        for key in keys:
+            for side in (0, 1):
+                del parsed.features.feature[key.format(side)]
+        result.append(parsed.SerializeToString())
+    return result
+
+
+def take(batches, count):
+    return list(batches.take(count).as_numpy_iterator())
+
+
+def assert_equal(first, second):
+    tf.nest.map_structure(np.testing.assert_array_equal, first, second)
+
+
+def test_open_counts_examples_over_shards(records):
+    assert len(records) == EXAMPLES
+    assert len(records.paths) == 3
+    assert (records.height, records.width) == (64, 32)
+    assert not records.sparse_keypoints
+
+
+def test_training_batch_has_the_documented_form(records):
+    batches = input_pipeline.training_batches(records, MODEL, 6, seed=1)
+    expected = {
+        "image": ([6, 64, 32, 3], tf.uint8),
+        "keypoints": ([6, 18, 3], tf.float32),
+        "body_mask": ([6, 64, 32, 1], tf.uint8),
+        "part_boxes": ([6, 7, 4], tf.float32),
+        "part_visibility": ([6, 7], tf.float32),
+    }
+    for side in ("source", "target"):
+        spec = batches.element_spec[side]
+        assert {k: (s.shape.as_list(), s.dtype) for k, s in spec.items()} == expected
+    (batch,) = take(batches, 1)
+    assert set(np.unique(batch["source"]["body_mask"])) <= {0, 1}
+    assert batch["source"]["image"].max() > 100
+
+
+def test_an_epoch_holds_every_example_once(records):
+    def images(batches):
+        return sorted(image.tobytes() for b in batches for image in b["source"]["image"])
+
+    trained = take(input_pipeline.training_batches(records, MODEL, 5, seed=3), 2 * EXAMPLES)
+    stored = list(input_pipeline.evaluation_batches(records, MODEL, 5).as_numpy_iterator())
+    # 24 batches of 5 are five whole epochs: none ends at a batch, nothing is dropped.
+    assert images(trained[:EXAMPLES]) == sorted(5 * images(stored))
+
+
+@pytest.mark.parametrize("cache", input_pipeline.CACHES)
+@pytest.mark.parametrize("flip", [False, True])
+def test_start_continues_exactly(records, cache, flip):
+    options = {"batch_size": 7, "seed": 5, "cache": cache, "flip": flip}
+    whole = take(input_pipeline.training_batches(records, MODEL, **options), 9)
+    rest = take(input_pipeline.training_batches(records, MODEL, start=4, **options), 5)
+    assert_equal(whole[4:], rest)
+
+
+def test_seed_decides_the_order(records):
+    first, again, other = (
+        take(input_pipeline.training_batches(records, MODEL, 8, seed=seed), 3) for seed in (1, 1, 2)
+    )
+    assert_equal(first, again)
+    assert not np.array_equal(first[0]["source"]["image"], other[0]["source"]["image"])
+
+
+def test_cache_gives_the_same_batches(records):
+    plain = take(input_pipeline.training_batches(records, MODEL, 8, seed=1), 6)
+    cached = take(input_pipeline.training_batches(records, MODEL, 8, seed=1, cache="memory"), 6)
+    assert_equal(plain, cached)
+
+
+def test_flip_mirrors_image_mask_and_keypoints(records):
+    plain = take(input_pipeline.training_batches(records, MODEL, 8, seed=1), 3)
+    flipped = take(input_pipeline.training_batches(records, MODEL, 8, seed=1, flip=True), 3)
+    changed = 0
+    for before, after in zip(plain, flipped, strict=True):
+        for i in range(8):
+            for side in ("source", "target"):
+                old = {key: value[i] for key, value in before[side].items()}
+                new = {key: value[i] for key, value in after[side].items()}
+                if np.array_equal(old["image"], new["image"]):
+                    assert_equal(old, new)
+                    continue
+                changed += 1
+                np.testing.assert_array_equal(old["image"][:, ::-1], new["image"])
+                np.testing.assert_array_equal(old["body_mask"][:, ::-1], new["body_mask"])
+                shoulder_before, shoulder_after = old["keypoints"][2], new["keypoints"][5]
+                assert shoulder_before[2] == shoulder_after[2]
+                if shoulder_before[2]:
+                    assert shoulder_after[1] == pytest.approx(31 - shoulder_before[1])
+    assert 12 < changed < 36  # about half of 48
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_replicas_share_the_global_batch(records, workers):
+    whole = take(input_pipeline.training_batches(records, MODEL, 8, seed=1), 3)
+    pieces = []
+    for worker in range(workers):
+        context = tf.distribute.InputContext(workers, worker, num_replicas_in_sync=4)
+        batches = input_pipeline.training_batches(records, MODEL, 8, 1, input_context=context)
+        pieces.append(take(batches, 3 * 4 // workers))
+    share = 4 // workers
+    for step, batch in enumerate(whole):
+        parts = [b for piece in pieces for b in piece[step * share : (step + 1) * share]]
+        assert all(len(part["source"]["image"]) == 2 for part in parts)
+        joined = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *parts)
+        assert_equal(batch, joined)
+
+
+def test_distributed_dataset_takes_the_batches(records):
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    distributed = strategy.distribute_datasets_from_function(
+        lambda context: input_pipeline.training_batches(
+            records, MODEL, 4, seed=1, input_context=context
+        )
+    )
+    batch = next(iter(distributed))
+    (plain,) = take(input_pipeline.training_batches(records, MODEL, 4, seed=1), 1)
+    np.testing.assert_array_equal(batch["source"]["image"], plain["source"]["image"])
+
+
+def test_evaluation_keeps_file_order_names_and_remainder(records):
+    batches = list(input_pipeline.evaluation_batches(records, MODEL, 5).as_numpy_iterator())
+    assert [len(batch["source"]["name"]) for batch in batches] == [5, 5, 5, 5, 4]
+    names = [name for batch in batches for name in batch["source"]["name"]]
+    stored = [
+        tf.train.Example.FromString(raw).features.feature["image_name_0"].bytes_list.value[0]
+        for _, raw in records.reader.scan()
+    ]
+    assert names == stored
+    source, target = batches[0]["source"], batches[0]["target"]
+    np.testing.assert_array_equal(source["identity"], target["identity"])
+    assert all(
+        name[6:7] == b"%d" % c for name, c in zip(source["name"], source["camera"], strict=True)
+    )
+
+
+def test_evaluation_limit(records):
+    batches = list(input_pipeline.evaluation_batches(records, MODEL, 4, limit=6))
+    assert [len(batch["source"]["image"]) for batch in batches] == [4, 2]
+
+
+def test_unique_persons_are_every_image_once(records):
+    batches = list(input_pipeline.unique_persons(records, MODEL, 5).as_numpy_iterator())
+    names = [name for batch in batches for name in batch["name"]]
+    assert len(names) == len(set(names)) == 12
+    by_name = {
+        name: batch["source"]["image"][i]
+        for batch in input_pipeline.evaluation_batches(records, MODEL, 8).as_numpy_iterator()
+        for i, name in enumerate(batch["source"]["name"])
+    }
+    images = np.concatenate([batch["image"] for batch in batches])
+    for name, image in zip(names, images, strict=True):
+        np.testing.assert_array_equal(image, by_name[name])
+
+
+def test_unique_persons_without_names(data_dir, tmp_path):
+    nameless = rewritten(data_dir, tmp_path, lambda all_: stripped(all_, "image_name_{}"))
+    batches = list(input_pipeline.unique_persons(nameless, MODEL, 8))
+    assert sum(len(batch["image"]) for batch in batches) == 12
+
+
+def test_absent_masks_and_boxes_are_computed_equal(data_dir, tmp_path, records):
+    bare = rewritten(
+        data_dir,
+        tmp_path,
+        # Every other record keeps its own, so that a batch holds both kinds.
+        lambda all_: [
+            stripped([example], "pose_mask_r4_{}", "part_bbox_{}", "part_vis_{}")[0]
+            if i % 2
+            else example
+            for i, example in enumerate(all_)
+        ],
+    )
+    assert_equal(
+        take(input_pipeline.training_batches(bare, MODEL, 8, seed=1), 3),
+        take(input_pipeline.training_batches(records, MODEL, 8, seed=1), 3),
+    )
+
+
+def test_old_records_with_sparse_pose_maps_only(data_dir, tmp_path, records):
+    keys = ("pose_peaks_{}_rcv", "part_bbox_{}", "part_vis_{}", "image_name_{}")
+    old = rewritten(data_dir, tmp_path, lambda all_: stripped(all_, *keys))
+    assert old.sparse_keypoints
+    (read,) = take(input_pipeline.training_batches(old, MODEL, EXAMPLES, seed=1), 1)
+    (whole,) = take(input_pipeline.training_batches(records, MODEL, EXAMPLES, seed=1), 1)
+    np.testing.assert_array_equal(
+        read["source"]["keypoints"], np.trunc(whole["source"]["keypoints"])
+    )
+
+
+def test_another_radius_is_drawn(records):
+    model = dataclasses.replace(MODEL, mask_radius=5)
+    (batch,) = take(input_pipeline.training_batches(records, model, 4, seed=1), 1)
+    drawn = pose_maps.body_mask(batch["source"]["keypoints"], 64, 32, 5)
+    np.testing.assert_array_equal(batch["source"]["body_mask"], drawn)
+    boxes, visible = regions.part_boxes(batch["source"]["keypoints"], 64, 32, "market1501")
+    np.testing.assert_array_equal(batch["source"]["part_boxes"], boxes)
+    np.testing.assert_array_equal(batch["source"]["part_visibility"], visible)
+
+
+def test_extras_are_read_by_name(records):
+    batches = input_pipeline.evaluation_batches(records, MODEL, 4, extras=("attributes",))
+    (batch,) = take(batches, 1)
+    assert batch["source"]["attributes"].shape == (4, 27)
+    cached = input_pipeline.training_batches(
+        records, MODEL, 4, 1, cache="memory", extras=("attributes",)
+    )
+    assert take(cached, 1)[0]["target"]["attributes"].shape == (4, 27)
+
+
+def break_image(examples, number):
+    parsed = tf.train.Example.FromString(examples[number])
+    parsed.features.feature["image_raw_1"].bytes_list.value[0] = b"\xff\xd8 not an image"
+    return examples[:number] + [parsed.SerializeToString()] + examples[number + 1 :]
+
+
+def test_undecodable_image_is_named(data_dir, tmp_path):
+    broken = rewritten(data_dir, tmp_path, lambda all_: break_image(all_, 10))
+    with pytest.raises(tf.errors.OpError) as raised:
+        take(input_pipeline.training_batches(broken, MODEL, 8, seed=1), 3)
+    message = str(raised.value)
+    assert "00000-of-00001.tfrecord record 10: image_raw_1 cannot be decoded" in message
+
+
+def test_wrong_checksum_is_named(data_dir, tmp_path):
+    records = rewritten(data_dir, tmp_path, lambda all_: all_)
+    path = records.paths[0]
+    data = bytearray(path.read_bytes())
+    data[index.index_file(path).offsets[2] + 500] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(tf.errors.OpError, match="record 2: wrong checksum"):
+        list(input_pipeline.evaluation_batches(RecordSet.open(tmp_path, "train"), MODEL, 8))
+
+
+def test_cut_off_file_is_named(data_dir, tmp_path):
+    path = rewritten(data_dir, tmp_path, lambda all_: all_).paths[0]
+    path.write_bytes(path.read_bytes()[:-100])
+    cut = RecordSet.open(tmp_path, "train")
+    with pytest.raises(RecordError, match="record 23 is cut off"):
+        input_pipeline.training_batches(cut, MODEL, 8, seed=1)
+
+
+def test_damaged_records_are_dropped_and_counted_on_request(data_dir, tmp_path):
+    records = rewritten(data_dir, tmp_path, lambda all_: break_image(all_, 10))
+    path = records.paths[0]
+    data = bytearray(path.read_bytes())
+    data[index.index_file(path).offsets[2] + 500] ^= 1
+    path.write_bytes(data[:-100])
+    kept = input_pipeline.without_damaged(RecordSet.open(tmp_path, "train"), MODEL)
+    assert len(kept) == EXAMPLES - 3
+    assert len(kept.dropped) == 3
+    assert any("record 2: wrong checksum" in line for line in kept.dropped)
+    assert any("record 10: image_raw_1" in line for line in kept.dropped)
+    assert any("record 23 is cut off" in line for line in kept.dropped)
+    batches = input_pipeline.training_batches(
+        RecordSet.open(tmp_path, "train"), MODEL, 7, seed=1, skip_bad_records=True
+    )
+    assert len(take(batches, 3)) == 3
+
+
+def test_wrong_image_size_names_file_and_sizes(records):
+    model = config.preset("market1501").model
+    with pytest.raises(RecordError, match=r"00000-of-00003.*64 x 32.*takes 128 x 64"):
+        input_pipeline.training_batches(records, model, 4, seed=0)
+
+
+def test_too_few_examples(records):
+    with pytest.raises(RecordError, match="'train' has 24 examples, too few for a batch of 25"):
+        input_pipeline.training_batches(records, MODEL, 25, seed=0)
+
+
+def test_unknown_cache(records):
+    with pytest.raises(ValueError, match="'disk'"):
+        input_pipeline.training_batches(records, MODEL, 4, seed=0, cache="disk")
+
+
+def test_replicas_must_divide_the_batch(records):
+    context = tf.distribute.InputContext(1, 0, num_replicas_in_sync=3)
+    with pytest.raises(ValueError, match="multiple of 3 replicas"):
+        input_pipeline.training_batches(records, MODEL, 8, 0, input_context=context)
+
+
+def test_open_without_records(tmp_path):
+    with pytest.raises(RecordError, match="no record files"):
+        RecordSet.open(tmp_path, "train")
+    (tmp_path / "Market1501_train_00000-of-00001.tfrecord").touch()
+    with pytest.raises(RecordError, match="no records of split 'train'"):
+        RecordSet.open(tmp_path, "train")
+
+
+def test_released_records_read_as_train_and_test(shared_dir):
+    model = config.preset("market1501").model
+    folder = shared_dir / "fixtures/convert/market1501_records"
+    train = RecordSet.open(folder / "train", "train")
+    assert len(train) == 28
+    assert len(list(input_pipeline.evaluation_batches(train, model, 7))) == 4
+    test = RecordSet.open(folder / "test_samples", "test")
+    (batch,) = take(input_pipeline.training_batches(test, model, 8, seed=0), 1)
+    drawn = pose_maps.body_mask(batch["source"]["keypoints"], 128, 64, 7)
+    np.testing.assert_array_equal(batch["source"]["body_mask"], drawn)

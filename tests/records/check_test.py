@@ -1,0 +1,109 @@
+import pytest
+import tensorflow as tf
+
+from dpig_tf2.records import check, writer
+
+NAME = "Market1501_train_00000-of-00001.tfrecord"
+
+
+def changed(example, key, change):
+    parsed = tf.train.Example.FromString(example)
+    change(parsed.features.feature[key])
+    return parsed.SerializeToString()
+
+
+def test_good_records(tmp_path, examples):
+    writer.write_shard(tmp_path / NAME, examples)
+    report = check.check_folder(tmp_path)
+    assert report.ok
+    text = str(report)
+    assert "4 examples" in text and "64 x 32 (4)" in text and "part regions: 37 (4)" in text
+    assert "identities: 4" in text and "no problems" in text
+
+
+def test_share_of_visible_keypoints(tmp_path, examples, persons):
+    writer.write_shard(tmp_path / NAME, examples)
+    visible = sum(person.keypoints[:, 2].sum() for person in persons) / (18 * len(persons))
+    assert f"visible keypoints: {visible:.1%}" in str(check.check_folder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("image_raw_0", lambda f: f.Clear(), "required key image_raw_0 holds 0 values"),
+        (
+            "image_raw_1",
+            lambda f: f.bytes_list.value.__setitem__(0, b"\xff\xd8 garbage"),
+            "image_raw_1 cannot be decoded",
+        ),
+        (
+            "image_raw_0",
+            lambda f: f.bytes_list.value.__setitem__(0, f.bytes_list.value[0][:200]),
+            "image_raw_0 cannot be decoded",
+        ),
+        (
+            "pose_mask_r4_1",
+            lambda f: f.int64_list.value.append(1),
+            "pose_mask_r4_1 holds 2049 values, expected 2048",
+        ),
+        (
+            "part_vis_0",
+            lambda f: f.int64_list.value.append(1),
+            "part_vis_0 holds 38 values, expected 7 or 37",
+        ),
+        (
+            "pose_peaks_0_rcv",
+            lambda f: f.float_list.value.__setitem__(0, float("nan")),
+            "pose_peaks_0_rcv holds values that are not finite",
+        ),
+        (
+            "cam_0",
+            lambda f: f.float_list.value.append(1.0),
+            "cam_0 holds float_list, expected int64_list",
+        ),
+    ],
+)
+def test_damage_is_named(examples, key, change, message):
+    (problem, *_) = check.problems(changed(examples[0], key, change))
+    assert problem.startswith(message)
+
+
+def test_missing_keypoints_and_map(examples):
+    bare = tf.train.Example.FromString(examples[0])
+    del bare.features.feature["pose_peaks_0_rcv"]
+    assert not check.problems(bare.SerializeToString())
+    del bare.features.feature["indices_r4_0"]
+    (problem,) = check.problems(bare.SerializeToString())
+    assert "pose_peaks_0_rcv is missing, and so is indices_r4_0" in problem
+
+
+def test_unequal_sizes_are_named(examples):
+    assert "is 64 x 32 pixels, expected 128 x 64" in check.problems(examples[0], (128, 64))[0]
+
+
+def test_garbage_is_no_example():
+    assert check.problems(b"\xff" * 20) == ["not a tf.train.Example (DecodeError)"]
+
+
+def test_report_counts_damage_by_file_and_record(tmp_path, examples):
+    bad = changed(examples[1], "image_raw_0", lambda f: f.Clear())
+    writer.write_shard(tmp_path / NAME, [examples[0], bad, examples[2]])
+    path = tmp_path / NAME
+    path.write_bytes(path.read_bytes()[:-3])
+    report = check.check_folder(tmp_path)
+    assert not report.ok
+    assert report.problems[0].startswith(f"{path}: record 2 is cut off")
+    assert report.problems[1].startswith(f"{path} record 1: required key image_raw_0")
+    assert "2 problems" in str(report)
+
+
+def test_folder_without_records(tmp_path):
+    assert "no files like" in str(check.check_folder(tmp_path))
+
+
+def test_progress_and_limit(tmp_path, examples):
+    writer.write_shard(tmp_path / NAME, examples)
+    calls = []
+    report = check.check_folder(tmp_path, lambda *call: calls.append(call), limit=2)
+    assert calls == [("Market1501_train", 1, 2), ("Market1501_train", 2, 2)]
+    assert "the first 2 checked" in str(report)
