@@ -97,8 +97,11 @@ def _guess_format(path):
             return "openpose"
         if any(path.glob("*.mat")):
             return "joint2d"
+    if path.suffix.lower() == ".json":
+        content = _read_json(path)
+        return "openpose" if isinstance(content, dict) and "people" in content else "coco"
     endings = {
-        ".csv": "csv", ".json": "coco", ".mat": "joint2d",
+        ".csv": "csv", ".mat": "joint2d",
         ".p": "pickle", ".pkl": "pickle", ".pickle": "pickle",
     }  # fmt: skip
     if path.suffix.lower() not in endings:
@@ -181,10 +184,8 @@ def _array(value):
 
 def _read_openpose(path, stems):
     annotations = Annotations()
-    if not path.is_dir():
-        raise ValueError(f"{path}: OpenPose keypoints are a folder of <image>_keypoints.json")
-    for file in sorted(path.glob("*_keypoints.json")):
-        stem = file.name.removesuffix("_keypoints.json")
+    for file in sorted(path.glob("*_keypoints.json")) if path.is_dir() else [path]:
+        stem = file.stem.removesuffix("_keypoints")
         try:
             people = [_openpose_person(person) for person in _read_json(file)["people"]]
         except (ValueError, KeyError, TypeError) as error:
