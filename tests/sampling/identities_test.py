@@ -1,0 +1,95 @@
+"""Re-identification sets: names, what is fixed, what is new, what the seed decides."""
+
+import re
+
+import numpy as np
+import pytest
+
+from dpig_tf2 import PersonSampler
+from dpig_tf2.config import STAGES
+from dpig_tf2.models import factory
+from dpig_tf2.sampling import identities
+from dpig_tf2.sampling.output_folder import OutputFolder
+from dpig_tf2.sampling.persons import Persons
+from dpig_tf2.sampling.tasks import Context
+
+_MARKET_NAME = re.compile(r"(\d{4})_c([1-6])s([1-6])_(\d{6})_(\d{2})\.jpg")
+
+
+@pytest.fixture(scope="module")
+def sampler(tiny_config):
+    model = tiny_config.model
+    names = [name for stage in STAGES for name in factory.stage_networks(stage, model)]
+    return PersonSampler(tiny_config, factory.build_networks(names, model))
+
+
+def _write(sampler, path, *arguments, **keywords):
+    with OutputFolder(path, {"seed": 3}) as output:
+        identities.write_identities(Context(sampler, output, _quiet), *arguments, **keywords)
+    return output
+
+
+def _quiet(label, done, total):
+    assert done <= total
+
+
+def test_names_are_those_of_market1501():
+    names = [identities.image_name(identity, i) for identity in (1, 500) for i in range(60)]
+    parsed = [_MARKET_NAME.fullmatch(name) for name in names]
+    assert all(parsed) and len(set(names)) == 120
+    assert {match[1] for match in parsed} == {"0001", "0500"}
+    assert {match[2] for match in parsed} == set("123456")
+
+
+def test_one_foreground_and_new_backgrounds_and_poses(sampler):
+    codes, poses = identities.identity_codes(sampler, 9, 5, None)
+    assert (codes["foreground"] == codes["foreground"][0]).all()
+    for factor in ("background", "pose"):
+        assert len(np.unique(codes[factor], axis=0)) == 5
+    assert poses == ["noise"] * 5
+    other, _ = identities.identity_codes(sampler, 10, 5, None)
+    assert not (other["foreground"] == codes["foreground"]).any()
+
+
+def test_real_poses_are_drawn_from_those_given(sampler):
+    keypoints = np.random.default_rng(0).uniform(1, 30, (4, 18, 3)).astype(np.float32)
+    keypoints[..., 2] = 1
+    poses = Persons(("a", "b", "c", "d"), keypoints)
+    codes, names = identities.identity_codes(sampler, 9, 8, poses)
+    assert "pose" not in codes and len(set(names)) > 1
+    for name, pose in zip(names, codes["keypoints"], strict=True):
+        np.testing.assert_array_equal(pose, keypoints[poses.names.index(name)])
+
+
+def test_writes_the_folder_with_scores_and_goes_on_where_it_stopped(sampler, tmp_path):
+    output = _write(sampler, tmp_path, 2, 3, 3)
+    folder = tmp_path / identities.FOLDER
+    files = sorted(folder.iterdir())
+    assert len(files) == 6 and all(_MARKET_NAME.fullmatch(file.name) for file in files)
+    made_from = output.made_from(f"{identities.FOLDER}/{files[0].name}")
+    assert made_from["identity"] == 1 and isinstance(made_from["discriminator"], float)
+
+    before = {file: file.read_bytes() for file in files}
+    files[0].unlink()
+    output = _write(sampler, tmp_path, 3, 3, 3)  # one image is lost, one identity more is wanted
+    assert output.reused == 7  # six images and a sheet
+    assert len(list(folder.iterdir())) == 9
+    assert {file: file.read_bytes() for file in files} == before
+
+
+def test_without_a_discriminator_there_is_no_score(sampler, tmp_path):
+    networks = {n: v for n, v in sampler.model.networks.items() if n != "discriminator"}
+    bare = PersonSampler(sampler.config, networks)
+    output = _write(bare, tmp_path, 1, 2, 3)
+    name = f"{identities.FOLDER}/{identities.image_name(1, 0)}"
+    assert output.made_from(name)["discriminator"] is None
+
+
+def test_seeds_of_identities_differ():
+    seeds = [identities.identity_seed(seed, i) for seed in range(3) for i in range(1, 200)]
+    assert len(set(seeds)) == len(seeds) and 0 <= min(seeds) and max(seeds) < 2**31
+
+
+def test_refuses_more_identities_than_names_have_room_for(sampler, tmp_path):
+    with pytest.raises(ValueError, match="10000 identities x 1 images: names have room"):
+        _write(sampler, tmp_path, 10_000, 1, 0)

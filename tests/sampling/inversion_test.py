@@ -1,0 +1,95 @@
+"""Inversion: noise is recovered through mappings whose answer is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2.models.mapping_network import MappingNetwork
+from dpig_tf2.sampling.inversion import InversionSettings, concatenate, invert
+
+_SCALE = 0.2
+_SETTINGS = InversionSettings(steps=150, restarts=2)
+
+
+@pytest.fixture(scope="module")
+def mapping():
+    network = MappingNetwork(16, 6)
+    network(tf.zeros([1, 6]))
+    rng = np.random.default_rng(0)
+    for variable in network.variables:
+        variable.assign(variable + rng.normal(0.0, 0.05, variable.shape))
+    return network
+
+
+@pytest.fixture(scope="module")
+def codes(mapping):
+    noise = np.random.default_rng(3).normal(0.0, _SCALE, (5, 6)).astype(np.float32)
+    return mapping(noise).numpy()
+
+
+def test_recovers_the_code_of_noise(mapping, codes):
+    found = invert(mapping, codes, _SCALE, InversionSettings(steps=400))
+    assert found.converged.all()
+    assert found.residual.max() < 0.05 and found.explained.min() > 0.98
+    np.testing.assert_array_equal(mapping(found.noise).numpy().round(4), found.code.round(4))
+    # The noise is as long as that of the training distribution, not merely some solution.
+    assert 0.1 < np.abs(found.noise / _SCALE).mean() < 2
+
+
+def test_a_linear_mapping_gives_the_noise_itself():
+    wanted = np.random.default_rng(0).normal(0.0, _SCALE, (3, 4)).astype(np.float32)
+    matrix = tf.constant(np.diag([1.0, -2.0, 0.5, 3.0]), tf.float32)
+    settings = InversionSettings(steps=400, prior_weight=0.0)
+    found = invert(lambda z: z @ matrix, wanted @ matrix.numpy(), _SCALE, settings)
+    np.testing.assert_allclose(found.noise, wanted, atol=2e-3)
+    np.testing.assert_allclose(found.residual, 0.0, atol=2e-3)
+
+
+def test_figures_are_what_they_say():
+    """A mapping that reaches only the first axis leaves the second one unexplained."""
+    codes = np.array([[3.0, 4.0]], np.float32)
+    found = invert(
+        lambda z: z * [[1.0, 0.0]], codes, 1.0, dataclasses.replace(_SETTINGS, steps=400)
+    )
+    assert found.residual[0] == pytest.approx(4 / 5, abs=1e-3)
+    assert found.explained[0] == pytest.approx(1 - 16 / 25, abs=0.03)  # the mean code is about 0
+    assert not found.converged[0]
+
+
+def test_the_prior_shortens_the_noise(mapping, codes):
+    free = invert(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, prior_weight=0.0))
+    bound = invert(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, prior_weight=1.0))
+    assert np.linalg.norm(bound.noise) < 0.9 * np.linalg.norm(free.noise)
+    assert bound.residual.mean() > free.residual.mean()
+
+
+def test_more_restarts_are_never_worse(mapping, codes):
+    one = invert(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=1))
+    many = invert(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=4))
+    assert (many.residual <= one.residual + 1e-5).all()
+    assert many.residual.sum() < one.residual.sum()
+
+
+def test_each_code_is_searched_on_its_own(mapping, codes):
+    together = invert(mapping, codes, _SCALE, _SETTINGS, seed=1)
+    halves = [invert(mapping, part, _SCALE, _SETTINGS, seed=1) for part in (codes[:2], codes[2:])]
+    apart = concatenate(halves)
+    np.testing.assert_allclose(apart.code, together.code, atol=1e-3)
+    assert apart.converged.shape == (5,)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"restarts": 0}, "restarts must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"tolerance": -1.0}, "tolerance must be positive"),
+        ({"prior_weight": -1.0}, "prior_weight must not be negative"),
+    ],
+)
+def test_settings_refuse(change, message):
+    with pytest.raises(ValueError, match=message):
+        InversionSettings(**change)

@@ -1,0 +1,98 @@
+"""Output folders: continued, never mixed, complete files only."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dpig_tf2.sampling.output_folder import MANIFEST, Item, OutputError, OutputFolder
+
+_SETTINGS = {"task": "test", "seed": 1}
+
+
+def _item(name, value=0):
+    image = np.full((8, 4, 3), value, np.uint8)
+    return Item(name, {"source": "a"}, image, {"foreground": np.arange(3.0)})
+
+
+def _fill(path, *names):
+    with OutputFolder(path, _SETTINGS) as output:
+        for i, name in enumerate(names):
+            output.add(_item(name, 10 * i))
+    return output
+
+
+def test_keeps_picture_codes_and_what_made_it(tmp_path):
+    output = _fill(tmp_path / "out", "a.png", "sub/b.jpg")
+    np.testing.assert_array_equal(output.read("a.png"), np.zeros((8, 4, 3)))
+    assert np.abs(output.read("sub/b.jpg").astype(int) - 10).max() <= 1
+    np.testing.assert_array_equal(output.codes("a.png")["foreground"], [0, 1, 2])
+    listed = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert listed["settings"] == _SETTINGS
+    assert listed["files"]["a.png"] == {"source": "a", "codes": "codes/a.npz"}
+
+
+def test_what_is_finished_is_known_again(tmp_path):
+    _fill(tmp_path, "a.png", "b.png")
+    (tmp_path / "b.png").unlink()
+    with OutputFolder(tmp_path, _SETTINGS) as output:
+        assert output.reused == 2
+        assert output.missing(["a.png", "b.png", "c.png"]) == [1, 2]
+
+
+def test_the_list_is_written_after_an_interruption(tmp_path):
+    with pytest.raises(KeyboardInterrupt), OutputFolder(tmp_path, _SETTINGS) as output:
+        output.add(_item("a.png"))
+        raise KeyboardInterrupt
+    assert OutputFolder(tmp_path, _SETTINGS).has("a.png")
+    assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.part"))
+
+
+def test_other_settings_are_refused_or_replace_everything(tmp_path):
+    _fill(tmp_path, "a.png", "b.png")
+    other = _SETTINGS | {"seed": 2}
+    with pytest.raises(OutputError, match="holds files made with seed=1, not 2: .* overwrite"):
+        OutputFolder(tmp_path, other)
+    output = OutputFolder(tmp_path, other, overwrite=True)
+    assert not output.has("a.png")
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [MANIFEST]
+
+
+def test_nothing_made_yet_binds_to_no_settings(tmp_path):
+    _fill(tmp_path)
+    assert OutputFolder(tmp_path, _SETTINGS | {"seed": 2}).reused == 0
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path):
+    (tmp_path / "me.png").write_bytes(b"my only photo")
+    with pytest.raises(OutputError, match="holds files but no samples.json"):
+        OutputFolder(tmp_path, _SETTINGS)
+    assert [p.name for p in tmp_path.iterdir()] == ["me.png"]
+
+
+def test_a_damaged_list_is_named(tmp_path):
+    (tmp_path / MANIFEST).write_text("{")
+    with pytest.raises(OutputError, match="samples.json is damaged"):
+        OutputFolder(tmp_path, _SETTINGS)
+
+
+def test_sheets_are_redrawn_only_when_their_rows_change(tmp_path):
+    output = _fill(tmp_path, "a.png", "b.png")
+    sheet = tmp_path / "sheets" / "s.png"
+    output.add_sheet("s", [["a.png", None]], ["a"], ["0", "1"])
+    sheet.write_bytes(b"untouched")
+    output.add_sheet("s", [["a.png", None]], ["a"], ["0", "1"])
+    assert sheet.read_bytes() == b"untouched"
+    output.add_sheet("s", [["a.png", None], ["b.png", None]], ["a", "b"], ["0", "1"])
+    with Image.open(sheet) as image:
+        assert image.height > 2 * 128  # two rows of enlarged pictures
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp"])
+def test_animations_go_forth_and_back(tmp_path, ending):
+    names = ("0.png", "1.png", "2.png")
+    output = _fill(tmp_path, *names)
+    output.add_animation(f"a.{ending}", names)
+    with Image.open(tmp_path / f"a.{ending}") as image:
+        assert (image.n_frames, image.size) == (4, (128, 256))
