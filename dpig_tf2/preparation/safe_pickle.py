@@ -25,17 +25,29 @@ def _scalar(dtype, data=None):
     """A numpy scalar; object scalars would unpickle their data a second time."""
     if not isinstance(dtype, np.dtype) or dtype.hasobject:
         raise pickle.UnpicklingError("numpy object scalars are not admitted")
-    return np.frombuffer(data, dtype)[0]
+    return np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype)[0]
+
+
+def _from_buffer(buffer, dtype, shape, order, axis_order=None):
+    """How protocol 5 stores arrays."""
+    if axis_order is not None:
+        raise pickle.UnpicklingError("arrays with permuted axes are not admitted")
+    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
 
 
 _ADMITTED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _encode_latin1,
+    # NumPy 2 renamed its inner package.
     **{
-        (f"numpy.{core}.multiarray", name): function
+        (f"numpy.{core}.{name}", function): admitted
         for core in ("core", "_core")
-        for name, function in (("_reconstruct", _reconstruct), ("scalar", _scalar))
+        for name, function, admitted in (
+            ("multiarray", "_reconstruct", _reconstruct),
+            ("multiarray", "scalar", _scalar),
+            ("numeric", "_frombuffer", _from_buffer),
+        )
     },
 }
 

@@ -1,0 +1,217 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+from scipy import io
+
+from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
+from dpig_tf2.preparation import keypoint_formats
+
+
+def keypoints():
+    """18 keypoints (row, column, visibility) with the right wrist missing."""
+    values = np.c_[np.arange(10.0, 28), np.arange(30.0, 48), np.ones(18)].astype(np.float32)
+    values[4] = 0
+    return values
+
+
+def csv_line(name, values, extra=""):
+    rows = [int(row) if v else -1 for row, _, v in values]
+    columns = [int(column) if v else -1 for _, column, v in values]
+    return f"{name}: {rows}: {columns}{extra}\n"
+
+
+def write_csv(path, *lines, header="name:keypoints_y:keypoints_x"):
+    path.write_text(header + "\n" + "".join(lines))
+    return path
+
+
+def test_csv(tmp_path):
+    path = write_csv(tmp_path / "k.csv", csv_line("a.jpg", keypoints()))
+    names, read = keypoint_formats.read_keypoint_csv(path)
+    assert names == ["a.jpg"]
+    np.testing.assert_array_equal(read, keypoints()[None])
+    assert read.dtype == np.float32
+
+
+def test_csv_identity_column(tmp_path):
+    path = write_csv(
+        tmp_path / "k.csv",
+        csv_line("a.jpg", keypoints(), ": anna"),
+        header="name:keypoints_y:keypoints_x:identity",
+    )
+    assert keypoint_formats.load(path).identities == {"a.jpg": "anna"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("b.jpg: [1, 2]: [3, 4]\n", "line 3: b.jpg: keypoints_y has 2 numbers, expected 18"),
+        ("b.jpg: [1, 2: 4]\n", "line 3: b.jpg: keypoints_y is not a list"),
+        ("b.jpg\n", "line 3: b.jpg: keypoints_y"),
+        (csv_line("a.jpg", keypoints()), "line 3: a.jpg appears twice"),
+        (
+            f"b.jpg: {json.dumps([-7] + [5] * 17)}: {json.dumps([5] * 18)}\n",
+            "line 3: b.jpg: nose is negative",
+        ),
+        (
+            f"b.jpg: {json.dumps([float('nan')] + [5] * 17)}: {json.dumps([5] * 18)}\n",
+            "line 3: b.jpg: nose is not a finite number",
+        ),
+    ],
+)
+def test_faults_of_a_csv_are_named(tmp_path, line, message):
+    path = write_csv(tmp_path / "k.csv", csv_line("a.jpg", keypoints()), line)
+    annotations = keypoint_formats.load(path)
+    assert len(annotations.problems) == 1
+    assert message in annotations.problems[0]
+    np.testing.assert_array_equal(annotations.keypoints["a.jpg"], keypoints())
+    with pytest.raises(ValueError, match="k.csv line 3"):
+        keypoint_formats.read_keypoint_csv(path)
+
+
+def test_faulty_coordinates_become_missing(tmp_path):
+    rows = [-7] + [5] * 17
+    path = write_csv(tmp_path / "k.csv", f"b.jpg: {rows}: {[5] * 18}\n")
+    read = keypoint_formats.load(path).keypoints["b.jpg"]
+    np.testing.assert_array_equal(read[0], 0)
+    np.testing.assert_array_equal(read[1:, 2], 1)
+
+
+def test_pickle(tmp_path):
+    path = tmp_path / "train.pickle"
+    content = {"a.png": keypoints().astype(np.float64), "b.png": np.zeros((17, 3))}
+    path.write_bytes(pickle.dumps(content, 2))
+    annotations = keypoint_formats.load(path)
+    np.testing.assert_array_equal(annotations.keypoints["a.png"], keypoints())
+    assert "b.png: has shape [17, 3], expected [18, 3]" in annotations.problems[0]
+
+
+def openpose_file(folder, stem, *people):
+    text = json.dumps({"people": [{"pose_keypoints_2d": np.ravel(p).tolist()} for p in people]})
+    (folder / f"{stem}_keypoints.json").write_text(text)
+
+
+def test_openpose_18(tmp_path):
+    person = keypoints()[:, [1, 0, 2]] * [1, 1, 0.5]
+    shadow = person * [1, 1, 0.1]
+    openpose_file(tmp_path, "a", shadow, person)
+    annotations = keypoint_formats.load(tmp_path, image_names=["a.jpg"])
+    np.testing.assert_array_equal(annotations.keypoints["a.jpg"], keypoints())
+    assert "2 persons" in annotations.problems[0]
+
+
+def test_openpose_25(tmp_path):
+    body = np.zeros((25, 3))
+    body[:, 0] = np.arange(25) + 1  # column
+    body[:, 1:] = 5, 1
+    openpose_file(tmp_path, "a", body)
+    read = keypoint_formats.load(tmp_path).keypoints["a"]
+    columns = {name: int(read[i, 1]) - 1 for i, name in enumerate(KEYPOINT_NAMES)}
+    assert (columns["neck"], columns["right_hip"], columns["left_hip"]) == (1, 9, 12)
+    assert (columns["right_eye"], columns["left_eye"], columns["right_ear"]) == (15, 16, 17)
+
+
+def test_openpose_faults(tmp_path):
+    openpose_file(tmp_path, "good", keypoints())
+    openpose_file(tmp_path, "empty")
+    openpose_file(tmp_path, "short", np.zeros((7, 3)))
+    (tmp_path / "broken_keypoints.json").write_text("{")
+    problems = keypoint_formats.load(tmp_path).problems
+    assert len(problems) == 3
+    for stem, words in (("empty", "no person"), ("short", "7 keypoints"), ("broken", "not JSON")):
+        assert any(f"{stem}_keypoints.json" in line and words in line for line in problems)
+
+
+def coco_person(image_id, **fields):
+    points = np.c_[np.arange(17) + 1, np.full(17, 50), np.full(17, 2)]
+    return {
+        "image_id": image_id,
+        "keypoints": points.ravel().tolist(),
+        "num_keypoints": 17,
+    } | fields
+
+
+def write_coco(path, people):
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    path.write_text(json.dumps({"images": images, "annotations": people}))
+    return path
+
+
+def test_coco(tmp_path):
+    path = write_coco(tmp_path / "person_keypoints.json", [coco_person(1)])
+    read = keypoint_formats.load(path).keypoints["a.jpg"]
+    columns = dict(zip(KEYPOINT_NAMES, read[:, 1], strict=True))
+    assert columns["nose"] == 1 and columns["left_eye"] == 2 and columns["right_eye"] == 3
+    assert columns["left_shoulder"] == 6 and columns["right_shoulder"] == 7
+    assert columns["neck"] == 6.5
+    assert columns["right_ankle"] == 17
+    np.testing.assert_array_equal(read[:, 0], 50)
+
+
+def test_coco_neck_needs_both_shoulders():
+    points = np.ones((17, 3))
+    points[5] = 0
+    read = keypoint_formats.from_coco(points)
+    assert read[KEYPOINT_NAMES.index("neck"), 2] == 0
+    assert read[:, 2].sum() == 16
+
+
+def test_coco_faults(tmp_path):
+    people = [
+        coco_person(1, area=5),
+        coco_person(1, area=9),
+        coco_person(3),
+        coco_person(2, keypoints=[1, 2]),
+    ]
+    problems = keypoint_formats.load(write_coco(tmp_path / "c.json", people)).problems
+    assert any("a.jpg: 2 persons" in line for line in problems)
+    assert any("image_id 3 is not among the images" in line for line in problems)
+    assert any("b.jpg: 2 numbers, expected 51" in line for line in problems)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_joint2d(tmp_path, transposed):
+    joints = np.c_[np.arange(17) + 1, np.full(17, 50)].astype(float)
+    joints[3] = 0
+    io.savemat(tmp_path / "a.mat", {"joint2d": joints.T if transposed else joints})
+    read = keypoint_formats.load(tmp_path, image_names=["a.png"]).keypoints["a.png"]
+    assert read[KEYPOINT_NAMES.index("nose")].tolist() == [50, 1, 1]
+    assert read[KEYPOINT_NAMES.index("left_ear"), 2] == 0
+
+
+def test_joint2d_faults(tmp_path):
+    io.savemat(tmp_path / "a.mat", {"joint2d": np.ones((17, 2))})
+    io.savemat(tmp_path / "b.mat", {"joint2d": np.ones((16, 2))})
+    io.savemat(tmp_path / "c.mat", {"other": 1})
+    problems = keypoint_formats.load(tmp_path).problems
+    assert any("b.mat" in line and "shape [16, 2]" in line for line in problems)
+    assert any("c.mat" in line for line in problems)
+
+
+def test_unusable_files(tmp_path):
+    with pytest.raises(ValueError, match="nowhere.csv do not exist"):
+        keypoint_formats.load(tmp_path / "nowhere.csv")
+    (tmp_path / "a.xyz").touch()
+    with pytest.raises(ValueError, match="a.xyz: cannot tell the keypoint format"):
+        keypoint_formats.load(tmp_path / "a.xyz")
+    (tmp_path / "a.csv").write_text("image,x,y\n")
+    with pytest.raises(ValueError, match="a.csv: expected the header"):
+        keypoint_formats.load(tmp_path / "a.csv")
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(ValueError, match="a.json: not a COCO"):
+        keypoint_formats.load(tmp_path / "a.json")
+    with pytest.raises(ValueError, match="'xml'"):
+        keypoint_formats.load(tmp_path / "a.json", "xml")
+
+
+def test_real_poses(shared_dir):
+    names, read = keypoint_formats.read_keypoint_csv(
+        shared_dir / "real/poses/market-annotation-train.csv"
+    )
+    assert len(names) == 12936 and read.shape == (12936, 18, 3)
+    visible = read[:, :, 2].sum(axis=1)
+    assert (visible == 0).sum() == 419
+    assert visible.mean() == pytest.approx(13.4, abs=0.05)
+    assert read[:, :, 0].max() < 128 and read[:, :, 1].max() < 64
