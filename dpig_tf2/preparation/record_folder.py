@@ -142,7 +142,7 @@ def _finished_shards(output, settings) -> dict[str, dict]:
 
 
 def _difference(old, new):
-    for key in sorted(set(old) | set(new)):
+    for key in [*new, *old]:  # counts, which follow from the rest, come last
         if old.get(key) != new.get(key):
             return f"made with {key} = {old.get(key)!r}, not {new.get(key)!r}"
     return None

@@ -21,6 +21,11 @@ def _encode_latin1(text, encoding="latin1"):
     return codecs.encode(text, "latin1")
 
 
+def _empty_bytes():
+    """The data of an empty array, in pickles that Python 3 writes for Python 2."""
+    return b""
+
+
 def _scalar(dtype, data=None):
     """A numpy scalar; object scalars would unpickle their data a second time."""
     if not isinstance(dtype, np.dtype) or dtype.hasobject:
@@ -39,6 +44,7 @@ _ADMITTED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _encode_latin1,
+    ("__builtin__", "bytes"): _empty_bytes,
     # NumPy 2 renamed its inner package.
     **{
         (f"numpy.{core}.{name}", function): admitted

@@ -1,0 +1,60 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from dpig_tf2.preparation import detections
+
+
+def candidates(*first):
+    """18 lists; the nose has the given candidates, every other keypoint one."""
+    return [list(first)] + [[(10 + k, 20 + k, 0.9, 100 + k)] for k in range(1, 18)]
+
+
+def person(nose, score, other=100):
+    return [nose, *(other + k for k in range(1, 18)), score, 18]
+
+
+def read(tmp_path, peaks, subsets, person_only=True):
+    (tmp_path / "peaks.p").write_bytes(pickle.dumps(peaks, 2))
+    (tmp_path / "subsets.p").write_bytes(pickle.dumps(subsets, 2))
+    return detections.read(tmp_path / "peaks.p", tmp_path / "subsets.p", person_only)
+
+
+NOSES = [(1, 2, 0.5, 0), (3, 4, 0.5, 1), (5, 6, 0.5, 2)]
+
+
+@pytest.mark.parametrize(("person_only", "nose"), [(True, [4, 3, 1]), (False, [2, 1, 1])])
+def test_candidates_of_the_most_confident_person(tmp_path, person_only, nose):
+    subsets = {"a": np.array([person(0, 5.0, 200), person(1, 9.0)])}
+    found, problems = read(tmp_path, {"a": candidates(*NOSES)}, subsets, person_only)
+    assert found["a"].keypoints[0].tolist() == nose
+    assert found["a"].keypoints[1].tolist() == [21, 11, 1]
+    assert problems == []
+
+
+def test_last_candidate_of_the_person_wins(tmp_path):
+    row = np.array([person(0, 9.0)])
+    row[0, 5] = 2  # candidate 2 belongs to the person under another keypoint's number
+    found, _ = read(tmp_path, {"a": candidates(*NOSES)}, {"a": row})
+    assert found["a"].keypoints[0].tolist() == [6, 5, 1]
+    assert found["a"].keypoints[5].tolist() == [0, 0, 0]
+
+
+def test_images_without_a_person_are_reported(tmp_path):
+    peaks = {"a": candidates(), "b": candidates(), "c": candidates()[:5], "d": candidates()}
+    subsets = {
+        "a": np.zeros((0, 20)), "b": np.array([person(0, 1.0)]), "c": np.array([person(0, 1.0)]),
+        "e": np.array([person(0, 1.0)]),
+    }  # fmt: skip
+    found, problems = read(tmp_path, peaks, subsets)
+    assert set(found) == {"b"}
+    told = "\n".join(problems)
+    assert "a: no keypoints: no person was detected" in told
+    assert "c: no keypoints: 5 lists of candidates, expected 18" in told
+    assert "d: no keypoints: not in" in told and "e: no keypoints: not in" in told
+
+
+def test_not_a_dictionary(tmp_path):
+    with pytest.raises(ValueError, match="peaks.p: expected a dictionary"):
+        read(tmp_path, [1], {})

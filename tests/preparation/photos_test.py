@@ -1,0 +1,103 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dpig_tf2.preparation import photos
+
+
+def save(path, height, width, mode="RGB", **options):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path, **options)
+    return path
+
+
+def decode(encoded):
+    return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
+
+
+def keypoints_at(*points):
+    keypoints = np.zeros((18, 3), np.float32)
+    for k, point in enumerate(points):
+        keypoints[k] = (*point, 1)
+    return keypoints
+
+
+def test_stretch_scales_both_axes():
+    placement = photos.place((100, 50), (50, 100), "stretch")
+    moved = placement.keypoints(keypoints_at((10, 20)))
+    assert moved[0].tolist() == [5, 40, 1]
+    assert moved[1].tolist() == [0, 0, 0]
+
+
+def test_letterbox_keeps_proportions():
+    placement = photos.place((100, 50), (64, 64), "letterbox")
+    assert placement.scale == (0.64, 0.64)
+    assert placement.offset == (0, 16)
+    assert placement.keypoints(keypoints_at((50, 0)))[0].tolist() == [32, 16, 1]
+    # A missing keypoint does not move to the offset.
+    assert placement.keypoints(keypoints_at())[0].tolist() == [0, 0, 0]
+
+
+def test_none_admits_the_right_size_only():
+    assert photos.place((64, 32), (64, 32), "none").is_identity
+    with pytest.raises(ValueError, match="is 60 x 32 pixels, expected 64 x 32"):
+        photos.place((60, 32), (64, 32), "none")
+    with pytest.raises(ValueError, match="'crop'"):
+        photos.place((60, 32), (64, 32), "crop")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_fitting_photo_stays_byte_for_byte(tmp_path, ending):
+    path = save(tmp_path / f"a.{ending}", 64, 32)
+    assert photos.encode(path, photos.place((64, 32), (64, 32), "none")) == path.read_bytes()
+
+
+def test_letterboxed_photo_has_grey_margins(tmp_path):
+    path = save(tmp_path / "a.png", 100, 50)
+    pixels = decode(photos.encode(path, photos.place((100, 50), (64, 64), "letterbox")))
+    assert pixels.shape == (64, 64, 3)
+    assert (pixels[:, :16] == 128).all() and (pixels[:, 48:] == 128).all()
+    assert pixels[:, 16:48].std() > 5
+
+
+def test_flip_mirrors(tmp_path):
+    path = save(tmp_path / "a.png", 64, 32)
+    plain = decode(path.read_bytes())
+    flipped = decode(photos.encode(path, photos.Placement(64, 32), flip=True))
+    np.testing.assert_array_equal(flipped, plain[:, ::-1])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_other_colour_modes_become_rgb(tmp_path, mode):
+    path = save(tmp_path / ("a.jpg" if mode == "CMYK" else "a.png"), 64, 32, mode)
+    encoded = photos.encode(path, photos.Placement(64, 32))
+    assert Image.open(io.BytesIO(encoded)).mode == "RGB"
+
+
+def test_stored_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    path = save(tmp_path / "a.jpg", 32, 64, exif=exif)
+    assert photos.size_of(path) == (64, 32)
+    assert decode(photos.encode(path, photos.Placement(64, 32))).shape == (64, 32, 3)
+
+
+def test_damaged_photo(tmp_path):
+    path = save(tmp_path / "a.jpg", 64, 32)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        photos.size_of(path)
+
+
+def test_list_images(tmp_path):
+    for name in ("b.jpg", "a.PNG", "Thumbs.db"):
+        (tmp_path / name).touch()
+    assert photos.list_images(tmp_path) == ["a.PNG", "b.jpg"]
+    with pytest.raises(ValueError, match="nowhere does not exist"):
+        photos.list_images(tmp_path / "nowhere")
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(ValueError, match="holds no images"):
+        photos.list_images(tmp_path / "sub")

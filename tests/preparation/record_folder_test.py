@@ -1,0 +1,108 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2.preparation import record_folder
+from dpig_tf2.preparation.record_folder import Output, OutputError
+from dpig_tf2.records import writer
+
+
+class Encoder:
+    """Stands for the real encoder; fails when told to."""
+
+    def __init__(self, fails_at=None):
+        self.fails_at = fails_at
+        self.encoded = []
+
+    def encode(self, pairs):
+        for pair in pairs:
+            if pair == self.fails_at:
+                raise KeyboardInterrupt
+            self.encoded.append(pair)
+            yield f"example {pair}".encode()
+
+
+def write(folder, encoder, overwrite=False, count=10, shards=3, **settings):
+    output = Output(folder, "Market1501", "train", shards, overwrite)
+    return record_folder.write_pairs(output, range(count), encoder, {"seed": 1} | settings)
+
+
+def content(folder):
+    paths = sorted(folder.glob("*.tfrecord"))
+    return [raw.numpy().decode() for path in paths for raw in tf.data.TFRecordDataset(str(path))]
+
+
+def test_shards_and_manifest(tmp_path):
+    written = write(tmp_path, Encoder())
+    assert (written.examples, len(written.shards), written.reused) == (10, 3, 0)
+    assert content(tmp_path) == [f"example {i}" for i in range(10)]
+    manifest = json.loads((tmp_path / "manifest_Market1501_train.json").read_text())
+    assert manifest["finished"] and manifest["settings"]["seed"] == 1
+    counts = [entry["examples"] for entry in manifest["files"].values()]
+    assert counts == [3, 3, 4]
+    assert all(len(entry["sha256"]) == 64 for entry in manifest["files"].values())
+
+
+def test_interrupted_run_continues_at_its_shard(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, Encoder(fails_at=4))
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        "Market1501_train_00000-of-00003.tfrecord",
+        "manifest_Market1501_train.json",
+    ]
+    encoder = Encoder()
+    assert write(tmp_path, encoder).reused == 1
+    assert encoder.encoded == list(range(3, 10))
+    assert content(tmp_path) == [f"example {i}" for i in range(10)]
+
+
+def test_finished_folder_is_not_redone(tmp_path):
+    write(tmp_path, Encoder())
+    encoder = Encoder()
+    assert write(tmp_path, encoder).reused == 3
+    assert encoder.encoded == []
+
+
+def test_other_settings_are_refused_by_name(tmp_path):
+    write(tmp_path, Encoder())
+    with pytest.raises(OutputError, match="made with seed = 1, not 2"):
+        write(tmp_path, Encoder(), seed=2)
+    with pytest.raises(OutputError, match="made with shards = 3, not 2"):
+        write(tmp_path, Encoder(), shards=2)
+    assert len(content(tmp_path)) == 10
+
+
+def test_overwrite_replaces(tmp_path):
+    write(tmp_path, Encoder())
+    write(tmp_path, Encoder(), overwrite=True, shards=1, seed=2)
+    assert len(list(tmp_path.glob("*.tfrecord"))) == 1
+    assert write(tmp_path, Encoder(), shards=1, seed=2).reused == 1
+
+
+def test_files_of_unknown_origin_are_kept(tmp_path):
+    writer.write_shard(tmp_path / "Market1501_train_00000-of-00001.tfrecord", [b"precious"])
+    with pytest.raises(OutputError, match="of unknown origin"):
+        write(tmp_path, Encoder())
+    assert content(tmp_path) == ["precious"]
+
+
+def test_damaged_manifest_is_named(tmp_path):
+    (tmp_path / "manifest_Market1501_train.json").write_text("{}")
+    with pytest.raises(OutputError, match="manifest_Market1501_train.json is not a manifest"):
+        write(tmp_path, Encoder())
+
+
+def test_too_many_shards(tmp_path):
+    with pytest.raises(ValueError, match="cannot cut 2 examples into 3 shards"):
+        write(tmp_path, Encoder(), count=2)
+
+
+def test_hash_of_inputs_depends_on_names_and_values():
+    values = np.arange(3)
+    hashes = {
+        record_folder.hash_inputs(items)
+        for items in ([("a", values)], [("b", values)], [("a", values + 1)], [])
+    }
+    assert len(hashes) == 4
