@@ -183,12 +183,16 @@ def main(_):
 
 def _run(model):
     from dpig_tf2.sampling import tasks
+    from dpig_tf2.sampling.mixing import expand_regions
     from dpig_tf2.sampling.output_folder import OutputFolder
     from dpig_tf2.sampling.sampler import PersonSampler
 
+    expand_regions(_REGIONS.value)  # refuses unknown names
     reader = _reader(model)
     scoring = _TASK.value == "identities"
     sampler = PersonSampler.load(_RUN_DIR.value, _BATCH_SIZE.value, adversaries=scoring)
+    for name in sorted(_networks(model, real=reader is not None)):
+        sampler.model.network(name)  # one that is not trained is named before anything is written
     folder = _OUT_DIR.value or pathlib.Path(_RUN_DIR.value, "samples", _TASK.value)
     with OutputFolder(folder, _settings(sampler), _OVERWRITE.value) as output:
         context = tasks.Context(sampler, output, _report(), _MAX_SHEETS.value)
@@ -278,9 +282,35 @@ def _settings(sampler):
     return settings
 
 
+def _networks(model, real):
+    """Names of the networks that the task runs; `real`: whether there are real persons."""
+    mapped, decoded = set(), set()  # factors from noise; factors that leave their embedding
+    if _TASK.value == "factors":
+        sampled = {factor for subset in _subsets(model, _SAMPLE.value) for factor in subset}
+        mapped = sampled if real else set(model.factors)
+        decoded = mapped
+    elif _TASK.value == "interpolate":
+        mapped = set() if real else set(model.factors)
+        decoded = mapped | {f for subset in _journey_subsets(model) for f in subset}
+    elif _TASK.value == "invert":
+        decoded = mapped = {f for subset in _journey_subsets(model) for f in subset}
+    elif _TASK.value == "identities":
+        real_poses = real or _TARGET_KEYPOINTS.value
+        mapped = set(model.appearance_factors if real_poses else model.factors)
+        real, decoded = False, mapped
+    names = {"generator"} | {f"{factor}_mapping" for factor in mapped}
+    if real:
+        names.add("appearance_encoder")
+    if "pose" in decoded:
+        names |= {"pose_decoder"}
+        if real and _TASK.value in ("interpolate", "invert"):
+            names.add("pose_encoder")
+    return names
+
+
 def _report():
     """Prints progress with the time left, a line for each label."""
-    from dpig_tf2.records.progress import Progress
+    from dpig_tf2.preparation.progress import Progress
 
     lines = {}
 
@@ -377,12 +407,13 @@ def _size(text):
     return int(rows), int(columns)
 
 
-def _tracked(context, reader, batches):
+def _tracked(context, reader, batches, label=None):
     """The batches, with progress printed when each one has been worked on."""
-    context.report(_TASK.value, 0, reader.total)
+    label = label or _TASK.value
+    context.report(label, 0, reader.total)
     for batch in batches:
         yield batch
-        context.report(_TASK.value, reader.done, reader.total)
+        context.report(label, reader.done, reader.total)
 
 
 def _one_by_one(context, persons):
@@ -479,7 +510,8 @@ def _identities(context, reader):
 
     poses = None
     if reader:
-        read = (Persons(batch.names, batch.keypoints) for batch in reader.persons())
+        batches = _tracked(context, reader, reader.persons(), "real poses")
+        read = (Persons(batch.names, batch.keypoints) for batch in batches)
         poses = concatenate(read)
     elif _TARGET_KEYPOINTS.value:
         poses = _targets(context.sampler.config.model)
@@ -509,12 +541,14 @@ def _pairs(persons):
 def _journey(context, default_path):
     from dpig_tf2.sampling.journeys import Journey
 
-    model = context.sampler.config.model
+    subsets = _journey_subsets(context.sampler.config.model)
+    return Journey(subsets, _STEPS.value, _PATH.value or default_path, _ANIMATION.value)
+
+
+def _journey_subsets(model):
+    """The factors of every --factors; without one, each factor alone and all together."""
     subsets = _subsets(model, _FACTORS.value)
-    if not _FACTORS.value:
-        subsets.append(model.factors)
-    path = _PATH.value or default_path
-    return Journey(subsets, _STEPS.value, path, _ANIMATION.value)
+    return subsets if _FACTORS.value else [*subsets, model.factors]
 
 
 _TASKS = {

@@ -73,7 +73,12 @@ class OutputFolder:
         return self
 
     def __exit__(self, *_) -> None:
-        self._write_manifest()
+        if self._files:
+            self._write_manifest()
+            return
+        self._manifest.unlink()  # nothing was made: leave nothing behind
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def __len__(self) -> int:
         """Number of finished files."""
@@ -166,7 +171,7 @@ class OutputFolder:
             settings, files = manifest["settings"], manifest["files"]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise OutputError(f"{self._manifest} is damaged ({error})") from None
-        if settings == self._settings or not files:
+        if settings == self._settings:
             return files
         if overwrite:
             for name, made_from in files.items():

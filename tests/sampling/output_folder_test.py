@@ -59,9 +59,11 @@ def test_other_settings_are_refused_or_replace_everything(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [MANIFEST]
 
 
-def test_nothing_made_yet_binds_to_no_settings(tmp_path):
-    _fill(tmp_path)
-    assert OutputFolder(tmp_path, _SETTINGS | {"seed": 2}).reused == 0
+def test_a_folder_in_which_nothing_was_made_is_removed(tmp_path):
+    path = tmp_path / "out"
+    with pytest.raises(ValueError), OutputFolder(path, _SETTINGS):
+        raise ValueError
+    assert not path.exists()
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path):

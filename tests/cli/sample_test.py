@@ -1,0 +1,348 @@
+"""dpig-sample as a user starts it; several command lines share a process where TensorFlow runs."""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+_REPOSITORY = pathlib.Path(__file__).parents[2]
+# Runs every command line of a JSON list and prints what became of each as the last line.
+_DRIVER = """
+import contextlib, functools, io, json, sys
+from absl import flags
+from absl.testing import flagsaver
+from dpig_tf2.cli import sample
+from dpig_tf2.sampling.sampler import PersonSampler
+PersonSampler.load = functools.cache(PersonSampler.load)  # traces every network once
+results = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    sys.argv = ["dpig-sample", *arguments]
+    with flagsaver.flagsaver(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            sample.run()
+        except SystemExit as stop:
+            results.append([stop.code or 0, out.getvalue(), err.getvalue()])
+print(json.dumps(results))
+"""
+
+
+def _start(*lines):
+    """(status, stdout, stderr) of each command line."""
+    result = subprocess.run(
+        [sys.executable, "-c", _DRIVER, json.dumps([list(map(str, line)) for line in lines])],
+        cwd=_REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def _manifest(folder):
+    return json.loads((folder / "samples.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory, tiny_config):
+    """Networks as they are before training; a discriminator too."""
+    from dpig_tf2.config import STAGES
+    from dpig_tf2.models import factory
+    from dpig_tf2.sampling.sampler import PersonSampler
+
+    model = tiny_config.model
+    names = [name for stage in STAGES for name in factory.stage_networks(stage, model)]
+    names = [name for name in names if not name.endswith("critic")]
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    PersonSampler(tiny_config, factory.build_networks(names, model)).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Three photos of another size; one is no image, the keypoints of one are not visible."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    lines = ["name:keypoints_y:keypoints_x"]
+    for name in ("a_0.png", "a_1.png", "b_0.png", "unseen.png"):
+        Image.fromarray(rng.integers(0, 256, (100, 80, 3), np.uint8)).save(folder / name)
+        rows, columns = rng.integers(10, 70, (2, 18)).tolist()
+        if name == "unseen.png":
+            rows = columns = [-1] * 18
+        lines.append(f"{name}: {rows}: {columns}")
+    (folder / "broken.png").write_bytes(b"this is no picture")
+    lines.append(f"broken.png: {list(range(18))}: {list(range(18))}")
+    (folder / "keypoints.csv").write_text("\n".join(lines) + "\n")
+    openpose = [value for k in range(18) for value in (10 + k, 30 + 2 * k, 0.9)]  # column, row
+    person = {"people": [{"pose_keypoints_2d": openpose}]}
+    (folder / "me_keypoints.json").write_text(json.dumps(person))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
+    """Every task once, {name: (folder, status, stdout, stderr)}; some are run a second time."""
+    folder = tmp_path_factory.mktemp("out")
+    records = [f"--data_dir={synthetic_data}"]
+    files = [f"--images={photos}", f"--keypoints={photos / 'keypoints.csv'}"]
+    one = [f"--image={photos / 'a_0.png'}", f"--keypoints={photos / 'me_keypoints.json'}"]
+    lines = {
+        "reconstruct": ["--task=reconstruct", *records, "--limit=5"],
+        "transfer": ["--task=transfer", *records, "--limit=4"],
+        "all_pairs": ["--task=transfer", "--all_pairs", *files],
+        "poses": ["--task=transfer", *one, f"--target_keypoints={photos / 'keypoints.csv'}"]
+        + ["--target_size=100x80"],
+        "factors": ["--task=factors", "--sample=foreground,pose", "--count=2", *one],
+        "noise": ["--task=factors", "--count=2", "--seed=4"],
+        "interpolate": ["--task=interpolate", *records, "--steps=3", "--factors=all"],
+        "seeds": ["--task=interpolate", "--seeds=4,5", "--steps=3", "--animation=webp"]
+        + ["--factors=background"],
+        "invert": ["--task=invert", *records, "--limit=2", "--inversion_steps=10", "--steps=3"]
+        + ["--factors=background,pose", "--animation=none"],
+        "mix": ["--task=mix", *records, "--limit=3", "--regions=head"],
+        "identities": ["--task=identities", "--identities=2", "--images_per_identity=3"],
+        "real_poses": ["--task=identities", "--identities=1", "--images_per_identity=2", *records],
+    }
+    lines = {
+        name: [f"--run_dir={run_dir}", f"--out_dir={folder / name}", *line]
+        for name, line in lines.items()
+    }
+    results = _start(*lines.values())
+    return {name: (folder / name, *result) for name, result in zip(lines, results, strict=True)}
+
+
+def _finished(outputs, name):
+    """Folder of a task that ended well."""
+    folder, status, _, stderr = outputs[name]
+    assert status == 0, stderr
+    return folder
+
+
+def test_reconstruct_names_files_after_their_sources(outputs):
+    folder = _finished(outputs, "reconstruct")
+    manifest = _manifest(folder)
+    pictures = sorted(path.stem for path in folder.glob("*.png"))
+    assert len(pictures) == 5
+    for name in pictures:
+        assert manifest["files"][f"{name}.png"]["source"] == name
+        with (
+            Image.open(folder / f"{name}.png") as image,
+            np.load(folder / manifest["files"][f"{name}.png"]["codes"]) as codes,
+        ):
+            assert image.size == (32, 64)
+            assert codes["keypoints"].shape == (18, 3)
+    assert (folder / "sheets" / "sheet_000.png").exists()
+
+
+def test_transfer_pairs_records(outputs):
+    folder = _finished(outputs, "transfer")
+    names = [path.stem.split("_to_") for path in folder.glob("*.png")]
+    assert len(names) == 4
+    assert all(source[:4] == target[:4] and source != target for source, target in names)
+
+
+def test_all_pairs_of_a_folder_reports_bad_images_and_finishes_the_rest(outputs):
+    folder, status, stdout, _ = outputs["all_pairs"]
+    assert status == 1
+    assert re.search(r"left out: .*broken.png: cannot be decoded", stdout)
+    assert re.search(r"left out: .*unseen.png: not one keypoint is visible", stdout)
+    good = ("a_0", "a_1", "b_0")
+    expected = {f"{source}_to_{target}.png" for source in good for target in good}
+    assert {path.name for path in folder.glob("*.png")} == expected
+
+
+def test_transfer_to_the_poses_of_a_keypoint_file(outputs):
+    folder = _finished(outputs, "poses")
+    names = {path.stem for path in folder.glob("*.png")}
+    assert names == {f"a_0_to_{target}" for target in ("a_0", "a_1", "b_0", "broken")}
+    assert "unseen.png: not one keypoint is visible" in outputs["poses"][2]
+
+
+def test_factors_hold_the_others_at_the_photo(outputs):
+    folder = _finished(outputs, "factors")
+    codes = [np.load(folder / "codes" / f"a_0_foreground+pose_00{k}.npz") for k in range(2)]
+    np.testing.assert_array_equal(codes[0]["background"], codes[1]["background"])
+    for factor in ("foreground", "pose", "keypoints"):
+        assert not np.array_equal(codes[0][factor], codes[1][factor]), factor
+    made_from = _manifest(folder)["files"]["a_0_foreground+pose_000.png"]
+    assert made_from["factors"] == {"foreground": "noise", "background": "held", "pose": "noise"}
+
+
+def test_factors_from_noise_hold_one_sample(outputs):
+    folder = _finished(outputs, "noise")
+    held = np.load(folder / "codes" / "seed4_held.npz")
+    for factor in ("foreground", "background", "pose"):
+        for k in range(2):
+            codes = np.load(folder / "codes" / f"seed4_{factor}_00{k}.npz")
+            for name in ("foreground", "background", "pose"):
+                assert np.array_equal(codes[name], held[name]) == (name != factor), (factor, name)
+
+
+def test_interpolation_frames_strip_and_animation(outputs):
+    folder = _finished(outputs, "interpolate")
+    for start, frames in _journeys(folder):
+        assert frames == [f"{start}_{k:03d}.png" for k in range(3)]
+        with Image.open(folder / f"{start}.gif") as image:
+            assert image.n_frames == 4
+    assert len(_journeys(folder)) == 2  # two images of one person, two persons
+    assert len(list((folder / "sheets").iterdir())) == 2
+
+
+def _journeys(folder):
+    names = sorted(path.name for path in folder.glob("*_000.png"))
+    starts = [name.removesuffix("_000.png") for name in names]
+    return [(s, sorted(p.name for p in folder.glob(f"{s}_*.png"))) for s in starts]
+
+
+def test_interpolation_between_seeds(outputs):
+    folder = _finished(outputs, "seeds")
+    ends = [np.load(folder / "codes" / f"seed4_to_seed5_background_00{k}.npz") for k in (0, 2)]
+    np.testing.assert_array_equal(ends[0]["foreground"], ends[1]["foreground"])
+    assert not np.array_equal(ends[0]["background"], ends[1]["background"])
+    with Image.open(folder / "seed4_to_seed5_background.webp") as image:
+        assert image.n_frames == 4
+
+
+def test_inversion_reports_residual_and_convergence(outputs):
+    folder = _finished(outputs, "invert")
+    manifest = _manifest(folder)
+    inverted = [f for name, f in manifest["files"].items() if name.endswith("_inverted.png")]
+    assert len(inverted) == 2
+    for figures in (*(f["inversion"] for f in inverted), manifest["summary"]):
+        assert set(figures) == {"background", "pose"}
+        assert set(figures["pose"]) == {"converged", "residual", "explained"}
+    assert re.search(r"pose: .*% of the code explained, .* converged", outputs["invert"][2])
+    assert list(folder.glob("*_to_*_noise_background+pose_002.png"))
+
+
+def test_mixing_is_a_grid(outputs):
+    folder = _finished(outputs, "mix")
+    assert len(list(folder.glob("*_with_head_of_*.png"))) == 9
+
+
+@pytest.mark.parametrize("name, count", [("identities", 6), ("real_poses", 2)])
+def test_identities_are_laid_out_as_market1501(outputs, name, count):
+    folder = _finished(outputs, name)
+    files = sorted(path.name for path in (folder / "bounding_box_train").iterdir())
+    assert len(files) == count
+    assert all(re.fullmatch(r"\d{4}_c[1-6]s[1-6]_\d{6}_\d{2}\.jpg", file) for file in files)
+    made_from = _manifest(folder)["files"][f"bounding_box_train/{files[0]}"]
+    assert isinstance(made_from["discriminator"], float)
+    assert (made_from["pose_of"] == "noise") == (name == "identities")
+
+
+def test_goes_on_where_it_stopped_and_a_seed_gives_the_same_picture(outputs, run_dir, tmp_path):
+    folder = _finished(outputs, "noise")
+    again = tmp_path / "again"
+    shutil.copytree(folder, again)
+    lost, kept = again / "seed4_pose_001.png", again / "seed4_pose_000.png"
+    lost.unlink()
+    stamp = kept.stat().st_mtime_ns
+    line = [f"--run_dir={run_dir}", f"--out_dir={again}", "--task=factors", "--count=2"]
+    same, other = _start([*line, "--seed=4"], [*line, "--seed=5"])
+    assert same[0] == 0, same[2]
+    assert kept.stat().st_mtime_ns == stamp
+    with Image.open(lost) as found, Image.open(folder / lost.name) as expected:
+        assert np.abs(np.asarray(found).astype(int) - np.asarray(expected)).max() <= 1
+    assert other[0] == 1
+    assert re.search(r"holds files made with seed=4, not 5", other[2])
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ([], "--task is needed"),
+        (["--task=reconstruct"], "--task=reconstruct needs --data_dir, --image or --images"),
+        (["--task=reconstruct", "--count=3"], "--count does not apply to --task=reconstruct"),
+        (["--task=reconstruct", "--image=a.jpg"], "--keypoints and --image"),
+        (
+            ["--task=reconstruct", "--image=a.jpg", "--images=b", "--keypoints=c.csv"],
+            "--image and --images exclude each other",
+        ),
+        (["--task=factors", "--split=test"], "--split needs --data_dir"),
+        (
+            ["--task=transfer", "--image=a.jpg", "--keypoints=c.csv"],
+            "--task=transfer needs --target_keypoints or --all_pairs for images",
+        ),
+        (["--task=factors", "--sample=shoes"], "factor must be one of .*; got 'shoes'"),
+        (["--task=interpolate", "--seeds=1"], "--seeds needs at least two numbers"),
+        (["--task=interpolate", "--seeds=1,x"], "--seeds: 'x' is not a number"),
+        (
+            ["--task=transfer", "--target_keypoints=k", "--target_size=9", "--data_dir=d"],
+            "--target_size=9: expected ROWSxCOLUMNS",
+        ),
+    ],
+)
+def test_refuses_flags_before_tensorflow_is_loaded(run_dir, tmp_path, flags, message):
+    program = "import sys; from dpig_tf2.cli import sample\ntry: sample.run()\nfinally: "
+    program += "assert 'tensorflow' not in sys.modules"
+    command = [sys.executable, "-c", program, f"--run_dir={run_dir}", *flags]
+    command.append(f"--out_dir={tmp_path / 'out'}")
+    result = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert re.fullmatch(f"dpig-sample: error: .*{message}.*\n", result.stderr)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_refuses_input_that_does_not_serve(run_dir, photos, synthetic_data, tmp_path):
+    csv = photos / "keypoints.csv"
+    untrained = tmp_path / "untrained"
+    shutil.copytree(run_dir, untrained)
+    with np.load(run_dir / "weights.npz") as weights:
+        kept = {name: weights[name] for name in weights.files if "mapping" not in name}
+    np.savez(untrained / "weights.npz", **kept)
+    cases = {
+        "an empty folder": (
+            ["--task=reconstruct", f"--images={tmp_path}", f"--keypoints={csv}"],
+            "holds no images",
+        ),
+        "no keypoints for the image": (
+            ["--task=reconstruct", f"--image={photos / 'c.png'}", f"--keypoints={csv}"],
+            "c.png: no keypoints in",
+        ),
+        "no visible keypoint": (
+            ["--task=reconstruct", f"--image={photos / 'unseen.png'}", f"--keypoints={csv}"],
+            "unseen.png: not one keypoint is visible",
+        ),
+        "wrong size": (
+            ["--task=reconstruct", f"--image={photos / 'a_0.png'}", f"--keypoints={csv}"]
+            + ["--resize=none"],
+            "a_0.png: is 100 x 80 pixels, expected 64 x 32",
+        ),
+        "unknown region": (
+            ["--task=mix", f"--data_dir={synthetic_data}", "--regions=head,hat"],
+            "region must be one of head, ",
+        ),
+        "no records": (
+            ["--task=reconstruct", f"--data_dir={tmp_path}"],
+            "no record",
+        ),
+        "one person only": (
+            ["--task=interpolate", f"--data_dir={synthetic_data}", "--limit=1"],
+            "an interpolation needs two persons, got 1",
+        ),
+        "unknown person": (
+            ["--task=interpolate", f"--data_dir={synthetic_data}", "--between=me,you"],
+            "no person is called 'me'; there are 5001",
+        ),
+    }
+    lines = [
+        [f"--run_dir={run_dir}", f"--out_dir={tmp_path / f'out{i}'}", *flags]
+        for i, (flags, _) in enumerate(cases.values())
+    ]
+    lines.append([f"--run_dir={untrained}", f"--out_dir={tmp_path / 'out'}", "--task=factors"])
+    results = _start(*lines)
+    for (case, (_, message)), (status, _, stderr) in zip(cases.items(), results, strict=False):
+        assert status == 1, case
+        error = stderr.splitlines()[-1]
+        assert error.startswith("dpig-sample: error: ") and message in error, (case, stderr)
+    assert not list(tmp_path.glob("out*"))
+    assert "there is no trained background_mapping" in results[-1][2]
