@@ -486,10 +486,12 @@ def _invert(context, reader):
     journey = _journey(context, "spherical")
     factors = tuple(dict.fromkeys(factor for subset in journey.subsets for factor in subset))
     ends = journeys.invert(context, persons, factors, settings, _SEED.value)
-    for factor, means in context.output.summary.items():
+    for factor, figures in context.output.summary.items():
+        variance = figures["explained_variance"]
+        explained = "" if variance is None else f", {variance:.1%} of the variance explained"
         print(
-            f"{factor}: {means['explained']:.1%} of the code explained, relative residual "
-            f"{means['residual']:.3f}, {means['converged']:.0%} converged"
+            f"{factor}: {figures['converged']} of {figures['persons']} converged, relative "
+            f"residual {figures['mean_residual']:.4f}{explained}"
         )
     if len(persons) > 1:
         pairs = [(ends[i], ends[j]) for i, j in _pairs(persons)]

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam
-_MEAN_CODE_SAMPLES = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +48,7 @@ class Inversion:
         noise: float32 [B, E], on the scale that the mapping network takes.
         code: float32 [B, E], the noise mapped.
         residual: float32 [B], length of (code - wanted) divided by the length of wanted.
-        explained: float32 [B], 1 - |code - wanted|^2 / |mean - wanted|^2 with the mean code of the
-            mapping network: 1 is everything, 0 is no better than the average code.
+        explained: float32 [B], 1 - residual^2, the share of the wanted code's squared length.
         converged: bool [B], residual <= tolerance.
     """
 
@@ -89,15 +87,23 @@ def invert(
     residual = (_length(mapped - wanted) / length).reshape(settings.restarts, count)
     best = residual.argmin(axis=0) * count + np.arange(count)
     residual = residual.min(axis=0)
-    mean = _mean_code(mapping, size, noise_scale)
-    distance = _length(codes - mean)
     return Inversion(
         noise=noise[best],
         code=mapped[best],
         residual=residual,
-        explained=1 - np.square(_length(mapped[best] - codes) / distance),
+        explained=1 - np.square(residual),
         converged=residual <= settings.tolerance,
     )
+
+
+def explained_variance(found: np.ndarray, wanted: np.ndarray) -> float | None:
+    """Share of the variance of codes [B, E] that the found codes explain.
+
+    1 - sum |found - wanted|^2 / sum |mean of wanted - wanted|^2: 1 is everything, 0 no better than
+    the average code for everybody. None if the wanted codes are all the same, as one alone is.
+    """
+    variance = np.square(wanted - wanted.mean(axis=0)).sum()
+    return float(1 - np.square(found - wanted).sum() / variance) if variance else None
 
 
 def concatenate(parts: Sequence[Inversion]) -> Inversion:
@@ -130,12 +136,6 @@ def _descend(mapping, start, wanted, noise_scale, settings):
         return z * noise_scale
 
     return search(tf.constant(start))
-
-
-def _mean_code(mapping, size, noise_scale):
-    """The mapping network's average output, float32 [E]."""
-    noise = np.random.default_rng(0).standard_normal((_MEAN_CODE_SAMPLES, size)) * noise_scale
-    return mapping(tf.constant(noise, tf.float32)).numpy().mean(axis=0)
 
 
 def _length(vectors):

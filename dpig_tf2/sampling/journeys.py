@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dpig_tf2.sampling.inversion import InversionSettings
+from dpig_tf2.sampling.inversion import InversionSettings, explained_variance
 from dpig_tf2.sampling.mixing import has_regions
 from dpig_tf2.sampling.output_folder import Item
 from dpig_tf2.sampling.persons import Persons
@@ -132,7 +132,7 @@ def invert(
 ) -> list[End]:
     """Finds the noise of real persons and draws them from it: <name>_inverted.png and others.
 
-    Residuals are in the list of files, their means in its summary.
+    Residuals are in the list of files, those of all persons together in its summary.
 
     Returns:
         The persons with their noise, for `interpolate`.
@@ -154,8 +154,20 @@ def invert(
             kept |= {f"code_{f}": result.code[i] for f, result in found.items()}
             output.add(Item(files[row], made_from, samples.images[i], kept))
         context.report("inversions", start + len(rows), len(missing))
-    output.summary = _means([output.made_from(file)["inversion"] for file in files], factors)
     kept = [output.codes(file) for file in files]
+    figures = [output.made_from(file)["inversion"] for file in files]
+    wanted = codes | {"pose": context.sampler.pose_codes(codes)} if "pose" in factors else codes
+    for factor in factors:
+        found = np.stack([arrays[f"code_{factor}"] for arrays in kept])
+        means = {
+            f"mean_{name}": round(float(np.mean([person[factor][name] for person in figures])), 5)
+            for name in ("residual", "explained")
+        }
+        output.summary[factor] = means | {
+            "persons": len(persons),
+            "converged": sum(person[factor]["converged"] for person in figures),
+            "explained_variance": explained_variance(found, wanted[factor]),
+        }
     _draw_parts(context, persons, codes, kept, files, factors)
     ends = person_ends(context, persons)
     return [
@@ -169,17 +181,6 @@ def _figures(result, i):
         "converged": bool(result.converged[i]),
         "residual": round(float(result.residual[i]), 5),
         "explained": round(float(result.explained[i]), 5),
-    }
-
-
-def _means(figures, factors):
-    """The persons' figures averaged, for each factor; `converged` is the share."""
-    return {
-        factor: {
-            name: round(float(np.mean([person[factor][name] for person in figures])), 5)
-            for name in ("converged", "residual", "explained")
-        }
-        for factor in factors
     }
 
 

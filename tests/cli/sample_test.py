@@ -215,10 +215,11 @@ def test_inversion_reports_residual_and_convergence(outputs):
     manifest = _manifest(folder)
     inverted = [f for name, f in manifest["files"].items() if name.endswith("_inverted.png")]
     assert len(inverted) == 2
-    for figures in (*(f["inversion"] for f in inverted), manifest["summary"]):
+    for figures in (file["inversion"] for file in inverted):
         assert set(figures) == {"background", "pose"}
         assert set(figures["pose"]) == {"converged", "residual", "explained"}
-    assert re.search(r"pose: .*% of the code explained, .* converged", outputs["invert"][2])
+    assert manifest["summary"]["pose"]["persons"] == 2
+    assert re.search(r"pose: \d of 2 converged, .*% of the variance", outputs["invert"][2])
     assert list(folder.glob("*_to_*_noise_background+pose_002.png"))
 
 

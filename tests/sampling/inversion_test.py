@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2.models.mapping_network import MappingNetwork
-from dpig_tf2.sampling.inversion import InversionSettings, concatenate, invert
+from dpig_tf2.sampling.inversion import InversionSettings, concatenate, explained_variance, invert
 
 _SCALE = 0.2
 _SETTINGS = InversionSettings(steps=150, restarts=2)
@@ -54,8 +54,16 @@ def test_figures_are_what_they_say():
         lambda z: z * [[1.0, 0.0]], codes, 1.0, dataclasses.replace(_SETTINGS, steps=400)
     )
     assert found.residual[0] == pytest.approx(4 / 5, abs=1e-3)
-    assert found.explained[0] == pytest.approx(1 - 16 / 25, abs=0.03)  # the mean code is about 0
+    assert found.explained[0] == pytest.approx(1 - 16 / 25, abs=1e-3)
     assert not found.converged[0]
+
+
+def test_explained_variance_is_measured_against_the_average_code():
+    wanted = np.array([[1.0, 5.0], [3.0, 5.0]])
+    assert explained_variance(wanted, wanted) == 1
+    assert explained_variance(np.array([[2.0, 5.0], [2.0, 5.0]]), wanted) == 0
+    assert explained_variance(np.array([[1.0, 5.0], [3.0, 6.0]]), wanted) == 0.5
+    assert explained_variance(wanted[:1], wanted[:1]) is None
 
 
 def test_the_prior_shortens_the_noise(mapping, codes):
