@@ -1,7 +1,11 @@
 """Optimizers as the released code configured them; the one place that applies gradients."""
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+# The release computed 1 - beta2 in float32, 1.3e-5 below 0.001, which every second moment shows.
+_ADAM_BETA_2 = float(np.float32(0.999))
 
 
 class ReleaseRMSprop(keras.optimizers.RMSprop):
@@ -35,7 +39,7 @@ def build_optimizer(objective: str, learning_rate: float, variables, name: str):
         optimizer = ReleaseRMSprop(learning_rate, name)
     else:
         optimizer = keras.optimizers.Adam(
-            learning_rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8, name=name
+            learning_rate, beta_1=0.5, beta_2=_ADAM_BETA_2, epsilon=1e-8, name=name
         )
     optimizer.build(variables)
     return optimizer
@@ -53,9 +57,10 @@ def clip_weights(variables, bound: float) -> None:
 
 
 def halve(learning_rate: keras.Variable, step, every: int) -> None:
-    """Halves the rate when a positive multiple of `every` steps has been done.
+    """Halves the rate if the number of steps done, at least one, is a multiple of `every`.
 
     The rate is state, not a function of the step, so an imported rate goes on from its value.
     """
-    due = tf.logical_and(step > 0, step % every == 0)
-    learning_rate.assign(tf.where(due, learning_rate * 0.5, tf.convert_to_tensor(learning_rate)))
+    learning_rate.assign(
+        tf.where(step % every == 0, learning_rate * 0.5, tf.convert_to_tensor(learning_rate))
+    )

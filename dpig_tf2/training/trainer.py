@@ -65,12 +65,12 @@ class StageTrainer(keras.Model):
 
         Losses are those before the update, unweighted, under slash names.
         """
-        for player in self.players.values():
-            optimizers.halve(player.optimizer.learning_rate, self.step, self.settings.halve_every)
         logs = self.update(batch)
         for name, player in self.players.items():
             logs[f"learning_rate/{name}"] = tf.convert_to_tensor(player.optimizer.learning_rate)
         self.step.assign_add(1)
+        for player in self.players.values():
+            optimizers.halve(player.optimizer.learning_rate, self.step, self.settings.halve_every)
         return logs
 
     def update(self, batch):

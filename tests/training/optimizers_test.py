@@ -80,10 +80,10 @@ def test_clipping_bounds_every_weight():
     _close(weights[1], [[0.01, 0.01]])
 
 
-def test_rate_halves_after_every_period_but_not_at_the_start():
+def test_rate_halves_after_every_period():
     rate = _variable(0.8)
     rates = []
-    for step in range(7):
-        optimizers.halve(rate, tf.constant(step, tf.int64), every=3)
+    for done in range(1, 8):
+        optimizers.halve(rate, tf.constant(done, tf.int64), every=3)
         rates.append(float(rate))
-    _close(rates, [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2])
+    _close(rates, [0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2])

@@ -253,7 +253,7 @@ def test_learning_rates_halve(tiny_config):
     trainer = trainers.build_trainer("pose", config)
     batch = {"keypoints": person(config, 8, 0)["keypoints"]}
     rates = [float(trainer.train_step(batch)["learning_rate/pose"]) for _ in range(6)]
-    np.testing.assert_allclose(rates, [0.4, 0.4, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(rates, [0.4, 0.2, 0.2, 0.1, 0.1, 0.05], rtol=1e-6)
 
 
 def test_fit_runs_the_same_step(tiny_config):
