@@ -5,6 +5,18 @@
         --images=photos --keypoints=photos/keypoints.csv
     python -m dpig_tf2.cli.sample --run_dir=runs/demo --task=factors --sample=foreground,pose \
         --image=me.jpg --keypoints=me.json --count=8 --seed=1
+    python -m dpig_tf2.cli.sample --run_dir=runs/demo --task=interpolate --seeds=1,2 --factors=pose
+    python -m dpig_tf2.cli.sample --run_dir=runs/demo --task=identities --out_dir=data/virtual
+
+Tasks:
+    reconstruct  every person in its own pose
+    transfer     every person in the pose of its pair, of everyone (--all_pairs), of another image
+                 or of a keypoint file (--target_image, --target_keypoints)
+    factors      some factors sampled from noise, the others held
+    interpolate  from person to person through the codes
+    invert       the noise of real persons, and from person to person through the noise
+    mix          body regions of one person on another
+    identities   a re-identification set in the layout of Market-1501
 
 Persons come from tf-records (--data_dir, --split), from one image file (--image) or from a folder
 (--images), with their --keypoints; without any of these, factors are sampled from noise. Every
@@ -194,24 +206,20 @@ def _run(model):
     for name in sorted(_networks(model, real=reader is not None)):
         sampler.model.network(name)  # one that is not trained is named before anything is written
     folder = _OUT_DIR.value or pathlib.Path(_RUN_DIR.value, "samples", _TASK.value)
-    with OutputFolder(folder, _settings(sampler), _OVERWRITE.value) as output:
-        context = tasks.Context(sampler, output, _report(), _MAX_SHEETS.value)
-        _TASKS[_TASK.value](context, reader)
+    try:
+        with OutputFolder(folder, _settings(sampler), _OVERWRITE.value) as output:
+            context = tasks.Context(sampler, output, _report(), _MAX_SHEETS.value)
+            _TASKS[_TASK.value](context, reader)
+    finally:
+        for note in reader.notes if reader else ():
+            print(f"note: {note}")
+        for failure in reader.failures if reader else ():
+            print(f"left out: {failure}")
+    failures = reader.failures if reader else []
+    if failures and not len(output):
+        raise ValueError(f"no usable person; {failures[0]}")
     print(f"{len(output)} files in {output.path}, {output.reused} of them from before")
-    return _end(reader, len(output))
-
-
-def _end(reader, files):
-    """Exit status; what was left out is named."""
-    if reader is None:
-        return 0
-    for note in reader.notes:
-        print(f"note: {note}")
-    for failure in reader.failures:
-        print(f"left out: {failure}")
-    if reader.failures and not files:
-        raise ValueError(f"no usable person; {reader.failures[0]}")
-    return 1 if reader.failures else 0
+    return 1 if failures else 0
 
 
 def _check_flags():
@@ -226,8 +234,11 @@ def _check_flags():
         together = [f"--{name}" for name in names if name in given]
         if len(together) > 1:
             raise ValueError(f"{' and '.join(together)} exclude each other")
-    if not given & {"data_dir", "image", "images"} and _TASK.value in _NEED_PERSONS:
-        raise ValueError(f"--task={_TASK.value} needs --data_dir, --image or --images")
+    if not given & {"data_dir", "image", "images"}:
+        if _TASK.value in _NEED_PERSONS:
+            raise ValueError(f"--task={_TASK.value} needs --data_dir, --image or --images")
+        if "between" in given:
+            raise ValueError("--between needs --data_dir or --images")
     if bool(given & {"image", "images"}) != ("keypoints" in given):
         raise ValueError("--keypoints and --image (or --images) come together")
     for name, other in _NEED_ANOTHER.items():
@@ -236,6 +247,8 @@ def _check_flags():
     if _TASK.value == "transfer" and "data_dir" not in given:
         if not given & {"all_pairs", "target_keypoints"}:
             raise ValueError("--task=transfer needs --target_keypoints or --all_pairs for images")
+    if _TASK.value == "identities" and {"data_dir", "target_keypoints"} <= given:
+        raise ValueError("--data_dir and --target_keypoints: identities take poses from one")
 
 
 def _check_values(model):
@@ -255,18 +268,21 @@ def _subsets(model, texts):
     for subset in subsets:
         for factor in subset:
             model.check_factor(factor)
+        if len(set(subset)) < len(subset):
+            raise ValueError(f"a factor is named twice in {','.join(subset)}")
     return subsets or [(factor,) for factor in model.factors]
 
 
 def _seeds():
     """The seeds of --seeds; --seed and the next without it."""
-    seeds = _SEEDS_BETWEEN.value or [str(_SEED.value), str(_SEED.value + 1)]
-    for text in seeds:
+    if not _SEEDS_BETWEEN.value:
+        return [_SEED.value, (_SEED.value + 1) % (_SEEDS + 1)]
+    for text in _SEEDS_BETWEEN.value:
         if not (text.isdecimal() and int(text) <= _SEEDS):
             raise ValueError(f"--seeds: {text!r} is not a number from 0 to {_SEEDS}")
-    if len(seeds) < 2:
+    if len(_SEEDS_BETWEEN.value) < 2:
         raise ValueError("--seeds needs at least two numbers")
-    return [int(text) for text in seeds]
+    return [int(text) for text in _SEEDS_BETWEEN.value]
 
 
 def _settings(sampler):

@@ -107,7 +107,9 @@ class RecordReader:
         digest.update(person["keypoints"][i].tobytes())
         if digest.digest() not in self._names:
             fallback = f"image_{len(self._names):06d}"  # older records name no images
-            self._names[digest.digest()] = self._namer.name(given.decode() or fallback)
+            self._names[digest.digest()] = self._namer.name(
+                given.decode(errors="replace") or fallback
+            )
         return self._names[digest.digest()]
 
     def _usable(self, name, persons, i):

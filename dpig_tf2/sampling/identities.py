@@ -5,7 +5,7 @@ import numpy as np
 from dpig_tf2.config import ConfigError
 from dpig_tf2.sampling.output_folder import Item
 from dpig_tf2.sampling.persons import Persons
-from dpig_tf2.sampling.sampler import KEYPOINTS, Codes, PersonSampler
+from dpig_tf2.sampling.sampler import KEYPOINTS
 from dpig_tf2.sampling.tasks import Context, Pages
 
 FOLDER = "bounding_box_train"
@@ -30,31 +30,6 @@ def identity_seed(seed: int, identity: int) -> int:
     """Seed of one identity's noise; it does not depend on how many identities there are."""
     state = np.random.SeedSequence([seed, identity]).generate_state(1)
     return int(state[0] >> _NO_SEED_BITS)
-
-
-def identity_codes(
-    sampler: PersonSampler, seed: int, count: int, poses: Persons | None
-) -> tuple[Codes, list[str]]:
-    """Codes of one identity's images, and where each pose is from.
-
-    The foreground (DeepFashion: the appearance) is one sample for all images; background and pose
-    are new for each.
-
-    Args:
-        sampler: with mapping networks.
-        seed: of this identity.
-        count: images.
-        poses: real poses to draw from; None samples the poses too.
-    """
-    model = sampler.config.model
-    foreground = model.appearance_factors[0]
-    codes = {foreground: np.repeat(sampler.seed_codes(1, seed, [foreground])[foreground], count, 0)}
-    new = [f for f in model.factors if f != foreground and (f != "pose" or poses is None)]
-    codes |= sampler.seed_codes(count, seed, new)
-    if poses is None:
-        return codes, ["noise"] * count
-    rows = np.random.default_rng(seed).integers(len(poses), size=count)
-    return codes | {KEYPOINTS: poses.keypoints[rows]}, [poses.names[row] for row in rows]
 
 
 def write_identities(
@@ -93,7 +68,10 @@ def write_identities(
 
 def _write_identity(context, identity, files, seed, poses):
     sampler = context.sampler
-    codes, pose_names = identity_codes(sampler, seed, len(files), poses)
+    rows = np.random.default_rng(seed).integers(len(poses), size=len(files)) if poses else None
+    codes = sampler.identity_codes(
+        len(files), seed, None if rows is None else poses.keypoints[rows]
+    )
     samples = sampler.draw(codes)
     scores = _scores(sampler, samples.images)
     for i, file in enumerate(files):
@@ -102,7 +80,7 @@ def _write_identity(context, identity, files, seed, poses):
             "camera": i % CAMERAS + 1,
             "seed": seed,
             "sample": i,
-            "pose_of": pose_names[i],
+            "pose_of": "noise" if rows is None else poses.names[rows[i]],
             "discriminator": scores[i],
         }
         kept = {name: code[i] for name, code in codes.items()}

@@ -51,7 +51,17 @@ class PersonSampler:
 
     Images are uint8 [B, H, W, 3] of the model's size; keypoints are float32 [B, 18, 3], pixels
     (row, column, visibility); a missing keypoint is (0, 0, 0). Every function takes any batch size
-    and works through it in chunks of `batch_size`.
+    and works through it in chunks of `batch_size`; in another batch size a picture may differ by a
+    level here and there, because sums are then taken in another order.
+
+    A person can be held as codes, {factor: array [B, E]}, from a photo (`person_codes`) or a seed
+    (`seed_codes`); codes are drawn, interpolated, inverted and mixed:
+
+        a = sampler.person_codes(images[:1], keypoints[:1])
+        b = sampler.person_codes(images[1:2], keypoints[1:2])
+        frames = sampler.interpolate(a, b, steps=9, factors=["foreground"]).images
+        noise = sampler.invert(a)["background"].noise
+        dressed = sampler.mix(a, {"lower_garment": b}).images
 
     Args:
         config: the run's configuration.
@@ -297,6 +307,27 @@ class PersonSampler:
         poses = codes[KEYPOINTS] if KEYPOINTS in codes else self.decode_pose(codes["pose"])
         poses = np.asarray(poses, np.float32)
         return Samples(self.generate(appearance, poses), appearance, poses)
+
+    def identity(self, n: int, seed: int = 0, keypoints=None) -> Samples:
+        """Images of one virtual identity: one sampled foreground, new backgrounds and poses.
+
+        Args:
+            n: number of images.
+            seed: the same seed gives the same identity.
+            keypoints: float32 [n, 18, 3], pixels, of real poses; None samples the poses.
+
+        Source: paper section 4.3, virtual identities for re-identification.
+        """
+        return self.draw(self.identity_codes(n, seed, keypoints))
+
+    def identity_codes(self, n, seed=0, keypoints=None) -> Codes:
+        """Codes [n, ...] of the persons that `identity` draws."""
+        foreground, *others = self.config.model.factors
+        if keypoints is not None:
+            others.remove("pose")
+        one = self.seed_codes(1, seed, [foreground])
+        codes = _with_factors(one, self.seed_codes(n, seed, others), n)
+        return codes if keypoints is None else codes | {KEYPOINTS: keypoints}
 
     def pose_codes(self, codes: Codes) -> np.ndarray:
         """The pose codes [B, P] of persons whose pose is given as code or as keypoints."""

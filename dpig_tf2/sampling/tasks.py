@@ -130,7 +130,12 @@ def transfer(context: Context, batches: Iterable[tuple[Persons, Persons]]) -> No
     pages = None
     for sources, targets in batches:
         pages = pages or Pages(context, ["source", "target pose", "transferred", "target"])
-        files = _transfer(context, sources, targets)
+        files = _transfer(
+            context,
+            sources,
+            targets,
+            lambda rows, sources=sources: encode(context.sampler, sources.take(rows)),
+        )
         for i, file in enumerate(files):
             real = None if targets.images is None else targets.images[i]
             row = [sources.images[i], context.skeleton(targets.keypoints[i]), file, real]
@@ -154,23 +159,27 @@ def transfer_grid(
     skeletons = [context.skeleton(targets.keypoints[j]) for j in shown]
     columns = ["source", *(targets.names[j] for j in shown)]
     pages = Pages(context, columns, rows_per_sheet, header=("pose", [None, *skeletons]))
-    count = len(targets)
     for persons in batches:
         for i, name in enumerate(persons.names):
-            files = _transfer(context, persons.take([i] * count), targets)
+            code = functools.cache(functools.partial(encode, context.sampler, persons.take([i])))
+            files = _transfer(
+                context,
+                persons.take([i] * len(targets)),
+                targets,
+                lambda rows, code=code: {f: c.repeat(len(rows), 0) for f, c in code().items()},
+            )
             pages.add(name, [persons.images[i], *(files[j] for j in shown)])
     pages.close()
 
 
-def _transfer(context, sources, targets):
-    """Draws the pairs; their file names."""
+def _transfer(context, sources, targets, source_codes):
+    """Draws the pairs; their file names. `source_codes`: rows -> codes of these sources."""
     names = list(zip(sources.names, targets.names, strict=True))
     files = [f"{source}_to_{target}.png" for source, target in names]
     made_from = [{"source": source, "pose_of": target} for source, target in names]
 
     def codes_of(rows):
-        codes = encode(context.sampler, sources.take(rows))
-        return codes | {KEYPOINTS: targets.keypoints[rows]}
+        return source_codes(rows) | {KEYPOINTS: targets.keypoints[rows]}
 
     generate_missing(context, files, made_from, codes_of)
     return files

@@ -102,11 +102,13 @@ def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
         "factors": ["--task=factors", "--sample=foreground,pose", "--count=2", *one],
         "noise": ["--task=factors", "--count=2", "--seed=4"],
         "interpolate": ["--task=interpolate", *records, "--steps=3", "--factors=all"],
+        "between": ["--task=interpolate", *files, "--steps=2", "--factors=pose"]
+        + ["--between=a_0,b_0", "--animation=none"],
         "seeds": ["--task=interpolate", "--seeds=4,5", "--steps=3", "--animation=webp"]
         + ["--factors=background"],
         "invert": ["--task=invert", *records, "--limit=2", "--inversion_steps=10", "--steps=3"]
         + ["--factors=background,pose", "--animation=none"],
-        "mix": ["--task=mix", *records, "--limit=3", "--regions=head"],
+        "mix": ["--task=mix", *files, "--regions=head", "--background_of=b_0"],
         "identities": ["--task=identities", "--identities=2", "--images_per_identity=3"],
         "real_poses": ["--task=identities", "--identities=1", "--images_per_identity=2", *records],
     }
@@ -201,6 +203,12 @@ def _journeys(folder):
     return [(s, sorted(p.name for p in folder.glob(f"{s}_*.png"))) for s in starts]
 
 
+def test_interpolation_between_named_persons(outputs):
+    folder = outputs["between"][0]
+    pictures = {path.name for path in folder.glob("*.png")}
+    assert pictures == {"a_0_to_b_0_pose_000.png", "a_0_to_b_0_pose_001.png"}
+
+
 def test_interpolation_between_seeds(outputs):
     folder = _finished(outputs, "seeds")
     ends = [np.load(folder / "codes" / f"seed4_to_seed5_background_00{k}.npz") for k in (0, 2)]
@@ -224,8 +232,12 @@ def test_inversion_reports_residual_and_convergence(outputs):
 
 
 def test_mixing_is_a_grid(outputs):
-    folder = _finished(outputs, "mix")
+    folder, status, _, stderr = outputs["mix"]
+    assert status == 1, stderr  # for the bad images
     assert len(list(folder.glob("*_with_head_of_*.png"))) == 9
+    codes = [np.load(path) for path in (folder / "codes").iterdir()]
+    for person in codes[1:]:
+        np.testing.assert_array_equal(person["background"], codes[0]["background"])
 
 
 @pytest.mark.parametrize("name, count", [("identities", 6), ("real_poses", 2)])
@@ -268,6 +280,8 @@ def test_goes_on_where_it_stopped_and_a_seed_gives_the_same_picture(outputs, run
             "--image and --images exclude each other",
         ),
         (["--task=factors", "--split=test"], "--split needs --data_dir"),
+        (["--task=factors", "--sample=pose,pose"], "a factor is named twice in pose,pose"),
+        (["--task=interpolate", "--between=a,b"], "--between needs --data_dir or --images"),
         (
             ["--task=transfer", "--image=a.jpg", "--keypoints=c.csv"],
             "--task=transfer needs --target_keypoints or --all_pairs for images",

@@ -42,23 +42,31 @@ def test_names_are_those_of_market1501():
 
 
 def test_one_foreground_and_new_backgrounds_and_poses(sampler):
-    codes, poses = identities.identity_codes(sampler, 9, 5, None)
+    codes = sampler.identity_codes(5, seed=9)
     assert (codes["foreground"] == codes["foreground"][0]).all()
     for factor in ("background", "pose"):
         assert len(np.unique(codes[factor], axis=0)) == 5
-    assert poses == ["noise"] * 5
-    other, _ = identities.identity_codes(sampler, 10, 5, None)
+    other = sampler.identity_codes(5, seed=10)
     assert not (other["foreground"] == codes["foreground"]).any()
+    assert sampler.identity(5, seed=9).images.shape == (5, 64, 32, 3)
 
 
-def test_real_poses_are_drawn_from_those_given(sampler):
+def test_more_images_leave_the_first_ones_as_they_are(sampler):
+    few, many = sampler.identity_codes(3, seed=9), sampler.identity_codes(7, seed=9)
+    for factor, code in few.items():
+        np.testing.assert_array_equal(code, many[factor][:3], err_msg=factor)
+
+
+def test_real_poses_are_drawn_from_those_given(sampler, tmp_path):
     keypoints = np.random.default_rng(0).uniform(1, 30, (4, 18, 3)).astype(np.float32)
     keypoints[..., 2] = 1
     poses = Persons(("a", "b", "c", "d"), keypoints)
-    codes, names = identities.identity_codes(sampler, 9, 8, poses)
-    assert "pose" not in codes and len(set(names)) > 1
-    for name, pose in zip(names, codes["keypoints"], strict=True):
-        np.testing.assert_array_equal(pose, keypoints[poses.names.index(name)])
+    output = _write(sampler, tmp_path, 1, 8, 3, poses)
+    files = [f"{identities.FOLDER}/{identities.image_name(1, i)}" for i in range(8)]
+    assert len({output.made_from(file)["pose_of"] for file in files}) > 1
+    for file in files:
+        pose = keypoints[poses.names.index(output.made_from(file)["pose_of"])]
+        np.testing.assert_array_equal(output.codes(file)["keypoints"], pose)
 
 
 def test_writes_the_folder_with_scores_and_goes_on_where_it_stopped(sampler, tmp_path):

@@ -1,0 +1,51 @@
+"""Names of persons, and batches of them put together."""
+
+import numpy as np
+import pytest
+
+from dpig_tf2.sampling.persons import Namer, Persons, concatenate
+
+
+def _persons(*names):
+    count = len(names)
+    return Persons(
+        names,
+        np.arange(count * 54, dtype=np.float32).reshape(count, 18, 3),
+        np.zeros((count, 4, 2, 3), np.uint8),
+        tuple(name[0] for name in names),
+        {"part_visibility": np.eye(count, 7, dtype=np.float32)},
+    )
+
+
+@pytest.mark.parametrize(
+    "source, name",
+    [
+        ("0001_c1s1_000151_01.jpg", "0001_c1s1_000151_01"),
+        ("WOMEN/Dresses/id_1/01_1_front.jpg", "WOMEN_Dresses_id_1_01_1_front"),
+        ("/etc/../photo.png", "etc_photo"),
+        ("C:\\photos\\me.png", "C:_photos_me"),
+        ("no ending", "no ending"),
+    ],
+)
+def test_names_are_fit_for_files(source, name):
+    assert Namer().name(source) == name
+
+
+def test_names_are_unique():
+    namer = Namer()
+    given = [namer.name(source) for source in ("a.jpg", "a.png", "b.jpg", "a.jpg")]
+    assert given == ["a", "a-2", "b", "a-3"]
+
+
+def test_take_and_concatenate():
+    persons = concatenate([_persons("a1", "b1"), _persons("c1")])
+    assert len(persons) == 3
+    chosen = persons.take([2, 0])
+    assert (chosen.names, chosen.identities) == (("c1", "a1"), ("c", "a"))
+    np.testing.assert_array_equal(chosen.keypoints, persons.keypoints[[2, 0]])
+    np.testing.assert_array_equal(chosen.parts["part_visibility"][:, 0], [1, 1])
+
+
+def test_nobody_is_an_error():
+    with pytest.raises(ValueError, match="no usable person was found"):
+        concatenate([])
