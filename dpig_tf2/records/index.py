@@ -73,6 +73,12 @@ def read_at(paths: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
     )
 
 
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)])
+def _read_now(paths, offsets):
+    """`read_at` outside a tf.data graph, traced once."""
+    return read_at(paths, offsets)
+
+
 def _records_from(path, offset):
     """Dataset of the records of one file from a byte offset on."""
     variant = tf.raw_ops.TFRecordDatasetV2(
@@ -115,9 +121,8 @@ class RecordReader:
     def read(self, number: int) -> bytes:
         """The serialized example. Raises RecordError if its checksum is wrong."""
         (which,), (offset,) = self.places([number])
-        records = self._from(which, offset)
         try:
-            return next(iter(records)).numpy()
+            return _read_now([str(self.files[which].path)], [offset])[0].numpy()
         except tf.errors.DataLossError as error:
             raise RecordError(f"{self.describe(number)}: wrong checksum") from error
 

@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import numpy as np
@@ -39,6 +40,18 @@ def test_what_is_absent_is_reported(raw_dir, tmp_path):
 def test_too_short_test_folder_is_explained(raw_dir, tmp_path):
     with pytest.raises(ValueError, match="holds 5 images: the first 6617 .* --split=test_samples"):
         market1501.convert(raw_dir, tmp_path, "test")
+
+
+def test_all_holds_train_and_test(raw_dir, tmp_path, monkeypatch):
+    train, test = market1501._PARTS["all"]
+    short = dataclasses.replace(test, skip=2)  # the fixture holds five test images, not thousands
+    monkeypatch.setitem(market1501._PARTS, "all", (train, short))
+    conversion = market1501.convert(raw_dir, tmp_path, "all", flip=True)
+    (path,) = conversion.written.shards
+    assert path.name == "Market1501_all_00000-of-00001.tfrecord"
+    names = [r.features.feature["image_name_0"].bytes_list.value[0][:4] for r in read(path)]
+    # 14 training pairs and the 6 of person 0003, each also mirrored.
+    assert len(names) == 40 and names.count(b"0003") == 12
 
 
 def test_without_mirrored_folder_they_are_made(raw_dir, tmp_path):
