@@ -207,10 +207,13 @@ def sample_factors(
     samples = {f: context.sampler.seed_codes(count, seed, [f])[f] for f in _union(subsets)}
     for persons in batches:
         held = functools.cache(functools.partial(encode, context.sampler, persons))
-        for subset in subsets:
-            files = _sampled(context, persons.names, held, samples, subset, count, seed)
-            for name, image, row in zip(persons.names, persons.images, files, strict=True):
-                pages.add(f"{name} new {' + '.join(subset)}", [image, *row])
+        files = [
+            _sampled(context, persons.names, held, samples, subset, count, seed)
+            for subset in subsets
+        ]
+        for i, name in enumerate(persons.names):
+            for subset, rows in zip(subsets, files, strict=True):
+                pages.add(f"{name} new {' + '.join(subset)}", [persons.images[i], *rows[i]])
     pages.close()
 
 
