@@ -120,6 +120,8 @@ def _finished_shards(output, settings) -> dict[str, dict]:
     """Shards that a run with the same settings finished; refuses or clears anything else."""
     pattern = f"{output.prefix}_{output.split}_*-of-*.tfrecord"
     present = sorted(pathlib.Path(output.out_dir).glob(pattern))
+    for leftover in pathlib.Path(output.out_dir).glob(f".{pattern}.*.part"):
+        leftover.unlink()  # of a run that was killed
     manifest = _read_manifest(output.manifest_path)
     if manifest is None and not present:
         return {}

@@ -167,53 +167,63 @@ def check_folder(
     return report
 
 
+@dataclasses.dataclass
+class _Tally:
+    """Counts over the readable examples of a split."""
+
+    read: int = 0
+    visible: int = 0
+    sizes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    parts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    keys: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    identities: set[int] = dataclasses.field(default_factory=set)
+    names: set[str] = dataclasses.field(default_factory=set)
+
+    def add(self, summary: RecordSummary) -> None:
+        self.read += 1
+        self.visible += summary.visible
+        self.sizes[summary.size] += 1
+        self.parts[summary.parts] += 1
+        self.keys.update(summary.keys)
+        self.identities.update(summary.identities)
+        self.names.update(summary.names)
+
+    def lines(self) -> list[str]:
+        always = sorted(key for key, count in self.keys.items() if count == self.read)
+        sometimes = sorted(f"{key} ({n})" for key, n in self.keys.items() if n < self.read)
+        lines = [
+            "image sizes (rows x columns): " + _counts(self.sizes, "{0[0]} x {0[1]}"),
+            "part regions: " + _counts(self.parts, "{0}"),
+            f"identities: {len(self.identities)}; image names: {len(self.names)}",
+            f"visible keypoints: {self.visible / (36 * self.read):.1%}",
+            "keys: " + ", ".join(always),
+        ]
+        return lines + (
+            ["keys of some examples only: " + ", ".join(sometimes)] if sometimes else []
+        )
+
+
 def _check_split(name, paths, report, progress, limit):
     reader = index.RecordReader([index.index_file(path) for path in paths])
     report.problems += [f"{f.path}: {f.damage}" for f in reader.files if f.damage]
+    if not len(reader):
+        report.problems.append(f"{name}: no records in {len(paths)} files")
     total = len(reader) if limit is None else min(limit, len(reader))
-    sizes, parts, keys = (collections.Counter() for _ in range(3))
-    identities, images_seen, visible, read = set(), set(), 0, 0
+    tally = _Tally()
     for number, serialized in itertools.islice(reader.scan(), total):
         where = reader.describe(number)
         if serialized is None:
             report.problems.append(f"{where}: wrong checksum")
-            continue
-        summary = summarize(serialized)
-        report.problems += [f"{where}: {problem}" for problem in summary.problems]
-        read += 1
-        sizes[summary.size] += 1
-        parts[summary.parts] += 1
-        keys.update(summary.keys)
-        identities.update(summary.identities)
-        images_seen.update(summary.names)
-        visible += summary.visible
+        else:
+            summary = summarize(serialized)
+            report.problems += [f"{where}: {problem}" for problem in summary.problems]
+            tally.add(summary)
         if progress:
             progress(name, number + 1, total)
-    if not len(reader):
-        report.problems.append(f"{name}: no records in {len(paths)} files")
-    report.lines += _describe_split(
-        name, reader, total, read, sizes, parts, keys, identities, images_seen, visible
-    )
-
-
-def _describe_split(
-    name, reader, total, read, sizes, parts, keys, identities, images_seen, visible
-):
     checked = "" if total == len(reader) else f" (the first {total} checked)"
-    lines = [f"{name}: {len(reader.files)} files, {len(reader)} examples{checked}"]
-    for file in reader.files:
-        lines.append(f"  {file.path.name}: {len(file.offsets)} examples")
-    if read:
-        lines.append("  image sizes (rows x columns): " + _counts(sizes, "{0[0]} x {0[1]}"))
-        lines.append("  part regions: " + _counts(parts, "{0}"))
-        lines.append(f"  identities: {len(identities)}; image names: {len(images_seen)}")
-        lines.append(f"  visible keypoints: {visible / (36 * read):.1%}")
-        always = sorted(key for key, count in keys.items() if count == read)
-        sometimes = sorted(f"{key} ({count})" for key, count in keys.items() if count < read)
-        lines.append("  keys: " + ", ".join(always))
-        if sometimes:
-            lines.append("  keys of some examples only: " + ", ".join(sometimes))
-    return lines
+    report.lines.append(f"{name}: {len(reader.files)} files, {len(reader)} examples{checked}")
+    report.lines += [f"  {f.path.name}: {len(f.offsets)} examples" for f in reader.files]
+    report.lines += [f"  {line}" for line in tally.lines()] if tally.read else []
 
 
 def _counts(counter, pattern):

@@ -58,6 +58,12 @@ def test_interrupted_run_continues_at_its_shard(tmp_path):
     assert content(tmp_path) == [f"example {i}" for i in range(10)]
 
 
+def test_leftovers_of_a_killed_run_are_removed(tmp_path):
+    (tmp_path / ".Market1501_train_00000-of-00003.tfrecord.123.part").write_bytes(b"half")
+    write(tmp_path, Encoder())
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_finished_folder_is_not_redone(tmp_path):
     write(tmp_path, Encoder())
     encoder = Encoder()
