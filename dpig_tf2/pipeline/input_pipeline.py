@@ -20,6 +20,7 @@ from dpig_tf2.records import check, decoder, files, index, schema
 from dpig_tf2.records.schema import RecordError
 
 CACHES = ("none", "memory")
+_TRIED_RECORDS = 10  # how many damaged records a file may begin with
 _SCAN_BATCH = 256  # records parsed at once when the distinct images are looked up
 _NAMED_DAMAGE = 10  # dropped records that are logged one by one
 
@@ -57,16 +58,18 @@ class RecordSet:
         if not len(reader):
             damage = next((f"; {f.path}: {f.damage}" for f in reader.files if f.damage), "")
             raise RecordError(f"{paths[0]}: no records of split {split!r}{damage}")
-        first = check.summarize(reader.read(0))
-        if first.size is None:
-            raise RecordError(f"{reader.describe(0)}: {first.problems[0]}")
+        # One sound record of every file tells what to expect of the others.
+        samples = [_first_sound(reader, start) for start in reader.starts]
+        height, width = samples[0].size
         return cls(
             split=split,
             reader=reader,
             numbers=np.arange(len(reader)),
-            height=first.size[0],
-            width=first.size[1],
-            sparse_keypoints=_lacks_keypoints(reader),
+            height=height,
+            width=width,
+            sparse_keypoints=any(
+                not set(schema.KEYPOINTS.keys) <= sample.keys for sample in samples
+            ),
         )
 
     def __len__(self) -> int:
@@ -88,10 +91,19 @@ class RecordSet:
         return [f"{where}: {problem}" for problem in found]
 
 
-def _lacks_keypoints(reader):
-    """Whether the first record of any file has no keypoints of its own."""
-    keys = [check.summarize(reader.read(start)).keys for start in reader.starts]
-    return any(not set(schema.KEYPOINTS.keys) <= present for present in keys)
+def _first_sound(reader, start):
+    """Summary of the first record from a number on that can be used; a damaged few may precede."""
+    damage = []
+    for number in range(start, min(start + _TRIED_RECORDS, len(reader))):
+        try:
+            summary = check.summarize(reader.read(number))
+        except RecordError as error:
+            damage.append(str(error))
+            continue
+        if not summary.problems:
+            return summary
+        damage.append(f"{reader.describe(number)}: {summary.problems[0]}")
+    raise RecordError(damage[0])
 
 
 def training_batches(
@@ -194,7 +206,10 @@ def evaluation_batches(
 
 
 def unique_persons(
-    records: RecordSet, model_config: config.ModelConfig, batch_size: int
+    records: RecordSet,
+    model_config: config.ModelConfig,
+    batch_size: int,
+    skip_bad_records: bool = False,
 ) -> tf.data.Dataset:
     """Every distinct image of a split once, as single-person batches with names.
 
@@ -205,11 +220,12 @@ def unique_persons(
         records: what to read.
         model_config: image size, mask radius and box rule.
         batch_size: images.
+        skip_bad_records: as for `training_batches`.
 
     Raises:
         RecordError: as `training_batches`.
     """
-    records = _checked(records, model_config, False)
+    records = _checked(records, model_config, skip_bad_records)
     distinct, _ = _distinct_images(records)
     return _persons(records, model_config, distinct, batch_size)
 

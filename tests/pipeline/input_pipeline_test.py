@@ -306,6 +306,17 @@ def test_damaged_records_are_dropped_and_counted_on_request(data_dir, tmp_path):
     assert len(take(batches, 3)) == 3
 
 
+def test_first_record_may_be_damaged(data_dir, tmp_path):
+    path = rewritten(data_dir, tmp_path, lambda all_: break_image(all_, 1)).paths[0]
+    data = bytearray(path.read_bytes())
+    data[600] ^= 1
+    path.write_bytes(data)
+    records = RecordSet.open(tmp_path, "train")
+    assert (records.height, records.width) == (64, 32)
+    with pytest.raises(tf.errors.OpError, match="record 0: wrong checksum"):
+        take(input_pipeline.evaluation_batches(records, MODEL, 8), 1)
+
+
 def test_wrong_image_size_names_file_and_sizes(records):
     model = config.preset("market1501").model
     with pytest.raises(RecordError, match=r"00000-of-00003.*64 x 32.*takes 128 x 64"):
