@@ -94,23 +94,15 @@ def convert(
     if split == "train":
         listed = pairs.python2_shuffle(listed, random.Random(seed))
 
-    numbers = pairs.number_identities(listed, identity_of)
-    sides = [False, True] if flip else [False]
-    persons = {
-        (name, mirrored): _person(found[name], images_dir, numbers[identity_of(name)], mirrored)
-        for name in dict.fromkeys(name for pair in listed for name in pair)
-        for mirrored in sides
-    }
-    examples = [
-        writer.Pair(
-            persons[source, mirrored],
-            persons[target, mirrored],
-            # Unrelated photos paired on purpose still count as a positive example in the release.
-            same_person=True,
-        )
-        for mirrored in sides
-        for source, target in listed
-    ]
+    examples = _examples(images_dir, found, listed, identity_of, bool(flip))
+    people = {pair.source.identity for pair in examples}
+    people |= {pair.target.identity for pair in examples}
+    plan = (
+        f"{len(examples)} examples of {len(people)} identities from {len(found)} of {len(names)} "
+        f"images, {size[0]} x {size[1]} pixels, in {num_shards} files {chosen.file_prefix}_{split}"
+    )
+    if dry_run:
+        return Conversion(None, plan, tuple(problems))
     settings = {
         "source": "keypoints",
         "variant": variant,
@@ -123,12 +115,6 @@ def convert(
         "pairs": record_folder.hash_text(repr(listed)),
         "inputs": record_folder.hash_inputs((n, p.keypoints) for n, p in sorted(found.items())),
     }
-    plan = (
-        f"{len(examples)} examples of {len(numbers)} identities from {len(found)} of {len(names)} "
-        f"images, {size[0]} x {size[1]} pixels, in {num_shards} files {chosen.file_prefix}_{split}"
-    )
-    if dry_run:
-        return Conversion(None, plan, tuple(problems))
     image_format = "png" if names[0].lower().endswith(".png") else "jpg"
     encoder = writer.PairEncoder(variant, *size, parts, image_format)
     output = record_folder.Output(
@@ -137,6 +123,22 @@ def convert(
     report = {"problems": problems}
     written = record_folder.write_pairs(output, examples, encoder, settings, report)
     return Conversion(written, plan, tuple(problems))
+
+
+def _examples(images_dir, found, listed, identity_of, flip):
+    """Pairs ready to be written: all of the list, then all of it mirrored."""
+    numbers = pairs.number_identities(listed, identity_of)
+
+    @functools.cache
+    def person(name, mirrored):
+        return _person(found[name], images_dir, numbers[identity_of(name)], mirrored)
+
+    # Photos of different persons that are paired on purpose count as positive, as in the release.
+    return [
+        writer.Pair(person(source, mirrored), person(target, mirrored), same_person=True)
+        for mirrored in ([False, True] if flip else [False])
+        for source, target in listed
+    ]
 
 
 def _usable_photos(images_dir, names, annotations, size, resize, problems):
