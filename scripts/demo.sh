@@ -38,7 +38,7 @@ else
 fi
 
 step "6/6 done; look at"
-echo "  pictures      $ROOT/$RUN/samples/overview/overview.png"
+echo "  pictures      $ROOT/$RUN/samples/overview/sheets/overview.png"
 echo "                $ROOT/$RUN/samples/disentanglement.png"
 echo "  scores        $ROOT/$RUN/metrics.json"
 echo "  SavedModel    $(ls -d "$ROOT/$RUN"/saved_model/*/ | tail -1)"

@@ -9,6 +9,7 @@
     python -m dpig_tf2.cli.sample --run_dir=runs/demo --task=identities --out_dir=data/virtual
 
 Tasks:
+    overview     one sheet: reconstructed, re-posed, each factor sampled while the others are held
     reconstruct  every person in its own pose
     transfer     every person in the pose of its pair, of everyone (--all_pairs), of another image
                  or of a keypoint file (--target_image, --target_keypoints)
@@ -38,7 +39,16 @@ _RUN_DIR = flags.DEFINE_string(
 _TASK = flags.DEFINE_enum(
     "task",
     None,
-    ["reconstruct", "transfer", "factors", "interpolate", "invert", "mix", "identities"],
+    [
+        "overview",
+        "reconstruct",
+        "transfer",
+        "factors",
+        "interpolate",
+        "invert",
+        "mix",
+        "identities",
+    ],
     "What to do.",
 )
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder; default <run_dir>/samples/<task>.")
@@ -69,7 +79,7 @@ _LIMIT = flags.DEFINE_integer(
     "limit",
     None,
     "Persons at most; pairs for transfer from records; poses for identities. Default: all; 24 for "
-    "--all_pairs, 8 for interpolate and invert, 6 for mix.",
+    "--all_pairs, 8 for overview, interpolate and invert, 6 for mix.",
     lower_bound=1,
 )
 
@@ -144,6 +154,7 @@ _PERSON_FLAGS = f"{_RECORD_FLAGS} image images keypoints keypoint_format resize"
 _POSE_FLAGS = "target_keypoints target_size target_limit"
 _JOURNEY_FLAGS = "factors between steps path animation seed"
 _FLAGS_OF = {
+    "overview": f"{_PERSON_FLAGS} seed",
     "reconstruct": _PERSON_FLAGS,
     "transfer": f"{_PERSON_FLAGS} all_pairs target_image {_POSE_FLAGS}",
     "factors": f"{_PERSON_FLAGS} sample count seed",
@@ -153,7 +164,7 @@ _FLAGS_OF = {
     "identities": f"{_RECORD_FLAGS} {_POSE_FLAGS} keypoint_format resize identities "
     "images_per_identity seed",
 }
-_NEED_PERSONS = ("reconstruct", "transfer", "invert", "mix")
+_NEED_PERSONS = ("overview", "reconstruct", "transfer", "invert", "mix")
 # Flags without effect unless another one is given.
 _NEED_ANOTHER = {
     "split": "data_dir",
@@ -176,7 +187,7 @@ _AMOUNTS = {
 }
 _PATHS = "data_dir image images keypoints target_keypoints target_image".split()
 # Sheets of all pairs, and searches, are for a few persons unless --limit says otherwise.
-_DEFAULT_LIMITS = {"transfer": 24, "interpolate": 8, "invert": 8, "mix": 6}
+_DEFAULT_LIMITS = {"overview": 8, "transfer": 24, "interpolate": 8, "invert": 8, "mix": 6}
 
 
 def main(_):
@@ -443,6 +454,12 @@ def _one_by_one(context, persons):
 # ---- tasks
 
 
+def _overview(context, reader):
+    from dpig_tf2.sampling.overview import overview
+
+    overview(context, _few_persons(reader), _SEED.value)
+
+
 def _reconstruct(context, reader):
     from dpig_tf2.sampling import tasks
 
@@ -570,6 +587,7 @@ def _journey_subsets(model):
 
 
 _TASKS = {
+    "overview": _overview,
     "reconstruct": _reconstruct,
     "transfer": _transfer,
     "factors": _factors,

@@ -2,52 +2,59 @@
 
 import numpy as np
 
-from dpig_tf2.ops.sheets import labelled_sheet, pose_picture
-from dpig_tf2.sampling.sampler import PersonSampler
+from dpig_tf2.sampling.persons import Persons
+from dpig_tf2.sampling.tasks import Context, encode
+
+SHEET = "overview"
 
 
-def overview_sheet(
-    sampler: PersonSampler, images, keypoints, target_keypoints, seed: int = 0, **parts
-) -> np.ndarray:
-    """Labelled sheet, one person per column, uint8 [H, W, 3].
+def overview(context: Context, persons: Persons, seed: int) -> None:
+    """Writes sheets/overview.png, one person per column.
 
-    Rows: the photo, its reconstruction, the person in another pose, each factor sampled while the
-    others are held at the photo, and everything sampled. Rows whose networks are not trained yet
-    are left out.
+    Rows: the photo, its reconstruction, the person in the next one's pose, each factor sampled
+    while the others are held at the photo, and everything sampled. Rows whose networks are not
+    trained yet are left out.
 
     Args:
-        sampler: trained networks; the encoder and generator at least.
-        images: uint8 [B, H, W, 3].
-        keypoints, target_keypoints: float32 [B, 18, 3], pixels.
+        context: sampler and output.
+        persons: photos with keypoints.
         seed: of the sampled codes.
-        parts: body_mask, part_boxes, part_visibility as in `PersonSampler.encode_appearance`.
     """
-    model = sampler.config.model
-    appearance = sampler.encode_appearance(images, keypoints, **parts)
-    held = sampler.model.split_appearance(appearance)
+    context.report("overview", 0, len(persons))
+    rows = _rows(context, persons, seed)
+    context.output.add_sheet(SHEET, list(rows.values()), list(rows), persons.names)
+    context.report("overview", len(persons), len(persons))
 
-    def skeletons(poses):
-        return [pose_picture(pose, model.height, model.width) for pose in poses]
+
+def _rows(context, persons, seed):
+    """{label: pictures}."""
+    sampler = context.sampler
+    model, networks = sampler.config.model, sampler.model.networks
+    held = encode(sampler, persons)
+    own, other = persons.keypoints, np.roll(persons.keypoints, -1, axis=0)
+
+    def generate(keypoints, **sampled):
+        codes = {factor: sampled.get(factor, held[factor]) for factor in model.appearance_factors}
+        return sampler.generate(sampler.model.join_appearance(codes).numpy(), keypoints)
 
     rows = {
-        "real": images,
-        "reconstructed": sampler.generate(appearance, keypoints),
-        "other pose": skeletons(target_keypoints),
-        "re-posed": sampler.generate(appearance, target_keypoints),
+        "real": persons.images,
+        "reconstructed": generate(own),
+        "other pose": [context.skeleton(pose) for pose in other],
+        "re-posed": generate(other),
     }
-    trained = [f for f in model.factors if f"{f}_mapping" in sampler.model.networks]
-    sampled = {f: sampler.map_noise(sampler.draw_noise(len(images), f, seed), f) for f in trained}
+    trained = [factor for factor in model.factors if f"{factor}_mapping" in networks]
+    sampled = {
+        factor: sampler.map_noise(sampler.draw_noise(len(persons), factor, seed), factor)
+        for factor in trained
+    }
     for factor in model.appearance_factors:
         if factor in sampled:
-            codes = sampler.model.join_appearance(held | {factor: sampled[factor]}).numpy()
-            rows[f"{factor} sampled"] = sampler.generate(codes, keypoints)
-    if "pose" in sampled:
+            rows[f"{factor} sampled"] = generate(own, **{factor: sampled[factor]})
+    if "pose" in sampled and "pose_decoder" in networks:
         poses = sampler.decode_pose(sampled["pose"])
-        rows["sampled pose"] = skeletons(poses)
-        rows["pose sampled"] = sampler.generate(appearance, poses)
-        if len(sampled) == len(model.factors):
-            codes = sampler.model.join_appearance(sampled).numpy()
-            rows["all sampled"] = sampler.generate(codes, poses)
-    return labelled_sheet(
-        list(rows.values()), row_labels=list(rows), scale=max(1, 128 // model.height)
-    )
+        rows["sampled pose"] = [context.skeleton(pose) for pose in poses]
+        rows["pose sampled"] = generate(poses)
+        if len(trained) == len(model.factors):
+            rows["all sampled"] = generate(poses, **sampled)
+    return rows

@@ -41,7 +41,9 @@ class TrainingData:
         """Keypoints of every distinct image with a visible keypoint, float32 [N, 18, 3]."""
         keypoints = self.keypoints
         if keypoints is None:
-            persons = input_pipeline.unique_persons(self.records, config.model, _ENCODING_BATCH)
+            persons = input_pipeline.unique_persons(
+                self.records, config.model, _ENCODING_BATCH, self.skip_bad_records
+            )
             keypoints = np.concatenate([p["keypoints"] for p in persons.as_numpy_iterator()])
         return keypoints[(keypoints[..., 2] > 0.5).any(axis=1)]
 
@@ -103,7 +105,9 @@ def _appearance_embeddings(run, data, report):
     cache = run.path / "cache" / f"embeddings-{_fingerprint(arrays, data)}.npz"
     if not cache.exists():
         sampler = PersonSampler(run.config, load_stage_networks(run, "reconstruction"))
-        persons = input_pipeline.unique_persons(data.records, run.config.model, _ENCODING_BATCH)
+        persons = input_pipeline.unique_persons(
+            data.records, run.config.model, _ENCODING_BATCH, data.skip_bad_records
+        )
         encoded, done = [], 0
         for person in persons.as_numpy_iterator():
             seen = (person["keypoints"][..., 2] > 0.5).any(axis=1)
