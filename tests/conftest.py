@@ -37,7 +37,7 @@ TINY_OVERRIDES = {
     "model.pose_mapping_hidden": 16,
     "model.critic_hidden": 16,
     "model.discriminator_hidden": 4,
-    "model.discriminator_row": 256,
+    "model.discriminator_row": 192,
     "reconstruction.batch_size": 4,
     "reconstruction.steps": 4,
     "pose.batch_size": 8,

@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 def decoded(folder, split):
     (path,) = folder.glob(f"Market1501_{split}_*.tfrecord")
     raw = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
-    return decoder.Decoder(64, 32, 7, extras=("attributes",))(tf.constant(raw))
+    return decoder.Decoder(48, 24, 7, extras=("attributes",))(tf.constant(raw))
 
 
 def test_records_pass_the_check(folder):
@@ -54,10 +54,10 @@ def test_factors_render_the_image(folder):
     source = decoded(folder, "train")["source"]
     name = source["name"][0].numpy().decode()
     drawn = {key: synthetic.from_dict(value) for key, value in factors[name].items()}
-    truth = synthetic.render(**drawn, height=64, width=32)
+    truth = synthetic.render(**drawn, height=48, width=24)
     stored = source["image"][0].numpy()
     assert np.abs(truth.astype(int) - stored).mean() < 4  # JPEG
-    keypoints = synthetic.pose_keypoints(drawn["pose"], 64, 32)
+    keypoints = synthetic.pose_keypoints(drawn["pose"], 48, 24)
     np.testing.assert_array_equal(source["keypoints"][0], keypoints)
     attributes = synthetic.attributes(drawn["foreground"])
     np.testing.assert_array_equal(source["attributes"][0], attributes)
