@@ -3,7 +3,8 @@
     python -m dpig_tf2.cli.evaluate --run_dir=runs/demo --data_dir=data/synthetic --split=test
     python -m dpig_tf2.cli.evaluate --task=disentanglement --run_dir=runs/demo \
         --data_dir=data/synthetic --split=test
-    python -m dpig_tf2.cli.evaluate --task=poses --run_dir=runs/poses --keypoints=poses.csv
+    python -m dpig_tf2.cli.evaluate --task=poses --run_dir=runs/poses --keypoints=poses.csv \
+        --hold_out=0.1
     python -m dpig_tf2.cli.evaluate --task=folders --generated=out --target=photos
 
 Tasks: reconstruct and transfer score a record split; disentanglement needs synthetic records; poses
@@ -27,7 +28,9 @@ _SPLIT = flags.DEFINE_string("split", "test", "Split in the record files' names.
 _LIMIT = flags.DEFINE_integer("limit", None, "Pairs scored at most.", lower_bound=1)
 _PROTOCOL = flags.DEFINE_enum("protocol", "dpig", PROTOCOLS, "SSIM protocol.")
 _KEYPOINTS = flags.DEFINE_string("keypoints", None, "Keypoint CSV of task poses, pixels.")
-_HELD_OUT = flags.DEFINE_string("held_out", None, "Keypoint CSV of poses never trained on.")
+_HOLD_OUT = flags.DEFINE_float(
+    "hold_out", None, "Share of --keypoints that training held out: the same as there.", 0.0, 0.9
+)
 _GENERATED = flags.DEFINE_string("generated", None, "Folder of generated images.")
 _TARGET = flags.DEFINE_string("target", None, "Folder of target images.")
 _MASKS = flags.DEFINE_string("masks", None, "Folder of masks, for mask-SSIM.")
@@ -38,7 +41,7 @@ _NEEDS = {
     "reconstruct": ("run_dir", "data_dir"),
     "transfer": ("run_dir", "data_dir"),
     "disentanglement": ("run_dir", "data_dir"),
-    "poses": ("run_dir", "keypoints", "held_out"),
+    "poses": ("run_dir", "keypoints", "hold_out"),
     "folders": ("generated", "target"),
 }
 
@@ -93,14 +96,15 @@ def _score_disentanglement():
 
 def _score_poses():
     from dpig_tf2.evaluation.poses import score_poses
+    from dpig_tf2.pipeline.arrays import hold_out
     from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
+    _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
     training, held_out = (
-        keypoints[(keypoints[..., 2] > 0).any(axis=1)]
-        for _, keypoints in (
-            read_keypoint_csv(path) for path in (_KEYPOINTS.value, _HELD_OUT.value)
-        )
+        part[(part[..., 2] > 0).any(axis=1)] for part in hold_out(keypoints, _HOLD_OUT.value)
     )
+    if len(held_out) < 4:
+        raise ValueError(f"--hold_out={_HOLD_OUT.value}: {len(held_out)} poses are too few")
     return score_poses(_sampler(), training, held_out, _SEED.value) | _provenance()
 
 

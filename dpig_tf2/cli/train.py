@@ -28,6 +28,9 @@ _KEYPOINTS = flags.DEFINE_string(
     None,
     "Keypoint CSV (pixels of the preset's image size): train the pose stages on it.",
 )
+_HOLD_OUT = flags.DEFINE_float(
+    "hold_out", 0.0, "Share of the poses of --keypoints that is never trained on.", 0.0, 0.9
+)
 _SET = flags.DEFINE_multi_string(
     "set", [], "Configuration field, e.g. --set=model.hidden=32 --set=reconstruction.steps=5000."
 )
@@ -86,6 +89,8 @@ def main(_):
     stages = _stages()
     if bool(_DATA_DIR.value) == bool(_KEYPOINTS.value):
         raise ValueError("give either --data_dir (tf-records) or --keypoints (a keypoint CSV)")
+    if _HOLD_OUT.value and not _KEYPOINTS.value:
+        raise ValueError("--hold_out needs --keypoints")
     if _CROPS.value == "gather" and _JIT.value:
         raise ValueError("--crop_method=gather cannot be compiled: leave out --jit_compile")
 
@@ -190,10 +195,11 @@ def _data(config):
     from dpig_tf2.training.data import TrainingData
 
     if _KEYPOINTS.value:
+        from dpig_tf2.pipeline.arrays import hold_out
         from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
         _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
-        return TrainingData(keypoints=keypoints)
+        return TrainingData(keypoints=hold_out(keypoints, _HOLD_OUT.value)[0])
     records = RecordSet.open(_DATA_DIR.value, _SPLIT.value)
     return TrainingData(records, cache=_CACHE.value, skip_bad_records=_SKIP_BAD.value)
 

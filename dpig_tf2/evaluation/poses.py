@@ -2,27 +2,12 @@
 
 import numpy as np
 
-from dpig_tf2.config import ConfigError
 from dpig_tf2.evaluation import metrics
 from dpig_tf2.ops.keypoints import LIMBS
 from dpig_tf2.sampling.sampler import PersonSampler
 
 SAMPLES = 5000
 _RANGE_PERCENTILES = (0.1, 99.9)  # real limb lengths outside are taken for detector errors
-
-
-def split_poses(keypoints: np.ndarray, held_out: float = 0.1, seed: int = 0):
-    """Training and held-out poses, float32 [N, 18, 3] each: a seeded split of the visible ones.
-
-    Raises:
-        ConfigError: if fewer than 20 poses have a visible keypoint.
-    """
-    keypoints = keypoints[(keypoints[..., 2] > 0.5).any(axis=1)]
-    if len(keypoints) < 20:
-        raise ConfigError(f"{len(keypoints)} poses with a visible keypoint: at least 20 are needed")
-    order = np.random.default_rng(seed).permutation(len(keypoints))
-    count = max(1, round(held_out * len(keypoints)))
-    return keypoints[np.sort(order[count:])], keypoints[np.sort(order[:count])]
 
 
 def score_poses(

@@ -4,6 +4,24 @@ import numpy as np
 import tensorflow as tf
 
 
+def hold_out(rows: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two seeded, disjoint parts of an array's rows, in their order: kept and held out.
+
+    Args:
+        rows: array [N, ...].
+        share: of the rows held out, in [0, 1).
+        seed: decides which.
+
+    Raises:
+        ValueError: if the share is outside [0, 1).
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"the share held out must be in [0, 1), got {share}")
+    order = np.random.default_rng(seed).permutation(len(rows))
+    count = round(share * len(rows))
+    return rows[np.sort(order[count:])], rows[np.sort(order[:count])]
+
+
 def array_batches(arrays, batch_size: int, seed: int, start: int = 0) -> tf.data.Dataset:
     """Endless batches from a nested dict of arrays [N, ...] with the same N.
 

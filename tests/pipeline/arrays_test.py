@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dpig_tf2.pipeline.arrays import array_batches
+from dpig_tf2.pipeline.arrays import array_batches, hold_out
 
 ROWS = np.arange(10)
 
@@ -37,3 +37,13 @@ def test_a_batch_may_exceed_the_data():
 def test_bad_arrays_are_refused(arrays):
     with pytest.raises(ValueError, match="share one length"):
         array_batches(arrays, 2, seed=0)
+
+
+def test_hold_out_is_seeded_disjoint_and_complete():
+    kept, held = hold_out(np.arange(100), 0.2, seed=1)
+    assert (len(kept), len(held)) == (80, 20)
+    assert sorted([*kept, *held]) == list(range(100))
+    np.testing.assert_array_equal(held, hold_out(np.arange(100), 0.2, seed=1)[1])
+    assert len(hold_out(np.arange(10), 0.0)[1]) == 0
+    with pytest.raises(ValueError, match="1.5"):
+        hold_out(np.arange(10), 1.5)

@@ -278,3 +278,36 @@ def test_split_updates_keeps_structure_and_order():
     first, second = split_updates({"a": tf.range(4), "b": {"c": tf.range(8)}}, 2)
     assert first["a"].numpy().tolist() == [0, 1]
     assert second["b"]["c"].numpy().tolist() == [4, 5, 6, 7]
+
+
+@pytest.mark.slow
+def test_deepfashion_steps_with_eight_logits_per_image(tiny_config):
+    config = configuration.preset("deepfashion").override(
+        **{"model.hidden": 4, "model.latent": 8, "model.discriminator_hidden": 64}
+    )
+    trainer = trainers.build_trainer("reconstruction", config)
+    batch = pair(config, 2)
+    real = tf.cast(batch["source"]["image"], tf.float32) / 127.5 - 1
+    real_logits, (fake_logits,) = trainer.logits(real, [real])
+    assert real_logits.shape == fake_logits.shape == (16,)
+    logs = trainer.train_step(batch)
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", configuration.STAGES)
+def test_every_stage_compiles_with_xla(tiny_config, stage):
+    losses = []
+    for compiled in (False, True):
+        keras.utils.set_random_seed(0)
+        trainer = trainers.build_trainer(stage, tiny_config)
+        if stage == "reconstruction":
+            batch = pair(tiny_config, 4)
+        elif stage == "pose":
+            batch = {"keypoints": person(tiny_config, 8, 0)["keypoints"]}
+        else:
+            batch = embeddings(trainer)
+        logs = tf.function(trainer.train_step, jit_compile=compiled)(batch)
+        losses.append({name: float(value) for name, value in logs.items()})
+    for name, value in losses[0].items():
+        np.testing.assert_allclose(losses[1][name], value, rtol=1e-3, atol=1e-5, err_msg=name)

@@ -1,0 +1,119 @@
+"""dpig-evaluate from the command line, on untrained networks: what it reads, writes and refuses."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dpig_tf2.config import STAGES
+from dpig_tf2.models import weights
+from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.training.trainers import build_trainer
+
+
+def evaluate(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "dpig_tf2.cli.evaluate", *map(str, flags)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_config):
+    """A run folder whose stages hold fresh weights."""
+    run = RunFolder.create(tmp_path_factory.mktemp("run") / "run", tiny_config)
+    for stage in STAGES:
+        trainer = build_trainer(stage, tiny_config)
+        run.save_checkpoint(stage, 1, weights.collect(trainer.state_variables()))
+    return run
+
+
+@pytest.mark.slow
+def test_records_are_scored_with_protocol_and_provenance(run, synthetic_data):
+    flags = [f"--run_dir={run.path}", f"--data_dir={synthetic_data}", "--limit=5"]
+    for task in ("reconstruct", "transfer"):
+        result = evaluate(*flags, f"--task={task}", "--protocol=tf")
+        assert result.returncode == 0, result.stderr[-2000:]
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    assert set(metrics) == {"reconstruct", "transfer"}, "one entry does not replace another"
+    scores = metrics["transfer"]
+    assert scores["protocol"] == "tf" and scores["count"] == 5 and scores["preset"] == "synthetic"
+    assert set(scores["metrics"]) == {"ssim", "psnr", "l1", "l2", "mask_ssim"}
+    assert len(scores["names"]) == 5
+    assert len(scores["checkpoints"]["reconstruction"]["sha256"]) == 64
+    assert np.asarray(Image.open(run.samples / "evaluate_transfer.png")).std() > 10
+
+
+@pytest.mark.slow
+def test_disentanglement_is_scored_against_true_renders(run, synthetic_data, tmp_path):
+    out = tmp_path / "scores.json"
+    result = evaluate(
+        "--task=disentanglement",
+        f"--run_dir={run.path}",
+        f"--data_dir={synthetic_data}",
+        "--limit=4",
+        f"--out={out}",
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    scores = json.loads(out.read_text())
+    assert scores["count"] == 4
+    assert set(scores["swap"]) == {"foreground", "background", "pose"}
+    # Untrained networks draw nothing like the truth.
+    assert scores["reconstruction"]["l1"] > 0.1
+
+
+@pytest.mark.slow
+def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = ["name:keypoints_y:keypoints_x"]
+    for i in range(60):
+        y, x = rng.integers(0, 48, 18).tolist(), rng.integers(0, 24, 18).tolist()
+        rows.append(f"{i:04d}.jpg: {y}: {x}")
+    (tmp_path / "poses.csv").write_text("\n".join(rows) + "\n")
+    flags = ["--task=poses", f"--run_dir={run.path}", f"--keypoints={tmp_path / 'poses.csv'}"]
+    result = evaluate(*flags, "--hold_out=0.2", f"--out={tmp_path / 'scores.json'}")
+    assert result.returncode == 0, result.stderr[-2000:]
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["held_out"] == 12
+    assert scores["sampling"]["samples"] == 5000
+
+
+@pytest.mark.slow
+def test_folders_are_compared_without_a_model(tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("generated", "target"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(rng.integers(0, 256, (32, 16, 3), dtype=np.uint8)).save(
+            tmp_path / folder / "a.png"
+        )
+    out = tmp_path / "scores.json"
+    result = evaluate(
+        "--task=folders",
+        f"--generated={tmp_path / 'generated'}",
+        f"--target={tmp_path / 'target'}",
+        f"--out={out}",
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert json.loads(out.read_text())["count"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--task=transfer"], "--run_dir is needed by --task=transfer"),
+        (["--task=folders", "--generated=a"], "--target is needed"),
+        (["--task=folders", "--generated=a", "--target=b", "--data_dir=c"], "does not apply"),
+        (["--task=transfer", "--run_dir=nowhere", "--data_dir=c"], "nowhere is not a run folder"),
+    ],
+)
+def test_bad_flags_end_in_one_line(flags, message):
+    result = evaluate(*flags)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

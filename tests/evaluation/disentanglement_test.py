@@ -1,0 +1,115 @@
+"""Scores of swapped factors, with a sampler that is perfect, blind or leaky by construction."""
+
+import numpy as np
+import pytest
+
+from dpig_tf2.config import ConfigError
+from dpig_tf2.evaluation import disentanglement
+from dpig_tf2.preparation import synthetic, synthetic_records
+
+HEIGHT, WIDTH = 48, 24
+
+
+@pytest.fixture(scope="module")
+def factors(synthetic_data):
+    return disentanglement.load_factors(synthetic_records.factors_path(synthetic_data, "test"))
+
+
+@pytest.fixture(scope="module")
+def persons(factors):
+    pairs = disentanglement.choose_pairs(factors, 6)
+    return disentanglement.SyntheticPersons(pairs, factors, HEIGHT, WIDTH)
+
+
+class OracleModel:
+    """Codes are row numbers of a table of factors."""
+
+    def split_appearance(self, codes):
+        return {"foreground": codes[:, :1], "background": codes[:, 1:]}
+
+    def join_appearance(self, codes):
+        class Joined:
+            def numpy(self):
+                return np.concatenate([codes["foreground"], codes["background"]], axis=1)
+
+        return Joined()
+
+
+class Oracle:
+    """Looks persons up by their picture and draws what it is told, optionally with a flaw."""
+
+    def __init__(self, config, persons, flaw=None):
+        self.config = config
+        self.model = OracleModel()
+        self.flaw = flaw
+        sides = [side for pair in persons.pairs for side in pair]
+        self.table = sides
+        pictures = [synthetic.render(**s, height=HEIGHT, width=WIDTH) for s in sides]
+        self.rows = {picture.tobytes(): row for row, picture in enumerate(pictures)}
+        self.poses = {
+            synthetic.pose_keypoints(s["pose"], HEIGHT, WIDTH).tobytes(): s["pose"] for s in sides
+        }
+
+    def encode_appearance(self, images, keypoints):
+        rows = [self.rows[image.tobytes()] for image in images]
+        return np.array([[row, row] for row in rows])
+
+    def generate(self, codes, keypoints):
+        pictures = []
+        for (foreground, background), pose in zip(codes, keypoints, strict=True):
+            if self.flaw == "blind to foreground":
+                foreground = background
+            if self.flaw == "background leaks":
+                background = foreground
+            pictures.append(
+                synthetic.render(
+                    self.table[foreground]["foreground"],
+                    self.table[background]["background"],
+                    self.poses[np.asarray(pose, np.float32).tobytes()],
+                    HEIGHT,
+                    WIDTH,
+                )
+            )
+        return np.stack(pictures)
+
+
+def test_a_perfect_model_scores_perfectly(tiny_config, persons):
+    scores, sheet = disentanglement.measure(Oracle(tiny_config, persons), persons)
+    assert scores["count"] == 6
+    for part in (scores["reconstruction"], scores["transfer"], *scores["swap"].values()):
+        assert part["l1"] == 0.0 and part["ssim"] == pytest.approx(1.0)
+    for factor, part in scores["swap"].items():
+        assert part["leak"] == 0.0 and part["region_l1"] == 0.0, factor
+        assert part["unswapped_region_l1"] > 0.03, "the factor is visible in its region"
+    assert sheet.ndim == 3
+
+
+def test_a_model_that_ignores_a_factor_gains_nothing_by_the_swap(tiny_config, persons):
+    oracle = Oracle(tiny_config, persons, "blind to foreground")
+    part = disentanglement.measure(oracle, persons)[0]["swap"]["foreground"]
+    assert part["region_l1"] == pytest.approx(part["unswapped_region_l1"])
+
+
+def test_a_leak_is_seen_outside_the_region(tiny_config, persons):
+    oracle = Oracle(tiny_config, persons, "background leaks")
+    swap = disentanglement.measure(oracle, persons)[0]["swap"]
+    assert swap["foreground"]["leak"] > 0.03
+    assert swap["pose"]["leak"] == 0.0
+
+
+def test_pairs_differ_in_person_and_camera(factors):
+    pairs = disentanglement.choose_pairs(factors, 6)
+    assert len(pairs) == 6
+    assert all(a[:4] != b[:4] and a[6] != b[6] for a, b in pairs)
+
+
+def test_one_person_alone_makes_no_pair(factors):
+    first = sorted(factors)[0][:4]
+    alone = {name: value for name, value in factors.items() if name[:4] == first}
+    with pytest.raises(ConfigError, match="two persons"):
+        disentanglement.choose_pairs(alone, 4)
+
+
+def test_records_without_factors_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="synthetic_factors_test.json is missing"):
+        disentanglement.load_factors(synthetic_records.factors_path(tmp_path, "test"))
