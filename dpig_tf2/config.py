@@ -301,7 +301,7 @@ PRESETS = {
             reconstruction_weight=1000.0,
             halve_every=2200,
         ),
-        pose=StageConfig(batch_size=64, steps=3000, learning_rate=5e-4, halve_every=1000),
+        pose=StageConfig(batch_size=64, steps=4000, learning_rate=5e-4, halve_every=1000),
         appearance_mapping=StageConfig(
             batch_size=64,
             steps=600,
@@ -311,10 +311,11 @@ PRESETS = {
         ),
         pose_mapping=StageConfig(
             batch_size=64,
-            steps=1000,
+            steps=2000,
             learning_rate=2e-4,
             adversary_learning_rate=2e-4,
             objective="wgan-gp",
+            halve_every=700,
         ),
     ),
 }

@@ -22,6 +22,8 @@ def shared_dir() -> pathlib.Path:
 # The synthetic preset at the smallest sizes that keep every branch: what is slow here is tracing,
 # which grows with the number of levels.
 TINY_OVERRIDES = {
+    "model.height": 64,
+    "model.width": 32,
     "model.hidden": 4,
     "model.latent": 8,
     "model.region_size": 8,
@@ -37,7 +39,7 @@ TINY_OVERRIDES = {
     "model.pose_mapping_hidden": 16,
     "model.critic_hidden": 16,
     "model.discriminator_hidden": 4,
-    "model.discriminator_row": 192,
+    "model.discriminator_row": 256,
     "reconstruction.batch_size": 4,
     "reconstruction.steps": 4,
     "pose.batch_size": 8,
@@ -68,6 +70,6 @@ def synthetic_data(tmp_path_factory) -> pathlib.Path:
     from dpig_tf2.preparation import synthetic_records
 
     folder = tmp_path_factory.mktemp("synthetic")
-    synthetic_records.write(folder, "train", identities=6, images_per_identity=4)
-    synthetic_records.write(folder, "test", identities=3, images_per_identity=4)
+    synthetic_records.write(folder, "train", 6, 4, height=64, width=32)
+    synthetic_records.write(folder, "test", 3, 4, height=64, width=32)
     return folder

@@ -66,8 +66,8 @@ class SyntheticPersons:
     def region(self, factor: str) -> np.ndarray:
         """Where swapping the factor may change the picture, bool [N, H, W].
 
-        Foreground: A's silhouette or B's in A's pose. Pose: A's silhouette in either pose.
-        Background: whatever the person does not cover fully.
+        Foreground: A's silhouette or B's in A's pose. Pose: A's silhouette in either pose, and the
+        shadow. Background: whatever the person does not cover fully.
         """
         regions = []
         for a, b in self.pairs:
@@ -80,7 +80,9 @@ class SyntheticPersons:
                 synthetic.foreground_mask(x["foreground"], x["pose"], *self.size)
                 for x in (a, changed)
             ]
-            regions.append(masks[0] | masks[1])
+            # The shadow moves with the pose outside both silhouettes.
+            differs = (self._render(a) != self._render(changed)).any(axis=-1)
+            regions.append(masks[0] | masks[1] | differs)
         return np.stack(regions)
 
     def _render(self, factors):
@@ -99,9 +101,10 @@ def choose_pairs(factors: dict, count: int) -> list[tuple[str, str]]:
     names = sorted(factors)
     chosen = [names[i] for i in np.linspace(0, len(names) - 1, min(count, len(names))).astype(int)]
     pairs = []
-    for position, name in enumerate(chosen):
+    for name in chosen:
         # The nearest following image of another identity (first 4 characters) and camera (7th).
-        others = (chosen[(position + k) % len(chosen)] for k in range(1, len(chosen)))
+        start = names.index(name)
+        others = (names[(start + k) % len(names)] for k in range(1, len(names)))
         other = next((o for o in others if o[:4] != name[:4] and o[6] != name[6]), None)
         if other is None:
             raise ConfigError("disentanglement needs images of two persons from two cameras")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import colorsys
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -79,14 +78,13 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
     picture = Image.fromarray(_as_rgb(image))
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             picture.save(file, format="PNG")
         os.replace(temporary, path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def pose_picture(

@@ -91,7 +91,7 @@ class PersonModel(tf.Module):
         stream = self.config.factors.index(factor)
         shape = [count, self.config.embedding_size(factor)]
         seed = tf.stack([tf.cast(seed, tf.int32), tf.constant(stream)])
-        return tf.random.stateless_normal(shape, seed) * self.config.noise_scale
+        return tf.random.stateless_normal(shape, seed, alg="philox") * self.config.noise_scale
 
     def map_noise(self, noise, factor: str):
         """Noise [B, E], already scaled -> embedding of the factor, [B, E]."""

@@ -8,6 +8,9 @@ import tensorflow as tf
 from dpig_tf2.config import Config
 from dpig_tf2.training import optimizers
 
+# Named, because the default differs under XLA: a compiled run draws the same noise as a plain one.
+NOISE_ALGORITHM = "philox"
+
 
 @dataclasses.dataclass(frozen=True)
 class Player:
@@ -91,11 +94,11 @@ class StageTrainer(keras.Model):
 
     def normal(self, shape, purpose: int) -> tf.Tensor:
         """Noise of the mapping networks, N(0, noise_scale ** 2), the same after a resume."""
-        noise = tf.random.stateless_normal(shape, self.noise_seed(purpose))
+        noise = tf.random.stateless_normal(shape, self.noise_seed(purpose), alg=NOISE_ALGORITHM)
         return noise * self.config.model.noise_scale
 
     def uniform(self, shape, purpose: int) -> tf.Tensor:
-        return tf.random.stateless_uniform(shape, self.noise_seed(purpose))
+        return tf.random.stateless_uniform(shape, self.noise_seed(purpose), alg=NOISE_ALGORITHM)
 
 
 def split_updates(batch, updates: int) -> list:

@@ -13,6 +13,8 @@ from dpig_tf2.models import weights
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training.trainers import build_trainer
 
+pytestmark = pytest.mark.slow  # starts programs
+
 
 def evaluate(*flags):
     return subprocess.run(
@@ -33,7 +35,6 @@ def run(tmp_path_factory, tiny_config):
     return run
 
 
-@pytest.mark.slow
 def test_records_are_scored_with_protocol_and_provenance(run, synthetic_data):
     flags = [f"--run_dir={run.path}", f"--data_dir={synthetic_data}", "--limit=5"]
     for task in ("reconstruct", "transfer"):
@@ -49,7 +50,6 @@ def test_records_are_scored_with_protocol_and_provenance(run, synthetic_data):
     assert np.asarray(Image.open(run.samples / "evaluate_transfer.png")).std() > 10
 
 
-@pytest.mark.slow
 def test_disentanglement_is_scored_against_true_renders(run, synthetic_data, tmp_path):
     out = tmp_path / "scores.json"
     result = evaluate(
@@ -67,7 +67,6 @@ def test_disentanglement_is_scored_against_true_renders(run, synthetic_data, tmp
     assert scores["reconstruction"]["l1"] > 0.1
 
 
-@pytest.mark.slow
 def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
     rng = np.random.default_rng(0)
     rows = ["name:keypoints_y:keypoints_x"]
@@ -83,7 +82,6 @@ def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
     assert scores["sampling"]["samples"] == 5000
 
 
-@pytest.mark.slow
 def test_folders_are_compared_without_a_model(tmp_path):
     rng = np.random.default_rng(0)
     for folder in ("generated", "target"):
@@ -102,7 +100,6 @@ def test_folders_are_compared_without_a_model(tmp_path):
     assert json.loads(out.read_text())["count"] == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

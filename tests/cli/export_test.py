@@ -11,6 +11,8 @@ from dpig_tf2 import config
 from dpig_tf2.models import factory
 from dpig_tf2.sampling.sampler import PersonSampler
 
+pytestmark = pytest.mark.slow  # starts programs
+
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 
 

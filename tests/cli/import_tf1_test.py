@@ -12,6 +12,8 @@ import pytest
 from dpig_tf2.sampling.sampler import PersonSampler
 from tests.conversion.reference import STAGES, Reference, deviation, person
 
+pytestmark = pytest.mark.slow  # starts programs
+
 REPOSITORY = pathlib.Path(__file__).parents[2]
 TOLERANCE = 1e-5
 MARKET = ("m1", "m2", "m3", "m4")
@@ -75,7 +77,6 @@ def test_the_imported_run_computes_the_released_numbers(reference, imported):
         assert deviation(mapped, io[f"out/sampled_embs_{code}"]) < TOLERANCE
 
 
-@pytest.mark.slow
 def test_deepfashion_runs_sample(reference, tmp_path):
     flags = ["--preset=deepfashion", f"--run_dir={tmp_path}"]
     result = _import(*flags, *_flags(reference, "m101", "m103"))
@@ -90,7 +91,6 @@ def test_deepfashion_runs_sample(reference, tmp_path):
     assert again.shape == (2, 224) and np.isfinite(again).all()
 
 
-@pytest.mark.slow
 def test_lists_what_it_skips(reference, tmp_path):
     name = "PoseAE/G_Pose_Encoder/fully_connected_2/weights"
     tensors = {n: v for n, v in reference.checkpoint("m2").tensors.items() if n != name}

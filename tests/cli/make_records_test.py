@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # starts programs
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 

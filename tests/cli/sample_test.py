@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow  # starts programs
+
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 # Runs every command line of a JSON list and prints what became of each as the last line.
 _DRIVER = """
@@ -19,6 +21,7 @@ from absl import flags
 from absl.testing import flagsaver
 from dpig_tf2.cli import sample
 from dpig_tf2.sampling.sampler import PersonSampler
+
 PersonSampler.load = functools.cache(PersonSampler.load)  # traces every network once
 results = []
 for arguments in json.loads(sys.argv[1]):
@@ -306,7 +309,6 @@ def test_refuses_flags_before_tensorflow_is_loaded(run_dir, tmp_path, flags, mes
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 def test_refuses_input_that_does_not_serve(run_dir, photos, synthetic_data, tmp_path):
     csv = photos / "keypoints.csv"
     untrained = tmp_path / "untrained"

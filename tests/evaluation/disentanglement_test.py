@@ -7,7 +7,7 @@ from dpig_tf2.config import ConfigError
 from dpig_tf2.evaluation import disentanglement
 from dpig_tf2.preparation import synthetic, synthetic_records
 
-HEIGHT, WIDTH = 48, 24
+HEIGHT, WIDTH = 64, 32
 
 
 @pytest.fixture(scope="module")

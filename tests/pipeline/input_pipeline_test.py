@@ -13,7 +13,7 @@ from dpig_tf2.preparation import synthetic_records
 from dpig_tf2.records import index, writer
 from dpig_tf2.records.schema import RecordError
 
-MODEL = config.preset("synthetic").model
+MODEL = dataclasses.replace(config.preset("synthetic").model, height=64, width=32, mask_radius=4)
 EXAMPLES = 24
 
 
@@ -21,7 +21,13 @@ EXAMPLES = 24
 def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
     synthetic_records.write(
-        folder, identities=4, images_per_identity=3, pairs_per_image=2, num_shards=3
+        folder,
+        identities=4,
+        images_per_identity=3,
+        pairs_per_image=2,
+        num_shards=3,
+        height=64,
+        width=32,
     )
     return folder
 

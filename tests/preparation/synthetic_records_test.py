@@ -67,7 +67,7 @@ def test_images_are_jpeg(folder):
     raw = next(iter(tf.data.TFRecordDataset(str(next(folder.glob("*train*.tfrecord")))))).numpy()
     features = tf.train.Example.FromString(raw).features.feature
     image = Image.open(io.BytesIO(features["image_raw_0"].bytes_list.value[0]))
-    assert (image.format, image.size) == ("JPEG", (32, 64))
+    assert (image.format, image.size) == ("JPEG", (24, 48))
     assert features["real_data"].int64_list.value[0] == 0
 
 

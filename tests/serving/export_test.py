@@ -11,6 +11,8 @@ from dpig_tf2.models import factory
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.serving.export import DESCRIPTION, ExportError, export
 
+pytestmark = pytest.mark.slow  # exports and starts fresh processes
+
 _STAGE_ONE = ("appearance_encoder", "generator", "pose_encoder", "pose_decoder")
 _MAPPINGS = ("foreground_mapping", "background_mapping", "pose_mapping")
 _BATCH_SIZES = (1, 3)
@@ -28,6 +30,7 @@ else:
     raise SystemExit("dpig_tf2 can be imported")
 import numpy as np
 import tensorflow as tf
+
 
 model_path, inputs_path, outputs_path = sys.argv[1:]
 signatures = tf.saved_model.load(model_path).signatures

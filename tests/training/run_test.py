@@ -18,6 +18,8 @@ from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import run as training
 from dpig_tf2.training.data import TrainingData
 
+pytestmark = pytest.mark.slow  # trains whole stages
+
 OPTIONS = training.RunOptions(log_every=2, picture_every=2, checkpoint_every=2)
 
 
@@ -107,7 +109,6 @@ def tiny_flags(overrides, data, run, **more):
     ]
 
 
-@pytest.mark.slow
 def test_resumed_equals_uninterrupted(tmp_path, tiny_overrides, synthetic_data):
     """Weights, optimizer state, rates and data position, bit for bit with --deterministic."""
     runs = {name: tmp_path / name for name in ("whole", "parts")}
@@ -132,7 +133,6 @@ def test_resumed_equals_uninterrupted(tmp_path, tiny_overrides, synthetic_data):
     assert losses[0] == losses[1]
 
 
-@pytest.mark.slow
 def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, synthetic_data):
     flags = tiny_flags(tiny_overrides, synthetic_data, tmp_path / "run")
     process = subprocess.Popen(
@@ -173,7 +173,6 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
         (["--preset=synthetic", "--data_dir=x", "leftover"], "leftover"),
     ],
 )
-@pytest.mark.slow
 def test_bad_flags_end_in_one_line_and_write_nothing(tmp_path, flags, message):
     result = run_program(f"--run_dir={tmp_path / 'run'}", *flags)
     assert result.returncode != 0
@@ -182,7 +181,6 @@ def test_bad_flags_end_in_one_line_and_write_nothing(tmp_path, flags, message):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
 def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, tiny_overrides):
     flags = tiny_flags(tiny_overrides, "unused", tmp_path / "run")
     result = run_program(*flags, "--dry_run")
@@ -191,7 +189,6 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, tiny_over
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
 def test_a_run_of_another_preset_or_width_is_refused(finished, tiny_overrides, synthetic_data):
     run, _ = finished
     flags = [f"--run_dir={run.path}", f"--data_dir={synthetic_data}"]
@@ -201,7 +198,6 @@ def test_a_run_of_another_preset_or_width_is_refused(finished, tiny_overrides, s
     assert result.returncode == 1 and "model.hidden=4, not 8" in result.stderr
 
 
-@pytest.mark.slow
 def test_too_few_examples_for_a_batch(tmp_path, tiny_overrides, synthetic_data):
     flags = tiny_flags(
         tiny_overrides, synthetic_data, tmp_path / "run", **{"reconstruction.batch_size": 1000}

@@ -110,6 +110,7 @@ def test_shared_forward_equals_two_forwards_in_that_order(tiny_config):
         np.testing.assert_allclose(slot, plain, atol=1e-5 * np.abs(plain).max() + 1e-9)
 
 
+@pytest.mark.slow
 def test_release_order_skips_the_generator_at_step_zero(tiny_config):
     keras.utils.set_random_seed(2)
     trainer = trainers.build_trainer("reconstruction", tiny_config.override(match_release=True))
@@ -123,6 +124,7 @@ def test_release_order_skips_the_generator_at_step_zero(tiny_config):
     assert moved(between, values(trainer.networks)) == set(RECONSTRUCTION_NETWORKS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joint", [False, True])
 @pytest.mark.parametrize("pairing", configuration.PAIRINGS)
 @pytest.mark.parametrize("objective", configuration.OBJECTIVES)
@@ -148,7 +150,7 @@ def test_joint_discriminator_shares_batch_statistics(tiny_config):
         keras.utils.set_random_seed(3)
         config = tiny_config.override(**{"reconstruction.joint_discriminator": joint})
         trainers_by_mode[joint] = trainers.build_trainer("reconstruction", config)
-    real, fake = tf.random.normal([4, 48, 24, 3], seed=0), tf.random.normal([4, 48, 24, 3], seed=1)
+    real, fake = tf.random.normal([4, 64, 32, 3], seed=0), tf.random.normal([4, 64, 32, 3], seed=1)
     apart, (apart_fake,) = trainers_by_mode[False].logits(real, [fake])
     joint, (joint_fake,) = trainers_by_mode[True].logits(real, [fake])
     together = trainers_by_mode[True].discriminator(tf.concat([real, fake], axis=0))

@@ -10,6 +10,8 @@ from dpig_tf2.ops import images, keypoints
 from dpig_tf2.training import optimizers
 from tests.conversion.reference import STAGES, Reference, person
 
+pytestmark = pytest.mark.slow  # three compiled training steps per stage
+
 ITERATIONS = 3
 EXACT = 1e-5
 # Rounding grows through the ReLU networks and the discriminator's batch norm: relative losses.
@@ -92,7 +94,6 @@ def _with_prefix(numbers, prefix):
     return {k.removeprefix(prefix): v for k, v in numbers.items() if k.startswith(prefix)}
 
 
-@pytest.mark.slow
 def test_reconstruction(reference, start):
     numbers = reference.numbers("m1", "traj")
     trainer = _trainer(reference, "m1", start)
