@@ -8,7 +8,7 @@ import tensorflow as tf
 from dpig_tf2.config import Config
 from dpig_tf2.training import optimizers
 
-# Named, because the default differs under XLA: a compiled run draws the same noise as a plain one.
+# Named, because the default depends on the device.
 NOISE_ALGORITHM = "philox"
 
 
