@@ -9,6 +9,8 @@ from dpig_tf2.models import weights
 from dpig_tf2.run_folder import RunFolder
 from tests.conversion.reference import Reference
 
+pytestmark = pytest.mark.slow  # writes and reads whole checkpoints
+
 KERNEL = "PoseGaussian/G_FC/fully_connected_3/weights"
 KERNEL_PATH = "pose_mapping/trunk/residual_1/dense_1/kernel"
 
