@@ -201,8 +201,6 @@ def _data(config):
         _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
         return TrainingData(keypoints=hold_out(keypoints, _HOLD_OUT.value)[0])
     records = RecordSet.open(_DATA_DIR.value, _SPLIT.value)
-    if not _SKIP_BAD.value:
-        records.require_intact()  # before the run folder is made
     return TrainingData(records, cache=_CACHE.value, skip_bad_records=_SKIP_BAD.value)
 
 
