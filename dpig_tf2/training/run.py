@@ -125,7 +125,9 @@ class _StageRun:
         with _StopRequest() as stop:
             for step, batch in zip(range(done + 1, total + 1), batches, strict=False):
                 logs = self.step_function(batch)
-                last = step == total or stop.requested
+                # Read once: a signal that arrives later in this round is answered in the next.
+                stopping = stop.requested
+                last = step == total or stopping
                 if last or step % self.options.log_every == 0:
                     values = self._checked(logs, step)
                     self.log.scalars(step, values)
@@ -135,7 +137,7 @@ class _StageRun:
                     self._save(step)
                 if last or step % self.options.picture_every == 0:
                     self._draw(step)
-                if stop.requested and step < total:
+                if stopping and step < total:
                     raise Interrupted(f"stopped at step {step}; start again to resume")
 
     def _checked(self, logs, step):
