@@ -5,6 +5,20 @@ import tensorflow as tf
 
 from dpig_tf2.models import layers
 
+# Named, because the default depends on the device.
+NOISE_ALGORITHM = "philox"
+
+
+def draw_noise(shape, seed, scale: float) -> tf.Tensor:
+    """Noise that a mapping network takes: float32 of the given shape, N(0, scale ** 2).
+
+    Args:
+        shape: [B, embedding].
+        seed: int32 [2]; the same seed gives the same numbers.
+        scale: standard deviation.
+    """
+    return tf.random.stateless_normal(shape, seed, alg=NOISE_ALGORITHM) * scale
+
 
 class MappingNetwork(layers.Network):
     """Maps noise, already scaled, to an embedding of the same length.

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from dpig_tf2.config import ConfigError, ModelConfig
+from dpig_tf2.models.mapping_network import draw_noise
 from dpig_tf2.ops import images as image_ops
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.ops import pose_maps, regions
@@ -91,7 +92,7 @@ class PersonModel(tf.Module):
         stream = self.config.factors.index(factor)
         shape = [count, self.config.embedding_size(factor)]
         seed = tf.stack([tf.cast(seed, tf.int32), tf.constant(stream)])
-        return tf.random.stateless_normal(shape, seed, alg="philox") * self.config.noise_scale
+        return draw_noise(shape, seed, self.config.noise_scale)
 
     def map_noise(self, noise, factor: str):
         """Noise [B, E], already scaled -> embedding of the factor, [B, E]."""

@@ -6,10 +6,8 @@ import keras
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models.mapping_network import NOISE_ALGORITHM, draw_noise
 from dpig_tf2.training import optimizers
-
-# Named, because the default depends on the device.
-NOISE_ALGORITHM = "philox"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +92,7 @@ class StageTrainer(keras.Model):
 
     def normal(self, shape, purpose: int) -> tf.Tensor:
         """Noise of the mapping networks, N(0, noise_scale ** 2), the same after a resume."""
-        noise = tf.random.stateless_normal(shape, self.noise_seed(purpose), alg=NOISE_ALGORITHM)
-        return noise * self.config.model.noise_scale
+        return draw_noise(shape, self.noise_seed(purpose), self.config.model.noise_scale)
 
     def uniform(self, shape, purpose: int) -> tf.Tensor:
         return tf.random.stateless_uniform(shape, self.noise_seed(purpose), alg=NOISE_ALGORITHM)
