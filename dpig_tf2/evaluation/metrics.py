@@ -4,7 +4,7 @@ Images are colour, [H, W, 3], uint8 or float, in levels of [0, 255]. Everything 
 float64. H rows, W columns, N images or poses, C classes, D features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -176,12 +176,21 @@ class Scores:
     """Scores of image pairs under one protocol, added one by one, summarised at the end.
 
     Keeps numbers only, never images.
+
+    Args:
+      protocol: a `Protocol` or the name of one in `PROTOCOLS`.
+      further: {name: function of (generated, target)}, scores of a pair beyond the built-in ones.
     """
 
-    def __init__(self, protocol: str | Protocol):
+    def __init__(
+        self,
+        protocol: str | Protocol,
+        further: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] | None = None,
+    ):
         self.protocol = resolve_protocol(protocol)
+        self._further = dict(further or {})
         self._values: dict[str, list[float | None]] = {
-            name: [] for name in ("ssim", "psnr", "l1", "l2", "mask_ssim")
+            name: [] for name in ("ssim", "psnr", "l1", "l2", "mask_ssim", *self._further)
         }
 
     def add(
@@ -197,7 +206,7 @@ class Scores:
         Raises:
           ValueError: as for `ssim` and `masked_ssim`.
         """
-        # All five before the first append, so that a bad pair leaves the lists aligned.
+        # All before the first append, so that a bad pair leaves the lists aligned.
         scores = {
             "ssim": ssim(generated, target, self.protocol),
             "psnr": psnr(generated, target),
@@ -207,6 +216,7 @@ class Scores:
         }
         if mask is not None and np.any(mask):
             scores["mask_ssim"] = masked_ssim(generated, target, mask, self.protocol)
+        scores |= {name: score(generated, target) for name, score in self._further.items()}
         for name, score in scores.items():
             self._values[name].append(score)
 
@@ -214,8 +224,8 @@ class Scores:
         """Plain dict, ready for JSON.
 
         Returns:
-          `protocol` (name), `count` (pairs) and `metrics`: for `ssim`, `psnr`, `l1`, `l2` and,
-          where any pair had a mask, `mask_ssim`, a dict of `mean`, `standard_error` (of the mean;
+          `protocol` (name), `count` (pairs) and `metrics`: for `ssim`, `psnr`, `l1`, `l2`, the
+          further scores and, where any pair had a mask, `mask_ssim`, a dict of `mean`, `standard_error` (of the mean;
           None for a single value), `count` and `per_image` (in order of addition, None for a pair
           without this score).
 
@@ -289,8 +299,9 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """Squared Fréchet distance of the Gaussians fitted to two feature sets, at least 0.
 
     |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) with sample covariances A, B (n - 1). The trace
-    of the root is the sum of the singular values of A^(1/2) B^(1/2): the same number, but
-    symmetric in A and B, real, and exact to rounding for singular covariances too (N <= D).
+    of the root is the sum of the singular values of R S^T, where A = R^T R and B = S^T S: the same
+    number, but real, symmetric in A and B, and exact to rounding for singular covariances too
+    (N <= D).
 
     Args:
       features_a, features_b: [N, D] and [M, D]; a stable score needs N and M well above D.
@@ -301,11 +312,9 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     Source: Heusel et al. 2017, equation 6.
     """
     features_a, features_b = _check_features(features_a, features_b)
-    covariance_a = np.atleast_2d(np.cov(features_a, rowvar=False))
-    covariance_b = np.atleast_2d(np.cov(features_b, rowvar=False))
-    root_product = _symmetric_root(covariance_a) @ _symmetric_root(covariance_b)
+    root_a, root_b = _covariance_root(features_a), _covariance_root(features_b)
     squared_shift = np.sum((features_a.mean(axis=0) - features_b.mean(axis=0)) ** 2)
-    spread = np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * np.sum(svdvals(root_product))
+    spread = np.sum(root_a**2) + np.sum(root_b**2) - 2.0 * np.sum(svdvals(root_a @ root_b.T))
     return float(max(squared_shift + spread, 0.0))
 
 
@@ -492,10 +501,10 @@ def _check_features(
     return features_a, features_b
 
 
-def _symmetric_root(covariance: np.ndarray) -> np.ndarray:
-    """Square root [D, D] of a positive semidefinite matrix; rounding below 0 is cut off."""
-    eigenvalues, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(eigenvalues, 0.0))) @ vectors.T
+def _covariance_root(features: np.ndarray) -> np.ndarray:
+    """R [min(N, D), D] with R^T R = the sample covariance of features [N, D]."""
+    centred = features - features.mean(axis=0)
+    return np.linalg.qr(centred, mode="r") / np.sqrt(len(features) - 1)
 
 
 def _squared_kernel_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.linalg
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dpig_tf2.evaluation import metrics
@@ -212,6 +213,13 @@ def test_score_pairs_without_masks_has_no_masked_ssim(pair):
     assert set(metrics.score_pairs([pair], "tf")["metrics"]) == {"ssim", "psnr", "l1", "l2"}
 
 
+def test_further_scores_of_a_pair_are_summarised_like_the_others(pair):
+    scores = metrics.Scores("dpig", {"largest": lambda a, b: float(max(a.max(), b.max()))})
+    scores.add(*pair)
+    scores.add(0 * pair[0], 0 * pair[1])
+    assert scores.summary()["metrics"]["largest"]["per_image"][1] == 0.0
+
+
 def test_score_pairs_refuses_bad_lists(pair, mask):
     with pytest.raises(ValueError, match="No image pair"):
         metrics.score_pairs([], "dpig")
@@ -284,6 +292,17 @@ def test_frechet_distance_of_covariances_that_do_not_commute():
     # For 2x2: tr (AB)^(1/2) = sqrt(tr AB + 2 sqrt(det AB)) = sqrt(13 + 2 * 5).
     expected = 11.0 - 2.0 * np.sqrt(23.0)
     assert metrics.frechet_distance(a, b) == pytest.approx(expected)
+
+
+def test_frechet_distance_equals_its_formula_with_scipys_matrix_root():
+    random = np.random.default_rng(9)
+    a, b = random.normal(size=(60, 6)), random.normal(0.5, 1.5, size=(40, 6))
+    a[:, 1] += a[:, 0]
+    covariances = [np.cov(features, rowvar=False) for features in (a, b)]
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    shift = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    expected = shift + np.trace(covariances[0] + covariances[1] - 2.0 * root)
+    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
 
 
 def test_frechet_distance_properties():
