@@ -16,6 +16,7 @@ from absl import logging
 
 from dpig_tf2 import config
 from dpig_tf2.pipeline import parser
+from dpig_tf2.pipeline.shares import replica_shares
 from dpig_tf2.records import check, decoder, files, index, schema
 from dpig_tf2.records.schema import RecordError
 
@@ -115,6 +116,7 @@ def training_batches(
     cache: str = "none",
     skip_bad_records: bool = False,
     flip: bool = False,
+    updates: int = 1,
     input_context: tf.distribute.InputContext | None = None,
     extras: Sequence[str] = (),
 ) -> tf.data.Dataset:
@@ -134,6 +136,7 @@ def training_batches(
             4 * H * W bytes each.
         skip_bad_records: look for damaged records first and leave them out, with a log line each.
         flip: mirror every example left to right with probability 1/2, both images of a pair alike.
+        updates: pieces in which a batch is used, see `shares.replica_shares`.
         input_context: of tf.distribute; the dataset then yields the batches of this worker's
             replicas in turn, which together make up the global batch.
         extras: further fields to read, see `records.decoder.EXTRAS`.
@@ -151,8 +154,8 @@ def training_batches(
             f"{records.paths[0].parent}: split {records.split!r} has {len(records)} examples, "
             f"too few for a batch of {batch_size}"
         )
-    shard = _Shard.of(input_context, batch_size)
-    schedule = _Schedule(len(records), batch_size, seed, start, shard)
+    shares = replica_shares(batch_size, updates, input_context)
+    schedule = _Schedule(len(records), batch_size, seed, start, shares)
     keys = (*parser.MODEL_KEYS, *extras)
     numbers = tf.data.Dataset.counter()
     if cache == "memory":
@@ -169,7 +172,7 @@ def training_batches(
         )
     else:
         batches = batches.map(lambda batch, chosen: batch)
-    batches = _with_batch_size(batches, shard.batch_size)
+    batches = _with_batch_size(batches, shares.shape[1])
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -282,27 +285,6 @@ def _check_size(records, model_config):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shard:
-    """Which slice of a global batch a worker feeds: replicas `first`, ..., `first + count - 1`."""
-
-    batch_size: int  # of one replica
-    first: int = 0
-    count: int = 1
-
-    @classmethod
-    def of(cls, context, batch_size):
-        if context is None:
-            return cls(batch_size)
-        replicas = context.num_replicas_in_sync
-        if batch_size % replicas:
-            raise ValueError(
-                f"the global batch size {batch_size} must be a multiple of {replicas} replicas"
-            )
-        count = replicas // context.num_input_pipelines
-        return cls(batch_size // replicas, context.input_pipeline_id * count, count)
-
-
-@dataclasses.dataclass(frozen=True)
 class _Schedule:
     """Which examples form each training batch: a pure function of its fields."""
 
@@ -310,14 +292,12 @@ class _Schedule:
     batch_size: int
     seed: int
     start: int
-    shard: _Shard
+    shares: np.ndarray  # see `replica_shares`
 
     def batch(self, number) -> tuple[np.ndarray, np.ndarray]:
         """Positions int64 [b] and flips bool [b] of the number-th batch of this worker."""
-        step = self.start + int(number) // self.shard.count
-        replica = self.shard.first + int(number) % self.shard.count
-        first = step * self.batch_size + replica * self.shard.batch_size
-        wanted = np.arange(first, first + self.shard.batch_size)
+        step, replica = divmod(int(number), len(self.shares))
+        wanted = (self.start + step) * self.batch_size + self.shares[replica]
         positions = np.empty(len(wanted), np.int64)
         flips = np.empty(len(wanted), bool)
         for epoch in np.unique(wanted // self.examples):

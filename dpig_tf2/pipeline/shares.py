@@ -1,0 +1,35 @@
+"""Which rows of every global batch a worker's replicas get."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def replica_shares(
+    batch_size: int, updates: int = 1, context: tf.distribute.InputContext | None = None
+) -> np.ndarray:
+    """Rows of a global batch for each replica of a worker, int64 [replicas here, rows].
+
+    A global batch that serves several updates is used in that many equal pieces, one after the
+    other. A replica gets its part of every piece, so that all replicas together make each update
+    from the rows that one device would use.
+
+    Args:
+        batch_size: rows of the global batch, of all updates together.
+        updates: pieces, see above; divides `batch_size`.
+        context: of tf.distribute; None for one replica.
+
+    Raises:
+        ValueError: if the replicas do not divide the rows of an update.
+    """
+    rows = np.arange(batch_size)
+    if context is None:
+        return rows[None]
+    replicas = context.num_replicas_in_sync
+    if batch_size % (updates * replicas):
+        raise ValueError(
+            f"the global batch size {batch_size // updates} must be a multiple of {replicas} "
+            "replicas"
+        )
+    of_replica = rows.reshape(updates, replicas, -1).swapaxes(0, 1).reshape(replicas, -1)
+    here = replicas // context.num_input_pipelines
+    return of_replica[context.input_pipeline_id * here :][:here]
