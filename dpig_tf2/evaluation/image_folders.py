@@ -1,13 +1,13 @@
 """Scores of two folders of image files, paired by file name, without any model."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from dpig_tf2.evaluation.metrics import Protocol, Scores
+from dpig_tf2.evaluation.image_scores import ImageScores
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -52,45 +52,51 @@ def pair_by_name(
 def score_folders(
     generated_dir: PathLike,
     target_dir: PathLike,
-    protocol: str | Protocol,
+    scores: ImageScores,
     mask_dir: PathLike | None = None,
     allow_unmatched: bool = False,
+    keypoints: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
 ) -> dict:
     """Scores of the images of one folder against those of the same name in another.
 
     Args:
       generated_dir, target_dir: folders of images, paired by `pair_by_name`.
-      protocol: a `Protocol` or the name of one in `metrics.PROTOCOLS`.
+      scores: takes the pairs; decides on protocol and further networks.
       mask_dir: folder with a mask image for every pair, matched by name too (further masks are
         passed over); adds `mask_ssim`.
       allow_unmatched: score the common names where the folders' names differ.
+      keypoints: {file name: float32 [18, 3], pixels} found in the generated images, and those of
+        the targets, matched by name too; gives `pose_error`.
 
     Returns:
-      What `metrics.Scores.summary` returns, and `names` (in the order of `per_image`),
-      `unmatched_generated` and `unmatched_target` (numbers of images without a partner).
+      What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
+      `unmatched_generated` and `unmatched_target` (file names without a partner), `failed` (a line
+      for each pair that could not be scored: an image or mask that cannot be read, two sizes).
 
     Raises:
-      ValueError: as for `pair_by_name`; an image cannot be read, two of a pair differ in size, a
-        mask is missing. The message names the file.
+      ValueError: as for `pair_by_name`; a mask is missing; not one pair could be scored. The
+        message names the file.
     """
-    scores = Scores(protocol)
     generated, target = image_files(generated_dir), image_files(target_dir)
     pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
-    mask_paths = None if mask_dir is None else _mask_paths(pairs, mask_dir)
-    for index, (_, *paths) in enumerate(pairs):
-        images = [read_image(path) for path in paths]
-        mask = None
-        if mask_paths is not None:
-            paths.append(mask_paths[index])
-            mask = read_mask(mask_paths[index])
+    mask_paths = [None] * len(pairs) if mask_dir is None else _mask_paths(pairs, mask_dir)
+    names, failed = [], []
+    for (name, *paths), mask_path in zip(pairs, mask_paths, strict=True):
         try:
-            scores.add(*images, mask)
+            _add_pair(scores, *paths, mask_path)
         except ValueError as error:
-            raise ValueError(f"{', '.join(map(str, paths))}: {error}") from error
+            failed.append(str(error))
+        else:
+            names.append(name)
+    if not names:
+        raise ValueError(f"Not one of {len(pairs)} pairs can be scored; the first: {failed[0]}")
+    if keypoints is not None:
+        scores.set_keypoints(*_matched_keypoints(names, *keypoints))
     return scores.summary() | {
-        "names": [name for name, _, _ in pairs],
-        "unmatched_generated": len(generated) - len(pairs),
-        "unmatched_target": len(target) - len(pairs),
+        "names": names,
+        "unmatched_generated": [generated[key].name for key in generated if key not in target],
+        "unmatched_target": [target[key].name for key in target if key not in generated],
+        "failed": failed,
     }
 
 
@@ -151,6 +157,32 @@ def read_mask(path: PathLike) -> np.ndarray:
     return (levels > levels.max() / 2).astype(np.uint8)
 
 
+def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None) -> None:
+    """Adds one pair; every error names the files that it is about."""
+    images = read_image(generated), read_image(target)
+    mask = None if mask_path is None else read_mask(mask_path)
+    try:
+        scores.add(*images, mask)
+    except ValueError as error:
+        files = [generated, target] + ([mask_path] if mask_path else [])
+        raise ValueError(f"{', '.join(map(str, files))}: {error}") from error
+
+
+def _matched_keypoints(names, generated, target) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints [N, 18, 3] of both sides, for the names that both have."""
+    sides = [
+        {Path(file).stem.casefold(): keypoints for file, keypoints in side.items()}
+        for side in (generated, target)
+    ]
+    common = [key for key in map(str.casefold, names) if key in sides[0] and key in sides[1]]
+    if not common:
+        raise ValueError(
+            f"No scored image has keypoints on both sides: images {_first(names)}, generated "
+            f"keypoints {_first(generated)}, target keypoints {_first(target)}."
+        )
+    return tuple(np.stack([side[key] for key in common]) for side in sides)
+
+
 def _mask_paths(pairs: list[tuple[str, Path, Path]], mask_dir: PathLike) -> list[Path]:
     masks = image_files(mask_dir)
     missing = [generated for name, generated, _ in pairs if name.casefold() not in masks]
@@ -174,5 +206,9 @@ def _refuse_unmatched(
 
 
 def _first_names(paths: Iterable[Path]) -> str:
-    names = [path.name for path in paths]
+    return _first(path.name for path in paths)
+
+
+def _first(names: Iterable[str]) -> str:
+    names = list(names)
     return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")

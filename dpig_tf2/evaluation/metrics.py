@@ -225,9 +225,9 @@ class Scores:
 
         Returns:
           `protocol` (name), `count` (pairs) and `metrics`: for `ssim`, `psnr`, `l1`, `l2`, the
-          further scores and, where any pair had a mask, `mask_ssim`, a dict of `mean`, `standard_error` (of the mean;
-          None for a single value), `count` and `per_image` (in order of addition, None for a pair
-          without this score).
+          further scores and, where any pair had a mask, `mask_ssim`, a dict of `mean`,
+          `standard_error` (of the mean; None for a single value), `count` and `per_image` (in order
+          of addition, None for a pair without this score).
 
         Raises:
           ValueError: no pair was added.

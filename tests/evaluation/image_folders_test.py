@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +12,7 @@ from dpig_tf2.evaluation.image_folders import (
     read_mask,
     score_folders,
 )
+from dpig_tf2.evaluation.image_scores import ImageScores
 
 
 def noise_image(seed, height=24, width=16):
@@ -79,21 +82,20 @@ def test_missing_and_empty_folders_are_refused(tmp_path):
 
 
 def test_scores_are_those_of_the_arrays(folders):
-    result = score_folders(*folders, "dpig")
+    result = score_folders(*folders, ImageScores("dpig"))
     expected = metrics.score_pairs(
         [(noise_image(0), noise_image(2)), (noise_image(1), noise_image(3))], "dpig"
     )
-    assert result == expected | {
-        "names": ["a", "b"],
-        "unmatched_generated": 0,
-        "unmatched_target": 0,
-    }
+    assert (result["protocol"], result["count"], result["names"]) == ("dpig", 2, ["a", "b"])
+    assert expected["metrics"].items() <= result["metrics"].items()
+    assert not (result["unmatched_generated"] or result["unmatched_target"] or result["failed"])
 
 
-def test_unmatched_images_are_counted(folders):
+def test_unmatched_images_are_named(folders):
     save(folders[1] / "c.png", noise_image(9))
-    result = score_folders(*folders, "patn", allow_unmatched=True)
-    assert (result["count"], result["unmatched_generated"], result["unmatched_target"]) == (2, 0, 1)
+    result = score_folders(*folders, ImageScores("patn"), allow_unmatched=True)
+    assert result["count"] == 2
+    assert (result["unmatched_generated"], result["unmatched_target"]) == ([], ["c.png"])
 
 
 def test_masks_are_matched_by_name(folders, tmp_path):
@@ -103,7 +105,9 @@ def test_masks_are_matched_by_name(folders, tmp_path):
     save(tmp_path / "masks" / "A.png", masks[0] * 255)
     save(tmp_path / "masks" / "b.png", masks[1])
     save(tmp_path / "masks" / "unused.png", masks[1])
-    scores = score_folders(*folders, "dpig", tmp_path / "masks")["metrics"]["mask_ssim"]
+    scores = score_folders(*folders, ImageScores("dpig"), tmp_path / "masks")["metrics"][
+        "mask_ssim"
+    ]
     assert scores["per_image"] == pytest.approx(
         [
             metrics.masked_ssim(noise_image(0), noise_image(2), masks[0], "dpig"),
@@ -115,20 +119,42 @@ def test_masks_are_matched_by_name(folders, tmp_path):
 def test_missing_mask_is_refused(folders, tmp_path):
     save(tmp_path / "masks" / "a.png", np.ones((24, 16), np.uint8))
     with pytest.raises(ValueError, match="no mask for 1 of 2 images: b.png"):
-        score_folders(*folders, "dpig", tmp_path / "masks")
+        score_folders(*folders, ImageScores("dpig"), tmp_path / "masks")
 
 
 def test_mask_of_another_size_is_refused_by_file_name(folders, tmp_path):
     for name in ("a", "b"):
         save(tmp_path / "masks" / f"{name}.png", np.ones((16, 24), np.uint8))
     with pytest.raises(ValueError, match=r"masks.a\.png: Mask of shape \(16, 24\)"):
-        score_folders(*folders, "dpig", tmp_path / "masks")
+        score_folders(*folders, ImageScores("dpig"), tmp_path / "masks")
 
 
-def test_different_sizes_are_refused_naming_both_files(folders):
+def test_one_bad_pair_is_reported_and_the_rest_is_scored(folders):
     save(folders[0] / "b.png", noise_image(0, 48, 32))
-    with pytest.raises(ValueError, match=r"generated.b\.png, .*target.b\.png: .*expected one"):
-        score_folders(*folders, "dpig")
+    result = score_folders(*folders, ImageScores("dpig"))
+    assert (result["count"], result["names"]) == (1, ["a"])
+    assert len(result["failed"]) == 1
+    assert re.search(r"generated.b\.png, .*target.b\.png: .*expected one", result["failed"][0])
+
+
+def test_folders_without_one_good_pair_are_refused(folders):
+    for name in ("a.png", "b.png"):
+        (folders[1] / name).write_bytes(b"GIF89a")
+    with pytest.raises(ValueError, match=r"Not one of 2 pairs .*target.a\.png is not a JPEG"):
+        score_folders(*folders, ImageScores("dpig"))
+
+
+def test_pose_error_is_of_the_images_with_keypoints_on_both_sides(folders):
+    pose = np.ones((18, 3), np.float32)
+    generated = {"A.jpg": pose + [3, 4, 0], "b.png": pose}
+    scores = score_folders(*folders, ImageScores("dpig"), keypoints=(generated, {"a.png": pose}))
+    assert scores["metrics"]["pose_error"] == {
+        "pixel_error": pytest.approx(5.0),
+        "compared_keypoints": 18,
+        "visibility_accuracy": 1.0,
+    }
+    with pytest.raises(ValueError, match="images a, b, generated keypoints z.png"):
+        score_folders(*folders, ImageScores("dpig"), keypoints=({"z.png": pose}, {"a.png": pose}))
 
 
 def test_gif_named_jpg_is_refused(tmp_path):

@@ -1,0 +1,106 @@
+"""Scores of sets of pictures, with a small network in the place of Inception."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dpig_tf2.evaluation import metrics
+from dpig_tf2.evaluation.image_scores import ImageScores
+
+
+class Channels:
+    """Features are mean levels; probabilities tell which channel is the strongest."""
+
+    description = {"network": "channel means"}
+
+    def prepare(self, image):
+        return np.asarray(image, np.float64).mean(axis=(0, 1))
+
+    def __call__(self, batch):
+        assert len(batch) <= 16
+        return batch, (batch + 1) / (batch + 1).sum(axis=1, keepdims=True)
+
+
+def pictures(seed, count=20):
+    return np.random.default_rng(seed).integers(0, 256, (count, 16, 12, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def scored():
+    """A summary with everything, and the pictures it is of; the last pair has no mask."""
+    generated, target = pictures(0) // 2, pictures(1)
+    mask = np.zeros((16, 12), np.uint8)
+    mask[4:9] = 1
+    scores = ImageScores("dpig", Channels(), Distance())
+    for index, pair in enumerate(zip(generated, target, strict=True)):
+        scores.add(*pair, mask if index < 19 else None)
+    return scores.summary(), generated, target, mask
+
+
+class Distance:
+    description = {"network": "largest difference"}
+
+    def __call__(self, generated, target):
+        return float(np.abs(generated.astype(int) - target).max())
+
+
+def test_set_scores_are_those_of_the_features(scored):
+    summary, generated, target, mask = scored
+    found = summary["metrics"]
+    network = Channels()
+    features, others = (np.stack([network.prepare(i) for i in s]) for s in (generated, target))
+    assert found["fid"] == {
+        "value": pytest.approx(metrics.frechet_distance(features, others)),
+        "count": 20,
+    }
+    assert found["kid"]["value"] == pytest.approx(metrics.kernel_distance(features, others)[0])
+    probabilities = (features + 1) / (features + 1).sum(axis=1, keepdims=True)
+    expected, deviation = metrics.inception_score(probabilities, 10)
+    assert found["inception_score"]["value"] == pytest.approx(expected)
+    assert found["inception_score"]["standard_deviation"] == pytest.approx(deviation)
+    masked = np.stack([network.prepare(metrics.apply_mask(i, mask)) for i in generated[:19]])
+    expected, _ = metrics.inception_score((masked + 1) / (masked + 1).sum(1, keepdims=True), 10)
+    assert found["mask_inception_score"]["value"] == pytest.approx(expected)
+    assert found["mask_inception_score"]["count"] == 19
+
+
+def test_networks_and_the_pair_distance_are_in_the_summary(scored):
+    summary, generated, target, _ = scored
+    assert summary["networks"] == {
+        "inception": Channels.description,
+        "lpips": Distance.description,
+    }
+    assert summary["metrics"]["lpips"]["per_image"][3] == Distance()(generated[3], target[3])
+    json.dumps(summary, allow_nan=False)
+
+
+def test_what_is_not_computed_is_none_with_a_reason():
+    scores = ImageScores("tf")
+    scores.add(pictures(0)[0], pictures(1)[0])
+    summary = scores.summary()
+    found = summary["metrics"]
+    for name, value in (
+        *[(n, "value") for n in ("inception_score", "mask_inception_score", "fid", "kid")],
+        ("lpips", "mean"),
+        ("pose_error", "pixel_error"),
+    ):
+        assert found[name][value] is None, name
+        assert found[name]["reason"].startswith("not computed: "), name
+    assert summary["networks"] == {"inception": None, "lpips": None}
+
+
+def test_one_pair_without_a_mask_has_neither_distance_nor_masked_score():
+    scores = ImageScores("tf", Channels())
+    scores.add(pictures(0)[0], pictures(1)[0])
+    found = scores.summary()["metrics"]
+    assert found["inception_score"]["splits"] == 1
+    assert (
+        found["fid"]
+        == found["kid"]
+        == {
+            "value": None,
+            "reason": "not computed: needs at least two pairs",
+        }
+    )
+    assert found["mask_inception_score"]["reason"] == "not computed: no pair has a mask"
