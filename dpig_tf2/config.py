@@ -10,7 +10,9 @@ import typing
 STAGES = ("reconstruction", "pose", "appearance_mapping", "pose_mapping")
 OBJECTIVES = ("dcgan", "lsgan", "wgan", "wgan-gp")
 PAIRINGS = ("pair", "triplet")
+BOX_RULES = ("market1501", "deepfashion")
 FACTORS = ("foreground", "background", "appearance", "pose")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
 
 
 class ConfigError(ValueError):
@@ -97,10 +99,13 @@ class ModelConfig:
     def validate(self) -> None:
         """Raises ConfigError, naming the field, if the networks cannot be built."""
         _require_choice("model.variant", self.variant, ("foreground_background", "appearance"))
+        _require_choice("model.box_rule", self.box_rule, BOX_RULES)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is int and value < 1:
-                raise ConfigError(f"model.{field.name} must be at least 1, got {value}")
+            least = 2 if field.name == "region_size" else 1  # crops keep their corner points
+            if field.type is int and value < least:
+                raise ConfigError(f"model.{field.name} must be at least {least}, got {value}")
+        _require_positive("model.noise_scale", self.noise_scale)
         stride = 2 ** (self.generator_levels - 1)
         for name in ("height", "width"):
             if getattr(self, name) % stride:
@@ -152,6 +157,15 @@ class Config:
             raise ConfigError(f"stage must be one of {', '.join(STAGES)}; got {name!r}")
         return getattr(self, name)
 
+    def updates_per_step(self, stage: str) -> int:
+        """Batches that one training step of a stage consumes: each update draws its own."""
+        if stage == "reconstruction":
+            return 2 if self.match_release else 1
+        if stage == "pose":
+            return 1
+        factors = ("pose",) if stage == "pose_mapping" else self.model.appearance_factors
+        return len(factors) * (1 + self.stage(stage).critic_updates)
+
     def validate(self) -> "Config":
         """Returns itself; raises ConfigError naming the first value that cannot work."""
         self.model.validate()
@@ -161,10 +175,17 @@ class Config:
             _require_choice(f"{name}.pairing", stage.pairing, PAIRINGS)
             for field in ("batch_size", "steps", "critic_updates", "halve_every"):
                 if getattr(stage, field) < 1:
-                    raise ConfigError(f"{name}.{field} must be at least 1")
-            for field in ("learning_rate", "adversary_learning_rate"):
-                if not 0 < getattr(stage, field) < float("inf"):
-                    raise ConfigError(f"{name}.{field} must be positive and finite")
+                    raise ConfigError(
+                        f"{name}.{field} must be at least 1, got {getattr(stage, field)}"
+                    )
+            for field in ("learning_rate", "adversary_learning_rate", "clip"):
+                _require_positive(f"{name}.{field}", getattr(stage, field))
+            for field in ("reconstruction_weight", "penalty_weight"):
+                if not 0 <= getattr(stage, field) < float("inf"):
+                    raise ConfigError(
+                        f"{name}.{field} must be finite and not negative, "
+                        f"got {getattr(stage, field)}"
+                    )
         for name in ("appearance_mapping", "pose_mapping"):
             if self.stage(name).objective not in ("wgan", "wgan-gp"):
                 raise ConfigError(
@@ -200,6 +221,11 @@ class Config:
 def _require_choice(name, value, choices):
     if value not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _require_positive(name, value):
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{name} must be positive and finite, got {value}")
 
 
 def _replace(node, path, value, full_name):

@@ -8,6 +8,7 @@ import pytest
 
 from dpig_tf2 import config
 from dpig_tf2.config import Config, ConfigError
+from dpig_tf2.ops import regions
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]
 
@@ -61,7 +62,12 @@ def test_override_replaces_one_field():
         ("model.height", 120, "model.height must be a multiple of 16 for 5 generator levels"),
         ("model.discriminator_row", 1000, "must divide the 16384 features of an image, got 1000"),
         ("model.variant", "both", "model.variant must be one of foreground_background, appearance"),
-        ("pose.batch_size", 0, "pose.batch_size must be at least 1"),
+        ("model.box_rule", "tight", "model.box_rule must be one of market1501, deepfashion"),
+        ("model.region_size", 1, "model.region_size must be at least 2, got 1"),
+        ("model.noise_scale", 0.0, "model.noise_scale must be positive and finite, got 0.0"),
+        ("pose.batch_size", 0, "pose.batch_size must be at least 1, got 0"),
+        ("pose.penalty_weight", -1, "pose.penalty_weight must be finite and not negative"),
+        ("pose.clip", float("nan"), "pose.clip must be positive and finite, got nan"),
         ("pose.learning_rate", 0.0, "pose.learning_rate must be positive"),
         (
             "reconstruction.objective",
@@ -75,6 +81,19 @@ def test_override_replaces_one_field():
 def test_override_refuses(field, value, message):
     with pytest.raises(ConfigError, match=message):
         config.preset("market1501").override(**{field: value})
+
+
+def test_box_rules_are_those_of_the_ops():
+    assert config.BOX_RULES == regions.BOX_RULES
+
+
+def test_batches_that_a_step_consumes():
+    settings = config.preset("market1501")
+    found = [settings.updates_per_step(stage) for stage in config.STAGES]
+    assert found == [1, 1, 2 * 6, 6]
+    released = settings.override(match_release=True, **{"pose_mapping.critic_updates": 2})
+    found = [released.updates_per_step(stage) for stage in config.STAGES]
+    assert found == [2, 1, 2 * 6, 3]
 
 
 def test_unknown_names_are_refused():

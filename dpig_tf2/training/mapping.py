@@ -31,10 +31,6 @@ class MappingTrainer(StageTrainer):
             self.add_player(f"{factor}_mapping", [f"{factor}_mapping"])
             self.add_player(f"{factor}_critic", [f"{factor}_critic"], adversary=True)
 
-    @property
-    def updates_per_step(self):
-        return len(self.factors) * (1 + self.settings.critic_updates)
-
     def update(self, batch):
         batches = split_updates(batch, self.updates_per_step)
         logs = {}

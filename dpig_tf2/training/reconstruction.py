@@ -37,10 +37,6 @@ class ReconstructionTrainer(StageTrainer):
         self.add_player("generator", self.NETWORKS[:2])
         self.add_player("discriminator", self.NETWORKS[2:], adversary=True)
 
-    @property
-    def updates_per_step(self):
-        return 2 if self.config.match_release else 1
-
     def update(self, batch):
         if self.config.match_release:
             return self._release_order(batch)

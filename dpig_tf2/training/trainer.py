@@ -34,13 +34,12 @@ class StageTrainer(keras.Model):
         networks: {name: network}, the networks that this stage trains.
     """
 
-    updates_per_step = 1
-
     def __init__(self, config: Config, stage: str, networks: dict, **kwargs):
         super().__init__(name=f"{stage}_trainer", **kwargs)
         self.config = config
         self.stage = stage
         self.settings = config.stage(stage)
+        self.updates_per_step = config.updates_per_step(stage)
         self.networks = networks
         self.players: dict[str, Player] = {}
         self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
