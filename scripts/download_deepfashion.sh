@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Fetches the DeepFashion records (or raw archives) to data/deepfashion and unpacks them.
+# Fetches the published DeepFashion records to data/deepfashion and unpacks them there.
 #
-#   ./scripts/download_deepfashion.sh --mirror=URL_OR_FILE [--mirror=...] [--sha256=...]
+#   ./scripts/download_deepfashion.sh [--archive=train|test|raw ...] [--mirror=URL_OR_FILE ...]
 #
-# Mirrors may also stand in DPIG_DEEPFASHION_MIRRORS, separated by spaces. See data/README.md.
+# Without --archive: train and test. The release's host may have gone; mirrors are tried first and
+# may also stand in DPIG_DEEPFASHION_MIRRORS, separated by spaces. See data/README.md.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up

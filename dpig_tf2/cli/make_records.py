@@ -6,8 +6,7 @@
     python -m dpig_tf2.cli.make_records --source=market1501 --raw_dir=raw --split=train \
         --out_dir=data/market1501
     python -m dpig_tf2.cli.make_records --check=data/synthetic
-    python -m dpig_tf2.cli.make_records --download=market1501 --mirror=https://host/archive.zip \
-        --out_dir=data/market1501
+    python -m dpig_tf2.cli.make_records --download=market1501 --out_dir=data/market1501
 """
 
 import os
@@ -27,15 +26,25 @@ _DOWNLOAD = flags.DEFINE_enum(
     "download",
     None,
     ["market1501", "deepfashion"],
-    "Dataset whose archives are fetched to --out_dir.",
+    "Dataset whose published archives are fetched and unpacked to --out_dir.",
+)
+_ARCHIVE = flags.DEFINE_multi_enum(
+    "archive",
+    ["train", "test"],
+    ["train", "test", "raw"],
+    "Archives to download: records of the splits, or the raw images to convert.",
 )
 _MIRROR = flags.DEFINE_multi_string(
     "mirror",
     [],
-    "URL or local file of the archive, any number, tried in order; then those in the environment "
-    "variable DPIG_MARKET1501_MIRRORS or DPIG_DEEPFASHION_MIRRORS (separated by spaces).",
+    "URL or path of an archive, or of a folder that holds the archives under their published "
+    "names; any number, tried in order, then those in the environment variable "
+    "DPIG_MARKET1501_MIRRORS or DPIG_DEEPFASHION_MIRRORS (separated by spaces), then the release's "
+    "host.",
 )
-_SHA256 = flags.DEFINE_string("sha256", None, "Expected checksum of the archive, hexadecimal.")
+_SHA256 = flags.DEFINE_string(
+    "sha256", None, "Expected checksum of the archive, hexadecimal; for one --archive."
+)
 _SPLIT = flags.DEFINE_string("split", "train", "Split: part of the file names.")
 _RAW_DIR = flags.DEFINE_string("raw_dir", None, "Folder of raw data; for keypoints: the images.")
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder for the records, created if absent.")
@@ -106,7 +115,7 @@ _FROM_FILES = f"{_EVERY_SOURCE} raw_dir dry_run flip"
 # By flag name; every flag below that is given must belong to what is asked for.
 _FLAGS_OF = {
     "check": "check",
-    "download": "download out_dir mirror sha256",
+    "download": "download archive out_dir mirror sha256",
     "market1501": _FROM_FILES,
     "deepfashion": f"{_FROM_FILES} person_only",
     "keypoints": f"{_FROM_FILES} height width seed keypoints keypoint_format variant resize "
@@ -153,6 +162,8 @@ def _job():
             raise ValueError(f"--{name} is needed for --{_describe(job)}")
     if flags.FLAGS["pairs_csv"].present and flags.FLAGS["pairs"].present:
         raise ValueError("--pairs_csv takes the place of --pairs: give one of them")
+    if _SHA256.value and len(_ARCHIVE.value) > 1:
+        raise ValueError("--sha256 is of one archive: name it with --archive")
     return job
 
 
@@ -178,19 +189,22 @@ def _download():
     from dpig_tf2.preparation import downloads
 
     variable = f"DPIG_{_DOWNLOAD.value.upper()}_MIRRORS"
-    sources = [*_MIRROR.value, *os.environ.get(variable, "").split()]
+    mirrors = [*_MIRROR.value, *os.environ.get(variable, "").split()]
+    published = downloads.PUBLISHED[_DOWNLOAD.value]
     folder = pathlib.Path(_OUT_DIR.value)
-    name = sources[0].rstrip("/").rpartition("/")[2] if sources else f"{_DOWNLOAD.value}.zip"
-    try:
-        archive = downloads.fetch(folder / name, sources, _SHA256.value)
-    except downloads.DownloadError as error:
-        raise ValueError(
-            f"{error}: give --mirror=URL, --mirror=FILE or {variable}, or unpack the archive "
-            f"yourself so that the .tfrecord files lie in {folder}"
-        ) from error
-    paths = downloads.unpack(archive, folder)
-    folders = sorted({str(path.parent) for path in paths})
-    print(f"{len(paths)} files unpacked to {', '.join(folders)}")
+    sources = downloads.sources_of([published[name] for name in _ARCHIVE.value], mirrors)
+    for name, places in sources.items():
+        try:
+            archive = downloads.fetch(folder / name, places, _SHA256.value)
+        except downloads.DownloadError as error:
+            raise ValueError(
+                f"{error}: give --mirror=URL, --mirror=FILE or {variable}, or unpack the archive "
+                f"yourself so that its .tfrecord files or raw folders lie in {folder}"
+            ) from error
+        # Pipelines read one folder, but the archives have theirs.
+        paths = downloads.unpack(archive, folder, flat=".tfrecord")
+        folders = sorted({str(path.parent) for path in paths})
+        print(f"{len(paths)} files of {archive} unpacked to {', '.join(folders)}", flush=True)
 
 
 def _market1501():

@@ -1,13 +1,17 @@
 """Fetching archives from mirrors or local files, and unpacking them safely."""
 
 import hashlib
+import http.client
+import lzma
 import pathlib
 import shutil
 import stat
 import tarfile
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 
 from dpig_tf2.preparation.progress import Progress
@@ -17,6 +21,23 @@ _CHUNK = 1 << 20
 _TIMEOUT = 30  # seconds without a byte
 _PARTIAL = 206  # the server continues where an interrupted download stopped
 _MAX_UNPACKED = 200 << 30  # bytes; the published records take about 40 GB
+_ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+
+# What the release of 2018 names in its README. Checksums were never published, and the host may
+# have gone; mirrors are tried first.
+_RELEASE = "http://homes.esat.kuleuven.be/~liqianma/NIPS17_PG2/data"
+PUBLISHED = {
+    "market1501": {
+        "train": f"{_RELEASE}/Market_train_data.zip",
+        "test": f"{_RELEASE}/Market_test_data.zip",
+        "raw": f"{_RELEASE}/Market1501_img_pose_attr_seg.zip",
+    },
+    "deepfashion": {
+        "train": f"{_RELEASE}/DF_train_data.zip",
+        "test": f"{_RELEASE}/DF_test_data.zip",
+        "raw": f"{_RELEASE}/DF_img_pose.zip",
+    },
+}
 
 
 class DownloadError(ValueError):
@@ -27,14 +48,51 @@ class ArchiveError(ValueError):
     """An archive that would write outside its folder, hold links, or be too large."""
 
 
-def fetch(target, sources: Sequence[str], sha256: str | None = None) -> pathlib.Path:
-    """The file `target`, fetched from the first source that delivers it.
+def file_name(source: str) -> str:
+    """The last part of a URL's or file's path."""
+    path = urllib.parse.urlsplit(source).path if "://" in source else source
+    return pathlib.PurePosixPath(urllib.parse.unquote(path)).name
 
-    A download that was interrupted continues where it stopped. A `target` that exists is kept if
-    its checksum is right or unknown.
+
+def sources_of(urls: Sequence[str], mirrors: Sequence[str]) -> dict[str, list[str]]:
+    """Where each archive may come from, by its file name: its mirrors, then its own URL.
 
     Args:
-        target: where the file goes.
+        urls: published addresses of the wanted archives.
+        mirrors: URLs or paths of archives, or of folders that hold archives under their published
+            names. Where one archive is wanted, a mirror may call it anything.
+
+    Raises:
+        ValueError: naming a mirror that is none of several wanted archives.
+    """
+    sources: dict[str, list[str]] = {file_name(url): [] for url in urls}
+    for mirror in mirrors:
+        is_file = file_name(mirror).lower().endswith(_ARCHIVE_ENDINGS) or "?" in mirror
+        if not is_file:
+            for name, places in sources.items():
+                places.append(f"{mirror.rstrip('/')}/{name}")
+        elif len(sources) == 1 or file_name(mirror) in sources:
+            name = file_name(mirror) if file_name(mirror) in sources else next(iter(sources))
+            sources[name].append(mirror)
+        else:
+            raise ValueError(
+                f"mirror {mirror} is none of the archives {', '.join(sources)}: name it so, or ask "
+                "for one archive at a time"
+            )
+    for url in urls:
+        sources[file_name(url)].append(url)
+    return sources
+
+
+def fetch(target, sources: Sequence[str], sha256: str | None = None) -> pathlib.Path:
+    """The archive, fetched to `target` from the first source that delivers it.
+
+    A local file is used where it lies. A download that was interrupted continues where it stopped,
+    unless the source is another one or has changed and there is no checksum to tell. A `target`
+    that exists is kept if its checksum is right or unknown.
+
+    Args:
+        target: where a download goes.
         sources: URLs (http, https, file) or paths of local files, tried in order.
         sha256: expected checksum in hexadecimal, if known.
 
@@ -47,53 +105,76 @@ def fetch(target, sources: Sequence[str], sha256: str | None = None) -> pathlib.
     failures = []
     for source in sources:
         try:
-            _fetch_one(source, target, sha256)
-            return target
-        except (OSError, ValueError, urllib.error.URLError) as error:
-            failures.append(f"{source}: {error}")
+            return _fetch_one(source, target, sha256)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            failures.append(f"{source}: {error or type(error).__name__}")
     tried = "; ".join(failures) or "no mirror was given"
     raise DownloadError(f"cannot fetch {target.name} ({tried}); put the file at {target}")
 
 
-def _fetch_one(source, target, sha256):
+def _fetch_one(source, target, sha256) -> pathlib.Path:
+    if source.startswith("file://"):
+        source = urllib.request.url2pathname(source.removeprefix("file://"))
+    if "://" not in source:
+        _require(source, sha256)
+        return pathlib.Path(source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    local = pathlib.Path(source.removeprefix("file://"))
-    if "://" not in source or source.startswith("file://"):
-        with writer.replacing(target) as temporary:
-            shutil.copyfile(local, temporary)
-            _require(temporary, sha256)
-        return
     partial = target.with_name(f"{target.name}.part")
-    _download(source, partial)
+    origin = target.with_name(f"{target.name}.origin")
+    _download(source, partial, origin, any_origin=sha256 is not None)
     try:
         _require(partial, sha256)
     except DownloadError:
         partial.unlink()  # continuing a wrong file would never make it right
         raise
-    partial.replace(target)
+    finally:
+        origin.unlink(missing_ok=True)
+    return partial.replace(target)
 
 
-def _download(url, partial):
+def _download(url, partial, origin, any_origin):
+    """Fetches what `partial` lacks; the file `origin` tells what it is the beginning of."""
     have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    known_url, _, version = origin.read_text().partition("\n") if origin.exists() else ("", "", "")
+    if not any_origin and url != known_url:
+        have = 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and version and not any_origin:
+        headers["If-Range"] = version  # another version of the file comes whole
     try:
+        request = urllib.request.Request(url, headers=headers)
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
     except urllib.error.HTTPError as error:
         if have and error.code == 416:  # nothing is left to send
             return
         raise
     with response:
+        origin.write_text(f"{url}\n{_version(response.headers)}")
         if response.status != _PARTIAL:
             have = 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        progress = Progress(partial.name, total) if total else None
-        with open(partial, "ab" if have else "wb") as file:
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                if progress:
-                    progress.update(have)
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            raise DownloadError(f"the server did not continue at byte {have}")
+        _receive(response, partial, have)
+
+
+def _version(headers):
+    """What identifies the content in an If-Range header; weak tags may not be used there."""
+    tag = headers.get("ETag", "")
+    return tag if tag.startswith('"') else headers.get("Last-Modified", "")
+
+
+def _receive(response, partial, have):
+    length = response.headers.get("Content-Length")
+    total = have + int(length) if length else None
+    progress = Progress(f"{partial.name}, bytes", total) if total else None
+    if progress:
+        progress.update(have)
+    with open(partial, "ab" if have else "wb") as file:
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            have += len(chunk)
+            if progress:
+                progress.update(have)
     if total is not None and have != total:
         raise DownloadError(f"the connection ended after {have} of {total} bytes")
 
@@ -106,27 +187,41 @@ def _matches(path, sha256):
 
 
 def _require(path, sha256):
+    """Raises DownloadError if a file is not what was asked for."""
     if not _matches(path, sha256):
         raise DownloadError(f"its SHA-256 is not {sha256}")
+    # A host that has moved likes to answer with a web page.
+    if sha256 is None and not (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+        raise DownloadError("it is neither a zip nor a tar archive")
 
 
-def unpack(archive, folder, max_bytes: int = _MAX_UNPACKED) -> list[pathlib.Path]:
+def unpack(
+    archive, folder, max_bytes: int = _MAX_UNPACKED, flat: str | None = None
+) -> list[pathlib.Path]:
     """Files unpacked from a zip or tar archive; nothing is written unless every member is safe.
 
+    Args:
+        archive: the file.
+        folder: where to, created if needed.
+        max_bytes: most that the members may take together.
+        flat: members with this ending go to `folder` itself, wherever the archive has them.
+
     Raises:
-        ArchiveError: naming the member that leaves the folder, is no plain file or folder, or makes
-            the whole larger than `max_bytes`; or if the file is no archive.
+        ArchiveError: naming the member that leaves the folder, is no plain file or folder, comes
+            twice, or makes the whole too large; or if the file is no archive, damaged or encrypted.
     """
     archive, folder = pathlib.Path(archive), pathlib.Path(folder)
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
-                return _unpack(_zip_members(opened), archive, folder, max_bytes)
+                return _unpack(_zip_members(opened), archive, folder, max_bytes, flat)
         if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as opened:
-                return _unpack(_tar_members(opened), archive, folder, max_bytes)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+                return _unpack(_tar_members(opened), archive, folder, max_bytes, flat)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise ArchiveError(f"{archive}: damaged archive ({error})") from error
+    except (RuntimeError, NotImplementedError) as error:  # a password, or an unknown compression
+        raise ArchiveError(f"{archive}: {error}; unpack it yourself") from error
     raise ArchiveError(f"{archive}: neither a zip nor a tar archive")
 
 
@@ -145,8 +240,25 @@ def _tar_members(opened) -> Iterator[tuple]:
             yield info.name, info.size, info.isfile(), lambda info=info: opened.extractfile(info)
 
 
-def _unpack(members, archive, folder, max_bytes):
+def _unpack(members, archive, folder, max_bytes, flat):
     members = list(members)
+    _refuse_unsafe(members, archive, folder, max_bytes)
+    paths: list[pathlib.Path] = []
+    for name, *_ in members:
+        inner = pathlib.PurePosixPath(name)
+        paths.append(folder / (inner.name if flat and name.endswith(flat) else inner))
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise ArchiveError(f"{archive}: {twice.name} comes twice, refused")
+    for path, (name, size, _, open_member) in zip(paths, members, strict=True):
+        with writer.replacing(path) as temporary, open_member() as source:
+            with open(temporary, "wb") as file:
+                # A member may hold more than its header says; no more than that is written.
+                _copy(source, file, size, f"{archive}: {name}")
+    return paths
+
+
+def _refuse_unsafe(members, archive, folder, max_bytes):
     root = folder.resolve()
     total = 0
     for name, size, plain, _ in members:
@@ -157,15 +269,10 @@ def _unpack(members, archive, folder, max_bytes):
         total += size
         if total > max_bytes:
             raise ArchiveError(f"{archive}: unpacks to more than {max_bytes} bytes, refused")
-    paths = []
-    for name, size, _, open_member in members:
-        path = folder / name
-        with writer.replacing(path) as temporary, open_member() as source:
-            with open(temporary, "wb") as file:
-                # A member may hold more than its header says; no more than that is written.
-                _copy(source, file, size, f"{archive}: {name}")
-        paths.append(path)
-    return paths
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise ArchiveError(f"{archive}: unpacks to {total} bytes, but {folder} has {free} left")
 
 
 def _copy(source, file, size, what):

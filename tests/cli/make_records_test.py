@@ -42,6 +42,7 @@ def run(*flags, **environment):
             + ["--pairs_csv=p", "--pairs=one_to_all"],
             "--pairs_csv takes the place of --pairs",
         ),
+        (["--download=market1501", "--out_dir=x", "--sha256=0"], "name it with --archive"),
         (["--bogus=1"], "Unknown command line flag 'bogus'"),
         (["--source=synthetic", "--out_dir=x", "spare"], "unexpected argument 'spare'"),
     ],
@@ -81,20 +82,31 @@ def test_market1501_dry_run(shared_dir, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_download_without_mirror_says_what_to_do(tmp_path):
-    result = run("--download=market1501", f"--out_dir={tmp_path}", DPIG_MARKET1501_MIRRORS="")
+def test_dead_host_says_what_to_put_where(tmp_path):
+    # A proxy that is not there: no test reaches the real host.
+    dead = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    flags = ("--download=market1501", f"--out_dir={tmp_path}")
+    result = run(*flags, DPIG_MARKET1501_MIRRORS="", no_proxy="", **dead)
     assert result.returncode == 1
-    assert f"put the file at {tmp_path / 'market1501.zip'}" in result.stderr
+    assert "NIPS17_PG2/data/Market_train_data.zip: " in result.stderr
+    assert f"put the file at {tmp_path / 'Market_train_data.zip'}" in result.stderr
     assert "--mirror=URL" in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
-def test_download_from_a_local_archive(tmp_path):
+def test_download_from_local_archives(tmp_path):
     import zipfile
 
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
-        file.writestr("records/readme.txt", "hello")
+    for split in ("train", "test"):
+        with zipfile.ZipFile(tmp_path / f"DF_{split}_data.zip", "w") as file:
+            file.writestr(f"data4tf/DeepFashion_{split}_00000-of-00001.tfrecord", "records")
+            file.writestr("data4tf/tf_record_pair_num.txt", "1")
     out_dir = tmp_path / "out"
-    mirrors = f"{tmp_path / 'absent.zip'} {tmp_path / 'a.zip'}"
+    mirrors = f"{tmp_path / 'absent'} {tmp_path}"
     result = run("--download=deepfashion", f"--out_dir={out_dir}", DPIG_DEEPFASHION_MIRRORS=mirrors)
     assert result.returncode == 0, result.stderr
-    assert (out_dir / "records/readme.txt").read_text() == "hello"
+    assert sorted(path.name for path in out_dir.glob("*")) == [
+        "DeepFashion_test_00000-of-00001.tfrecord",
+        "DeepFashion_train_00000-of-00001.tfrecord",
+        "data4tf",
+    ]

@@ -10,24 +10,42 @@ import pytest
 
 from dpig_tf2.preparation import downloads
 
-CONTENT = bytes(range(256)) * 4000
+
+def _zip_bytes():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("records/a.bin", bytes(range(256)) * 4000)
+    return content.getvalue()
+
+
+CONTENT = _zip_bytes()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT at /file, honouring ranges; /cut ends early; all else is 404."""
+    """Serves CONTENT, honouring ranges, at /file; /cut ends early, /page is none; else 404."""
 
     def do_GET(self):  # noqa: N802
         self.server.ranges.append(self.headers.get("Range"))
+        if self.path == "/page":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>this host has moved</html>")
+            return
         if self.path not in ("/file", "/cut"):
             self.send_error(404)
             return
         start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        if self.headers.get("If-Range", self.server.tag) != self.server.tag:
+            start = 0
         if start >= len(CONTENT):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.send_header("ETag", self.server.tag)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.end_headers()
         stop = start + 1000 if self.path == "/cut" else len(CONTENT)
         self.wfile.write(CONTENT[start:stop])
@@ -40,6 +58,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.ranges = []
+        server.tag = '"version 1"'
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         server.url = f"http://127.0.0.1:{server.server_port}"
@@ -56,7 +75,7 @@ def test_fetch_with_checksum(server, tmp_path):
 
 def test_interrupted_download_continues(server, tmp_path):
     target = tmp_path / "a.bin"
-    with pytest.raises(downloads.DownloadError, match="ended after 1000 of 1024000 bytes"):
+    with pytest.raises(downloads.DownloadError, match=f"ended after 1000 of {len(CONTENT)} bytes"):
         downloads.fetch(target, [f"{server.url}/cut"], SHA256)
     assert not target.exists()
     downloads.fetch(target, [f"{server.url}/file"], SHA256)
@@ -64,8 +83,27 @@ def test_interrupted_download_continues(server, tmp_path):
     assert server.ranges == [None, "bytes=1000-"]
 
 
+def test_without_checksum_another_source_begins_anew(server, tmp_path):
+    target = tmp_path / "a.bin"
+    with pytest.raises(downloads.DownloadError):
+        downloads.fetch(target, [f"{server.url}/cut"])
+    assert downloads.fetch(target, [f"{server.url}/file"]).read_bytes() == CONTENT
+    assert server.ranges == [None, None]
+
+
+@pytest.mark.parametrize(("version", "kept"), [(1, 2000), (2, 1000)])
+def test_without_checksum_a_changed_file_begins_anew(server, tmp_path, version, kept):
+    for number in (1, version):
+        server.tag = f'"version {number}"'
+        with pytest.raises(downloads.DownloadError):
+            downloads.fetch(tmp_path / "a.bin", [f"{server.url}/cut"])
+    assert server.ranges == [None, "bytes=1000-"]
+    assert (tmp_path / "a.bin.part").read_bytes() == CONTENT[:kept]
+
+
 def test_dead_mirrors_are_passed_over(server, tmp_path):
-    sources = ["http://127.0.0.1:9/file", f"{server.url}/gone", f"{server.url}/file"]
+    paths = ("gone", "page", "file")
+    sources = ["http://127.0.0.1:9/file", *(f"{server.url}/{path}" for path in paths)]
     assert downloads.fetch(tmp_path / "a.bin", sources).read_bytes() == CONTENT
 
 
@@ -77,12 +115,29 @@ def test_no_source_says_what_to_put_where(server, tmp_path):
     assert f"put the file at {tmp_path / 'a.bin'}" in message
 
 
-def test_local_file_and_existing_target(tmp_path):
-    (tmp_path / "local").write_bytes(CONTENT)
-    target = downloads.fetch(tmp_path / "x/a.bin", [str(tmp_path / "local")], SHA256)
-    assert target.read_bytes() == CONTENT
-    assert downloads.fetch(target, []) == target
-    assert downloads.fetch(tmp_path / "b.bin", [f"file://{tmp_path / 'local'}"]).exists()
+def test_local_file_is_used_where_it_lies(tmp_path):
+    local = tmp_path / "my files.zip"
+    local.write_bytes(CONTENT)
+    for source in (str(local), local.as_uri()):
+        assert downloads.fetch(tmp_path / "x/a.bin", [source], SHA256) == local
+    assert list(tmp_path.iterdir()) == [local]
+
+
+def test_existing_target_is_kept(tmp_path):
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    assert downloads.fetch(tmp_path / "a.bin", []) == tmp_path / "a.bin"
+
+
+def test_mirrors_come_before_the_published_address():
+    urls = ["http://host/Train.zip", "http://host/Test.zip"]
+    mirrors = ["https://other/copy/", "/disk/Test.zip", "https://third/Train.zip?key=1"]
+    assert downloads.sources_of(urls, mirrors) == {
+        "Train.zip": ["https://other/copy/Train.zip", mirrors[2], urls[0]],
+        "Test.zip": ["https://other/copy/Test.zip", mirrors[1], urls[1]],
+    }
+    assert downloads.sources_of(urls[:1], ["mine.tgz"]) == {"Train.zip": ["mine.tgz", urls[0]]}
+    with pytest.raises(ValueError, match="mine.tgz is none of the archives Train.zip, Test.zip"):
+        downloads.sources_of(urls, ["mine.tgz"])
 
 
 def test_wrong_checksum_leaves_nothing(server, tmp_path):
@@ -140,6 +195,38 @@ def test_size_bound(tmp_path):
     with pytest.raises(downloads.ArchiveError, match="more than 1000 bytes"):
         downloads.unpack(archive, tmp_path / "out", max_bytes=1000)
     assert not (tmp_path / "out").exists()
+
+
+def test_more_than_the_disk_holds(tmp_path, monkeypatch):
+    archive = make_zip(tmp_path / "a.zip", a=b"0" * 600)
+    usage = downloads.shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(downloads.ArchiveError, match="to 600 bytes, but .* has 100 left"):
+        downloads.unpack(archive, tmp_path / "out")
+
+
+def test_flat_members_come_together(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", **{"data/x.tfrecord": b"x", "data/pairs.p": b"p"})
+    downloads.unpack(archive, tmp_path / "out", flat=".tfrecord")
+    assert (tmp_path / "out/x.tfrecord").exists() and (tmp_path / "out/data/pairs.p").exists()
+    archive = make_zip(tmp_path / "b.zip", **{"a/x.tfrecord": b"x", "b/x.tfrecord": b"y"})
+    with pytest.raises(downloads.ArchiveError, match="x.tfrecord comes twice"):
+        downloads.unpack(archive, tmp_path / "b", flat=".tfrecord")
+
+
+def test_damaged_and_encrypted_archives(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x", bytes(range(256)) * 100)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + b"\xff" * 40 + whole[80:])
+    with pytest.raises(downloads.ArchiveError, match="damaged archive"):
+        downloads.unpack(path, tmp_path / "out")
+    at = whole.index(b"PK\x01\x02") + 8  # flags of the central directory; bit 0: encrypted
+    path.write_bytes(whole[:6] + b"\x01" + whole[7:at] + b"\x01" + whole[at + 1 :])
+    with pytest.raises(downloads.ArchiveError, match="password required.*unpack it yourself"):
+        downloads.unpack(path, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_no_archive(tmp_path):
