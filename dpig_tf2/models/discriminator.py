@@ -9,11 +9,15 @@ _EPSILON = 1.001e-5  # TensorFlow's fused batch norm raised the requested 1e-5 t
 
 
 class BatchStatisticsNorm(keras.layers.Layer):
-    """Batch normalization that always uses the statistics of the batch at hand, in float32.
+    """Batch normalization that always uses the statistics of the batch at hand.
 
-    Call argument: float [B, H, W, C]. The released discriminator never updated or used its moving
-    averages, so there are none.
+    Call argument: float [B, H, W, C], and so is the result. In between it computes in float32,
+    whatever the precision of the network. The released discriminator never updated or used its
+    moving averages, so there are none.
     """
+
+    def __init__(self, **kwargs):
+        super().__init__(dtype="float32", autocast=False, **kwargs)
 
     def build(self, input_shape):
         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
@@ -22,8 +26,9 @@ class BatchStatisticsNorm(keras.layers.Layer):
     def call(self, x):
         wide = tf.cast(x, tf.float32)
         mean, variance = tf.nn.moments(wide, axes=[0, 1, 2])
-        scale, offset = tf.cast(self.scale, tf.float32), tf.cast(self.offset, tf.float32)
-        normalized = tf.nn.batch_normalization(wide, mean, variance, offset, scale, _EPSILON)
+        normalized = tf.nn.batch_normalization(
+            wide, mean, variance, self.offset, self.scale, _EPSILON
+        )
         return tf.cast(normalized, x.dtype)
 
 

@@ -1,5 +1,6 @@
 """Networks from a ModelConfig: which there are, which stage owns them, how each is built."""
 
+import contextlib
 from collections.abc import Callable
 
 import keras
@@ -27,17 +28,42 @@ def stage_networks(stage: str, config: ModelConfig) -> tuple[str, ...]:
     }[stage]
 
 
-def build_network(name: str, config: ModelConfig, crop_method: str = "matmul") -> keras.Model:
+def build_network(
+    name: str, config: ModelConfig, crop_method: str = "matmul", precision: str = "float32"
+) -> keras.Model:
     """One network with its variables created, named as in checkpoints.
 
     Args:
         name: one of `stage_networks`.
         config: sizes of all networks.
         crop_method: form of the encoder's region crops, see `ops.regions.crop_regions`.
+        precision: one of `config.PRECISIONS`. Mixed ones compute in 16 bits; variables, inputs and
+            outputs are float32 all the same.
 
     Raises:
         ConfigError: if the name is unknown for this configuration.
     """
+    with _dtype_policy(precision):
+        return _built_network(name, config, crop_method)
+
+
+def build_networks(names, config: ModelConfig, **how) -> dict:
+    """`build_network` for each name, as {name: network}."""
+    return {name: build_network(name, config, **how) for name in names}
+
+
+@contextlib.contextmanager
+def _dtype_policy(name):
+    """Layers made inside get this policy; afterwards the process has its own again."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _built_network(name, config, crop_method):
     image = keras.Input((config.height, config.width, 3))
     if name == "appearance_encoder":
         network = AppearanceEncoder(
@@ -77,11 +103,6 @@ def build_network(name: str, config: ModelConfig, crop_method: str = "matmul") -
     if kind not in builders or factor not in config.factors:
         raise ConfigError(f"no network is called {name!r} in the {config.variant} variant")
     return _built(builders[kind](), keras.Input((config.embedding_size(factor),)))
-
-
-def build_networks(names, config: ModelConfig, crop_method: str = "matmul") -> dict:
-    """`build_network` for each name, as {name: network}."""
-    return {name: build_network(name, config, crop_method) for name in names}
 
 
 def _built(network, *inputs):

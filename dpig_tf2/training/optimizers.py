@@ -23,7 +23,9 @@ class ReleaseRMSprop(keras.optimizers.RMSprop):
             velocity.assign(tf.ones_like(velocity))
 
 
-def build_optimizer(objective: str, learning_rate: float, variables, name: str):
+def build_optimizer(
+    objective: str, learning_rate: float, variables, name: str, loss_scaling: bool = False
+) -> keras.optimizers.Optimizer:
     """An optimizer with its slots created: RMSProp under wgan, Adam otherwise.
 
     Weight clipping needs an optimizer without momentum (Arjovsky et al. 2017, section 4). Slots are
@@ -34,6 +36,8 @@ def build_optimizer(objective: str, learning_rate: float, variables, name: str):
         learning_rate: initial rate.
         variables: the player's trainable variables.
         name: prefix of the slots' paths in checkpoints.
+        loss_scaling: keep float16 gradients in range: they are computed for a multiple of the loss.
+            Where they overflow, the update is left out and the multiple halved.
     """
     if objective == "wgan":
         optimizer = ReleaseRMSprop(learning_rate, name)
@@ -42,12 +46,38 @@ def build_optimizer(objective: str, learning_rate: float, variables, name: str):
             learning_rate, beta_1=0.5, beta_2=_ADAM_BETA_2, epsilon=1e-8, name=name
         )
     optimizer.build(variables)
+    if loss_scaling:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"{name}_loss_scale")
+        optimizer.build(variables)
     return optimizer
+
+
+def state_variables(optimizer) -> list:
+    """Slots, rate and count of an optimizer, the same with and without a loss scale."""
+    return getattr(optimizer, "inner_optimizer", optimizer).variables
+
+
+def loss_scale_variables(optimizer) -> list:
+    """Loss scale and the updates since it last changed; empty without one."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return [optimizer.dynamic_scale, optimizer.step_counter]
+    return []
+
+
+def scalars(optimizer) -> dict:
+    """What is logged of an optimizer: its learning rate and, where it has one, its loss scale."""
+    values = {"learning_rate": tf.convert_to_tensor(optimizer.learning_rate)}
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        values["loss_scale"] = tf.convert_to_tensor(optimizer.dynamic_scale)
+    return values
 
 
 def apply_gradients(optimizer, tape: tf.GradientTape, loss, variables) -> None:
     """One update of `variables` down the gradient of `loss`."""
-    optimizer.apply(tape.gradient(loss, variables), variables)
+    # The scale, 1 without loss scaling, enters as the gradient of the loss: the tape need not have
+    # seen it, and the loss that is logged stays as it is.
+    scale = optimizer.scale_loss(tf.ones_like(loss))
+    optimizer.apply(tape.gradient(loss, variables, output_gradients=scale), variables)
 
 
 def clip_weights(variables, bound: float) -> None:

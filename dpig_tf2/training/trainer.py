@@ -1,11 +1,14 @@
 """What the trainers of all stages share: players, step counter, seeded noise, state."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models import weights
 from dpig_tf2.models.mapping_network import NOISE_ALGORITHM, draw_noise
 from dpig_tf2.training import optimizers
 
@@ -50,15 +53,42 @@ class StageTrainer(keras.Model):
         rate = settings.adversary_learning_rate if adversary else settings.learning_rate
         variables = [v for n in networks for v in self.networks[n].trainable_variables]
         optimizer = optimizers.build_optimizer(
-            settings.objective, rate, variables, f"{name}_optimizer"
+            settings.objective,
+            rate,
+            variables,
+            f"{name}_optimizer",
+            # bfloat16 reaches as far as float32; only float16 gradients under- and overflow.
+            loss_scaling=self.networks[networks[0]].compute_dtype == "float16",
         )
         player = self.players[name] = Player(optimizer, variables)
         return player
 
     def state_variables(self) -> list:
         """Every variable that a checkpoint of this stage holds."""
-        owners = [*self.networks.values(), *(p.optimizer for p in self.players.values())]
-        return [self.step, *(variable for owner in owners for variable in owner.variables)]
+        variables = [self.step]
+        for network in self.networks.values():
+            variables += network.variables
+        for player in self.players.values():
+            variables += optimizers.state_variables(player.optimizer)
+        return variables + self._loss_scale_variables()
+
+    def restore(self, arrays: Mapping[str, np.ndarray], source: str) -> None:
+        """Sets the state from a checkpoint, which may come from training in another precision.
+
+        Args:
+            arrays: {path: value}.
+            source: what they were read from, for messages.
+
+        Raises:
+            WeightsError: if they do not fit; nothing is set then.
+        """
+        # A checkpoint written in another precision holds no loss scales: they start anew.
+        absent = {v.path for v in self._loss_scale_variables() if v.path not in arrays}
+        weights.assign([v for v in self.state_variables() if v.path not in absent], arrays, source)
+
+    def _loss_scale_variables(self):
+        owners = [player.optimizer for player in self.players.values()]
+        return [v for optimizer in owners for v in optimizers.loss_scale_variables(optimizer)]
 
     def train_step(self, batch):
         """One step of the stage's algorithm; returns {name: scalar}.
@@ -67,7 +97,8 @@ class StageTrainer(keras.Model):
         """
         logs = self.update(batch)
         for name, player in self.players.items():
-            logs[f"learning_rate/{name}"] = tf.convert_to_tensor(player.optimizer.learning_rate)
+            for what, value in optimizers.scalars(player.optimizer).items():
+                logs[f"{what}/{name}"] = value
         self.step.assign_add(1)
         for player in self.players.values():
             optimizers.halve(player.optimizer.learning_rate, self.step, self.settings.halve_every)

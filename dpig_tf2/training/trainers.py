@@ -8,16 +8,21 @@ from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.trainer import StageTrainer
 
 
-def build_trainer(stage: str, config: Config, crop_method: str = "matmul") -> StageTrainer:
+def build_trainer(
+    stage: str, config: Config, crop_method: str = "matmul", precision: str = "float32"
+) -> StageTrainer:
     """A trainer with freshly initialized networks and optimizers.
 
     Args:
         stage: one of `config.STAGES`.
         config: the run's configuration.
-        crop_method: form of the encoder's region crops, see `ops.regions.crop_regions`.
+        crop_method, precision: how the networks compute, see `models.factory.build_network`.
+            Under "mixed_float16" every optimizer scales its loss.
     """
     names = factory.stage_networks(stage, config.model)
-    networks = factory.build_networks(names, config.model, crop_method)
+    networks = factory.build_networks(
+        names, config.model, crop_method=crop_method, precision=precision
+    )
     if stage == "reconstruction":
         return ReconstructionTrainer(config, networks)
     if stage == "pose":
