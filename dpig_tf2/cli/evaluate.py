@@ -5,10 +5,20 @@
         --data_dir=data/synthetic --split=test
     python -m dpig_tf2.cli.evaluate --task=poses --run_dir=runs/poses --keypoints=poses.csv \
         --hold_out=0.1
-    python -m dpig_tf2.cli.evaluate --task=folders --generated=out --target=photos
+    python -m dpig_tf2.cli.evaluate --generated=out --target=photos
 
-Tasks: reconstruct and transfer score a record split; disentanglement needs synthetic records; poses
-scores the pose stages on held-out poses; folders compares image files by name, without a model.
+Tasks:
+    reconstruct, transfer  pictures of a record split, made by the run's networks
+    folders                two folders of image files, matched by name, without a model
+    disentanglement        synthetic persons: swapped factors against their true renders
+    poses                  the pose stages on poses held out of a keypoint CSV
+
+Inception score, masked inception score, FID and KID need InceptionV3 as keras.applications has it:
+--inception_weights names `inception_v3_weights_tf_dim_ordering_tf_kernels.h5` (or the same network
+saved as .weights.h5), or --download_weights lets Keras fetch that file. LPIPS needs
+--lpips_weights, a file that evaluation/lpips.py tells how to make. Nothing is downloaded otherwise:
+what is not computed is null in the JSON, with the reason. Pose error needs the keypoints that a
+detector found in the generated pictures (--save_pictures writes these for records).
 """
 
 import json
@@ -19,60 +29,131 @@ from absl import flags
 from dpig_tf2.cli.flags import run_program
 
 PROTOCOLS = ("dpig", "patn", "tf")
-TASKS = ("reconstruct", "transfer", "disentanglement", "poses", "folders")
+TASKS = ("reconstruct", "transfer", "folders", "disentanglement", "poses")
+_RECORD_TASKS = ("reconstruct", "transfer")
+_PICTURE_TASKS = (*_RECORD_TASKS, "folders")
 
-_TASK = flags.DEFINE_enum("task", "transfer", TASKS, "What is scored.")
+_TASK = flags.DEFINE_enum(
+    "task", None, TASKS, "What is scored; default folders with --generated, else transfer."
+)
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Run folder; its metrics.json takes the scores.")
+_OUT = flags.DEFINE_string("out", None, "JSON file; default <run_dir>/metrics.json.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of sampled poses.", lower_bound=0)
+
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with tf-records.")
 _SPLIT = flags.DEFINE_string("split", "test", "Split in the record files' names.")
-_LIMIT = flags.DEFINE_integer("limit", None, "Pairs scored at most.", lower_bound=1)
+_LIMIT = flags.DEFINE_integer(
+    "limit", None, "Pairs scored at most; default all, 200 for disentanglement.", lower_bound=1
+)
+_SKIP_BAD = flags.DEFINE_bool("skip_bad_records", False, "Drop and name damaged records.")
+_SAVE = flags.DEFINE_string(
+    "save_pictures", None, "New folder for the scored pairs: generated, target, masks, keypoints."
+)
+
+_GENERATED = flags.DEFINE_string("generated", None, "Folder of generated images.")
+_TARGET = flags.DEFINE_string("target", None, "Folder of target images.")
+_MASKS = flags.DEFINE_string("masks", None, "Folder of masks, for mask-SSIM and masked IS.")
+_UNMATCHED = flags.DEFINE_bool(
+    "allow_unmatched", False, "Score the common names of folders whose names differ."
+)
+_GENERATED_KEYPOINTS = flags.DEFINE_string(
+    "generated_keypoints", None, "Keypoints found in the generated images, for the pose error."
+)
+_TARGET_KEYPOINTS = flags.DEFINE_string(
+    "target_keypoints", None, "Keypoints of the target images, for the pose error."
+)
+
 _PROTOCOL = flags.DEFINE_enum("protocol", "dpig", PROTOCOLS, "SSIM protocol.")
+_INCEPTION = flags.DEFINE_string(
+    "inception_weights", None, "Keras file of InceptionV3 with its classifier, for IS, FID, KID."
+)
+_DOWNLOAD = flags.DEFINE_bool("download_weights", False, "Let Keras download these weights.")
+_LPIPS = flags.DEFINE_string("lpips_weights", None, "VGG16 and linear layers (.npz), for LPIPS.")
+
 _KEYPOINTS = flags.DEFINE_string("keypoints", None, "Keypoint CSV of task poses, pixels.")
 _HOLD_OUT = flags.DEFINE_float(
     "hold_out", None, "Share of --keypoints that training held out: the same as there.", 0.0, 0.9
 )
-_GENERATED = flags.DEFINE_string("generated", None, "Folder of generated images.")
-_TARGET = flags.DEFINE_string("target", None, "Folder of target images.")
-_MASKS = flags.DEFINE_string("masks", None, "Folder of masks, for mask-SSIM.")
-_OUT = flags.DEFINE_string("out", None, "JSON file; default <run_dir>/metrics.json.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of sampled poses.", lower_bound=0)
 
-_NEEDS = {
+_NEEDED = {
     "reconstruct": ("run_dir", "data_dir"),
     "transfer": ("run_dir", "data_dir"),
+    "folders": ("generated", "target"),
     "disentanglement": ("run_dir", "data_dir"),
     "poses": ("run_dir", "keypoints", "hold_out"),
-    "folders": ("generated", "target"),
+}
+# Flags that only some tasks read.
+_TASKS_OF = {
+    "data_dir split limit": (*_RECORD_TASKS, "disentanglement"),
+    "skip_bad_records save_pictures": _RECORD_TASKS,
+    "protocol inception_weights download_weights lpips_weights": _PICTURE_TASKS,
+    "generated target masks allow_unmatched generated_keypoints target_keypoints": ("folders",),
+    "keypoints hold_out": ("poses",),
+    "seed": ("poses",),
 }
 
 
 def main(_):
-    task = _TASK.value
-    for name in _NEEDS[task]:
-        if not flags.FLAGS[name].value:
-            raise ValueError(f"--{name} is needed by --task={task}")
-    others = set().union(*_NEEDS.values()) - set(_NEEDS[task]) - {"run_dir"}
-    for name in sorted(others):
-        if flags.FLAGS[name].value:
-            raise ValueError(f"--{name} does not apply to --task={task}")
+    task = _task()
+    _check_flags(task)
     scores = _RUNNERS[task]()
     print(json.dumps(_brief(scores), indent=2))
     _write(task, scores)
-    return 0
+    failed = scores.get("failed", [])
+    for line in failed:
+        print(f"failed: {line}")
+    return 1 if failed else 0
+
+
+def _task():
+    return _TASK.value or ("folders" if _GENERATED.value or _TARGET.value else "transfer")
+
+
+def _check_flags(task):
+    for name in _NEEDED[task]:
+        if not flags.FLAGS[name].value:
+            raise ValueError(f"--{name} is needed by --task={task}")
+    for names, tasks in _TASKS_OF.items():
+        for name in names.split():
+            if flags.FLAGS[name].present and task not in tasks:
+                raise ValueError(f"--{name} does not apply to --task={task}")
+    if bool(_GENERATED_KEYPOINTS.value) != bool(_TARGET_KEYPOINTS.value):
+        raise ValueError("--generated_keypoints and --target_keypoints come together")
+    if _INCEPTION.value and _DOWNLOAD.value:
+        raise ValueError("--inception_weights and --download_weights exclude each other")
+
+
+def _image_scores():
+    """Takes the pairs, with the networks that the flags name."""
+    from dpig_tf2.evaluation.image_scores import ImageScores
+
+    inception = lpips = None
+    if _INCEPTION.value or _DOWNLOAD.value:
+        from dpig_tf2.evaluation.inception import Inception
+
+        inception = Inception(_INCEPTION.value)
+    if _LPIPS.value:
+        from dpig_tf2.evaluation.lpips import Lpips
+
+        lpips = Lpips(_LPIPS.value)
+    return ImageScores(_PROTOCOL.value, inception, lpips)
 
 
 def _score_records():
+    from dpig_tf2.evaluation.picture_folder import PictureFolder
     from dpig_tf2.evaluation.records import score_records
-    from dpig_tf2.pipeline.input_pipeline import RecordSet
+    from dpig_tf2.pipeline import input_pipeline
 
-    sampler = _sampler()
-    records = RecordSet.open(_DATA_DIR.value, _SPLIT.value)
+    task, sampler = _task(), _sampler()
+    records = input_pipeline.RecordSet.open(_DATA_DIR.value, _SPLIT.value)
+    if _SKIP_BAD.value:
+        records = input_pipeline.without_damaged(records, sampler.config.model)
+    pictures = PictureFolder(_SAVE.value) if _SAVE.value else None
     scores, examples = score_records(
-        sampler, records, _TASK.value, _PROTOCOL.value, _LIMIT.value, _report
+        sampler, records, task, _image_scores(), _LIMIT.value, _report, pictures
     )
-    columns = ["source", "generated", "target"]
-    _save_sheet(_TASK.value, examples, columns)
-    return scores | _provenance()
+    _save_sheet(task, examples, ["source", "generated", "target"])
+    return scores | _provenance(sampler)
 
 
 def _score_disentanglement():
@@ -91,7 +172,7 @@ def _score_disentanglement():
     path = RunFolder.open(_RUN_DIR.value).samples / "disentanglement.png"
     save_png(path, sheet)
     print(f"picture: {path}")
-    return scores | _provenance()
+    return scores | _provenance(sampler)
 
 
 def _score_poses():
@@ -105,13 +186,36 @@ def _score_poses():
     )
     if len(held_out) < 4:
         raise ValueError(f"--hold_out={_HOLD_OUT.value}: {len(held_out)} poses are too few")
-    return score_poses(_sampler(), training, held_out, _SEED.value) | _provenance()
+    sampler = _sampler()
+    return score_poses(sampler, training, held_out, _SEED.value) | _provenance(sampler)
 
 
 def _score_folders():
     from dpig_tf2.evaluation.image_folders import score_folders
 
-    return score_folders(_GENERATED.value, _TARGET.value, _PROTOCOL.value, _MASKS.value)
+    keypoints = None
+    if _GENERATED_KEYPOINTS.value:
+        keypoints = tuple(
+            _keypoints_of(*side)
+            for side in (
+                (_GENERATED_KEYPOINTS.value, _GENERATED.value),
+                (_TARGET_KEYPOINTS.value, _TARGET.value),
+            )
+        )
+    folders = _GENERATED.value, _TARGET.value
+    return score_folders(*folders, _image_scores(), _MASKS.value, _UNMATCHED.value, keypoints)
+
+
+def _keypoints_of(path, folder):
+    """{image name: keypoints} of a file in any format, for the images of a folder."""
+    from dpig_tf2.evaluation.image_folders import image_files
+    from dpig_tf2.preparation import keypoint_formats
+
+    names = [file.name for file in image_files(folder).values()]
+    found = keypoint_formats.load(path, image_names=names)
+    for problem in found.problems:
+        print(f"note: {problem}")
+    return found.keypoints
 
 
 _RUNNERS = {
@@ -129,8 +233,8 @@ def _sampler():
     return PersonSampler.load(_RUN_DIR.value)
 
 
-def _provenance():
-    """Which networks were scored: preset and the newest checkpoints with their checksums."""
+def _provenance(sampler):
+    """Which networks were scored: preset, fingerprint, newest checkpoints with their checksums."""
     from dpig_tf2.config import STAGES
     from dpig_tf2.run_folder import RunFolder, file_checksum
 
@@ -138,6 +242,7 @@ def _provenance():
     newest = {stage: run.checkpoints(stage)[-1:] for stage in STAGES}
     return {
         "preset": run.config.preset,
+        "fingerprint": sampler.fingerprint(),
         "checkpoints": {
             stage: {"step": step, "sha256": file_checksum(path)}
             for stage, found in newest.items()
@@ -176,13 +281,13 @@ def _write(task, scores):
 def _brief(scores):
     """The scores without the per-image lists."""
     if isinstance(scores, dict):
-        hidden = ("per_image", "names", "checkpoints")
+        hidden = ("per_image", "names", "checkpoints", "failed")
         return {name: _brief(value) for name, value in scores.items() if name not in hidden}
     return scores
 
 
 def _report(text):
-    print(f"[{_TASK.value}] {text}", flush=True)
+    print(f"[{_task()}] {text}", flush=True)
 
 
 def run():

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dpig_tf2.evaluation import metrics
+from dpig_tf2.evaluation.image_scores import ImageScores
+from dpig_tf2.evaluation.picture_folder import PictureFolder
 from dpig_tf2.pipeline import input_pipeline
 from dpig_tf2.sampling.sampler import PersonSampler
 
@@ -16,9 +17,10 @@ def score_records(
     sampler: PersonSampler,
     records: input_pipeline.RecordSet,
     task: str,
-    protocol: str,
+    scores: ImageScores,
     limit: int | None = None,
     report: Callable[[str], None] = lambda text: None,
+    pictures: PictureFolder | None = None,
 ) -> tuple[dict, list]:
     """Scores of reconstruction or pose transfer over a split, masked by the target's body mask.
 
@@ -26,32 +28,60 @@ def score_records(
         sampler: trained networks.
         records: pairs; "transfer" brings the source person into the target's pose.
         task: "reconstruct" or "transfer".
-        protocol: name of an SSIM protocol, see `metrics.PROTOCOLS`.
+        scores: takes the pairs; decides on protocol and further networks.
         limit: number of pairs, None for all.
         report: told how many pairs are done.
+        pictures: keeps every pair as files.
 
     Returns:
-        summary: as `metrics.Scores.summary`, with the names of the pairs.
+        summary: as `ImageScores.summary`, with the `names` of the pairs and `failed`, a line for
+            each damaged record left out and each pair that has no visible keypoint on one side.
         examples: the first few (source, generated, target) pictures, uint8 [H, W, 3] each.
+
+    Raises:
+        ValueError: if no pair could be scored.
     """
     if task not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
-    scores, names, examples = metrics.Scores(protocol), [], []
+    names, examples, failed = [], [], list(records.dropped)
     batches = input_pipeline.evaluation_batches(
         records, sampler.config.model, sampler.batch_size, limit
     )
     for batch in batches.as_numpy_iterator():
-        source, target = batch["source"], batch["target"]
-        goal = source if task == "reconstruct" else target
-        seen = (source["keypoints"][..., 2] > 0.5).any(axis=1)
-        parts = {name: source[name][seen] for name in _PARTS}
+        source = batch["source"]
+        goal = source if task == "reconstruct" else batch["target"]
+        pairs = [
+            [source["name"][i].decode(), batch["target"]["name"][i].decode()]
+            for i in range(len(source["name"]))
+        ]
+        seen = _has_keypoints(source) & _has_keypoints(goal)
+        failed += [
+            f"{' to '.join(pair)}: not one keypoint is visible"
+            for pair, usable in zip(pairs, seen, strict=True)
+            if not usable
+        ]
+        if not seen.any():
+            continue
         images = sampler.transfer(
-            source["image"][seen], source["keypoints"][seen], goal["keypoints"][seen], **parts
+            source["image"][seen],
+            source["keypoints"][seen],
+            goal["keypoints"][seen],
+            **{name: source[name][seen] for name in _PARTS},
         )
         for image, index in zip(images, np.flatnonzero(seen), strict=True):
-            scores.add(image, goal["image"][index], goal["body_mask"][index])
-            names.append([source["name"][index].decode(), target["name"][index].decode()])
+            person = {name: goal[name][index] for name in ("image", "body_mask", "keypoints")}
+            scores.add(image, person["image"], person["body_mask"])
+            names.append(pairs[index])
             if len(examples) < 10:
-                examples.append((source["image"][index], image, goal["image"][index]))
+                examples.append((source["image"][index], image, person["image"]))
+            if pictures is not None:
+                pictures.add(pairs[index], image, person)
         report(f"{task}: {len(names)} pairs")
-    return scores.summary() | {"task": task, "names": names}, examples
+    if pictures is not None:
+        pictures.finish()
+    return scores.summary() | {"task": task, "names": names, "failed": failed}, examples
+
+
+def _has_keypoints(persons) -> np.ndarray:
+    """bool [B]."""
+    return (persons["keypoints"][..., 2] > 0.5).any(axis=1)

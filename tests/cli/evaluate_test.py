@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 from dpig_tf2.config import STAGES
+from dpig_tf2.evaluation.image_folders import score_folders
+from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.models import weights
+from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training.trainers import build_trainer
 
@@ -35,19 +38,27 @@ def run(tmp_path_factory, tiny_config):
     return run
 
 
-def test_records_are_scored_with_protocol_and_provenance(run, synthetic_data):
+def test_records_are_scored_with_protocol_and_provenance(run, synthetic_data, tmp_path):
+    saved = tmp_path / "pictures"
     flags = [f"--run_dir={run.path}", f"--data_dir={synthetic_data}", "--limit=5"]
-    for task in ("reconstruct", "transfer"):
-        result = evaluate(*flags, f"--task={task}", "--protocol=tf")
+    for task in ("--task=reconstruct", f"--save_pictures={saved}"):
+        result = evaluate(*flags, task, "--protocol=tf")
         assert result.returncode == 0, result.stderr[-2000:]
     metrics = json.loads((run.path / "metrics.json").read_text())
     assert set(metrics) == {"reconstruct", "transfer"}, "one entry does not replace another"
     scores = metrics["transfer"]
     assert scores["protocol"] == "tf" and scores["count"] == 5 and scores["preset"] == "synthetic"
-    assert set(scores["metrics"]) == {"ssim", "psnr", "l1", "l2", "mask_ssim"}
+    assert {"ssim", "psnr", "l1", "l2", "mask_ssim"} < set(scores["metrics"])
+    assert scores["metrics"]["fid"]["value"] is None, "no weights were given"
     assert len(scores["names"]) == 5
     assert len(scores["checkpoints"]["reconstruction"]["sha256"]) == 64
     assert np.asarray(Image.open(run.samples / "evaluate_transfer.png")).std() > 10
+    again = score_folders(saved / "generated", saved / "target", ImageScores("tf"), saved / "masks")
+    for name in ("ssim", "l1", "mask_ssim"):
+        expected = scores["metrics"][name]["mean"]
+        assert again["metrics"][name]["mean"] == pytest.approx(expected), name
+    _, keypoints = read_keypoint_csv(saved / "target_keypoints.csv")
+    assert keypoints.shape == (5, 18, 3)
 
 
 def test_disentanglement_is_scored_against_true_renders(run, synthetic_data, tmp_path):
@@ -82,22 +93,31 @@ def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
     assert scores["sampling"]["samples"] == 5000
 
 
-def test_folders_are_compared_without_a_model(tmp_path):
+def test_folders_are_compared_without_a_task_or_a_model_and_a_bad_image_is_named(tmp_path):
     rng = np.random.default_rng(0)
     for folder in ("generated", "target"):
         (tmp_path / folder).mkdir()
-        Image.fromarray(rng.integers(0, 256, (32, 16, 3), dtype=np.uint8)).save(
-            tmp_path / folder / "a.png"
-        )
+        for name in ("a.png", "b.png"):
+            picture = Image.fromarray(rng.integers(0, 256, (32, 16, 3), dtype=np.uint8))
+            picture.save(tmp_path / folder / name)
+    (tmp_path / "target" / "b.png").write_bytes(b"GIF89a")
+    poses = tmp_path / "poses.csv"
+    poses.write_text(f"name:keypoints_y:keypoints_x\na.png: {[5] * 18}: {[6] * 18}\n")
     out = tmp_path / "scores.json"
     result = evaluate(
-        "--task=folders",
-        f"--generated={tmp_path / 'generated'}",
-        f"--target={tmp_path / 'target'}",
+        "--generated",
+        tmp_path / "generated",
+        "--target",
+        tmp_path / "target",
+        f"--generated_keypoints={poses}",
+        f"--target_keypoints={poses}",
         f"--out={out}",
     )
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert json.loads(out.read_text())["count"] == 1
+    assert result.returncode == 1, "one pair failed"
+    assert "b.png is not a JPEG or PNG image" in result.stdout
+    scores = json.loads(out.read_text())
+    assert scores["count"] == 1
+    assert scores["metrics"]["pose_error"]["pixel_error"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -105,7 +125,7 @@ def test_folders_are_compared_without_a_model(tmp_path):
     [
         (["--task=transfer"], "--run_dir is needed by --task=transfer"),
         (["--task=folders", "--generated=a"], "--target is needed"),
-        (["--task=folders", "--generated=a", "--target=b", "--data_dir=c"], "does not apply"),
+        (["--generated=a", "--target=b", "--data_dir=c"], "--data_dir does not apply"),
         (["--task=transfer", "--run_dir=nowhere", "--data_dir=c"], "nowhere is not a run folder"),
     ],
 )
