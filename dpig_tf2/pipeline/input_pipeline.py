@@ -148,12 +148,8 @@ def training_batches(
     """
     if cache not in CACHES:
         raise ValueError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}")
-    records = _checked(records, model_config, skip_bad_records)
-    if batch_size < 1 or len(records) < batch_size:
-        raise RecordError(
-            f"{records.paths[0].parent}: split {records.split!r} has {len(records)} examples, "
-            f"too few for a batch of {batch_size}"
-        )
+    records = usable_records(records, model_config, skip_bad_records)
+    require_examples(records, batch_size)
     shares = replica_shares(batch_size, updates, input_context)
     schedule = _Schedule(len(records), batch_size, seed, start, shares)
     keys = (*parser.MODEL_KEYS, *extras)
@@ -198,7 +194,7 @@ def evaluation_batches(
     Raises:
         RecordError: as `training_batches`.
     """
-    records = _checked(records, model_config, skip_bad_records)
+    records = usable_records(records, model_config, skip_bad_records)
     total = len(records) if limit is None else min(limit, len(records))
     schedule = _InOrder(total, batch_size)
     numbers = tf.data.Dataset.range(schedule.batches)
@@ -228,9 +224,45 @@ def unique_persons(
     Raises:
         RecordError: as `training_batches`.
     """
-    records = _checked(records, model_config, skip_bad_records)
+    records = usable_records(records, model_config, skip_bad_records)
     distinct, _ = _distinct_images(records)
     return _persons(records, model_config, distinct, batch_size)
+
+
+def usable_records(
+    records: RecordSet, model_config: config.ModelConfig, skip_bad_records: bool = False
+) -> RecordSet:
+    """The records if a model can take them, without the damaged ones if these may be skipped.
+
+    Raises:
+        RecordError: if images have another size than the model, or a file is cut off.
+    """
+    _check_size(records, model_config)
+    if skip_bad_records:
+        return without_damaged(records, model_config)
+    for file in records.reader.files:
+        if file.damage and not records.dropped:
+            raise RecordError(f"{file.path}: {file.damage}")
+    return records
+
+
+def require_examples(records: RecordSet, batch_size: int) -> None:
+    """Raises RecordError if there are fewer examples than a batch takes."""
+    if batch_size < 1 or len(records) < batch_size:
+        raise RecordError(
+            f"{records.paths[0].parent}: split {records.split!r} has {len(records)} examples, "
+            f"too few for a batch of {batch_size}"
+        )
+
+
+def count_distinct_images(records: RecordSet, at_most: int) -> int:
+    """How many distinct images there are; reads on only until `at_most` have been found."""
+    found = set()
+    for digests in _image_digests(records):
+        found.update(digests)
+        if len(found) >= at_most:
+            return at_most
+    return len(found)
 
 
 def without_damaged(records: RecordSet, model_config: config.ModelConfig) -> RecordSet:
@@ -263,16 +295,6 @@ def without_damaged(records: RecordSet, model_config: config.ModelConfig) -> Rec
         raise RecordError(f"{records.paths[0]}: all {len(records)} records are damaged")
     numbers = np.asarray(usable, np.int64)
     return dataclasses.replace(records, numbers=numbers, dropped=tuple(dropped))
-
-
-def _checked(records, model_config, skip_bad_records):
-    _check_size(records, model_config)
-    if skip_bad_records:
-        return without_damaged(records, model_config)
-    for file in records.reader.files:
-        if file.damage and not records.dropped:
-            raise RecordError(f"{file.path}: {file.damage}")
-    return records
 
 
 def _check_size(records, model_config):
@@ -431,6 +453,19 @@ def _distinct_images(records) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         int64 [M, 2] of (position of the record, side), and int64 [N, 2] of image numbers.
     """
+    known: dict[bytes, int] = {}
+    first, pairs = [], np.empty((len(records), 2), np.int64)
+    for position, digests in enumerate(_image_digests(records)):
+        for side, digest in enumerate(digests):
+            number = known.setdefault(digest, len(known))
+            if number == len(first):
+                first.append((position, side))
+            pairs[position, side] = number
+    return np.asarray(first, np.int64), pairs
+
+
+def _image_digests(records) -> Iterator[tuple[bytes, ...]]:
+    """What tells an image from others, of both images of every record in turn."""
     spec = {}
     for keys, feature in (
         (schema.IMAGE.keys, tf.io.FixedLenFeature([], tf.string)),
@@ -445,21 +480,16 @@ def _distinct_images(records) -> tuple[np.ndarray, np.ndarray]:
     schedule = _InOrder(len(records), _SCAN_BATCH)
     numbers = tf.data.Dataset.range(schedule.batches)
     batches = _read(records, schedule.batch, numbers, parse).prefetch(2)
-    known: dict[bytes, int] = {}
-    first, pairs = [], np.empty((len(records), 2), np.int64)
-    position = 0
     for parsed, _ in batches.as_numpy_iterator():
         for i in range(len(parsed[schema.IMAGE.keys[0]])):
-            for side in range(2):
-                digest = hashlib.blake2b(parsed[schema.IMAGE.keys[side]][i], digest_size=16)
-                digest.update(parsed[schema.NAME.keys[side]][i])
-                digest.update(parsed[schema.KEYPOINTS.keys[side]][i].tobytes())
-                number = known.setdefault(digest.digest(), len(known))
-                if number == len(first):
-                    first.append((position, side))
-                pairs[position, side] = number
-            position += 1
-    return np.asarray(first, np.int64), pairs
+            yield tuple(_digest(parsed, i, side) for side in range(2))
+
+
+def _digest(parsed, i, side):
+    digest = hashlib.blake2b(parsed[schema.IMAGE.keys[side]][i], digest_size=16)
+    digest.update(parsed[schema.NAME.keys[side]][i])
+    digest.update(parsed[schema.KEYPOINTS.keys[side]][i].tobytes())
+    return digest.digest()
 
 
 def _persons(records, model_config, where, batch_size, extras=()):

@@ -255,6 +255,11 @@ def test_another_radius_is_drawn(records):
     np.testing.assert_array_equal(batch["source"]["part_visibility"], visible)
 
 
+def test_distinct_images_are_counted_as_far_as_asked(records):
+    assert input_pipeline.count_distinct_images(records, at_most=5) == 5
+    assert input_pipeline.count_distinct_images(records, at_most=100) == 12
+
+
 def test_extras_are_read_by_name(records):
     cached = input_pipeline.training_batches(
         records, MODEL, 4, 1, cache="memory", extras=("attributes",)
