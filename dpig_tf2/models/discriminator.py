@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from dpig_tf2.models import layers
+from dpig_tf2.ops import replicas
 
 _EPSILON = 1.001e-5  # TensorFlow's fused batch norm raised the requested 1e-5 to this
 
@@ -25,7 +26,7 @@ class BatchStatisticsNorm(keras.layers.Layer):
 
     def call(self, x):
         wide = tf.cast(x, tf.float32)
-        mean, variance = tf.nn.moments(wide, axes=[0, 1, 2])
+        mean, variance = replicas.moments(wide, axes=[0, 1, 2])
         normalized = tf.nn.batch_normalization(
             wide, mean, variance, self.offset, self.scale, _EPSILON
         )

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.ops import replicas
+
 # The release computed 1 - beta2 in float32, 1.3e-5 below 0.001, which every second moment shows.
 _ADAM_BETA_2 = float(np.float32(0.999))
 
@@ -76,7 +78,8 @@ def apply_gradients(optimizer, tape: tf.GradientTape, loss, variables) -> None:
     """One update of `variables` down the gradient of `loss`."""
     # The scale, 1 without loss scaling, enters as the gradient of the loss: the tape need not have
     # seen it, and the loss that is logged stays as it is.
-    scale = optimizer.scale_loss(tf.ones_like(loss))
+    # Replicas' gradients are summed, and each replica's loss is a mean over its own examples.
+    scale = optimizer.scale_loss(tf.ones_like(loss) / replicas.count())
     optimizer.apply(tape.gradient(loss, variables, output_gradients=scale), variables)
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from dpig_tf2.config import Config
 from dpig_tf2.models import weights
 from dpig_tf2.models.mapping_network import NOISE_ALGORITHM, draw_noise
+from dpig_tf2.ops import replicas
 from dpig_tf2.training import optimizers
 
 
@@ -122,10 +123,14 @@ class StageTrainer(keras.Model):
 
     def normal(self, shape, purpose: int) -> tf.Tensor:
         """Noise of the mapping networks, N(0, noise_scale ** 2), the same after a resume."""
-        return draw_noise(shape, self.noise_seed(purpose), self.config.model.noise_scale)
+        seed, scale = self.noise_seed(purpose), self.config.model.noise_scale
+        return replicas.own_rows(lambda shape: draw_noise(shape, seed, scale), shape)
 
     def uniform(self, shape, purpose: int) -> tf.Tensor:
-        return tf.random.stateless_uniform(shape, self.noise_seed(purpose), alg=NOISE_ALGORITHM)
+        seed = self.noise_seed(purpose)
+        return replicas.own_rows(
+            lambda shape: tf.random.stateless_uniform(shape, seed, alg=NOISE_ALGORITHM), shape
+        )
 
 
 def split_updates(batch, updates: int) -> list:
