@@ -19,6 +19,8 @@ class AppearanceEncoder(layers.Network):
         background_embedding: code length of the background; 0 leaves the branch and the body mask
             out (DeepFashion).
         crop_method: form of the region crops, see `ops.regions.crop_regions`.
+        rematerialize: compute the levels' activations again in the backward pass; saves memory,
+            costs a second forward.
 
     Call arguments:
         images: float32 [B, H, W, 3] in [-1, 1].
@@ -41,6 +43,7 @@ class AppearanceEncoder(layers.Network):
         background_levels: int = 5,
         background_embedding: int = 0,
         crop_method: str = "matmul",
+        rematerialize: bool = False,
         **kwargs,
     ):
         # autocast=False: boxes in pixels do not survive bfloat16.
@@ -52,20 +55,24 @@ class AppearanceEncoder(layers.Network):
         self.background_levels = background_levels
         self.background_embedding = background_embedding
         self.crop_method = crop_method
+        self.rematerialize = rematerialize
         self.stem_conv = layers.conv3x3(hidden, "stem_conv")
         self.stem_residual = layers.ResidualConv(hidden, name="stem_residual")
-        self.region_pyramid = layers.ConvPyramid(hidden, region_levels, name="region_pyramid")
+        self.region_pyramid = layers.ConvPyramid(
+            hidden, region_levels, rematerialize, name="region_pyramid"
+        )
         self.region_dense = keras.layers.Dense(region_embedding, name="region_dense")
         if background_embedding:
             self.background_pyramid = layers.ConvPyramid(
-                hidden, background_levels, name="background_pyramid"
+                hidden, background_levels, rematerialize, name="background_pyramid"
             )
             self.background_dense = keras.layers.Dense(
                 background_embedding, name="background_dense"
             )
 
     def call(self, images, part_boxes, part_visibility, body_mask=None):
-        stem = self.stem(images)
+        again = self.rematerialize and self.stem_residual.built
+        stem = layers.run_level(self.stem, images, rematerialize=again)
         if not self.background_embedding:
             return self.encode_regions(stem, part_boxes, part_visibility)
         body_mask = tf.cast(body_mask, stem.dtype)

@@ -29,7 +29,11 @@ def stage_networks(stage: str, config: ModelConfig) -> tuple[str, ...]:
 
 
 def build_network(
-    name: str, config: ModelConfig, crop_method: str = "matmul", precision: str = "float32"
+    name: str,
+    config: ModelConfig,
+    crop_method: str = "matmul",
+    precision: str = "float32",
+    rematerialize: bool = False,
 ) -> keras.Model:
     """One network with its variables created, named as in checkpoints.
 
@@ -39,12 +43,14 @@ def build_network(
         crop_method: form of the encoder's region crops, see `ops.regions.crop_regions`.
         precision: one of `config.PRECISIONS`. Mixed ones compute in 16 bits; variables, inputs and
             outputs are float32 all the same.
+        rematerialize: appearance encoder and generator compute the activations of their resolution
+            levels again in the backward pass instead of keeping them.
 
     Raises:
         ConfigError: if the name is unknown for this configuration.
     """
     with _dtype_policy(precision):
-        return _built_network(name, config, crop_method)
+        return _built_network(name, config, crop_method, rematerialize)
 
 
 def build_networks(names, config: ModelConfig, **how) -> dict:
@@ -63,7 +69,7 @@ def _dtype_policy(name):
         keras.config.set_dtype_policy(before)
 
 
-def _built_network(name, config, crop_method):
+def _built_network(name, config, crop_method, rematerialize):
     image = keras.Input((config.height, config.width, 3))
     if name == "appearance_encoder":
         network = AppearanceEncoder(
@@ -74,6 +80,7 @@ def _built_network(name, config, crop_method):
             background_levels=config.background_levels,
             background_embedding=config.background_embedding if config.has_background else 0,
             crop_method=crop_method,
+            rematerialize=rematerialize,
             name=name,
         )
         inputs = [image, keras.Input((NUM_REGIONS, 4)), keras.Input((NUM_REGIONS,))]
@@ -81,7 +88,9 @@ def _built_network(name, config, crop_method):
             inputs.append(keras.Input((config.height, config.width, 1)))
         return _built(network, *inputs)
     if name == "generator":
-        network = Generator(config.hidden, config.latent, config.generator_levels, name=name)
+        network = Generator(
+            config.hidden, config.latent, config.generator_levels, rematerialize, name=name
+        )
         pose_map = keras.Input((config.height, config.width, NUM_KEYPOINTS))
         return _built(network, keras.Input((config.appearance_embedding,)), pose_map)
     if name == "discriminator":

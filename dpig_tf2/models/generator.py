@@ -1,5 +1,7 @@
 """Generator: appearance embedding and pose map -> image."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -13,6 +15,8 @@ class Generator(layers.Network):
         hidden: base width h; level i has (i + 1) h channels.
         latent: length of the bottleneck code.
         levels: resolution levels.
+        rematerialize: compute the levels' activations again in the backward pass; saves memory,
+            costs a second forward.
 
     Call arguments:
         embedding: float32 [B, E], appearance embedding.
@@ -24,13 +28,16 @@ class Generator(layers.Network):
     Source: paper section 3.1; the decoder's shape follows the released checkpoints.
     """
 
-    def __init__(self, hidden: int, latent: int, levels: int = 5, **kwargs):
+    def __init__(
+        self, hidden: int, latent: int, levels: int = 5, rematerialize: bool = False, **kwargs
+    ):
         super().__init__(**kwargs)
         self.hidden = hidden
         self.latent = latent
         self.levels = levels
+        self.rematerialize = rematerialize
         self.input_conv = layers.EmbeddingMapConv(hidden, name="input_conv")
-        self.pyramid = layers.ConvPyramid(hidden, levels, name="pyramid")
+        self.pyramid = layers.ConvPyramid(hidden, levels, rematerialize, name="pyramid")
         self.latent_dense = keras.layers.Dense(latent, name="latent_dense")
         # The first decoder level joins h bottleneck channels with the coarsest skip, the others
         # join two equal halves.
@@ -69,9 +76,14 @@ class Generator(layers.Network):
         """Image from the bottleneck code and the skips."""
         x = tf.reshape(self.bottom_dense(code), [-1, *self.bottom])
         for i, residual in enumerate(self.residuals):
-            if i:
-                # A 1x1 convolution commutes with nearest-neighbour upsampling, so it runs on the
-                # small map: a quarter of the work, the same numbers.
-                x = self.upsample(self.ups[i - 1](x))
-            x = residual(tf.concat([x, skips[-1 - i]], axis=-1))
+            level = functools.partial(self._decoder_level, i)
+            again = self.rematerialize and residual.built
+            x = layers.run_level(level, x, skips[-1 - i], rematerialize=again)
         return tf.cast(self.output_conv(x), tf.float32)
+
+    def _decoder_level(self, level, x, skip):
+        if level:
+            # A 1x1 convolution commutes with nearest-neighbour upsampling, so it runs on the small
+            # map: a quarter of the work, the same numbers.
+            x = self.upsample(self.ups[level - 1](x))
+        return self.residuals[level](tf.concat([x, skip], axis=-1))

@@ -1,5 +1,6 @@
 """Blocks shared by the networks. Convolutions are 3x3, SAME, Glorot-uniform, zero biases."""
 
+import functools
 import inspect
 
 import keras
@@ -27,6 +28,18 @@ def conv3x3(channels: int, name: str, stride: int = 1, activation: str | None = 
     return keras.layers.Conv2D(
         channels, 3, strides=stride, padding="same", activation=activation, name=name
     )
+
+
+def run_level(level, *inputs, rematerialize: bool):
+    """`level(*inputs)`, its activations kept for the backward pass or computed again there.
+
+    Args:
+        level: function of tensors.
+        inputs: its arguments; they are kept in any case.
+        rematerialize: compute again. The level's layers must have their variables by then, so the
+            first call, which creates them, is a plain one.
+    """
+    return (tf.recompute_grad(level) if rematerialize else level)(*inputs)
 
 
 class ResidualConv(keras.layers.Layer):
@@ -58,13 +71,17 @@ class ResidualDense(keras.layers.Layer):
 class ConvPyramid(keras.layers.Layer):
     """Residual levels of h, 2h, 3h, ... channels, halving the resolution between them.
 
+    With `rematerialize` only these outputs are kept for the backward pass, a quarter of what a
+    level computes.
+
     Call argument: float [B, H, W, h]. Returns the list of the levels' outputs, finest first.
     """
 
-    def __init__(self, hidden: int, levels: int, **kwargs):
+    def __init__(self, hidden: int, levels: int, rematerialize: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.hidden = hidden
         self.levels = levels
+        self.rematerialize = rematerialize
         self.residuals = [
             ResidualConv(hidden * (level + 1), name=f"residual_{level}") for level in range(levels)
         ]
@@ -75,11 +92,15 @@ class ConvPyramid(keras.layers.Layer):
     def call(self, x):
         outputs = []
         for level, residual in enumerate(self.residuals):
-            if level:
-                x = self.downs[level - 1](x)
-            x = residual(x)
+            again = self.rematerialize and residual.built
+            x = run_level(functools.partial(self._level, level), x, rematerialize=again)
             outputs.append(x)
         return outputs
+
+    def _level(self, level, x):
+        if level:
+            x = self.downs[level - 1](x)
+        return self.residuals[level](x)
 
 
 class DenseTrunk(keras.layers.Layer):

@@ -9,19 +9,27 @@ from dpig_tf2.training.trainer import StageTrainer
 
 
 def build_trainer(
-    stage: str, config: Config, crop_method: str = "matmul", precision: str = "float32"
+    stage: str,
+    config: Config,
+    crop_method: str = "matmul",
+    precision: str = "float32",
+    rematerialize: bool = False,
 ) -> StageTrainer:
     """A trainer with freshly initialized networks and optimizers.
 
     Args:
         stage: one of `config.STAGES`.
         config: the run's configuration.
-        crop_method, precision: how the networks compute, see `models.factory.build_network`.
-            Under "mixed_float16" every optimizer scales its loss.
+        crop_method, precision, rematerialize: how the networks compute, see
+            `models.factory.build_network`. In "mixed_float16" every optimizer scales its loss.
     """
     names = factory.stage_networks(stage, config.model)
     networks = factory.build_networks(
-        names, config.model, crop_method=crop_method, precision=precision
+        names,
+        config.model,
+        crop_method=crop_method,
+        precision=precision,
+        rematerialize=rematerialize,
     )
     if stage == "reconstruction":
         return ReconstructionTrainer(config, networks)
