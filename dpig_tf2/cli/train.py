@@ -71,6 +71,18 @@ _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the training step with X
 _CROPS = flags.DEFINE_enum(
     "crop_method", "auto", ["auto", "gather", "matmul"], "Form of the region crops."
 )
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    configuration.PRECISIONS,
+    "What the networks compute in; variables and losses are float32 in any case. mixed_float16 "
+    "scales the losses; mixed_bfloat16 needs no scaling and is the better choice where both run.",
+)
+_REMATERIALIZE = flags.DEFINE_bool(
+    "rematerialize",
+    False,
+    "Stage reconstruction: compute activations again in the backward pass; less memory, slower.",
+)
 _DETERMINISTIC = flags.DEFINE_bool("deterministic", False, "Deterministic kernels; slower.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the resolved configuration and stop.")
 
@@ -93,6 +105,10 @@ def main(_):
         raise ValueError("--hold_out needs --keypoints")
     if _CROPS.value == "gather" and _JIT.value:
         raise ValueError("--crop_method=gather cannot be compiled: leave out --jit_compile")
+    if _REMATERIALIZE.value and "reconstruction" not in stages:
+        raise ValueError(
+            f"--rematerialize does not apply to stage {stages[0]}, only to reconstruction"
+        )
 
     from dpig_tf2.run_folder import RunFolder
 
@@ -106,6 +122,8 @@ def main(_):
     from dpig_tf2.training import run as training
 
     if _DETERMINISTIC.value:
+        if _CROPS.value == "gather" and tf.config.list_physical_devices("GPU"):
+            raise ValueError("--crop_method=gather is not deterministic on a GPU: leave it out")
         tf.config.experimental.enable_op_determinism()
     data = _data(config)
     folder = RunFolder.create(_RUN_DIR.value, config)
@@ -117,6 +135,8 @@ def main(_):
         keep=_KEEP.value,
         jit_compile=_JIT.value,
         crop_method=_CROPS.value,
+        precision=_PRECISION.value,
+        rematerialize=_REMATERIALIZE.value,
     )
     try:
         training.train(folder, stages, data, options)

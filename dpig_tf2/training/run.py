@@ -42,6 +42,9 @@ class RunOptions:
         keep: checkpoints kept.
         jit_compile: compile the step with XLA.
         crop_method: "gather", "matmul" or "auto": matmul under XLA and on GPU, else gather.
+        precision: one of `config.PRECISIONS`. Checkpoints are float32 in any case, so that a run
+            may go on in another one.
+        rematerialize: save memory in stage reconstruction, see `models.factory.build_network`.
     """
 
     log_every: int = 20
@@ -51,6 +54,8 @@ class RunOptions:
     keep: int = 3
     jit_compile: bool = False
     crop_method: str = "auto"
+    precision: str = "float32"
+    rematerialize: bool = False
 
     def resolved_crop_method(self) -> str:
         if self.crop_method != "auto":
@@ -80,13 +85,19 @@ def train_stage(run: RunFolder, stage: str, data: TrainingData, options: RunOpti
         return
     # Initial weights depend on the stage and the seed, not on what ran before in this process.
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
-    trainer = build_trainer(stage, run.config, options.resolved_crop_method())
+    trainer = build_trainer(
+        stage,
+        run.config,
+        options.resolved_crop_method(),
+        options.precision,
+        options.rematerialize,
+    )
     restore(trainer, run)
     updates = trainer.updates_per_step
     images_per_step = updates * run.config.stage(stage).batch_size
     log = StageLog(run.logs(stage), stage, done, total, images_per_step)
     try:
-        log.say(f"{data.describe()}, from step {done} to {total}")
+        log.say(f"{data.describe()}, {options.precision}, from step {done} to {total}")
         batches = stage_batches(run, stage, data, updates, log.say)(done)
         _StageRun(run, trainer, data, options, log).loop(batches, done, total)
     finally:
@@ -101,7 +112,7 @@ def restore(trainer: StageTrainer, run: RunFolder) -> None:
     """
     if run.latest_step(trainer.stage) is not None:
         path, arrays = run.load_checkpoint(trainer.stage)
-        weights.assign(trainer.state_variables(), arrays, str(path))
+        trainer.restore(arrays, str(path))
 
 
 class _StageRun:
