@@ -79,7 +79,11 @@ class PersonSampler:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike, batch_size: int = 32, adversaries: bool = False
+        cls,
+        path: str | os.PathLike,
+        batch_size: int = 32,
+        adversaries: bool = False,
+        precision: str = "float32",
     ) -> "PersonSampler":
         """A sampler from a run folder (newest checkpoint of every stage) or a saved sampler.
 
@@ -87,6 +91,7 @@ class PersonSampler:
             path: the folder.
             batch_size: images per chunk.
             adversaries: also load the discriminator and critics of a run folder.
+            precision: what the networks compute in, one of `config.PRECISIONS`.
 
         Raises:
             ConfigError: if the folder is neither, or no stage has a checkpoint.
@@ -97,7 +102,7 @@ class PersonSampler:
             config = RunFolder.open(path).config
             arrays = weights.load(path / _WEIGHTS)
             names = {name.split("/", 1)[0] for name in arrays}
-            networks = factory.build_networks(sorted(names), config.model)
+            networks = factory.build_networks(sorted(names), config.model, precision=precision)
             for network in networks.values():
                 weights.assign(network.variables, arrays, str(path / _WEIGHTS))
             return cls(config, networks, batch_size)
@@ -105,7 +110,7 @@ class PersonSampler:
         networks = {}
         for stage in STAGES:
             if run.latest_step(stage) is not None:
-                networks |= load_stage_networks(run, stage, adversaries)
+                networks |= load_stage_networks(run, stage, adversaries, precision)
         if not networks:
             raise ConfigError(f"{path} has no checkpoint of any stage: train or import one first")
         return cls(run.config, networks, batch_size)
@@ -533,13 +538,16 @@ class PersonSampler:
         return lambda **tensors: concrete(**{n: tf.constant(a) for n, a in tensors.items()})
 
 
-def load_stage_networks(run: RunFolder, stage: str, adversaries: bool = False) -> dict:
+def load_stage_networks(
+    run: RunFolder, stage: str, adversaries: bool = False, precision: str = "float32"
+) -> dict:
     """{name: network} of one stage with the weights of its newest checkpoint.
 
     Args:
         run: the run folder.
         stage: name of the stage.
         adversaries: also load its discriminator or critics.
+        precision: what the networks compute in, one of `config.PRECISIONS`.
     """
     path, arrays = run.load_checkpoint(stage)
     names = [
@@ -547,7 +555,7 @@ def load_stage_networks(run: RunFolder, stage: str, adversaries: bool = False) -
         for name in factory.stage_networks(stage, run.config.model)
         if adversaries or not name.endswith(("discriminator", "critic"))
     ]
-    networks = factory.build_networks(names, run.config.model)
+    networks = factory.build_networks(names, run.config.model, precision=precision)
     for network in networks.values():
         weights.assign(network.variables, arrays, str(path))
     return networks
