@@ -16,6 +16,7 @@ from absl import flags
 
 from dpig_tf2.cli.flags import run_program
 
+_FIRST_NOTES = 20  # notes printed of a conversion
 _SOURCES = ("market1501", "deepfashion", "keypoints", "synthetic")
 
 _SOURCE = flags.DEFINE_enum("source", None, _SOURCES, "What the records are made from.")
@@ -210,9 +211,7 @@ def _download():
 def _market1501():
     from dpig_tf2.preparation import market1501
 
-    _print_conversion(
-        market1501.convert(_RAW_DIR.value, _OUT_DIR.value, _SPLIT.value, **_common_options())
-    )
+    _print_conversion(market1501.convert(_RAW_DIR.value, _OUT_DIR.value, _SPLIT.value, _options()))
 
 
 def _deepfashion():
@@ -223,20 +222,22 @@ def _deepfashion():
             _RAW_DIR.value,
             _OUT_DIR.value,
             _SPLIT.value,
-            person_only=_PERSON_ONLY.value,
-            **_common_options(),
+            _PERSON_ONLY.value,
+            _options(),
         )
     )
 
 
-def _common_options():
-    return {
-        "flip": _FLIP.value,
-        "parts": int(_PARTS.value),
-        "num_shards": _NUM_SHARDS.value,
-        "overwrite": _OVERWRITE.value,
-        "dry_run": _DRY_RUN.value,
-    }
+def _options():
+    from dpig_tf2.preparation import conversion
+
+    return conversion.Options(
+        flip=_FLIP.value,
+        parts=int(_PARTS.value),
+        num_shards=_NUM_SHARDS.value,
+        overwrite=_OVERWRITE.value,
+        dry_run=_DRY_RUN.value,
+    )
 
 
 def _synthetic():
@@ -276,14 +277,18 @@ def _keypoints():
         pair_mode=_PAIRS.value,
         pairs_csv=_PAIRS_CSV.value,
         seed=_SEED.value,
-        **_common_options(),
+        options=_options(),
     )
     _print_conversion(conversion)
 
 
 def _print_conversion(conversion):
-    for problem in conversion.problems:
+    # A dry run tells all; otherwise the manifest does.
+    shown = _FIRST_NOTES if conversion.written else len(conversion.problems)
+    for problem in conversion.problems[:shown]:
         print(f"note: {problem}")
+    if conversion.problems[shown:]:
+        print(f"note: {len(conversion.problems) - shown} more, all of them in the manifest")
     print(conversion.plan)
     if conversion.written:
         _print_written(conversion.written)

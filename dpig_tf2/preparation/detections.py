@@ -12,6 +12,7 @@ import numpy as np
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.preparation import safe_pickle
 
+KINDS = ("all_peaks", "subsets")
 _SCORE = 18  # column of a person's total score
 _ROW_LENGTH = 20
 
@@ -28,8 +29,10 @@ class Detection:
     row: np.ndarray
 
 
-def read(peaks_path, subsets_path, person_only: bool) -> tuple[dict[str, Detection], list[str]]:
-    """The most confident person of every image, and a line for each image that has none.
+def read(
+    peaks_path, subsets_path, person_only: bool
+) -> tuple[dict[str, Detection], dict[str, str]]:
+    """The most confident person of every image, and what is wrong with each that has none.
 
     Args:
         peaks_path, subsets_path: pickles of `all_peaks_dic` and `subsets_dic`.
@@ -42,7 +45,7 @@ def read(peaks_path, subsets_path, person_only: bool) -> tuple[dict[str, Detecti
         ValueError: if a pickle is not a dictionary.
     """
     peaks, subsets = (_dictionary(path) for path in (peaks_path, subsets_path))
-    found, problems = {}, []
+    found, faults = {}, {}
     for name in sorted(set(peaks) | set(subsets)):
         try:
             if name not in peaks or name not in subsets:
@@ -50,8 +53,8 @@ def read(peaks_path, subsets_path, person_only: bool) -> tuple[dict[str, Detecti
                 raise ValueError(f"not in {where}")
             found[name] = _choose(peaks[name], subsets[name], person_only)
         except (ValueError, TypeError, IndexError) as error:
-            problems.append(f"{name}: no keypoints: {error}")
-    return found, problems
+            faults[name] = f"no keypoints: {error}"
+    return found, faults
 
 
 def _dictionary(path):

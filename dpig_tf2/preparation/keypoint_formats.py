@@ -1,6 +1,5 @@
 """Keypoints from the files that people have, as {image name: float32 [18, 3]} in pixels."""
 
-import csv
 import dataclasses
 import json
 import math
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS
-from dpig_tf2.preparation import safe_pickle
+from dpig_tf2.preparation import csv_rows, mat_files, safe_pickle
 
 _MISSING = -1  # of the keypoint CSVs
 _NECK = KEYPOINT_NAMES.index("neck")
@@ -127,36 +126,35 @@ def read_keypoint_csv(path) -> tuple[list[str], np.ndarray]:
 def _read_csv(path, stems):
     del stems  # a CSV names whole files
     annotations = Annotations()
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, delimiter=":", skipinitialspace=True)
-        wanted = {"name", "keypoints_y", "keypoints_x"}
-        if not rows.fieldnames or not wanted <= set(rows.fieldnames):
-            raise ValueError(f"{path}: expected the header name:keypoints_y:keypoints_x")
-        for row in rows:
-            where = f"{path} line {rows.line_num}"
-            try:
-                coordinates = [
-                    _numbers(row[key], NUM_KEYPOINTS, key) for key in ("keypoints_y", "keypoints_x")
-                ]
-            except ValueError as error:
-                annotations.problems.append(f"{where}: {row['name']}: {error}")
-                continue
-            rows_and_columns = np.stack(coordinates, axis=1)
-            visible = (rows_and_columns != _MISSING).all(axis=1)
-            annotations.add(row["name"], np.c_[rows_and_columns, visible], where)
-            if row.get("identity"):
-                annotations.identities.setdefault(row["name"], row["identity"].strip())
+    for where, row in csv_rows.read(path, ("name", "keypoints_y", "keypoints_x"), ":"):
+        name = row["name"].strip()
+        try:
+            points = np.stack(
+                [_numbers(row[key], NUM_KEYPOINTS, key) for key in ("keypoints_y", "keypoints_x")],
+                axis=1,
+            )
+        except ValueError as error:
+            annotations.problems.append(f"{where}: {name}: {error}")
+            continue
+        annotations.add(name, _visible_unless(points, _MISSING), where)
+        if row.get("identity"):
+            annotations.identities.setdefault(name, row["identity"].strip())
     return _not_empty(annotations, path)
 
 
 def _numbers(text, count, what):
     try:
         values = np.asarray(json.loads(text or "null"), np.float64)
-    except (json.JSONDecodeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{what} is not a list of numbers") from error
     if values.shape != (count,):
         raise ValueError(f"{what} has {values.size} numbers, expected {count}")
     return values
+
+
+def _visible_unless(points, missing):
+    """Points [K, 2] with a visibility: 0 where both coordinates have the value for missing."""
+    return np.c_[points, (points != missing).any(axis=1)]
 
 
 def _read_pickle(path, stems):
@@ -188,7 +186,7 @@ def _read_openpose(path, stems):
         stem = file.stem.removesuffix("_keypoints")
         try:
             people = [_openpose_person(person) for person in _read_json(file)["people"]]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             annotations.problems.append(f"{file}: not an OpenPose file ({error})")
             continue
         if not people:
@@ -218,7 +216,12 @@ def _read_coco(path, stems):
     annotations = Annotations()
     content = _read_json(path)
     try:
-        names = {image["id"]: image["file_name"] for image in content["images"]}
+        names: dict[object, str] = {}
+        for image in content["images"]:
+            if names.setdefault(image["id"], image["file_name"]) != image["file_name"]:
+                annotations.problems.append(
+                    f"{path}: image id {image['id']!r} appears twice, the first one is kept"
+                )
         people: dict[object, list[dict]] = {}
         for person in content["annotations"]:
             people.setdefault(person["image_id"], []).append(person)
@@ -229,20 +232,27 @@ def _read_coco(path, stems):
             annotations.problems.append(f"{path}: image_id {image_id!r} is not among the images")
             continue
         name = names[image_id]
-        best = max(
-            found, key=lambda person: (person.get("num_keypoints", 0), person.get("area", 0))
-        )
         if len(found) > 1:
             annotations.problems.append(
                 f"{path}: {name}: {len(found)} persons, the fullest is taken"
             )
-        points = _array(best.get("keypoints"))
-        if points is None or points.size != 51:
-            count = 0 if points is None else points.size
-            annotations.problems.append(f"{path}: {name}: {count} numbers, expected 51")
+        try:
+            points = _fullest(found)
+        except (ValueError, TypeError) as error:
+            annotations.problems.append(f"{path}: {name}: unusable annotation: {error}")
             continue
-        annotations.add(stems.get(pathlib.PurePath(name).stem, name), from_coco(points), str(path))
+        name = stems.get(pathlib.PurePath(str(name)).stem, str(name))
+        annotations.add(name, from_coco(points), str(path))
     return _not_empty(annotations, path)
+
+
+def _fullest(people):
+    """The 51 numbers of the person with most keypoints, the largest of several."""
+    best = max(people, key=lambda one: (one.get("num_keypoints") or 0, one.get("area") or 0))
+    points = _array(best.get("keypoints"))
+    if points is None or points.size != 51:
+        raise ValueError(f"{0 if points is None else points.size} numbers, expected 51")
+    return points
 
 
 def from_coco(points) -> np.ndarray:
@@ -252,12 +262,13 @@ def from_coco(points) -> np.ndarray:
         points: float [17, 3] of (column, row, visibility), or flat; visibility > 0 is visible.
 
     Returns:
-        float64 [18, 3] of (row, column, visibility in {0, 1}).
+        float64 [18, 3] of (row, column, visibility in {0, 1}, or NaN where that was given).
     """
     points = np.asarray(points, np.float64).reshape(17, 3)
     keypoints = np.zeros((NUM_KEYPOINTS, 3))
     keypoints[list(_FROM_COCO)] = points[:, [1, 0, 2]]
-    keypoints[:, 2] = keypoints[:, 2] > 0
+    visibility = keypoints[:, 2]
+    keypoints[:, 2] = np.where(np.isnan(visibility), visibility, visibility > 0)
     shoulders = keypoints[list(_SHOULDERS)]
     if shoulders[:, 2].all():
         keypoints[_NECK] = shoulders.mean(axis=0)
@@ -265,36 +276,36 @@ def from_coco(points) -> np.ndarray:
 
 
 def _read_joint2d(path, stems):
-    from scipy import io  # slow to import, and needed for this format alone
-
     annotations = Annotations()
     for file in sorted(path.glob("*.mat")) if path.is_dir() else [path]:
         try:
-            joints = np.asarray(io.loadmat(file)["joint2d"], np.float64)
-            points = _joint2d_points(joints)
-        except (ValueError, KeyError, TypeError, NotImplementedError) as error:
-            annotations.problems.append(f"{file}: no usable joint2d ({error})")
+            points = _joint2d_points(file)
+        except ValueError as error:
+            annotations.problems.append(str(error))
             continue
         annotations.add(stems.get(file.stem, file.stem), from_coco(points), str(file))
     return _not_empty(annotations, path)
 
 
-def _joint2d_points(joints):
+def _joint2d_points(file):
     """Points [17, 3] from joint2d, [17, 2 or 3] or transposed, of (column, row[, score])."""
+    joints = _array(mat_files.read(file, "joint2d"))
+    if joints is None:
+        raise ValueError(f"{file}: joint2d holds no numbers")
     joints = np.squeeze(joints)
     if joints.ndim == 2 and joints.shape[1] == 17:
         joints = joints.T
     if joints.ndim != 2 or joints.shape[0] != 17 or joints.shape[1] not in (2, 3):
-        raise ValueError(f"shape {list(joints.shape)}, expected [17, 2] or [17, 3]")
-    if joints.shape[1] == 2:
-        joints = np.c_[joints, (joints > 0).all(axis=1)]
-    return joints
+        shape = list(joints.shape)
+        raise ValueError(f"{file}: joint2d has shape {shape}, expected [17, 2] or [17, 3]")
+    # Mask-RCNN gives every joint; tools that blank one write zeros.
+    return joints if joints.shape[1] == 3 else _visible_unless(joints, 0)
 
 
 def _read_json(path):
     try:
         return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON: {error}") from error
 
 

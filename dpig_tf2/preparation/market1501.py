@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from dpig_tf2.preparation import detections, photos, raw_records
-from dpig_tf2.preparation.keypoint_folder import Conversion
+from dpig_tf2.preparation import conversion, mat_files, photos, raw_records, record_folder
 
 SPLITS = ("train", "test", "test_samples", "all")
 WORD_VECTOR_SIZES = (25, 50, 100, 150)
 # First names of the sorted test folder: junk (-1) and distractors (0000), which are not persons.
 _JUNK = 6617
-_NAME = re.compile(r"-?\d+_c\d.*")
-_POSES = "Market-1501_PoseFiltered"
+_NAME = re.compile(r"\d{4}_c\d.*")
+_NO_PERSON = ("-1", "0000")  # how names of junk and distractors begin
+_POSES = "Market-1501_PoseFiltered/{kind}_dic_Market-1501_{part}.p"
 _ATTRIBUTES = "Market-1501_Attribute"
 _SEGMENTS = "Market-1501_Segment/seg"
 
@@ -45,16 +45,8 @@ _PARTS = {
 
 
 def convert(
-    raw_dir,
-    out_dir,
-    split: str,
-    *,
-    flip: bool | None = None,
-    parts: int = 37,
-    num_shards: int = 1,
-    overwrite: bool = False,
-    dry_run: bool = False,
-) -> Conversion:
+    raw_dir, out_dir, split: str, options: conversion.Options = conversion.DEFAULTS
+) -> conversion.Conversion:
     """Writes the records of one split.
 
     Args:
@@ -62,10 +54,9 @@ def convert(
             `Market-1501_Attribute` (with `word2vec`) and `Market-1501_Segment`.
         out_dir: folder for the records.
         split: one of `SPLITS`; "test_samples" makes a small test split, "all" holds train and test.
-        flip: add the mirrored images: from `bounding_box_train_flip` where it exists, else made
-            here. None: for "train" only, as the release did.
-        parts: part regions in the records, 7 or 37.
-        num_shards, overwrite, dry_run: as in `keypoint_folder.convert`.
+        options: shards and the like. Mirrored images come from `bounding_box_train_flip` where it
+            exists, else they are made here; unless told otherwise for "train" only, as in the
+            release.
 
     Raises:
         ValueError: naming the file or folder that is missing or unusable.
@@ -73,11 +64,19 @@ def convert(
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
     raw_dir = pathlib.Path(raw_dir)
-    flip = split == "train" if flip is None else flip
+    if options.flip is None:
+        options = dataclasses.replace(options, flip=split == "train")
     problems: list[str] = []
-    image_sets = [
-        images for part in _PARTS[split] for images in _image_sets(raw_dir, part, flip, problems)
-    ]
+    image_sets, all_labels = [], []
+    for part in _PARTS[split]:
+        images = _read_images(raw_dir, part, problems)
+        labels = _Labels(raw_dir, part.labels, images.names)
+        problems += labels.problems()
+        image_sets.append(_with_labels(images, labels, mirrored=False))
+        if options.flip:
+            mirrored = _mirrored(raw_dir, part, images, problems)
+            image_sets.append(_with_labels(mirrored, labels, mirrored=True))
+        all_labels.append(labels)
     plan = raw_records.Plan(
         variant="market1501",
         split="test" if split == "test_samples" else split,
@@ -86,10 +85,10 @@ def convert(
         identity=identity,
         camera=camera,
         shuffle=split == "train",
-        parts=parts,
     )
-    settings = {"source": "market1501", "split": split, "flip": flip}
-    return raw_records.convert(plan, out_dir, settings, problems, num_shards, overwrite, dry_run)
+    settings = {"source": "market1501", "split": split}
+    inputs = {"labels": conversion.hash_texts(labels.hash() for labels in all_labels)}
+    return raw_records.convert(plan, out_dir, settings, inputs, options, problems)
 
 
 def identity(name: str) -> str:
@@ -102,24 +101,17 @@ def camera(name: str) -> int:
     return int(name[6])
 
 
-def _image_sets(raw_dir, part, flip, problems) -> list[raw_records.ImageSet]:
-    images = _read_images(raw_dir, part, problems)
-    labels = _Labels(raw_dir, part.labels, images.names)
-    problems += labels.problems()
-    image_sets = [images]
-    if flip and part is _TRAIN and (raw_dir / _TRAIN_FLIP.images).is_dir():
-        image_sets.append(_read_images(raw_dir, _TRAIN_FLIP, problems))
-    elif flip:
-        image_sets.append(dataclasses.replace(images, mirror=True))
+def _mirrored(raw_dir, part, images, problems) -> raw_records.ImageSet:
+    if part is _TRAIN and (raw_dir / _TRAIN_FLIP.images).is_dir():
+        return _read_images(raw_dir, _TRAIN_FLIP, problems)
+    return dataclasses.replace(images, mirror=True)
 
-    def fields(images, name, mirror):
-        row = images.detections[name].row
-        return {"candidates": row, **labels.of(name, mirror)}
 
-    return [
-        dataclasses.replace(images, fields=functools.partial(fields, images))
-        for images in image_sets
-    ]
+def _with_labels(images, labels, mirrored):
+    def fields(name):
+        return {"candidates": images.rows[name], **labels.of(name, mirrored)}
+
+    return dataclasses.replace(images, fields=fields)
 
 
 def _read_images(raw_dir, part, problems):
@@ -130,24 +122,17 @@ def _read_images(raw_dir, part, problems):
             f"{folder} holds {len(names)} images: the first {part.skip} of the sorted test images "
             "are junk and distractors, so none is left; for a few images use --split=test_samples"
         )
+    persons = [name for name in names[: part.skip] if not name.startswith(_NO_PERSON)]
+    if persons:
+        raise ValueError(
+            f"{folder}: the first {part.skip} names should be junk (-1) and distractors (0000), "
+            f"but {persons[0]} is among them; the folder is not complete"
+        )
     names = names[part.skip :]
     problems += [f"{folder / n}: not a Market-1501 name" for n in names if not _NAME.match(n)]
     names = [name for name in names if _NAME.match(name)]
-    peaks, subsets = (
-        raw_dir / _POSES / f"{kind}_dic_Market-1501_{part.poses}.p"
-        for kind in ("all_peaks", "subsets")
-    )
-    for path in (peaks, subsets):
-        if not path.exists():
-            raise ValueError(f"{path} does not exist: it holds the detected poses of {folder}")
-    found, faults = detections.read(peaks, subsets, person_only=True)
-    problems += faults
-    without = [name for name in names if name not in found]
-    problems += [f"{folder / name}: no keypoints, its pairs are left out" for name in without]
-    unknown = sorted(set(found) - set(names))
-    if unknown:
-        problems.append(f"{peaks}: {len(unknown)} poses without image, such as {unknown[0]}")
-    return raw_records.ImageSet(folder, names, found)
+    poses = raw_dir / _POSES.replace("{part}", part.poses)
+    return raw_records.read_images(folder, names, poses, "market1501", True, problems)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,33 +143,57 @@ class _Labels:
     split: str
     names: Sequence[str]
 
-    def of(self, name: str, mirror: bool) -> dict:
-        """Fields of `writer.Person` for an image."""
+    def of(self, name: str, mirrored: bool) -> dict:
+        """Fields of `writer.Person` for an image or its mirror image."""
         return {
             "attributes": self._attributes.get(identity(name)),
             "word_vectors": self._word_vectors(identity(name)),
-            "segmentation": self._segmentation(name, mirror),
+            "segmentation": functools.partial(self._segmentation, name, mirrored),
         }
 
     def problems(self) -> list[str]:
-        """What is absent; the records are complete without."""
+        """What is absent or cannot be used; the records are complete without."""
         lines = []
-        people = {identity(name) for name in self.names}
+        unknown = [person for person in self._people if person not in self._attributes]
         if not self._attributes:
             lines.append(f"{self._attribute_path}: absent, records get no attributes")
-        elif people - set(self._attributes):
-            unknown = sorted(people - set(self._attributes))
-            lines.append(
-                f"{self._attribute_path}: no attributes of {len(unknown)} persons, such as "
-                f"{unknown[0]}"
-            )
-        absent = [size for size in WORD_VECTOR_SIZES if size not in self._vector_tables]
-        if absent:
-            sizes = ", ".join(map(str, absent))
-            lines.append(f"{self._attribute_path.parent}/word2vec: no vectors of size {sizes}")
+        elif unknown:
+            who = ", ".join(unknown)
+            lines.append(f"{self._attribute_path}: no attributes of person {who}")
+        for size in WORD_VECTOR_SIZES:
+            tables = self._vector_tables.get(size)
+            rows = {len(table) for table in tables or ()}
+            if tables is None:
+                lines.append(f"{self._vector_path(size)}: absent, records get no such vectors")
+            elif rows != {len(self._rows)}:
+                lines.append(
+                    f"{self._vector_path(size)}: tables of {', '.join(map(str, rows))} rows for "
+                    f"{len(self._rows)} persons, not used"
+                )
+        return lines + self._segment_problems()
+
+    def _segment_problems(self):
         if not self._segment_folder.is_dir():
-            lines.append(f"{self._segment_folder}: absent, segmentations are zero")
+            return [f"{self._segment_folder}: absent, segmentations are zero"]
+        lines = []
+        for name in self.names:
+            path = self._segment_path(name)
+            try:
+                if not path.exists():
+                    lines.append(f"{path}: absent, its segmentation is zero")
+                else:
+                    _read_segmentation(path)
+            except (ValueError, OSError) as error:
+                raise ValueError(f"{path}: no segmentation: {error}") from error
         return lines
+
+    def hash(self) -> str:
+        """SHA-256 of all files that are read."""
+        paths = [self._attribute_path, *map(self._vector_path, WORD_VECTOR_SIZES)]
+        paths += map(self._segment_path, self.names)
+        return conversion.hash_texts(
+            f"{path.name} {record_folder.sha256_of(path)}" for path in paths if path.exists()
+        )
 
     @property
     def _attribute_path(self):
@@ -194,41 +203,61 @@ class _Labels:
     def _segment_folder(self):
         return self.raw_dir / _SEGMENTS / f"person_seg_{self.split}"
 
-    @functools.cached_property
-    def _attributes(self):
-        return read_attributes(self._attribute_path, self.split, self._people)
+    def _segment_path(self, name):
+        return self._segment_folder / f"{pathlib.PurePath(name).stem}.png"
+
+    def _vector_path(self, size):
+        folder = self.raw_dir / _ATTRIBUTES / "word2vec"
+        return folder / f"{self.split}_att_wordvec_dim{size}.mat"
 
     @functools.cached_property
     def _people(self):
         return sorted({identity(name) for name in self.names})
 
     @functools.cached_property
+    def _attributes(self):
+        return read_attributes(self._attribute_path, self.split, self._people)
+
+    @functools.cached_property
+    def _rows(self):
+        """Row of each person in the tables of word vectors."""
+        return {person: row for row, person in enumerate(self._attributes or self._people)}
+
+    @functools.cached_property
     def _vector_tables(self):
-        folder = self.raw_dir / _ATTRIBUTES / "word2vec"
         tables = {}
         for size in WORD_VECTOR_SIZES:
-            path = folder / f"{self.split}_att_wordvec_dim{size}.mat"
+            path = self._vector_path(size)
             if path.exists():
-                cells = _load_mat(path, f"{self.split}_att")
+                cells = mat_files.read(path, f"{self.split}_att")
                 tables[size] = [np.asarray(cell, np.float64) for cell in cells.ravel()]
         return tables
 
     def _word_vectors(self, person):
         """By size, the person's row of every table, one after the other."""
-        row = self._people.index(person)
         return {
-            size: np.concatenate([table[row] for table in tables])
+            size: np.concatenate([table[self._rows[person]] for table in tables])
             for size, tables in self._vector_tables.items()
-            if all(row < len(table) for table in tables)
+            if person in self._rows and {len(table) for table in tables} == {len(self._rows)}
         }
 
-    def _segmentation(self, name, mirror):
-        path = self._segment_folder / f"{pathlib.PurePath(name).stem}.png"
+    def _segmentation(self, name, mirrored):
+        path = self._segment_path(name)
         if not path.exists():
-            return np.zeros((128, 64), np.int64)  # as the release wrote where it had none
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L"), np.int64)
-        return raw_records.mirror_segmentation(pixels) if mirror else pixels
+            return np.zeros((128, 64), np.uint8)  # as the release wrote where it had none
+        pixels = _read_segmentation(path)
+        return pixels[:, ::-1] if mirrored else pixels
+
+
+def _read_segmentation(path):
+    """Labels uint8 [128, 64] of a grey or palette image. Raises ValueError if it is another one."""
+    with Image.open(path) as image:
+        if image.size != (64, 128) or image.mode not in ("1", "L", "P"):
+            raise ValueError(
+                f"is {image.height} x {image.width} pixels of mode {image.mode}, expected 128 x 64 "
+                "of one channel"
+            )
+        return np.asarray(image, np.uint8)
 
 
 def read_attributes(path, split: str, people: Sequence[str]) -> dict[str, np.ndarray]:
@@ -248,21 +277,20 @@ def read_attributes(path, split: str, people: Sequence[str]) -> dict[str, np.nda
     path = pathlib.Path(path)
     if not path.exists():
         return {}
-    tables = _load_mat(path, "market_attribute")[0, 0]
-    order = [name for name in tables["train"].dtype.names if name != "image_index"]
-    table = tables[split][0, 0]
-    if set(order) - set(table.dtype.names) or len(order) != 27:
-        raise ValueError(f"{path}: expected the same 27 attributes for train and test")
-    values = np.stack([np.ravel(table[name]) for name in order], axis=1).astype(np.int64)
+    try:
+        tables = mat_files.read(path, "market_attribute")[0, 0]
+        order = [name for name in tables["train"].dtype.names if name != "image_index"]
+        table = tables[split][0, 0]
+        values = np.stack([np.ravel(table[name]) for name in order], axis=1).astype(np.int64)
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"{path}: not the Market-1501 Attribute file ({error})") from error
+    if len(order) != 27:
+        raise ValueError(f"{path}: {len(order)} attributes, expected 27")
     if "image_index" in table.dtype.names:
         people = [str(np.ravel(entry)[0]) for entry in np.ravel(table["image_index"])]
-    return dict(zip(people, values, strict=False))
-
-
-def _load_mat(path, variable):
-    from scipy import io  # slow to import, and needed for raw folders alone
-
-    try:
-        return io.loadmat(path)[variable]
-    except (ValueError, KeyError, TypeError, NotImplementedError, OSError) as error:
-        raise ValueError(f"{path}: no usable variable {variable} ({error})") from error
+    if len(people) != len(values):
+        raise ValueError(
+            f"{path}: {len(values)} rows for the {len(people)} persons of {split}, and no "
+            "image_index to tell which; without the file, records get no attributes"
+        )
+    return dict(zip(people, values, strict=True))

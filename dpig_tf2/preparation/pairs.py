@@ -1,10 +1,11 @@
 """Which images form a pair."""
 
-import csv
 import random
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
+
+from dpig_tf2.preparation import csv_rows
 
 PairList = list[tuple[str, str]]
 PAIR_MODES = ("same_identity", "each_once", "one_to_all")
@@ -67,17 +68,12 @@ def read_pairs_csv(path) -> PairList:
     Raises:
         ValueError: naming the file and line, if the header or a row is not of this form.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not rows.fieldnames or not {"from", "to"} <= set(rows.fieldnames):
-            raise ValueError(
-                f"{path}: expected a header with columns from,to; got {rows.fieldnames}"
-            )
-        pairs = []
-        for row in rows:
-            if not row["from"] or not row["to"]:
-                raise ValueError(f"{path} line {rows.line_num}: from or to is empty")
-            pairs.append((row["from"], row["to"]))
+    pairs = []
+    for where, row in csv_rows.read(path, ("from", "to")):
+        pair = (row["from"].strip(), row["to"].strip())
+        if not all(pair):
+            raise ValueError(f"{where}: from or to is empty")
+        pairs.append(pair)
     return pairs
 
 

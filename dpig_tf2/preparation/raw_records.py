@@ -6,12 +6,7 @@ import pathlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
-from dpig_tf2.ops import keypoints as keypoint_ops
-from dpig_tf2.preparation import pairs, photos, record_folder
-from dpig_tf2.preparation.detections import Detection
-from dpig_tf2.preparation.keypoint_folder import Conversion
+from dpig_tf2.preparation import conversion, detections, pairs
 from dpig_tf2.records import schema, writer
 
 _SHUFFLE_SEED = 0  # the release's
@@ -19,18 +14,69 @@ _SHUFFLE_SEED = 0  # the release's
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-    """Images of one folder with their detections.
+    """Images of one folder, some of them with detections.
 
     `mirror` makes the mirrored images and keypoints from these; published folders of mirrored
-    images are image sets of their own. `fields` gives further `writer.Person` fields of a name, and
-    is told whether the image is mirrored.
+    images are image sets of their own. `fields` gives further `writer.Person` fields of a name.
     """
 
-    folder: pathlib.Path
-    names: Sequence[str]
-    detections: Mapping[str, Detection]
-    fields: Callable[[str, bool], dict] = lambda name, mirror: {}
+    names: Sequence[str]  # all images, sorted
+    photos: Mapping[str, conversion.Photo]  # the usable ones
+    rows: Mapping[str, object]  # of the detector, see `detections.Detection`
+    fields: Callable[[str], dict] = lambda name: {}
     mirror: bool = False
+
+
+def read_images(
+    folder,
+    names: Sequence[str],
+    poses: pathlib.Path,
+    variant: str,
+    person_only: bool,
+    problems: list[str],
+    shared_poses: bool = False,
+) -> ImageSet:
+    """The usable images of a folder; everything else becomes a problem.
+
+    Args:
+        folder: where the images lie.
+        names: the images wanted, sorted.
+        poses: path of the pose pickles with "{kind}" for all_peaks and subsets.
+        variant: record schema, for the image size.
+        person_only: see `detections.read`.
+        problems: gets a line for each fault.
+        shared_poses: the pickles also serve other folders.
+
+    Raises:
+        ValueError: if a pickle is missing or cannot be used, or no image is usable.
+    """
+    peaks, subsets = (pathlib.Path(str(poses).format(kind=kind)) for kind in detections.KINDS)
+    for path in (peaks, subsets):
+        if not path.exists():
+            raise ValueError(f"{path} does not exist: it holds the detected poses of {folder}")
+    found, faults = detections.read(peaks, subsets, person_only)
+    wanted = set(names)
+    problems += [
+        f"{peaks.parent}: {name}: {fault}"
+        for name, fault in faults.items()
+        if name in wanted or not shared_poses
+    ]
+    problems += [
+        f"{folder / name}: no keypoints, its pairs are left out"
+        for name in names
+        if name not in found and name not in faults
+    ]
+    if not shared_poses:
+        problems += [f"{peaks}: {name}: no such image" for name in sorted(set(found) - wanted)]
+    size = schema.variant(variant)
+    keypoints = {name: found[name].keypoints for name in names if name in found}
+    usable = conversion.usable_photos(
+        folder, keypoints, (size.height, size.width), "none", problems
+    )
+    if not usable:
+        first = f": {problems[0]}" if problems else ""
+        raise ValueError(f"{folder}: no usable image with keypoints{first}")
+    return ImageSet(names, usable, {name: found[name].row for name in usable})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +91,6 @@ class Plan:
         identity: the person of a name.
         camera: the camera of a name, -1 if unknown.
         shuffle: whether the pairs are shuffled as the release did.
-        parts: part regions in the records, 7 or 37.
     """
 
     variant: str
@@ -55,33 +100,27 @@ class Plan:
     identity: Callable[[str], str]
     camera: Callable[[str], int]
     shuffle: bool
-    parts: int = 37
 
 
 def convert(
     plan: Plan,
     out_dir,
     settings: Mapping[str, object],
+    inputs: Mapping[str, str],
+    options: conversion.Options,
     problems: Sequence[str],
-    num_shards: int = 1,
-    overwrite: bool = False,
-    dry_run: bool = False,
-) -> Conversion:
+) -> conversion.Conversion:
     """Writes the records of a plan; pairs without keypoints on both sides are left out.
 
     Args:
         plan: what to write.
         out_dir: folder for the records.
-        settings: what the plan was made from, for the manifest.
-        problems: what was met on the way, for the report.
-        num_shards, overwrite, dry_run: as in `keypoint_folder.convert`.
+        settings, inputs, options, problems: as in `conversion.write`.
 
     Raises:
         ValueError: if no pair is left.
-        record_folder.OutputError: if the folder holds records made with other settings.
+        record_folder.OutputError: if the folder holds records made from something else.
     """
-    variant = schema.variant(plan.variant)
-    problems = list(problems)
     generator = random.Random(_SHUFFLE_SEED)
     by_set = []
     for images in plan.image_sets:
@@ -91,33 +130,18 @@ def convert(
         by_set.append(_pairs_of(plan, images, listed))
     examples = [pair for part in reversed(by_set) for pair in part]
     if not examples:
-        first = f": {problems[0]}" if problems else ""
-        folders = ", ".join(str(images.folder) for images in plan.image_sets)
-        raise ValueError(f"{folders}: no pair of two images with keypoints{first}")
-    size = (variant.height, variant.width)
-    _check_sizes(examples, plan, size)
-    settings = {
-        **settings,
-        "variant": plan.variant,
-        "parts": plan.parts,
-        "inputs": record_folder.hash_inputs(
-            (f"{pair.source.name} {pair.target.name}", pair.source.keypoints) for pair in examples
-        ),
-    }
-    people = {person.identity for pair in examples for person in (pair.source, pair.target)}
-    text = (
-        f"{len(examples)} examples of {len(people)} identities, {size[0]} x {size[1]} pixels, in "
-        f"{num_shards} files {variant.file_prefix}_{plan.split}"
+        raise ValueError("no two usable images with keypoints show the same person")
+    variant = schema.variant(plan.variant)
+    return conversion.write(
+        conversion.Target(out_dir, plan.variant, plan.split, variant.height, variant.width),
+        examples,
+        [photo for images in plan.image_sets for photo in images.photos.values()],
+        sum(len(images.names) for images in plan.image_sets),
+        {**settings, "seed": _SHUFFLE_SEED},
+        inputs,
+        options,
+        problems,
     )
-    if dry_run:
-        return Conversion(None, text, tuple(problems))
-    encoder = writer.PairEncoder(plan.variant, *size, plan.parts)
-    output = record_folder.Output(
-        pathlib.Path(out_dir), variant.file_prefix, plan.split, num_shards, overwrite
-    )
-    report = {"problems": problems}
-    written = record_folder.write_pairs(output, examples, encoder, settings, report)
-    return Conversion(written, text, tuple(problems))
 
 
 def _pairs_of(plan, images, listed):
@@ -125,49 +149,20 @@ def _pairs_of(plan, images, listed):
 
     @functools.cache
     def person(name):
-        path = images.folder / name
-        keypoints = images.detections[name].keypoints
-        if images.mirror:
-            width = schema.variant(plan.variant).width
-            keypoints = keypoint_ops.flip_horizontal(keypoints, width).numpy()
-        return writer.Person(
-            name=name,
-            encoded=functools.partial(_image_bytes, path, images.mirror),
-            keypoints=keypoints,
+        return images.photos[name].person(
+            images.mirror,
             identity=numbers[plan.identity(name)],
             camera=plan.camera(name),
-            **images.fields(name, images.mirror),
+            **images.fields(name),
         )
 
     return [
         writer.Pair(person(source), person(target), _same(plan, source, target))
         for source, target in listed
-        if source in images.detections and target in images.detections
+        if source in images.photos and target in images.photos
     ]
 
 
 def _same(plan, source, target):
     # The release labels every pair of a sequence as positive, whoever is on it.
     return plan.pair_mode != "same_identity" or plan.identity(source) == plan.identity(target)
-
-
-def _image_bytes(path, mirror):
-    height, width = photos.size_of(path)
-    return photos.encode(path, photos.Placement(height, width), mirror)
-
-
-def _check_sizes(examples, plan, size):
-    """Raises ValueError if the first image is not of the dataset's size."""
-    name = examples[0].source.name
-    for images in plan.image_sets:
-        path = images.folder / name
-        if path.exists():
-            try:
-                photos.place(photos.size_of(path), size, "none")
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}; or use --source=keypoints") from None
-
-
-def mirror_segmentation(segmentation: np.ndarray) -> np.ndarray:
-    """Left to right, int [H, W]."""
-    return segmentation[:, ::-1]

@@ -4,9 +4,8 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
 
 from dpig_tf2.preparation.progress import Progress
 from dpig_tf2.records import schema, writer
@@ -35,6 +34,26 @@ class Output:
     split: str
     num_shards: int = 1
     overwrite: bool = False
+
+    def check(self, examples: int) -> None:
+        """Raises ValueError if the split is no name, or there are fewer examples than shards."""
+        if not re.fullmatch(r"\w[\w.-]*", self.split):
+            raise ValueError(f"split must be a name of letters, digits, _ . -; got {self.split!r}")
+        if not 1 <= self.num_shards <= examples:
+            raise ValueError(f"cannot cut {examples} examples into {self.num_shards} shards")
+
+    @property
+    def shards_there(self) -> list[pathlib.Path]:
+        """Record files of this split in the folder, however many it was cut into."""
+        digits = "[0-9]" * 5
+        name = f"{self.prefix}_{self.split}_{digits}-of-{digits}.tfrecord"
+        return sorted(pathlib.Path(self.out_dir).glob(name))
+
+    @property
+    def leftovers(self) -> list[pathlib.Path]:
+        """What a killed run left unfinished."""
+        name = f".{self.prefix}_{self.split}_[0-9]*.tfrecord.*.part"
+        return list(pathlib.Path(self.out_dir).glob(name))
 
     @property
     def manifest_path(self) -> pathlib.Path:
@@ -72,16 +91,21 @@ def write_pairs(
         report: further facts for the manifest, such as counts of skipped images.
 
     Raises:
-        ValueError: if there are fewer pairs than shards.
+        ValueError: if there are fewer pairs than shards, or the split is no file name.
         OutputError: if the folder holds records made from other settings.
     """
     count = len(pairs)
-    if not 1 <= output.num_shards <= count:
-        raise ValueError(f"cannot cut {count} examples into {output.num_shards} shards")
+    output.check(count)
     settings = json.loads(json.dumps({**settings, "examples": count, "shards": output.num_shards}))
     finished = _finished_shards(output, settings)
     reused = len(finished)
     manifest = {"version": _MANIFEST_VERSION, "settings": settings, **(report or {})}
+
+    def note_finished():
+        done = len(finished) == output.num_shards
+        write_json(output.manifest_path, {**manifest, "finished": done, "files": finished})
+
+    note_finished()  # before the first shard, which is of unknown origin without
     progress = Progress(f"{output.prefix}_{output.split}", count)
     for shard in range(output.num_shards):
         path = output.shard_path(shard)
@@ -90,9 +114,8 @@ def write_pairs(
         start, stop = (count * i // output.num_shards for i in (shard, shard + 1))
         chosen = _reporting(encoder.encode(pairs[start:stop]), start, progress)
         writer.write_shard(path, chosen)
-        finished[path.name] = {"examples": stop - start, "sha256": _sha256(path)}
-        done = len(finished) == output.num_shards
-        write_json(output.manifest_path, {**manifest, "finished": done, "files": finished})
+        finished[path.name] = {"examples": stop - start, "sha256": sha256_of(path)}
+        note_finished()
     paths = tuple(output.shard_path(shard) for shard in range(output.num_shards))
     return Written(count, paths, reused)
 
@@ -103,25 +126,17 @@ def write_json(path, value) -> None:
         temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def hash_inputs(items: Iterable[tuple[str, np.ndarray]]) -> str:
-    """SHA-256 over names and arrays, for the settings of a manifest."""
-    digest = hashlib.sha256()
-    for name, array in items:
-        digest.update(name.encode() + b"\0" + np.ascontiguousarray(array, np.float64).tobytes())
-    return digest.hexdigest()
-
-
-def hash_text(text: str) -> str:
-    """SHA-256 of a text, for the settings of a manifest."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def sha256_of(path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _finished_shards(output, settings) -> dict[str, dict]:
-    """Shards that a run with the same settings finished; refuses or clears anything else."""
-    pattern = f"{output.prefix}_{output.split}_*-of-*.tfrecord"
-    present = sorted(pathlib.Path(output.out_dir).glob(pattern))
-    for leftover in pathlib.Path(output.out_dir).glob(f".{pattern}.*.part"):
-        leftover.unlink()  # of a run that was killed
+    """Whole shards that a run with the same settings made; refuses or clears anything else."""
+    present = output.shards_there
+    for leftover in output.leftovers:
+        leftover.unlink()
     manifest = _read_manifest(output.manifest_path)
     if manifest is None and not present:
         return {}
@@ -137,16 +152,24 @@ def _finished_shards(output, settings) -> dict[str, dict]:
     if difference:
         raise OutputError(
             f"{output.out_dir} already holds {output.prefix}_{output.split}: {difference}; choose "
-            "another folder or overwrite"
+            "another folder or --overwrite"
         )
-    names = {path.name for path in present}
-    return {name: entry for name, entry in manifest["files"].items() if name in names}
+    known = manifest["files"]
+    return {
+        path.name: known[path.name]
+        for path in present
+        if path.name in known and sha256_of(path) == known[path.name]["sha256"]
+    }
 
 
 def _difference(old, new):
     for key in [*new, *old]:  # counts, which follow from the rest, come last
-        if old.get(key) != new.get(key):
-            return f"made with {key} = {old.get(key)!r}, not {new.get(key)!r}"
+        if old.get(key) == new.get(key):
+            continue
+        if key == "inputs":  # hashes, which tell nobody anything
+            changed = [what for what in new[key] if new[key][what] != old.get(key, {}).get(what)]
+            return f"made from other {' and '.join(changed)} than there are now"
+        return f"made with {key} = {old.get(key)!r}, not {new.get(key)!r}"
     return None
 
 
@@ -165,8 +188,3 @@ def _reporting(examples: Iterable[bytes], start: int, progress: Progress):
     for done, example in enumerate(examples, start + 1):
         yield example
         progress.update(done)
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,8 +25,8 @@ class Person:
     """One annotated image, ready to be written.
 
     `encoded` is a JPEG or PNG file of the record's size, or a function that returns its bytes when
-    they are written; `keypoints` float32 [18, 3], pixels (row,
-    column, visibility), (0, 0, 0) where missing. Fields that are None are left out of the record.
+    they are written; `keypoints` float32 [18, 3], pixels (row, column, visibility), (0, 0, 0) where
+    missing. Fields that are None are left out of the record.
     """
 
     name: str
@@ -37,7 +37,8 @@ class Person:
     attributes: np.ndarray | None = None  # int [27]
     word_vectors: dict[int, np.ndarray] | None = None  # by size, any shape, flattened
     candidates: np.ndarray | None = None  # float [20], row of the pose detector
-    segmentation: np.ndarray | None = None  # int [H, W]
+    # int [H, W], or a function that returns it when it is written
+    segmentation: np.ndarray | Callable[[], np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -127,7 +128,7 @@ class PairEncoder:
     def _serialize_side(self, person, side):
         known = self._annotations[person]
         features = {
-            schema.IMAGE: [person.encoded() if callable(person.encoded) else person.encoded],
+            schema.IMAGE: [_value(person.encoded)],
             schema.NAME: [person.name.encode()],
             schema.IDENTITY: [person.identity],
             schema.CAMERA: [person.camera],
@@ -147,7 +148,7 @@ class PairEncoder:
         if person.candidates is not None:
             features[schema.CANDIDATES] = person.candidates
         if person.segmentation is not None:
-            features[schema.SEGMENTATION] = person.segmentation
+            features[schema.SEGMENTATION] = _value(person.segmentation)
         for size, vectors in (person.word_vectors or {}).items():
             features[schema.WORD_VECTORS[size]] = vectors
         return _serialize(features, side)
@@ -221,6 +222,10 @@ def _serialize(features: dict[schema.Feature, Sequence], side: int | None = None
         else:
             proto.feature[key].float_list.value.extend(np.ravel(values).astype(np.float32).tolist())
     return proto.SerializeToString(deterministic=True)
+
+
+def _value(value_or_function):
+    return value_or_function() if callable(value_or_function) else value_or_function
 
 
 def _varint(value):

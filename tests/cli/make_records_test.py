@@ -77,7 +77,7 @@ def test_market1501_dry_run(shared_dir, tmp_path):
         "--source=market1501", f"--raw_dir={raw_dir}", f"--out_dir={tmp_path}", "--dry_run"
     )
     assert result.returncode == 0, result.stderr
-    assert "28 examples of 3 identities, 128 x 64 pixels" in result.stdout
+    assert "28 examples of 3 identities from 18 of 20 images, 128 x 64 pixels" in result.stdout
     assert "note: " in result.stdout
     assert not list(tmp_path.iterdir())
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dpig_tf2.preparation import deepfashion
+from dpig_tf2.preparation.conversion import Options
 from dpig_tf2.records import decoder
 
 NAMES = ("fashionA_1.jpg", "fashionA_2.jpg", "fashionB_1.jpg", "fashionB_2.jpg", "fashionC_1.jpg")
@@ -71,7 +72,7 @@ def test_sequence_pairs_the_first_with_all(raw_dir, tmp_path):
 
 
 def test_flip(raw_dir, tmp_path):
-    conversion = deepfashion.convert(raw_dir[0], tmp_path, "train", flip=True)
+    conversion = deepfashion.convert(raw_dir[0], tmp_path, "train", options=Options(flip=True))
     assert conversion.written.examples == 8
 
 

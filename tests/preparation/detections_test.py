@@ -27,10 +27,10 @@ NOSES = [(1, 2, 0.5, 0), (3, 4, 0.5, 1), (5, 6, 0.5, 2)]
 @pytest.mark.parametrize(("person_only", "nose"), [(True, [4, 3, 1]), (False, [2, 1, 1])])
 def test_candidates_of_the_most_confident_person(tmp_path, person_only, nose):
     subsets = {"a": np.array([person(0, 5.0, 200), person(1, 9.0)])}
-    found, problems = read(tmp_path, {"a": candidates(*NOSES)}, subsets, person_only)
+    found, faults = read(tmp_path, {"a": candidates(*NOSES)}, subsets, person_only)
     assert found["a"].keypoints[0].tolist() == nose
     assert found["a"].keypoints[1].tolist() == [21, 11, 1]
-    assert problems == []
+    assert faults == {}
 
 
 def test_last_candidate_of_the_person_wins(tmp_path):
@@ -47,9 +47,9 @@ def test_images_without_a_person_are_reported(tmp_path):
         "a": np.zeros((0, 20)), "b": np.array([person(0, 1.0)]), "c": np.array([person(0, 1.0)]),
         "e": np.array([person(0, 1.0)]),
     }  # fmt: skip
-    found, problems = read(tmp_path, peaks, subsets)
+    found, faults = read(tmp_path, peaks, subsets)
     assert set(found) == {"b"}
-    told = "\n".join(problems)
+    told = "\n".join(f"{name}: {fault}" for name, fault in faults.items())
     assert "a: no keypoints: no person was detected" in told
     assert "c: no keypoints: 5 lists of candidates, expected 18" in told
     assert "d: no keypoints: not in" in told and "e: no keypoints: not in" in told

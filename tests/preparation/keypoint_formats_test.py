@@ -168,7 +168,7 @@ def test_coco_faults(tmp_path):
     problems = keypoint_formats.load(write_coco(tmp_path / "c.json", people)).problems
     assert any("a.jpg: 2 persons" in line for line in problems)
     assert any("image_id 3 is not among the images" in line for line in problems)
-    assert any("b.jpg: 2 numbers, expected 51" in line for line in problems)
+    assert any("b.jpg: unusable annotation: 2 numbers, expected 51" in line for line in problems)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -188,6 +188,63 @@ def test_joint2d_faults(tmp_path):
     problems = keypoint_formats.load(tmp_path).problems
     assert any("b.mat" in line and "shape [16, 2]" in line for line in problems)
     assert any("c.mat" in line for line in problems)
+
+
+def test_joint2d_negative_and_not_a_number_are_reported(tmp_path):
+    joints = np.full((17, 2), 9.0)
+    joints[0], joints[1], joints[2] = (-1, 5), (np.nan, 5), (0, 0)
+    io.savemat(tmp_path / "a.mat", {"joint2d": joints})
+    annotations = keypoint_formats.load(tmp_path)
+    told = "\n".join(annotations.problems)
+    assert "a: nose is negative" in told and "a: left_eye is not a finite number" in told
+    assert len(annotations.problems) == 2  # zeros are how a joint is left out
+    assert annotations.keypoints["a"][:, 2].sum() == 15
+
+
+def test_damaged_mat_file_is_named(tmp_path):
+    (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file, but not really" * 9)
+    with pytest.raises(ValueError, match="a.mat: not a readable .mat file"):
+        keypoint_formats.load(tmp_path / "a.mat")
+
+
+def test_coco_visibility_that_is_not_a_number_is_reported(tmp_path):
+    person = coco_person(1)
+    person["keypoints"][2] = float("nan")
+    annotations = keypoint_formats.load(write_coco(tmp_path / "c.json", [person]))
+    assert len(annotations.problems) == 1
+    assert "a.jpg: nose is not a finite number" in annotations.problems[0]
+
+
+def test_coco_oddities_are_reported(tmp_path):
+    path = write_coco(tmp_path / "c.json", [coco_person(1), coco_person(1, area="large")])
+    content = json.loads(path.read_text())
+    content["images"].append({"id": 1, "file_name": "other.jpg"})
+    content["annotations"].append(coco_person(2))
+    path.write_text(json.dumps(content))
+    told = "\n".join(keypoint_formats.load(path).problems)
+    assert "image id 1 appears twice, the first one is kept" in told
+    assert "a.jpg: unusable annotation: '>' not supported" in told
+
+
+def test_csv_with_half_a_keypoint_is_reported(tmp_path):
+    line = f"b.jpg: {[-1] + [5] * 17}: {[5] * 18}\n"
+    annotations = keypoint_formats.load(write_csv(tmp_path / "k.csv", line))
+    assert "b.jpg: nose is negative (row -1, column 5), taken as missing" in annotations.problems[0]
+
+
+@pytest.mark.parametrize("people", [[[1]], "two", [{"pose_keypoints_2d": "x"}]])
+def test_openpose_of_another_form_is_reported(tmp_path, people):
+    for name, content in (("a", people), ("b", [{"pose_keypoints_2d": [9.0] * 54}])):
+        path = tmp_path / f"{name}_keypoints.json"
+        path.write_text(json.dumps({"people": content}))
+    (problem,) = keypoint_formats.load(tmp_path).problems
+    assert "a_keypoints.json: not an OpenPose file" in problem
+
+
+def test_deeply_nested_json_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="a.json: not JSON"):
+        keypoint_formats.load(tmp_path / "a.json")
 
 
 def test_unusable_files(tmp_path):

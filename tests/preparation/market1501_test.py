@@ -7,6 +7,8 @@ import tensorflow as tf
 from PIL import Image
 
 from dpig_tf2.preparation import market1501
+from dpig_tf2.preparation.conversion import Options
+from dpig_tf2.preparation.record_folder import OutputError
 from dpig_tf2.records import decoder
 
 
@@ -31,7 +33,7 @@ def test_equal_to_the_released_converter(shared_dir, raw_dir, tmp_path, split):
 
 
 def test_what_is_absent_is_reported(raw_dir, tmp_path):
-    told = "\n".join(market1501.convert(raw_dir, tmp_path, "train", dry_run=True).problems)
+    told = "\n".join(market1501.convert(raw_dir, tmp_path, "train", Options(dry_run=True)).problems)
     assert "0011_c2s1_000576_01.jpg: no keypoints, its pairs are left out" in told
     assert "person_seg_train: absent, segmentations are zero" in told
     assert not list(tmp_path.iterdir())
@@ -42,16 +44,33 @@ def test_too_short_test_folder_is_explained(raw_dir, tmp_path):
         market1501.convert(raw_dir, tmp_path, "test")
 
 
-def test_all_holds_train_and_test(raw_dir, tmp_path, monkeypatch):
-    train, test = market1501._PARTS["all"]
-    short = dataclasses.replace(test, skip=2)  # the fixture holds five test images, not thousands
-    monkeypatch.setitem(market1501._PARTS, "all", (train, short))
-    conversion = market1501.convert(raw_dir, tmp_path, "all", flip=True)
+@pytest.fixture
+def junk_skipped(monkeypatch):
+    """Sets how many test images are junk: the fixture holds five test images, not thousands."""
+
+    def set_to(count):
+        train, test = market1501._PARTS["all"]
+        short = dataclasses.replace(test, skip=count)
+        monkeypatch.setitem(market1501._PARTS, "all", (train, short))
+        monkeypatch.setitem(market1501._PARTS, "test", (short,))
+
+    return set_to
+
+
+def test_test_folder_without_its_junk_is_explained(raw_dir, tmp_path, junk_skipped):
+    junk_skipped(2)
+    with pytest.raises(ValueError, match="but 0001_c1s1_001051_03.jpg is among them"):
+        market1501.convert(raw_dir, tmp_path, "test")
+
+
+def test_all_holds_train_and_test(raw_dir, tmp_path, junk_skipped):
+    junk_skipped(0)
+    conversion = market1501.convert(raw_dir, tmp_path, "all", Options(flip=True))
     (path,) = conversion.written.shards
     assert path.name == "Market1501_all_00000-of-00001.tfrecord"
     names = [r.features.feature["image_name_0"].bytes_list.value[0][:4] for r in read(path)]
-    # 14 training pairs and the 6 of person 0003, each also mirrored.
-    assert len(names) == 40 and names.count(b"0003") == 12
+    # 14 training pairs, 2 of person 0001 and 6 of 0003, each also mirrored.
+    assert len(names) == 44 and names.count(b"0003") == 12
 
 
 def test_without_mirrored_folder_they_are_made(raw_dir, tmp_path):
@@ -73,21 +92,79 @@ def test_without_mirrored_folder_they_are_made(raw_dir, tmp_path):
     np.testing.assert_array_equal(mirrored[:2], [wrist[0], 63 - wrist[1]])
 
 
-def test_segmentations(raw_dir, tmp_path):
-    copy = tmp_path / "raw"
-    shutil.copytree(raw_dir, copy)
-    copy.chmod(0o755)
-    folder = copy / "Market-1501_Segment/seg/person_seg_test"
+@pytest.fixture
+def copied_raw_dir(raw_dir, tmp_path):
+    """The fixture in a folder that may be changed."""
+    copy = shutil.copytree(raw_dir, tmp_path / "raw", copy_function=shutil.copyfile)
+    for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
+    return copy
+
+
+def test_segmentations_are_read_by_name_and_mirrored(copied_raw_dir, tmp_path):
+    folder = copied_raw_dir / "Market-1501_Segment/seg/person_seg_train"
     folder.mkdir(parents=True)
     pixels = np.zeros((128, 64), np.uint8)
-    pixels[10:20, 5:8] = 1
-    Image.fromarray(pixels).save(folder / "0001_c1s1_001051_03.png")
-    conversion = market1501.convert(copy, tmp_path / "out", "test_samples")
+    pixels[10:20, 5:8] = 3
+    labels = Image.fromarray(pixels, "P")
+    labels.putpalette([200] * 768)  # labels, not their colours, are what counts
+    labels.save(folder / "0010_c1s6_027271_01.png")
+    conversion = market1501.convert(copied_raw_dir, tmp_path / "out", "train")
+    absent = [line for line in conversion.problems if "its segmentation is zero" in line]
+    assert len(absent) == 9
     records = [raw.numpy() for raw in tf.data.TFRecordDataset(str(conversion.written.shards[0]))]
     source = decoder.Decoder(128, 64, extras=("segmentation",))(tf.constant(records))["source"]
-    at = source["name"].numpy().tolist().index(b"0001_c1s1_001051_03.jpg")
-    np.testing.assert_array_equal(source["segmentation"][at, :, :, 0], pixels)
-    assert np.sum(source["segmentation"]) == 30
+    names = source["name"].numpy().tolist()
+    flipped = names.index(b"0010_c1s6_027271_01.jpg")  # mirrored pairs come first
+    plain = names.index(b"0010_c1s6_027271_01.jpg", 14)
+    np.testing.assert_array_equal(source["segmentation"][plain, :, :, 0], pixels)
+    np.testing.assert_array_equal(source["segmentation"][flipped, :, :, 0], pixels[:, ::-1])
+    assert np.count_nonzero(source["segmentation"]) == 60
+
+
+def test_unusable_segmentation_is_named(copied_raw_dir, tmp_path):
+    folder = copied_raw_dir / "Market-1501_Segment/seg/person_seg_train"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (64, 128)).save(folder / "0010_c1s6_027271_01.png")
+    with pytest.raises(ValueError, match="0010_c1s6_027271_01.png: .* mode RGB, expected 128 x 64"):
+        market1501.convert(copied_raw_dir, tmp_path / "out", "train")
+
+
+def test_changed_image_is_noticed(copied_raw_dir, tmp_path):
+    market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
+    name = "0001_c1s1_001051_03.jpg"
+    Image.new("RGB", (64, 128)).save(copied_raw_dir / "bounding_box_test_samples" / name)
+    with pytest.raises(OutputError, match="made from other images than there are now"):
+        market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
+    options = Options(overwrite=True)
+    again = market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples", options)
+    assert again.written.reused == 0
+
+
+def test_damaged_and_wrongly_sized_images_are_left_out(copied_raw_dir, tmp_path):
+    folder = copied_raw_dir / "bounding_box_test_samples"
+    (folder / "0003_c1s6_015971_02.jpg").write_bytes(b"no image")
+    Image.new("RGB", (32, 64)).save(folder / "0001_c1s1_001051_03.jpg")
+    conversion = market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
+    told = "\n".join(conversion.problems)
+    assert "0003_c1s6_015971_02.jpg: cannot be decoded" in told
+    assert "0001_c1s1_001051_03.jpg: is 64 x 32 pixels, expected 128 x 64" in told
+    assert conversion.written.examples == 2
+
+
+def test_tables_of_other_persons_are_not_used(copied_raw_dir, tmp_path):
+    """Word vectors and attributes are found by row, so that the number of rows must be right."""
+    for path in (copied_raw_dir / "bounding_box_test_samples").glob("0001*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="2 rows for the 1 persons of test"):
+        market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
+    (copied_raw_dir / "Market-1501_Attribute/market_attribute.mat").unlink()
+    conversion = market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
+    told = "\n".join(conversion.problems)
+    assert "market_attribute.mat: absent" in told
+    assert "test_att_wordvec_dim25.mat: tables of 2 rows for 1 persons, not used" in told
+    (record, *_) = read(conversion.written.shards[0])
+    assert "attrs_w2v25_0" not in record.features.feature
 
 
 def test_missing_poses_are_named(raw_dir, tmp_path):

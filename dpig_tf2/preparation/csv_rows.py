@@ -1,0 +1,29 @@
+"""Rows of CSV files that people made, every fault named by file and line."""
+
+import csv
+from collections.abc import Iterator, Sequence
+
+
+def read(path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[str, dict]]:
+    """(place for messages, row by column name) of every row; absent fields are empty text.
+
+    Args:
+        path: file with a header, UTF-8 with or without a byte order mark.
+        columns: what the header must have.
+        delimiter: between fields.
+
+    Raises:
+        ValueError: naming the file, and the line where there is one, if it is not of this form.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True, restval="")
+        try:
+            if not set(columns) <= set(rows.fieldnames or ()):
+                header = delimiter.join(columns)
+                raise ValueError(f"{path}: expected the header {header}; got {rows.fieldnames}")
+            for row in rows:
+                yield f"{path} line {rows.line_num}", row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{path}: no CSV in UTF-8 after line {rows.line_num}: {error}"
+            ) from error
