@@ -11,6 +11,7 @@ import pathlib
 
 from absl import flags
 
+from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import run_program
 
 RUN_DIR = flags.DEFINE_string(
@@ -21,6 +22,12 @@ OUT_DIR = flags.DEFINE_string(
 )
 VERSION = flags.DEFINE_integer(
     "version", None, "Version number. Default: the next after the highest there.", lower_bound=1
+)
+PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    configuration.PRECISIONS,
+    "What the networks compute in; weights, inputs and outputs keep their types.",
 )
 
 
@@ -33,7 +40,8 @@ def main(argv):
     from dpig_tf2.serving.export import DESCRIPTION, export
 
     out_dir = OUT_DIR.value or pathlib.Path(RUN_DIR.value, "export")
-    path = export(PersonSampler.load(RUN_DIR.value), out_dir, VERSION.value)
+    sampler = PersonSampler.load(RUN_DIR.value, precision=PRECISION.value)
+    path = export(sampler, out_dir, VERSION.value)
     print(f"wrote {path}; signatures: {path / DESCRIPTION}")
 
 

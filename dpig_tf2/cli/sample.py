@@ -29,6 +29,7 @@ import pathlib
 
 from absl import flags
 
+from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import one_line, run_program
 
 _SEEDS = 2**31 - 1  # a seed is an int32 in the SavedModel too
@@ -55,6 +56,9 @@ _OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder; default <run_dir>/sampl
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what was made with other settings.")
 _MAX_SHEETS = flags.DEFINE_integer("max_sheets", 10, "Sheets at most.", lower_bound=0)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images generated at once.", lower_bound=1)
+_PRECISION = flags.DEFINE_enum(
+    "precision", "float32", configuration.PRECISIONS, "What the networks compute in."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of all noise.", lower_bound=0, upper_bound=_SEEDS)
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with tf-records.")
@@ -154,15 +158,16 @@ _PERSON_FLAGS = f"{_RECORD_FLAGS} image images keypoints keypoint_format resize"
 _POSE_FLAGS = "target_keypoints target_size target_limit"
 _JOURNEY_FLAGS = "factors between steps path animation seed"
 _FLAGS_OF = {
-    "overview": f"{_PERSON_FLAGS} seed",
-    "reconstruct": _PERSON_FLAGS,
-    "transfer": f"{_PERSON_FLAGS} all_pairs target_image {_POSE_FLAGS}",
-    "factors": f"{_PERSON_FLAGS} sample count seed",
-    "interpolate": f"{_PERSON_FLAGS} {_JOURNEY_FLAGS} seeds",
+    "overview": f"{_PERSON_FLAGS} seed precision",
+    "reconstruct": f"{_PERSON_FLAGS} precision",
+    "transfer": f"{_PERSON_FLAGS} precision all_pairs target_image {_POSE_FLAGS}",
+    "factors": f"{_PERSON_FLAGS} sample count seed precision",
+    "interpolate": f"{_PERSON_FLAGS} {_JOURNEY_FLAGS} seeds precision",
+    # No precision: the search for noise follows gradients, which 16 bits are too coarse for.
     "invert": f"{_PERSON_FLAGS} {_JOURNEY_FLAGS} restarts inversion_steps prior_weight tolerance",
-    "mix": f"{_PERSON_FLAGS} regions background_of",
+    "mix": f"{_PERSON_FLAGS} regions background_of precision",
     "identities": f"{_RECORD_FLAGS} {_POSE_FLAGS} keypoint_format resize identities "
-    "images_per_identity seed",
+    "images_per_identity seed precision",
 }
 _NEED_PERSONS = ("overview", "reconstruct", "transfer", "invert", "mix")
 # Flags without effect unless another one is given.
@@ -213,7 +218,9 @@ def _run(model):
     expand_regions(_REGIONS.value)  # refuses unknown names
     reader = _reader(model)
     scoring = _TASK.value == "identities"
-    sampler = PersonSampler.load(_RUN_DIR.value, _BATCH_SIZE.value, adversaries=scoring)
+    sampler = PersonSampler.load(
+        _RUN_DIR.value, _BATCH_SIZE.value, adversaries=scoring, precision=_PRECISION.value
+    )
     for name in sorted(_networks(model, real=reader is not None)):
         sampler.model.network(name)  # one that is not trained is named before anything is written
     folder = _OUT_DIR.value or pathlib.Path(_RUN_DIR.value, "samples", _TASK.value)
