@@ -38,7 +38,9 @@ _TASK = flags.DEFINE_enum(
 )
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Run folder; its metrics.json takes the scores.")
 _OUT = flags.DEFINE_string("out", None, "JSON file; default <run_dir>/metrics.json.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of sampled poses.", lower_bound=0)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of sampled poses, and of the persons that probes are fitted on.", lower_bound=0
+)
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with tf-records.")
 _SPLIT = flags.DEFINE_string("split", "test", "Split in the record files' names.")
@@ -70,6 +72,13 @@ _INCEPTION = flags.DEFINE_string(
 _DOWNLOAD = flags.DEFINE_bool("download_weights", False, "Let Keras download these weights.")
 _LPIPS = flags.DEFINE_string("lpips_weights", None, "VGG16 and linear layers (.npz), for LPIPS.")
 
+_PROBE_PERSONS = flags.DEFINE_integer(
+    "probe_persons",
+    900,
+    "New synthetic persons for the linear probes: two thirds fitted on, one third scored.",
+    lower_bound=60,
+)
+
 _KEYPOINTS = flags.DEFINE_string("keypoints", None, "Keypoint CSV of task poses, pixels.")
 _HOLD_OUT = flags.DEFINE_float(
     "hold_out", None, "Share of --keypoints that training held out: the same as there.", 0.0, 0.9
@@ -89,7 +98,8 @@ _TASKS_OF = {
     "protocol inception_weights download_weights lpips_weights": _PICTURE_TASKS,
     "generated target masks allow_unmatched generated_keypoints target_keypoints": ("folders",),
     "keypoints hold_out": ("poses",),
-    "seed": ("poses",),
+    "probe_persons": ("disentanglement",),
+    "seed": ("disentanglement", "poses"),
 }
 
 
@@ -169,8 +179,11 @@ def _score_disentanglement():
     _report(f"rendering {len(pairs)} pairs")
     persons = disentanglement.SyntheticPersons(pairs, factors, model.height, model.width)
     scores, sheet = disentanglement.measure(sampler, persons, _report)
+    scores["probes"] = disentanglement.probe_codes(
+        sampler, factors, _PROBE_PERSONS.value, _SEED.value, _report
+    )
     path = RunFolder.open(_RUN_DIR.value).samples / "disentanglement.png"
-    save_png(path, sheet)
+    save_png(path, disentanglement.with_tables(sheet, scores))
     print(f"picture: {path}")
     return scores | _provenance(sampler)
 

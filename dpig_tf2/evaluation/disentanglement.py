@@ -2,6 +2,7 @@
 
 For each factor, the code of image A's factor is replaced by image B's, and the result is compared
 with the true render of that combination. "Leak" is how much changed where nothing should have.
+`movement` tells which factors' true changes are in the picture, `probes` what the codes know.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dpig_tf2.config import ConfigError
-from dpig_tf2.evaluation import metrics
+from dpig_tf2.evaluation import heat_map, metrics, movement, probes
 from dpig_tf2.ops.sheets import labelled_sheet
 from dpig_tf2.preparation import synthetic
 from dpig_tf2.sampling.sampler import PersonSampler
@@ -52,16 +53,17 @@ class SyntheticPersons:
     """
 
     def __init__(self, names: Sequence[tuple[str, str]], factors: dict, height: int, width: int):
+        self.persons = len({a.partition("_")[0] for a, _ in names})
         self.pairs = [(factors[a], factors[b]) for a, b in names]
         self.size = (height, width)
-        self.images = np.stack([self._render(a) for a, _ in self.pairs])
+        self.images = np.stack([_render(a, self.size) for a, _ in self.pairs])
         self.keypoints = np.stack([self._keypoints(a) for a, _ in self.pairs])
-        self.other_images = np.stack([self._render(b) for _, b in self.pairs])
+        self.other_images = np.stack([_render(b, self.size) for _, b in self.pairs])
         self.other_keypoints = np.stack([self._keypoints(b) for _, b in self.pairs])
 
     def swapped(self, factor: str) -> np.ndarray:
         """True renders of A with B's factor, uint8 [N, H, W, 3]."""
-        return np.stack([self._render(a | {factor: b[factor]}) for a, b in self.pairs])
+        return np.stack([_render(a | {factor: b[factor]}, self.size) for a, b in self.pairs])
 
     def region(self, factor: str) -> np.ndarray:
         """Where swapping the factor may change the picture, bool [N, H, W].
@@ -81,15 +83,16 @@ class SyntheticPersons:
                 for x in (a, changed)
             ]
             # The shadow moves with the pose outside both silhouettes.
-            differs = (self._render(a) != self._render(changed)).any(axis=-1)
+            differs = (_render(a, self.size) != _render(changed, self.size)).any(axis=-1)
             regions.append(masks[0] | masks[1] | differs)
         return np.stack(regions)
 
-    def _render(self, factors):
-        return synthetic.render(**factors, height=self.size[0], width=self.size[1])
-
     def _keypoints(self, factors):
         return synthetic.pose_keypoints(factors["pose"], *self.size)
+
+
+def _render(factors, size):
+    return synthetic.render(**factors, height=size[0], width=size[1])
 
 
 def choose_pairs(factors: dict, count: int) -> list[tuple[str, str]]:
@@ -99,9 +102,8 @@ def choose_pairs(factors: dict, count: int) -> list[tuple[str, str]]:
         ConfigError: if no two images differ in both.
     """
     names = sorted(factors)
-    chosen = [names[i] for i in np.linspace(0, len(names) - 1, min(count, len(names))).astype(int)]
     pairs = []
-    for name in chosen:
+    for name in (names[i] for i in _spread(len(names), count)):
         # The nearest following image of another identity (first 4 characters) and camera (7th).
         start = names.index(name)
         others = (names[(start + k) % len(names)] for k in range(1, len(names)))
@@ -112,6 +114,11 @@ def choose_pairs(factors: dict, count: int) -> list[tuple[str, str]]:
     return pairs
 
 
+def _spread(total, count):
+    """At most `count` of the numbers below `total`, evenly spread."""
+    return np.linspace(0, total - 1, min(count, total)).astype(int)
+
+
 def measure(
     sampler: PersonSampler,
     persons: SyntheticPersons,
@@ -120,11 +127,12 @@ def measure(
     """Scores of reconstruction, of transfer and of each swapped factor, and a sheet to look at.
 
     Returns:
-        scores: {"count", "protocol", "reconstruction": {ssim, l1}, "transfer": {ssim, l1},
-            "swap": {factor: {ssim, l1, region_l1, unswapped_region_l1, leak}}}. All L1 are mean
-            absolute differences in units of [0, 1]. `region_l1` compares with the true render where
-            the factor shows; `unswapped_region_l1` is what the plain reconstruction would score
-            there; `leak` is the change against the reconstruction outside that region.
+        scores: {"count", "persons", "protocol", "reconstruction": {ssim, l1}, "transfer": {ssim,
+            l1}, "swap": {factor: {ssim, l1, region_l1, unswapped_region_l1, leak}}, "moved": as
+            `movement.moved`}. All L1 are mean absolute differences in units of [0, 1]. `region_l1`
+            compares with the true render where the factor shows; `unswapped_region_l1` is what the
+            plain reconstruction would score there; `leak` is the change against the reconstruction
+            outside that region.
         sheet: uint8 [H, W, 3].
 
     Raises:
@@ -136,12 +144,14 @@ def measure(
     reconstruction = outputs["reconstruction"]
     scores = {
         "count": len(persons.images),
+        "persons": persons.persons,
         "protocol": PROTOCOL,
         "reconstruction": _compare(reconstruction, persons.images),
         "transfer": None,
         "swap": {},
     }
     rows = {"A": persons.images, "B": persons.other_images, "A reconstructed": reconstruction}
+    changes, true_changes = {}, {}
     for factor in FACTORS:
         report(f"true renders: {factor}")
         truth, region = persons.swapped(factor), persons.region(factor)
@@ -150,16 +160,79 @@ def measure(
             "unswapped_region_l1": _masked_l1(reconstruction, truth, region),
             "leak": _masked_l1(outputs[factor], reconstruction, ~region),
         }
+        changes[factor] = np.subtract(outputs[factor], reconstruction, dtype=np.float32)
+        true_changes[factor] = np.subtract(truth, persons.images, dtype=np.float32)
         rows |= {f"A with B's {factor}": outputs[factor], f"truth ({factor})": truth}
     swapped_pose = scores["swap"]["pose"]
     scores["transfer"] = {name: swapped_pose[name] for name in ("ssim", "l1")}
-    shown = min(10, len(persons.images))
+    scores["moved"] = movement.moved(changes, true_changes)
+    shown = _spread(len(persons.images), 10)
     sheet = labelled_sheet(
-        [row[:shown] for row in rows.values()],
+        [row[shown] for row in rows.values()],
         row_labels=list(rows),
         scale=max(1, 128 // persons.size[0]),
     )
     return scores, sheet
+
+
+def probe_codes(
+    sampler: PersonSampler,
+    factors: dict,
+    count: int,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda text: None,
+) -> dict:
+    """Scores of linear probes from the three codes, as `probes.probe`, on persons drawn anew.
+
+    Args:
+        sampler: with appearance and pose encoder.
+        factors: as `load_factors` gives; the new persons stand in these places.
+        count: number of persons.
+        seed: of the persons.
+        report: told what is being done.
+    """
+    model = sampler.config.model
+    places = [values["background"] for _, values in sorted(factors.items())]
+    persons = probes.new_persons(places, count, seed)
+    report(f"probes: rendering {count} new persons")
+    images = np.stack(
+        [synthetic.render(**p, height=model.height, width=model.width) for p in persons]
+    )
+    keypoints = np.stack(
+        [synthetic.pose_keypoints(p["pose"], model.height, model.width) for p in persons]
+    )
+    codes = sampler.person_codes(images, keypoints)
+    named = {factor: codes[factor] for factor in model.appearance_factors}
+    return probes.probe(named | {"pose": sampler.pose_codes(codes)}, persons)
+
+
+def with_tables(sheet: np.ndarray, scores: dict) -> np.ndarray:
+    """The pictures of `measure` with tables: what moved, and what the probes read."""
+    moved, probed = scores["moved"]["table"], scores["probes"]
+    below = [
+        _table(moved, FACTORS, "What moved (columns) when one factor was swapped (rows)"),
+        _table(probed["mean_r2"], FACTORS, "R^2 of linear probes from each code, mean per factor"),
+    ]
+    right = [
+        _table(_joined(probed["r2"]), FACTORS, "R^2 of linear probes from each code"),
+        _table(_joined(probed["accuracy"]), (*FACTORS, "chance"), "Share right, from each code"),
+    ]
+    left = heat_map.stacked([sheet, heat_map.beside(below)])
+    return heat_map.beside([left, heat_map.stacked(right)])
+
+
+def _table(scores, columns, title):
+    rows = {label: [values[column] for column in columns] for label, values in scores.items()}
+    return heat_map.heat_map(rows, columns, title)
+
+
+def _joined(scores):
+    """{"factor: property": values} of {factor: {property: values}}."""
+    return {
+        f"{factor}: {name}": values
+        for factor, properties in scores.items()
+        for name, values in properties.items()
+    }
 
 
 def _swap_all(sampler, persons, report):

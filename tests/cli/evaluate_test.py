@@ -68,12 +68,15 @@ def test_disentanglement_is_scored_against_true_renders(run, synthetic_data, tmp
         f"--run_dir={run.path}",
         f"--data_dir={synthetic_data}",
         "--limit=4",
+        "--probe_persons=60",
         f"--out={out}",
     )
     assert result.returncode == 0, result.stderr[-2000:]
     scores = json.loads(out.read_text())
     assert scores["count"] == 4
     assert set(scores["swap"]) == {"foreground", "background", "pose"}
+    assert set(scores["moved"]["table"]["pose"]) == {"foreground", "background", "pose"}
+    assert scores["probes"]["scored_persons"] == 20
     # Untrained networks draw nothing like the truth.
     assert scores["reconstruction"]["l1"] > 0.1
 

@@ -81,20 +81,30 @@ def test_a_perfect_model_scores_perfectly(tiny_config, persons):
     for factor, part in scores["swap"].items():
         assert part["leak"] == 0.0 and part["region_l1"] == 0.0, factor
         assert part["unswapped_region_l1"] > 0.03, "the factor is visible in its region"
+    assert scores["persons"] == 3
+    for factor, row in scores["moved"]["table"].items():
+        unit = {other: float(other == factor) for other in disentanglement.FACTORS}
+        assert row == pytest.approx(unit, abs=1e-4)
+        assert scores["moved"]["explained"][factor] == pytest.approx(1.0, abs=1e-4)
     assert sheet.ndim == 3
 
 
 def test_a_model_that_ignores_a_factor_gains_nothing_by_the_swap(tiny_config, persons):
     oracle = Oracle(tiny_config, persons, "blind to foreground")
-    part = disentanglement.measure(oracle, persons)[0]["swap"]["foreground"]
+    scores = disentanglement.measure(oracle, persons)[0]
+    part = scores["swap"]["foreground"]
     assert part["region_l1"] == pytest.approx(part["unswapped_region_l1"])
+    assert scores["moved"]["table"]["foreground"]["foreground"] == pytest.approx(0.0, abs=1e-6)
+    assert scores["moved"]["table"]["background"]["foreground"] > 0.8, "it took the place's person"
 
 
 def test_a_leak_is_seen_outside_the_region(tiny_config, persons):
     oracle = Oracle(tiny_config, persons, "background leaks")
-    swap = disentanglement.measure(oracle, persons)[0]["swap"]
-    assert swap["foreground"]["leak"] > 0.03
-    assert swap["pose"]["leak"] == 0.0
+    scores = disentanglement.measure(oracle, persons)[0]
+    assert scores["swap"]["foreground"]["leak"] > 0.03
+    assert scores["swap"]["pose"]["leak"] == 0.0
+    row = scores["moved"]["table"]["foreground"]
+    assert row["foreground"] > 0.8 and row["background"] > 0.8 and abs(row["pose"]) < 0.2
 
 
 def test_pairs_differ_in_person_and_camera(factors):

@@ -1,0 +1,92 @@
+"""Linear probes of codes that know a factor, and of codes that know nothing."""
+
+import numpy as np
+import pytest
+
+from dpig_tf2.evaluation import probes
+from dpig_tf2.preparation import synthetic
+
+PERSONS = 240
+
+
+@pytest.fixture(scope="module")
+def persons():
+    rng = np.random.default_rng(5)
+    places = [synthetic.sample_background(rng, scene) for scene in ("park", "street", "steps")]
+    return probes.new_persons(places, PERSONS, seed=3)
+
+
+@pytest.fixture(scope="module")
+def scores(persons):
+    random = np.random.default_rng(0)
+    colours = np.array([person["foreground"].upper.colour for person in persons])
+    walls = np.array([person["background"].wall for person in persons])
+    mixing = random.normal(size=(6, 10))
+    codes = {
+        "both": np.concatenate([colours, walls], axis=1) @ mixing,
+        "noise": random.normal(size=(PERSONS, 10)),
+    }
+    return probes.probe(codes, persons)
+
+
+def test_a_code_is_credited_with_what_it_holds_and_no_more(scores):
+    r2 = scores["r2"]
+    assert r2["foreground"]["upper colour"]["both"] > 0.99
+    assert r2["background"]["wall colour"]["both"] > 0.99
+    assert r2["pose"]["direction"]["both"] < 0.1
+    for properties in r2.values():
+        for name, found in properties.items():
+            assert found["noise"] < 0.15, name
+
+
+def test_choices_are_compared_with_the_most_frequent_answer(scores):
+    scene = scores["accuracy"]["background"]["scene"]
+    assert scene["both"] > 0.8, "walls tell the scene"
+    assert scene["noise"] < 0.6
+    assert 0.2 < scene["chance"] < 0.6
+
+
+def test_persons_fitted_on_are_not_scored(scores):
+    assert (scores["fitted_persons"], scores["scored_persons"]) == (160, 80)
+
+
+def test_means_are_those_of_the_properties(scores):
+    found = [values["both"] for values in scores["r2"]["pose"].values()]
+    assert scores["mean_r2"]["pose"]["both"] == pytest.approx(np.mean(found))
+
+
+def test_a_seed_gives_the_same_persons(persons):
+    places = [person["background"] for person in persons[:4]]
+    first, again = (probes.new_persons(places, 5, seed=1) for _ in range(2))
+    assert first == again
+    assert first != probes.new_persons(places, 5, seed=2)
+
+
+def test_ridge_takes_the_penalty_that_predicts_left_out_persons_best():
+    random = np.random.default_rng(2)
+    known, asked = random.normal(2.0, 3.0, size=(30, 8)), random.normal(size=(5, 8))
+    values = known[:, :2] + random.normal(size=(30, 2))
+
+    def predicted(rows, targets, questions, penalty):
+        """Closed form, on codes scaled as in the whole."""
+        rows, questions = (x / known.std(axis=0) for x in (rows, questions))
+        centred = rows - rows.mean(axis=0)
+        weights = np.linalg.solve(
+            centred.T @ centred + penalty * np.eye(8), centred.T @ (targets - targets.mean(axis=0))
+        )
+        return (questions - rows.mean(axis=0)) @ weights + targets.mean(axis=0)
+
+    def left_out_error(penalty):
+        rest = ~np.eye(30, dtype=bool)
+        found = [predicted(known[r], values[r], known[~r], penalty)[0] for r in rest]
+        return np.sum((np.array(found) - values) ** 2)
+
+    best = min(probes.PENALTIES, key=left_out_error)
+    np.testing.assert_allclose(
+        probes.Ridge(known, asked).predict(values), predicted(known, values, asked, best), atol=1e-9
+    )
+
+
+def test_too_few_persons_are_refused(persons):
+    with pytest.raises(ValueError, match="at least 60 persons, got 59"):
+        probes.probe({}, persons[:59])
