@@ -43,6 +43,8 @@ class ModelConfig:
     generator_levels: int = 5
     pose_embedding: int = 32
     pose_hidden: int = 512
+    # False: the pose autoencoder learns no coordinates of missing keypoints and decodes (0, 0).
+    pose_learns_missing: bool = True
     foreground_mapping_hidden: int = 512
     background_mapping_hidden: int = 256
     pose_mapping_hidden: int = 512
@@ -137,6 +139,7 @@ class StageConfig:
     critic_updates: int = 5  # per mapping update
     joint_discriminator: bool = False  # real and fake in one batch, sharing batch statistics
     halve_every: int = 50_000  # steps between halvings of the learning rate
+    code_noise: float = 0.0  # of stage pose: on its codes, share of their standard deviation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +183,7 @@ class Config:
                     )
             for field in ("learning_rate", "adversary_learning_rate", "clip"):
                 _require_positive(f"{name}.{field}", getattr(stage, field))
-            for field in ("reconstruction_weight", "penalty_weight"):
+            for field in ("reconstruction_weight", "penalty_weight", "code_noise"):
                 if not 0 <= getattr(stage, field) < float("inf"):
                     raise ConfigError(
                         f"{name}.{field} must be finite and not negative, "
@@ -210,7 +213,7 @@ class Config:
 
     @classmethod
     def from_json(cls, text: str) -> "Config":
-        """Raises ConfigError if the text is not JSON or has missing or unknown fields."""
+        """Raises ConfigError if the text is not JSON, or lacks or has fields that it must not."""
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
@@ -253,11 +256,13 @@ def _convert(value, expected, name):
 
 def _build(cls, values, prefix):
     types = typing.get_type_hints(cls)
-    if not isinstance(values, dict) or set(values) != set(types):
-        given = set(values) if isinstance(values, dict) else set()
-        differing = ", ".join(sorted(given.symmetric_difference(types)))
+    # A field that an older run does not know takes its default, which is how that run worked.
+    required = {f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
+    given = set(values) if isinstance(values, dict) else set()
+    if differing := (required - given) | (given - set(types)):
         raise ConfigError(
-            f"configuration {prefix or 'root'}: missing or unknown fields {differing}"
+            f"configuration {prefix or 'root'}: missing or unknown fields "
+            f"{', '.join(sorted(differing))}"
         )
     return cls(
         **{
@@ -265,6 +270,7 @@ def _build(cls, values, prefix):
             if dataclasses.is_dataclass(kind)
             else _convert(values[name], kind, f"{prefix}{name}")
             for name, kind in types.items()
+            if name in given
         }
     )
 

@@ -119,7 +119,7 @@ def _changed(change):
     [
         ("{", "the configuration is not JSON"),
         ("[]", "configuration root: missing or unknown fields"),
-        (_changed(lambda v: v.pop("seed")), "root: missing or unknown fields seed"),
+        (_changed(lambda v: v.pop("pose")), "root: missing or unknown fields pose"),
         (
             _changed(lambda v: v["model"].update(depth=3)),
             "configuration model.: missing or unknown fields depth",

@@ -78,7 +78,9 @@ class PersonModel(tf.Module):
     def decode_pose(self, embedding):
         """Pose embedding -> float32 [B, 18, 3], pixels, clamped to the image, not truncated."""
         normalized = self.network("pose_decoder")(embedding)
-        return keypoint_ops.denormalize(normalized, self.config.height, self.config.width)
+        keypoints = keypoint_ops.denormalize(normalized, self.config.height, self.config.width)
+        # Coordinates that were never learned become those that stand for a missing keypoint.
+        return keypoints if self.config.pose_learns_missing else keypoints * keypoints[..., 2:]
 
     def draw_noise(self, count, factor: str, seed):
         """Noise of one factor, float32 [count, E], N(0, noise_scale ** 2).

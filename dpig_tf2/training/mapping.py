@@ -79,4 +79,5 @@ class MappingTrainer(StageTrainer):
     def _noise(self, factor, batch, index):
         if "noise" in batch:
             return batch["noise"][factor]
-        return self.normal(tf.shape(batch["embedding"][factor]), index)
+        shape = tf.shape(batch["embedding"][factor])
+        return self.normal(shape, index, self.config.model.noise_scale)

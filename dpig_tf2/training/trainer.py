@@ -121,9 +121,9 @@ class StageTrainer(keras.Model):
         """Seed [2] for stateless random numbers: a function of run seed, step and purpose."""
         return tf.stack([self.config.seed * 1000 + purpose, tf.cast(self.step, tf.int32)])
 
-    def normal(self, shape, purpose: int) -> tf.Tensor:
-        """Noise of the mapping networks, N(0, noise_scale ** 2), the same after a resume."""
-        seed, scale = self.noise_seed(purpose), self.config.model.noise_scale
+    def normal(self, shape, purpose: int, scale: float) -> tf.Tensor:
+        """Noise N(0, scale ** 2), the same after a resume."""
+        seed = self.noise_seed(purpose)
         return replicas.own_rows(lambda shape: draw_noise(shape, seed, scale), shape)
 
     def uniform(self, shape, purpose: int) -> tf.Tensor:

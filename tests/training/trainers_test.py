@@ -243,11 +243,11 @@ def test_given_noise_replaces_drawn_noise(tiny_config):
 
 def test_noise_depends_on_seed_step_and_purpose_only(tiny_config):
     trainer = trainers.build_trainer("pose_mapping", tiny_config)
-    first = trainer.normal([2, 3], 0)
-    np.testing.assert_array_equal(first, trainer.normal([2, 3], 0))
-    assert np.abs(first - trainer.normal([2, 3], 1)).max() > 0
+    first = trainer.normal([2, 3], 0, 0.2)
+    np.testing.assert_array_equal(first, trainer.normal([2, 3], 0, 0.2))
+    assert np.abs(first - trainer.normal([2, 3], 1, 0.2)).max() > 0
     trainer.step.assign(1)
-    assert np.abs(first - trainer.normal([2, 3], 0)).max() > 0
+    assert np.abs(first - trainer.normal([2, 3], 0, 0.2)).max() > 0
 
 
 def test_learning_rates_halve(tiny_config):
