@@ -42,15 +42,15 @@ class Generator(layers.Network):
         # The first decoder level joins h bottleneck channels with the coarsest skip, the others
         # join two equal halves.
         joined = [hidden * (levels + 1)] + [2 * hidden * (levels - i) for i in range(1, levels)]
+        kinds = [layers.ResidualConv] + [layers.UpsampledResidualConv] * (levels - 1)
         self.residuals = [
-            layers.ResidualConv(channels, name=f"decoder_residual_{i}")
-            for i, channels in enumerate(joined)
+            kind(channels, name=f"decoder_residual_{i}")
+            for i, (kind, channels) in enumerate(zip(kinds, joined, strict=True))
         ]
         self.ups = [
             keras.layers.Conv2D(hidden * (levels - 1 - i), 1, activation="relu", name=f"up_{i}")
             for i in range(levels - 1)
         ]
-        self.upsample = keras.layers.UpSampling2D(2, interpolation="nearest", name="upsample")
         self.output_conv = layers.conv3x3(3, "output_conv", activation=None)
 
     def build(self, embedding_shape, pose_map_shape):
@@ -82,8 +82,8 @@ class Generator(layers.Network):
         return tf.cast(self.output_conv(x), tf.float32)
 
     def _decoder_level(self, level, x, skip):
-        if level:
-            # A 1x1 convolution commutes with nearest-neighbour upsampling, so it runs on the small
-            # map: a quarter of the work, the same numbers.
-            x = self.upsample(self.ups[level - 1](x))
-        return self.residuals[level](tf.concat([x, skip], axis=-1))
+        if not level:
+            return self.residuals[0](tf.concat([x, skip], axis=-1))
+        # A 1x1 convolution commutes with nearest-neighbour upsampling, so it runs on the small
+        # map: a quarter of the work, the same numbers.
+        return self.residuals[level](self.ups[level - 1](x), skip)

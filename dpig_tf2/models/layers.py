@@ -55,6 +55,51 @@ class ResidualConv(keras.layers.Layer):
         return x + self.conv_2(self.conv_1(x))
 
 
+class UpsampledResidualConv(ResidualConv):
+    """The residual level of [small map doubled to nearest | skip], the doubling folded into conv_1.
+
+    Three rows of the doubled map are only two of the small one, so the doubled half of conv_1 is a
+    transposed convolution of the small map with a 4x4 kernel of summed taps: 4/9 of the products.
+    The result is that of the plain convolution up to rounding.
+
+    Call arguments: small float [B, H/2, W/2, C1]; skip float [B, H, W, C2].
+    Returns: float [B, H, W, C1 + C2].
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(channels, **kwargs)
+        self.upsample = keras.layers.UpSampling2D(2, interpolation="nearest", name="upsample")
+
+    def build(self, small_shape, skip_shape):
+        self.conv_1.build((*skip_shape[:-1], small_shape[-1] + skip_shape[-1]))
+
+    def call(self, small, skip):
+        x = tf.concat([self.upsample(small), skip], axis=-1)
+        return x + self.conv_2(self._first_conv(small, skip))
+
+    def _first_conv(self, small, skip):
+        kernel = tf.cast(self.conv_1.kernel, skip.dtype)
+        from_small, from_skip = tf.split(kernel, [small.shape[-1], skip.shape[-1]], axis=2)
+        shape = [tf.shape(skip)[0], *skip.shape[1:3], self.channels]
+        doubled = tf.nn.conv2d_transpose(small, _doubling_kernel(from_small), shape, strides=2)
+        direct = tf.nn.conv2d(skip, from_skip, strides=1, padding="SAME")
+        return tf.nn.relu(direct + doubled + tf.cast(self.conv_1.bias, skip.dtype))
+
+
+def _doubling_kernel(kernel):
+    """Kernel [4, 4, C, I] of the transposed convolution, from that of the plain one, [3, 3, I, C].
+
+    Along an axis, pixel i of the small map reaches the outputs 2i - 1 ... 2i + 2 through the taps
+    2, 1 + 2, 0 + 1 and 0.
+    """
+    flipped = tf.reverse(kernel, axis=[0, 1])
+    rows = tf.pad(flipped, [[0, 1], [0, 0], [0, 0], [0, 0]])
+    rows += tf.pad(flipped, [[1, 0], [0, 0], [0, 0], [0, 0]])
+    both = tf.pad(rows, [[0, 0], [0, 1], [0, 0], [0, 0]])
+    both += tf.pad(rows, [[0, 0], [1, 0], [0, 0], [0, 0]])
+    return tf.transpose(both, [0, 1, 3, 2])
+
+
 class ResidualDense(keras.layers.Layer):
     """x + lrelu(dense(lrelu(dense(x))))."""
 

@@ -44,12 +44,20 @@ class ReconstructionTrainer(StageTrainer):
 
     def reconstruct(self, person):
         """Generator output for a person's own appearance and pose, float32 [B, H, W, 3]."""
-        model = self.config.model
+        return self.generate(self.encode(person), person["keypoints"])
+
+    def encode(self, person):
+        """Appearance embedding, float32 [B, E]."""
         inputs = [to_unit_range(person["image"]), person["part_boxes"], person["part_visibility"]]
-        if model.has_background:
+        if self.config.model.has_background:
             inputs.append(tf.cast(person["body_mask"], tf.float32))
-        maps = pose_map(person["keypoints"], model.height, model.width, model.pose_map_radius)
-        return self.generator(self.encoder(*inputs), maps)
+        return self.encoder(*inputs)
+
+    def generate(self, embedding, keypoints):
+        """Generator output for an embedding and pixel keypoints, float32 [B, H, W, 3]."""
+        model = self.config.model
+        maps = pose_map(keypoints, model.height, model.width, model.pose_map_radius)
+        return self.generator(embedding, maps)
 
     def _shared_forward(self, batch):
         real = to_unit_range(batch["source"]["image"])

@@ -183,6 +183,31 @@ def test_embedding_map_conv_equals_the_plain_convolution():
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_upsampling_folded_into_a_residual_level_equals_the_plain_level():
+    """Values and all gradients, up to rounding: borders see fewer taps."""
+    small, skip = tf.constant(_random(2, 3, 4, 2)), tf.constant(_random(2, 6, 8, 3, seed=1))
+    layer = layers.UpsampledResidualConv(5)
+    layer(small, skip)
+    layer.conv_1.bias.assign(_random(5, seed=2))
+    weights = _random(2, 6, 8, 5, seed=3)
+
+    def plain():
+        doubled = tf.repeat(tf.repeat(small, 2, axis=1), 2, axis=2)
+        return layers.ResidualConv.call(layer, tf.concat([doubled, skip], axis=-1))
+
+    results = []
+    for compute in (plain, lambda: layer(small, skip)):
+        with tf.GradientTape() as tape:
+            tape.watch([small, skip])
+            output = compute()
+            loss = tf.reduce_sum(output * weights)
+        sources = [small, skip, *(variable.value for variable in layer.trainable_variables)]
+        results.append([output, *tape.gradient(loss, sources)])
+    assert all(gradient is not None for gradient in results[1])
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_one_by_one_convolution_commutes_with_upsampling(tiny):
     model, networks = tiny
     generator = networks["generator"]
@@ -191,10 +216,11 @@ def test_one_by_one_convolution_commutes_with_upsampling(tiny):
     )
     code = generator.bottleneck(skips)
     x = tf.reshape(generator.bottom_dense(code), [-1, *generator.bottom])
+    upsample = keras.layers.UpSampling2D(2, interpolation="nearest")
     for level, residual in enumerate(generator.residuals):
         if level:
-            x = generator.ups[level - 1](generator.upsample(x))
-        x = residual(tf.concat([x, skips[-1 - level]], axis=-1))
+            x = generator.ups[level - 1](upsample(x))
+        x = layers.ResidualConv.call(residual, tf.concat([x, skips[-1 - level]], axis=-1))
     after = generator.output_conv(x)
     np.testing.assert_allclose(generator.decode(code, skips), after, rtol=1e-5, atol=1e-5)
 
