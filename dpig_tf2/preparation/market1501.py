@@ -160,15 +160,17 @@ class _Labels:
         elif unknown:
             who = ", ".join(unknown)
             lines.append(f"{self._attribute_path}: no attributes of person {who}")
-        for size in WORD_VECTOR_SIZES:
-            tables = self._vector_tables.get(size)
-            rows = {len(table) for table in tables or ()}
-            if tables is None:
-                lines.append(f"{self._vector_path(size)}: absent, records get no such vectors")
-            elif rows != {len(self._rows)}:
+        absent = [size for size in WORD_VECTOR_SIZES if size not in self._vector_tables]
+        if absent:
+            sizes = ", ".join(map(str, absent))
+            folder = self._attribute_path.parent / "word2vec"
+            lines.append(f"{folder}: no vectors of size {sizes} for {self.split}")
+        for size, tables in self._vector_tables.items():
+            if not self._fits(tables):
+                rows = ", ".join(str(len(table)) for table in tables)
                 lines.append(
-                    f"{self._vector_path(size)}: tables of {', '.join(map(str, rows))} rows for "
-                    f"{len(self._rows)} persons, not used"
+                    f"{self._vector_path(size)}: tables of {rows} rows for {len(self._rows)} "
+                    "persons, not used"
                 )
         return lines + self._segment_problems()
 
@@ -233,12 +235,15 @@ class _Labels:
                 tables[size] = [np.asarray(cell, np.float64) for cell in cells.ravel()]
         return tables
 
+    def _fits(self, tables):
+        return all(len(table) == len(self._rows) for table in tables)
+
     def _word_vectors(self, person):
         """By size, the person's row of every table, one after the other."""
         return {
             size: np.concatenate([table[self._rows[person]] for table in tables])
             for size, tables in self._vector_tables.items()
-            if person in self._rows and {len(table) for table in tables} == {len(self._rows)}
+            if person in self._rows and self._fits(tables)
         }
 
     def _segmentation(self, name, mirrored):

@@ -162,7 +162,7 @@ def test_tables_of_other_persons_are_not_used(copied_raw_dir, tmp_path):
     conversion = market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
     told = "\n".join(conversion.problems)
     assert "market_attribute.mat: absent" in told
-    assert "test_att_wordvec_dim25.mat: tables of 2 rows for 1 persons, not used" in told
+    assert "test_att_wordvec_dim25.mat: tables of 2, 2 rows for 1 persons, not used" in told
     (record, *_) = read(conversion.written.shards[0])
     assert "attrs_w2v25_0" not in record.features.feature
 
