@@ -19,12 +19,13 @@ import numpy as np
 
 from dpig_tf2.config import STAGES, Config, ConfigError
 from dpig_tf2.models import weights
+from dpig_tf2.ops.files import remove_temporaries, replacing
 
 _CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
 
 
 class RunFolder:
-    """Paths and files of one run; create with `create` or `open`."""
+    """Paths and files of one run; made by `create`, `plan` or `open`."""
 
     def __init__(self, path: pathlib.Path, config: Config):
         self.path = path
@@ -32,9 +33,16 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike, config: Config) -> "RunFolder":
-        """Makes the folder, or reopens it if it holds the same networks.
+        """Makes the folder, or reopens it if it holds the same networks; see `plan`."""
+        run = cls.plan(path, config)
+        run.write_config()
+        return run
 
-        The stages' settings may change between calls (to train longer, say) and are then saved.
+    @classmethod
+    def plan(cls, path: str | os.PathLike, config: Config) -> "RunFolder":
+        """A run that may use the folder, of which nothing is written before `write_config`.
+
+        The stages' settings may be others than those of an existing run (to train longer, say).
 
         Raises:
             ConfigError: if the folder holds a run with another preset or other networks.
@@ -50,8 +58,6 @@ class RunFolder:
                 found = getattr(existing.model, field)
                 if found != value:
                     raise ConfigError(f"{path} holds a run with model.{field}={found}, not {value}")
-        path.mkdir(parents=True, exist_ok=True)
-        write_text(path / "config.json", config.to_json() + "\n")
         return cls(path, config)
 
     @classmethod
@@ -68,6 +74,11 @@ class RunFolder:
             return cls(path, Config.from_json(text))
         except ConfigError as error:
             raise ConfigError(f"{path / 'config.json'}: {error}") from error
+
+    def write_config(self) -> None:
+        """Makes the folder, saves the configuration and removes what killed runs left."""
+        write_text(self.path / "config.json", self.config.to_json() + "\n")
+        remove_temporaries(self.path)
 
     def logs(self, stage: str) -> pathlib.Path:
         return self.path / "logs" / stage
@@ -113,9 +124,18 @@ class RunFolder:
         return path, weights.load(path)
 
     def write_metrics(self, name: str, values: Mapping) -> None:
-        """Sets one entry of metrics.json, keeping the others."""
+        """Sets one entry of metrics.json, keeping the others.
+
+        Raises:
+            ConfigError: if the file there is damaged; it is left as it is.
+        """
         path = self.path / "metrics.json"
-        metrics = json.loads(path.read_text()) if path.exists() else {}
+        try:
+            metrics = json.loads(path.read_text()) if path.exists() else {}
+        except ValueError as error:
+            raise ConfigError(f"{path} is not JSON ({error}): mend or remove it") from error
+        if not isinstance(metrics, dict):
+            raise ConfigError(f"{path} holds no JSON object: mend or remove it")
         metrics[name] = values
         write_text(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
@@ -128,9 +148,5 @@ def file_checksum(path: str | os.PathLike) -> str:
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Replaces a text file atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

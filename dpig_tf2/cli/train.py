@@ -125,8 +125,8 @@ def main(_):
         if _CROPS.value == "gather" and tf.config.list_physical_devices("GPU"):
             raise ValueError("--crop_method=gather is not deterministic on a GPU: leave it out")
         tf.config.experimental.enable_op_determinism()
-    data = _data(config)
-    folder = RunFolder.create(_RUN_DIR.value, config)
+    data = _data()
+    folder = RunFolder.plan(_RUN_DIR.value, config)
     options = training.RunOptions(
         log_every=_LOG_EVERY.value,
         picture_every=_PICTURE_EVERY.value,
@@ -210,7 +210,7 @@ def _base_config():
     return configuration.preset(_PRESET.value)
 
 
-def _data(config):
+def _data():
     from dpig_tf2.pipeline.input_pipeline import RecordSet
     from dpig_tf2.training.data import TrainingData
 

@@ -1,11 +1,12 @@
 """Arrays on disk: one `.npz` file, written atomically and read strictly."""
 
 import os
-import pathlib
 import zipfile
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+
+from dpig_tf2.ops.files import replacing
 
 
 class WeightsError(ValueError):
@@ -54,17 +55,10 @@ def assign(variables: Iterable, arrays: Mapping[str, np.ndarray], source: str) -
 
 def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes {name: array} under a temporary name, flushes it to disk, then renames it."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import colorsys
 import os
-import pathlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from dpig_tf2.ops.files import replacing
 
 # Pairs of keypoints (COCO-18 order) joined in a pose drawing, from the neck outward.
 _BONES = (
@@ -76,15 +77,8 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
         ValueError: if the image has another dtype or shape.
     """
     picture = Image.fromarray(_as_rgb(image))
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            picture.save(file, format="PNG")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG")
 
 
 def pose_picture(

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -47,10 +47,43 @@ class TrainingData:
             keypoints = np.concatenate([p["keypoints"] for p in persons.as_numpy_iterator()])
         return keypoints[(keypoints[..., 2] > 0.5).any(axis=1)]
 
+    def count_persons(self, config: Config, at_most: int) -> int:
+        """Distinct images, counted up to `at_most`; or all poses with a visible keypoint."""
+        if self.records is None:
+            return len(self.person_keypoints(config))
+        return input_pipeline.count_distinct_images(self.records, at_most)
+
     def describe(self) -> str:
         if self.records is None:
             return f"{len(self.keypoints)} poses"
         return f"{len(self.records)} pairs of {self.records.paths[0].parent}"
+
+
+def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> TrainingData:
+    """The same data, known to serve every stage; to be called before anything is written.
+
+    Damaged records that may be skipped are dropped here, once for all stages.
+
+    Raises:
+        ConfigError: if there are too few images or poses for a batch, or photos are needed.
+        RecordError: as `input_pipeline.training_batches`.
+    """
+    if data.records is not None:
+        records = input_pipeline.usable_records(data.records, config.model, data.skip_bad_records)
+        data = dataclasses.replace(data, records=records, skip_bad_records=False)
+    elif photo_stages := [s for s in stages if s not in ("pose", "pose_mapping")]:
+        raise ConfigError(
+            f"stage {photo_stages[0]} needs photos: poses alone train only the pose stages"
+        )
+    if "reconstruction" in stages:
+        size = config.reconstruction.batch_size * config.updates_per_step("reconstruction")
+        input_pipeline.require_examples(data.records, size)
+    sizes = {s: config.stage(s).batch_size for s in stages if s != "reconstruction"}
+    if sizes:
+        found = data.count_persons(config, at_most=max(sizes.values()))
+        for stage, batch_size in sizes.items():
+            _require_rows(found, batch_size, stage)
+    return data
 
 
 def stage_batches(
@@ -64,18 +97,17 @@ def stage_batches(
     Args:
         run: the run folder; stage II reads its predecessor's checkpoint from here.
         stage: name of the stage.
-        data: what to train on.
+        data: what to train on, as `prepared` for the stage.
         updates: the trainer's `updates_per_step`.
         report: told what is being prepared.
 
     Raises:
-        ConfigError: if the data cannot serve the stage or the predecessor is missing.
+        ConfigError: if the predecessor is missing, or too few persons have a visible keypoint.
         RecordError: as `input_pipeline.training_batches`.
     """
     config = run.config
     size = config.stage(stage).batch_size * updates
     if stage == "reconstruction":
-        _require_records(data, stage)
         return lambda start: input_pipeline.training_batches(
             data.records,
             config.model,
@@ -86,7 +118,6 @@ def stage_batches(
             skip_bad_records=data.skip_bad_records,
         )
     if stage == "appearance_mapping":
-        _require_records(data, stage)
         arrays = {"embedding": _appearance_embeddings(run, data, report)}
     else:
         keypoints = data.person_keypoints(config)
@@ -142,13 +173,8 @@ def _fingerprint(arrays, data) -> str:
     return f"{checksum:08x}"
 
 
-def _require_records(data, stage):
-    if data.records is None:
-        raise ConfigError(f"stage {stage} needs photos: poses alone train only the pose stages")
-
-
 def _require_rows(found, batch_size, stage):
     if found < batch_size:
         raise ConfigError(
-            f"stage {stage}: {found} distinct images are too few for a batch of {batch_size}"
+            f"stage {stage}: {found} distinct persons are too few for a batch of {batch_size}"
         )

@@ -2,11 +2,17 @@
 
 import json
 import pathlib
-import sys
 import time
 
 import numpy as np
 import tensorflow as tf
+
+from dpig_tf2.run_folder import write_text
+
+
+def say(stage: str, text: str) -> None:
+    """Prints a line about a stage."""
+    print(f"[{stage}] {text}", flush=True)
 
 
 class StageLog:
@@ -66,11 +72,11 @@ class StageLog:
             for name, value in values.items()
             if not name.startswith("learning_rate/")
         )
-        print(
-            f"[{self.stage}] step {step}/{self.total}  {rate:.1f} steps/s  "
+        say(
+            self.stage,
+            f"step {step}/{self.total}  {rate:.1f} steps/s  "
             f"{rate * self.images_per_step:.0f} images/s  {losses}  "
             f"{_duration((self.total - step) / rate if rate else None)} left",
-            flush=True,
         )
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
@@ -82,12 +88,11 @@ class StageLog:
         with self.writer.as_default(step=step):
             tf.summary.histogram(name, values)
 
-    def say(self, text: str) -> None:
-        print(f"[{self.stage}] {text}", flush=True)
+    def __enter__(self) -> "StageLog":
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_) -> None:
         self.writer.close()
-        sys.stdout.flush()
 
     def _rate(self, since: str, step: int) -> float:
         now = time.monotonic()
@@ -101,7 +106,7 @@ class StageLog:
         lines = self.scalars_file.read_text().splitlines()
         # The last line of a killed process may be cut off.
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= start]
-        self.scalars_file.write_text("".join(line + "\n" for line in kept))
+        write_text(self.scalars_file, "".join(line + "\n" for line in kept))
 
 
 def _duration(seconds: float | None) -> str:

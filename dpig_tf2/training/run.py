@@ -1,7 +1,8 @@
 """One stage from configuration to finished run; the only file that knows all the others here."""
 
 import dataclasses
-import math
+import functools
+import itertools
 import signal
 import time
 
@@ -16,18 +17,20 @@ from dpig_tf2.pipeline import input_pipeline
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
 from dpig_tf2.training import pictures
-from dpig_tf2.training.data import TrainingData, stage_batches
-from dpig_tf2.training.progress import StageLog
+from dpig_tf2.training.data import TrainingData, prepared, stage_batches
+from dpig_tf2.training.progress import StageLog, say
 from dpig_tf2.training.trainer import StageTrainer
 from dpig_tf2.training.trainers import build_trainer
+
+_STOPPED = "stopped; start again to resume"
 
 
 class TrainingError(RuntimeError):
     """Training that cannot go on; the message names stage, step and the last good checkpoint."""
 
 
-class Interrupted(Exception):
-    """Training was asked to stop and has saved a checkpoint."""
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop; what was learned is saved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,22 +70,38 @@ class RunOptions:
 def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> None:
     """Runs stages in order; a finished stage is skipped, an interrupted one resumed.
 
+    Nothing is written before the first batch of the first stage has been read, and the data have
+    been found to serve all stages.
+
+    Args:
+        run: the run folder, which may be planned only.
+        stages: names of the stages.
+        data: what to train on.
+        options: how.
+
     Raises:
-        ConfigError, RecordError: if the data or a predecessor does not serve a stage.
-        TrainingError: if a loss is not finite.
+        ConfigError, RecordError, WeightsError: if the data or a checkpoint does not serve a stage.
+        TrainingError: if training cannot go on: a value is not finite, a record damaged, the disk
+            full.
         Interrupted: after SIGINT or SIGTERM, with a checkpoint written.
     """
-    for stage in stages:
-        train_stage(run, stage, data, options)
+    unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
+    if unfinished:
+        data = prepared(data, run.config, unfinished)
+    with _StopRequest() as stop:
+        for stage in stages:
+            stop.answer()
+            if stage in unfinished:
+                _train_stage(run, stage, data, options, stop)
+            else:
+                total = run.config.stage(stage).steps
+                say(stage, f"finished: {run.latest_step(stage)} of {total} steps done")
 
 
-def train_stage(run: RunFolder, stage: str, data: TrainingData, options: RunOptions) -> None:
-    """Trains one stage up to its configured number of steps; see `train`."""
+def _train_stage(run, stage, data, options, stop):
+    """Trains one stage up to its configured number of steps."""
     total = run.config.stage(stage).steps
     done = run.latest_step(stage) or 0
-    if done >= total:
-        print(f"[{stage}] finished: {done} of {total} steps done", flush=True)
-        return
     # Initial weights depend on the stage and the seed, not on what ran before in this process.
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
     trainer = build_trainer(
@@ -94,14 +113,17 @@ def train_stage(run: RunFolder, stage: str, data: TrainingData, options: RunOpti
     )
     restore(trainer, run)
     updates = trainer.updates_per_step
+    batches = iter(stage_batches(run, stage, data, updates, functools.partial(say, stage))(done))
+    batches = itertools.chain([next(batches)], batches)  # the first is read before anything written
+    stage_run = _StageRun(run, trainer, data, options, stop)
+    say(stage, f"{data.describe()}, {options.precision}, from step {done} to {total}")
     images_per_step = updates * run.config.stage(stage).batch_size
-    log = StageLog(run.logs(stage), stage, done, total, images_per_step)
     try:
-        log.say(f"{data.describe()}, {options.precision}, from step {done} to {total}")
-        batches = stage_batches(run, stage, data, updates, log.say)(done)
-        _StageRun(run, trainer, data, options, log).loop(batches, done, total)
-    finally:
-        log.close()
+        run.write_config()
+        with StageLog(run.logs(stage), stage, done, total, images_per_step) as log:
+            stage_run.loop(batches, done, total, log)
+    except OSError as error:
+        raise TrainingError(f"stage {stage}: {error}; {_last_checkpoint(run, stage)}") from error
 
 
 def restore(trainer: StageTrainer, run: RunFolder) -> None:
@@ -115,14 +137,19 @@ def restore(trainer: StageTrainer, run: RunFolder) -> None:
         trainer.restore(arrays, str(path))
 
 
+def _last_checkpoint(run, stage) -> str:
+    saved = run.checkpoints(stage)
+    return f"the last good checkpoint is {saved[-1][1]}" if saved else "none was saved yet"
+
+
 class _StageRun:
     """The loop of one stage, with what it logs and saves."""
 
-    def __init__(self, run, trainer, data, options, log):
+    def __init__(self, run, trainer, data, options, stop):
         self.run = run
         self.trainer = trainer
         self.options = options
-        self.log = log
+        self.stop = stop
         self.step_function = tf.function(trainer.train_step, jit_compile=options.jit_compile)
         self.persons = _fixed_persons(run, data)
         networks = dict(trainer.networks)
@@ -130,37 +157,53 @@ class _StageRun:
             if run.latest_step(earlier) is not None:
                 networks = load_stage_networks(run, earlier) | networks
         self.sampler = PersonSampler(run.config, networks)
-        self.saved_step, self.saved_time = None, time.monotonic()
+        self.saved_time = time.monotonic()
 
-    def loop(self, batches, done, total):
-        with _StopRequest() as stop:
-            for step, batch in zip(range(done + 1, total + 1), batches, strict=False):
-                logs = self.step_function(batch)
-                # Read once: a signal that arrives later in this round is answered in the next.
-                stopping = stop.requested
-                last = step == total or stopping
-                if last or step % self.options.log_every == 0:
-                    values = self._checked(logs, step)
-                    self.log.scalars(step, values)
-                    self.log.progress(step, values, force=last)
-                if last or self._checkpoint_due(step):
-                    self._checked(logs, step)
-                    self._save(step)
-                if last or step % self.options.picture_every == 0:
-                    self._draw(step)
-                if stopping and step < total:
-                    raise Interrupted(f"stopped at step {step}; start again to resume")
+    def loop(self, batches, done, total, log):
+        for step in range(done + 1, total + 1):
+            logs = self.step_function(self._next(batches, step))
+            # Before the first step is done there is nothing to save, and compiling takes long.
+            self.stop.deferred = True
+            # Read once: a signal that arrives later in this round is answered in the next.
+            stopping = self.stop.requested
+            last = step == total or stopping
+            if last or step % self.options.log_every == 0:
+                values = self._checked(logs, step)
+                log.scalars(step, values)
+                log.progress(step, values, force=last)
+            if last or self._checkpoint_due(step):
+                self._checked(logs, step)
+                self._save(step)
+            if step == total or step % self.options.picture_every == 0:
+                self._draw(step, log)
+            if stopping and step < total:
+                raise Interrupted(f"stopped at step {step}; start again to resume")
+
+    def _next(self, batches, step):
+        """The next batch; if it cannot be read, the steps before are saved."""
+        try:
+            return next(batches)
+        except tf.errors.OpError as error:
+            if step - 1 > (self.run.latest_step(self.trainer.stage) or 0):
+                self._save(step - 1)
+            raise TrainingError(
+                f"stage {self.trainer.stage}, step {step}: {error.message}; "
+                f"{_last_checkpoint(self.run, self.trainer.stage)}"
+            ) from error
 
     def _checked(self, logs, step):
         values = {name: float(value) for name, value in logs.items()}
-        wrong = [name for name, value in values.items() if not math.isfinite(value)]
-        if wrong:
-            saved = self.run.checkpoints(self.trainer.stage)
-            good = f"the last good checkpoint is {saved[-1][1]}" if saved else "none was saved yet"
-            raise TrainingError(
-                f"stage {self.trainer.stage}, step {step}: {wrong[0]} is not finite; {good}"
-            )
+        self._require_finite(values, step)
         return values
+
+    def _require_finite(self, values, step):
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                stage = self.trainer.stage
+                raise TrainingError(
+                    f"stage {stage}, step {step}: {name} is not finite; "
+                    f"{_last_checkpoint(self.run, stage)}"
+                )
 
     def _checkpoint_due(self, step):
         minutes = (time.monotonic() - self.saved_time) / 60
@@ -170,17 +213,18 @@ class _StageRun:
 
     def _save(self, step):
         arrays = weights.collect(self.trainer.state_variables())
+        self._require_finite(arrays, step)
         self.run.save_checkpoint(self.trainer.stage, step, arrays, self.options.keep)
         self.saved_time = time.monotonic()
 
-    def _draw(self, step):
+    def _draw(self, step, log):
         stage = self.trainer.stage
         picture = pictures.stage_picture(stage, self.sampler, self.persons)
         if picture is not None:
-            self.log.picture(step, f"{stage}/fixed_batch", picture)
+            log.picture(step, f"{stage}/fixed_batch", picture)
             save_png(self.run.samples / f"{stage}-{step:08d}.png", picture)
         for name, values in self._embeddings().items():
-            self.log.histogram(step, f"embedding/{name}", values)
+            log.histogram(step, f"embedding/{name}", values)
 
     def _embeddings(self):
         networks, embeddings = self.sampler.model.networks, {}
@@ -212,12 +256,19 @@ def _fixed_persons(run, data):
 
 
 class _StopRequest:
-    """Turns SIGINT and SIGTERM into a request that the loop answers after the current step."""
+    """SIGINT and SIGTERM as Interrupted: at once, or while `deferred` when `answer` is called."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self):
         self.requested = False
+        self.deferred = False
+
+    def answer(self):
+        """Raises Interrupted if a stop was requested, and from now on at the signal."""
+        self.deferred = False
+        if self.requested:
+            raise Interrupted(_STOPPED)
 
     def __enter__(self):
         self._previous = {s: signal.signal(s, self._request) for s in self.SIGNALS}
@@ -228,6 +279,6 @@ class _StopRequest:
             signal.signal(number, handler)
 
     def _request(self, number, frame):
-        if self.requested:  # a second Ctrl-C does not wait for the step
-            raise KeyboardInterrupt
+        if self.requested or not self.deferred:  # a second Ctrl-C does not wait for the step
+            raise Interrupted(_STOPPED)
         self.requested = True

@@ -1,0 +1,35 @@
+"""Files that are complete or not there at all."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+_TEMPORARY = ".{name}.{process}.tmp"
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A temporary path beside `path`, which takes its place on success and is removed on failure.
+
+    The folder is made if needed.
+
+    Raises:
+        OSError: naming the file, also where the system does not (a disk that is full).
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(_TEMPORARY.format(name=path.name, process=os.getpid()))
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: pathlib.Path) -> None:
+    """Removes what killed processes left of `replacing` anywhere below a folder."""
+    for leftover in folder.rglob(_TEMPORARY.format(name="*", process="[0-9]*")):
+        leftover.unlink(missing_ok=True)
