@@ -190,8 +190,10 @@ def _score_disentanglement():
 
 def _score_poses():
     from dpig_tf2.evaluation.poses import score_poses
+    from dpig_tf2.ops.sheets import save_png
     from dpig_tf2.pipeline.arrays import hold_out
     from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
+    from dpig_tf2.run_folder import RunFolder
 
     _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
     training, held_out = (
@@ -200,7 +202,11 @@ def _score_poses():
     if len(held_out) < 4:
         raise ValueError(f"--hold_out={_HOLD_OUT.value}: {len(held_out)} poses are too few")
     sampler = _sampler()
-    return score_poses(sampler, training, held_out, _SEED.value) | _provenance(sampler)
+    scores, sheet = score_poses(sampler, training, held_out, _SEED.value)
+    path = RunFolder.open(_RUN_DIR.value).samples / "poses.png"
+    save_png(path, sheet)
+    print(f"picture: {path}")
+    return scores | _provenance(sampler)
 
 
 def _score_folders():

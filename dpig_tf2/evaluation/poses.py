@@ -4,16 +4,22 @@ import numpy as np
 
 from dpig_tf2.evaluation import metrics
 from dpig_tf2.ops.keypoints import LIMBS
+from dpig_tf2.ops.sheets import labelled_sheet, pose_picture
 from dpig_tf2.sampling.sampler import PersonSampler
 
 SAMPLES = 5000
 _RANGE_PERCENTILES = (0.1, 99.9)  # real limb lengths outside are taken for detector errors
+_SHEET_COLUMNS, _SHEET_SAMPLED_ROWS = 14, 3
 
 
 def score_poses(
     sampler: PersonSampler, training: np.ndarray, held_out: np.ndarray, seed: int = 0
-) -> dict:
-    """Scores of pose autoencoder and pose mapping network.
+) -> tuple[dict, np.ndarray]:
+    """Scores of pose autoencoder and pose mapping network, and a sheet of poses to look at.
+
+    A pose is called impossible if one of its limbs is shorter or longer than 99.8 % of the training
+    poses have it. Limbs are those of the body mask; one with a missing end is left out, so samples
+    could look possible by hiding keypoints: the mean number of visible ones is reported beside.
 
     Args:
         sampler: with pose encoder and decoder; without a mapping only reconstruction is scored.
@@ -22,41 +28,52 @@ def score_poses(
         seed: of sampled poses and of the halves.
 
     Returns:
-        {"reconstruction": {pixel_error, compared_keypoints, visibility_accuracy},
-         "sampling": {frechet, frechet_real_halves, ratio, impossible, impossible_real}}.
-        `frechet` is between sampled and held-out poses in normalized pose space,
-        `frechet_real_halves` between two random halves of the real ones; `impossible` is the share
-        of sampled poses with a limb shorter or longer than 99.8 % of the real ones.
+        {"held_out": M,
+         "reconstruction": {pixel_error, compared_keypoints, visibility_accuracy, impossible},
+         "sampling": {samples, frechet, frechet_real_halves, ratio, impossible, impossible_real,
+                      visible_keypoints, visible_keypoints_real}}
+        and the sheet, uint8 [H, W, 3]. `frechet` is between sampled and held-out poses in
+        normalized pose space, `frechet_real_halves` between two random halves of the held-out ones.
     """
-    height, width = sampler.config.model.height, sampler.config.model.width
-    decoded = sampler.decode_pose(sampler.encode_pose(held_out))
-    scores = {
-        "held_out": len(held_out),
-        "reconstruction": metrics.keypoint_error(decoded, held_out),
-    }
-    if "pose_mapping" not in sampler.model.networks:
-        return scores
-    sampled = sampler.decode_pose(
-        sampler.map_noise(sampler.draw_noise(SAMPLES, "pose", seed), "pose")
-    )
-    # An invisible keypoint's coordinates mean nothing: the records hold zeros there.
-    sampled = sampled * sampled[..., 2:]
-    order = np.random.default_rng(seed).permutation(len(held_out))
-    half = len(held_out) // 2
-    distance = metrics.pose_frechet_distance(sampled, held_out, height, width)
-    real = metrics.pose_frechet_distance(
-        held_out[order[:half]], held_out[order[half:]], height, width
-    )
     limits = _limb_limits(training)
-    scores["sampling"] = {
-        "samples": SAMPLES,
-        "frechet": distance,
-        "frechet_real_halves": real,
-        "ratio": distance / real,
-        "impossible": _impossible_share(sampled, limits),
-        "impossible_real": _impossible_share(held_out, limits),
-    }
-    return scores
+    decoded = _without_missing(sampler.decode_pose(sampler.encode_pose(held_out)))
+    reconstruction = metrics.keypoint_error(decoded, held_out)
+    reconstruction["impossible"] = _impossible_share(decoded, limits)
+    scores = {"held_out": len(held_out), "reconstruction": reconstruction}
+    rows = {"real": held_out, "reconstructed": decoded}
+    if "pose_mapping" in sampler.model.networks:
+        noise = sampler.draw_noise(SAMPLES, "pose", seed)
+        sampled = _without_missing(sampler.decode_pose(sampler.map_noise(noise, "pose")))
+        distances = _distances(sampler.config.model, sampled, held_out, seed)
+        scores["sampling"] = {"samples": len(sampled)} | distances
+        for suffix, poses in (("", sampled), ("_real", held_out)):
+            scores["sampling"]["impossible" + suffix] = _impossible_share(poses, limits)
+            visible = float(poses[..., 2].sum(axis=1).mean())
+            scores["sampling"]["visible_keypoints" + suffix] = visible
+        for row in range(_SHEET_SAMPLED_ROWS):
+            rows[f"sampled {row + 1}"] = sampled[row * _SHEET_COLUMNS :]
+    return scores, _sheet(rows, sampler.config.model)
+
+
+def _without_missing(keypoints):
+    """The same with (0, 0, 0) for invisible keypoints, whose coordinates mean nothing."""
+    return keypoints * keypoints[..., 2:]
+
+
+def _distances(model, sampled, held_out, seed):
+    order = np.random.default_rng(seed).permutation(len(held_out))
+    halves = held_out[order[: len(order) // 2]], held_out[order[len(order) // 2 :]]
+    distance = metrics.pose_frechet_distance(sampled, held_out, model.height, model.width)
+    real = metrics.pose_frechet_distance(*halves, model.height, model.width)
+    return {"frechet": distance, "frechet_real_halves": real, "ratio": distance / real}
+
+
+def _sheet(rows, model):
+    pictures = [
+        [pose_picture(pose, model.height, model.width) for pose in poses[:_SHEET_COLUMNS]]
+        for poses in rows.values()
+    ]
+    return labelled_sheet(pictures, row_labels=list(rows), scale=max(1, 128 // model.height))
 
 
 def _limb_lengths(keypoints):

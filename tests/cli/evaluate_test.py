@@ -94,6 +94,7 @@ def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["held_out"] == 12
     assert scores["sampling"]["samples"] == 5000
+    assert (run.samples / "poses.png").exists()
 
 
 def test_folders_are_compared_without_a_task_or_a_model_and_a_bad_image_is_named(tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from dpig_tf2.evaluation import poses as evaluation
 
@@ -36,25 +37,55 @@ class Sampler:
         return None
 
 
-def test_real_poses_score_as_real(tiny_config):
-    training, held_out = standing(2000), standing(600)
-    scores = evaluation.score_poses(Sampler(tiny_config, standing(2000)), training, held_out)
+@pytest.fixture(scope="module")
+def real():
+    """Poses trained on and held out."""
+    return standing(2000), standing(600)
+
+
+def scores_of(config, real, samples):
+    scores, _ = evaluation.score_poses(Sampler(config, samples), *real)
+    return scores
+
+
+def test_real_poses_score_as_real(tiny_config, real):
+    scores = scores_of(tiny_config, real, standing(2000))
     assert scores["held_out"] == 600
     assert scores["reconstruction"]["pixel_error"] == 0.0
     assert scores["reconstruction"]["visibility_accuracy"] == 1.0
     sampling = scores["sampling"]
+    assert scores["reconstruction"]["impossible"] == sampling["impossible_real"]
     assert sampling["ratio"] < 1.5
     assert sampling["impossible"] < 0.1
+    assert abs(sampling["visible_keypoints"] - sampling["visible_keypoints_real"]) < 0.5
 
 
-def test_wrong_poses_are_told_from_real_ones(tiny_config):
-    training, held_out = standing(2000), standing(600)
-    wrong = Sampler(tiny_config, standing(2000, scale=1.6))
-    sampling = evaluation.score_poses(wrong, training, held_out)["sampling"]
+def test_wrong_poses_are_told_from_real_ones(tiny_config, real):
+    sampling = scores_of(tiny_config, real, standing(2000, scale=1.6))["sampling"]
     assert sampling["ratio"] > 20
     assert sampling["impossible"] > 0.9
 
 
-def test_without_a_mapping_only_the_reconstruction_is_scored(tiny_config):
+def test_coordinates_of_missing_keypoints_do_not_count(tiny_config, real):
+    samples = standing(2000)
+    elsewhere = np.where(samples[..., 2:] > 0, samples, np.float32([30.0, 20.0, 0.0]))
+    assert scores_of(tiny_config, real, elsewhere) == scores_of(tiny_config, real, samples)
+
+
+def test_one_long_limb_makes_a_pose_impossible(tiny_config, real):
+    samples = real[1].copy()
+    visible = (samples[:, 4, 2] > 0) & (samples[:, 3, 2] > 0)
+    samples[visible, 4, 0] += 40  # a wrist far from its elbow
+    sampling = scores_of(tiny_config, real, samples)["sampling"]
+    assert sampling["impossible"] >= visible.mean()
+    samples[:, 4] = 0  # the same wrist, hidden
+    assert scores_of(tiny_config, real, samples)["sampling"]["impossible"] < 0.1
+
+
+def test_without_a_mapping_only_the_reconstruction_is_scored(tiny_config, real):
     sampler = Sampler(tiny_config, None, mapped=False)
-    assert "sampling" not in evaluation.score_poses(sampler, standing(50), standing(50))
+    scores, sheet = evaluation.score_poses(sampler, *real)
+    assert "sampling" not in scores
+    assert sheet.dtype == np.uint8
+    _, taller = evaluation.score_poses(Sampler(tiny_config, standing(2000)), *real)
+    assert len(taller) > len(sheet), "rows of sampled poses below the real ones"
