@@ -15,7 +15,7 @@ _NO_INCEPTION = "not computed: no Inception weights (--inception_weights or --do
 _NO_LPIPS = "not computed: no LPIPS weights (--lpips_weights)"
 _NO_MASKS = "not computed: no pair has a mask"
 _TOO_FEW = "not computed: needs at least two pairs"
-_NO_KEYPOINTS = "not computed: no keypoints found in the generated pictures"
+_NO_KEYPOINTS = "not computed: no keypoints of generated pictures (--generated_keypoints)"
 
 _SPLITS = 10  # of the inception score, as in published tables
 
@@ -95,12 +95,11 @@ class ImageScores:
             ValueError: if no pair was added.
         """
         summary = self._pairs.summary()
-        summary["metrics"] = (
-            {"lpips": {"mean": None, "reason": _NO_LPIPS}}
-            | summary["metrics"]
-            | self._set_scores()
-            | {"pose_error": self._keypoint_error or {"pixel_error": None, "reason": _NO_KEYPOINTS}}
+        missing = (
+            {"lpips": {"mean": None, "reason": _NO_LPIPS}} if not self._networks["lpips"] else {}
         )
+        pose_error = self._keypoint_error or {"pixel_error": None, "reason": _NO_KEYPOINTS}
+        summary["metrics"] |= missing | self._set_scores() | {"pose_error": pose_error}
         summary["networks"] = {
             name: dict(network.description) if network else None
             for name, network in self._networks.items()

@@ -1,0 +1,86 @@
+"""Scores of a record split with a sampler that returns the photos it is given."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dpig_tf2.evaluation.image_scores import ImageScores
+from dpig_tf2.evaluation.picture_folder import PictureFolder
+from dpig_tf2.evaluation.records import score_records
+from dpig_tf2.pipeline import input_pipeline
+
+
+class Copier:
+    """Leaves every person as it is."""
+
+    batch_size = 4
+
+    def __init__(self, config):
+        self.config = config
+
+    def transfer(self, images, keypoints, target_keypoints, **parts):
+        assert len(images) == len(keypoints) == len(parts["body_mask"])
+        return images
+
+
+@pytest.fixture(scope="module")
+def records(synthetic_data):
+    return input_pipeline.RecordSet.open(synthetic_data, "test")
+
+
+def test_each_task_has_its_own_goal(tiny_config, records):
+    sampler = Copier(tiny_config)
+    same, examples = score_records(sampler, records, "reconstruct", ImageScores("tf"), limit=6)
+    assert same["count"] == len(same["names"]) == len(examples) == 6
+    assert same["metrics"]["l1"]["mean"] == 0.0 and same["failed"] == []
+    other, _ = score_records(sampler, records, "transfer", ImageScores("tf"), limit=6)
+    assert other["metrics"]["l1"]["mean"] > 0.02
+
+
+def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, records, monkeypatch):
+    batches = input_pipeline.evaluation_batches
+
+    def with_one_unseen(*args):
+        def unseen(batch):
+            keypoints = batch["source"]["keypoints"].copy()
+            keypoints[0] = 0
+            return batch | {"source": batch["source"] | {"keypoints": keypoints}}
+
+        class Batches:
+            def as_numpy_iterator(self):
+                return map(unseen, batches(*args).as_numpy_iterator())
+
+        return Batches()
+
+    monkeypatch.setattr(input_pipeline, "evaluation_batches", with_one_unseen)
+    damaged = dataclasses.replace(records, dropped=("some record: truncated",))
+    scores, _ = score_records(
+        Copier(tiny_config), damaged, "reconstruct", ImageScores("tf"), limit=4
+    )
+    assert scores["count"] == 3
+    assert scores["failed"][0] == "some record: truncated"
+    assert scores["failed"][1].endswith(": not one keypoint is visible")
+
+
+def test_unknown_task_is_refused(tiny_config, records):
+    with pytest.raises(ValueError, match="reconstruct, transfer; got 'fold'"):
+        score_records(Copier(tiny_config), records, "fold", ImageScores("tf"))
+
+
+def test_pictures_go_to_a_new_folder_only(tmp_path):
+    (tmp_path / "a.txt").write_text("here already")
+    with pytest.raises(ValueError, match="is not empty"):
+        PictureFolder(tmp_path)
+
+
+def test_a_missing_keypoint_is_minus_one_in_the_table(tmp_path):
+    pictures = PictureFolder(tmp_path / "new")
+    keypoints = np.ones((18, 3), np.float32) * [3, 4, 1]
+    keypoints[2] = 0
+    image, mask = np.zeros((8, 6, 3), np.uint8), np.ones((8, 6, 1), np.float32)
+    target = {"image": image, "body_mask": mask, "keypoints": keypoints}
+    pictures.add(("a.jpg", "b.jpg"), image, target)
+    pictures.finish()
+    line = (tmp_path / "new" / "target_keypoints.csv").read_text().splitlines()[1]
+    assert line.startswith("a_to_b.png: [3.0, 3.0, -1.0, 3.0")
