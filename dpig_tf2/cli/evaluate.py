@@ -163,7 +163,7 @@ def _score_records():
         sampler, records, task, _image_scores(), _LIMIT.value, _report, pictures
     )
     _save_sheet(task, examples, ["source", "generated", "target"])
-    return scores | _provenance(sampler)
+    return scores | _provenance()
 
 
 def _score_disentanglement():
@@ -185,7 +185,7 @@ def _score_disentanglement():
     path = RunFolder.open(_RUN_DIR.value).samples / "disentanglement.png"
     save_png(path, disentanglement.with_tables(sheet, scores))
     print(f"picture: {path}")
-    return scores | _provenance(sampler)
+    return scores | _provenance()
 
 
 def _score_poses():
@@ -206,7 +206,7 @@ def _score_poses():
     path = RunFolder.open(_RUN_DIR.value).samples / "poses.png"
     save_png(path, sheet)
     print(f"picture: {path}")
-    return scores | _provenance(sampler)
+    return scores | _provenance()
 
 
 def _score_folders():
@@ -222,7 +222,8 @@ def _score_folders():
             )
         )
     folders = _GENERATED.value, _TARGET.value
-    return score_folders(*folders, _image_scores(), _MASKS.value, _UNMATCHED.value, keypoints)
+    scores = score_folders(*folders, _image_scores(), _MASKS.value, _UNMATCHED.value, keypoints)
+    return scores | (_provenance() if _RUN_DIR.value else {})
 
 
 def _keypoints_of(path, folder):
@@ -252,8 +253,8 @@ def _sampler():
     return PersonSampler.load(_RUN_DIR.value)
 
 
-def _provenance(sampler):
-    """Which networks were scored: preset, fingerprint, newest checkpoints with their checksums."""
+def _provenance():
+    """Which networks were scored: preset and the newest checkpoints with their checksums."""
     from dpig_tf2.config import STAGES
     from dpig_tf2.run_folder import RunFolder, file_checksum
 
@@ -261,7 +262,6 @@ def _provenance(sampler):
     newest = {stage: run.checkpoints(stage)[-1:] for stage in STAGES}
     return {
         "preset": run.config.preset,
-        "fingerprint": sampler.fingerprint(),
         "checkpoints": {
             stage: {"step": step, "sha256": file_checksum(path)}
             for stage, found in newest.items()

@@ -110,20 +110,17 @@ def probe(codes: Mapping[str, np.ndarray], persons: Sequence[Person]) -> dict:
         raise ValueError(f"linear probes need at least {FEWEST} persons, got {len(persons)}")
     fitted = round(FITTED_SHARE * len(persons))
     ridges = {name: Ridge(code[:fitted], code[fitted:]) for name, code in codes.items()}
-    r2 = {
-        factor: {
-            name: _number_scores(ridges, _values(persons, factor, read), fitted)
-            for name, read in properties.items()
+
+    def scores(properties_of, score):
+        return {
+            factor: {
+                name: score(ridges, np.array([read(p[factor]) for p in persons]), fitted)
+                for name, read in properties.items()
+            }
+            for factor, properties in properties_of.items()
         }
-        for factor, properties in _NUMBERS.items()
-    }
-    accuracy = {
-        factor: {
-            name: _choice_scores(ridges, _values(persons, factor, read), fitted)
-            for name, read in properties.items()
-        }
-        for factor, properties in _CHOICES.items()
-    }
+
+    r2 = scores(_NUMBERS, _number_scores)
     mean = {
         factor: {code: float(np.mean([s[code] for s in scores.values()])) for code in codes}
         for factor, scores in r2.items()
@@ -132,26 +129,21 @@ def probe(codes: Mapping[str, np.ndarray], persons: Sequence[Person]) -> dict:
         "fitted_persons": fitted,
         "scored_persons": len(persons) - fitted,
         "r2": r2,
-        "accuracy": accuracy,
+        "accuracy": scores(_CHOICES, _choice_scores),
         "mean_r2": mean,
     }
 
 
-def _values(persons, factor, read):
-    return np.array([read(person[factor]) for person in persons])
-
-
 def _number_scores(ridges, values, fitted):
-    """{code: R^2}; every column is scaled to unit deviation first and counts the same."""
+    """{code: R^2}; several numbers are scaled to unit deviation first and count the same."""
     values = values.reshape(len(values), -1).astype(np.float64)
+    values /= values[:fitted].std(axis=0)
     known, wanted = values[:fitted], values[fitted:]
-    scale = known.std(axis=0)
-    scores = {}
-    for code, ridge in ridges.items():
-        error = np.sum(((ridge.predict(known) - wanted) / scale) ** 2)
-        spread = np.sum(((wanted - wanted.mean(axis=0)) / scale) ** 2)
-        scores[code] = float(1 - error / spread)
-    return scores
+    spread = np.sum((wanted - wanted.mean(axis=0)) ** 2)
+    return {
+        code: float(1 - np.sum((ridge.predict(known) - wanted) ** 2) / spread)
+        for code, ridge in ridges.items()
+    }
 
 
 def _choice_scores(ridges, values, fitted):
