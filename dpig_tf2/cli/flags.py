@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 
 EXIT_BAD_INPUT = 1
+EXIT_TRY_AGAIN = 75  # by convention: a failure that may pass
 EXIT_INTERRUPTED = 130  # what shells report for a program stopped by Ctrl-C
 
 

@@ -7,11 +7,12 @@ II and find their predecessors in the run folder. Started again, a run resumes w
 """
 
 import ast
+import sys
 
 from absl import flags
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.cli.flags import EXIT_INTERRUPTED, one_line, run_program
+from dpig_tf2.cli.flags import EXIT_INTERRUPTED, EXIT_TRY_AGAIN, one_line, run_program
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Run folder, created if absent.", required=True)
 _PRESET = flags.DEFINE_enum(
@@ -84,6 +85,14 @@ _REMATERIALIZE = flags.DEFINE_bool(
     "Stage reconstruction: compute activations again in the backward pass; less memory, slower.",
 )
 _DETERMINISTIC = flags.DEFINE_bool("deterministic", False, "Deterministic kernels; slower.")
+_DISTRIBUTE = flags.DEFINE_enum(
+    "distribute",
+    "none",
+    ["none", "mirrored", "multi_worker"],
+    "Share every batch: mirrored among the GPUs of this host, multi_worker among the hosts of "
+    "TF_CONFIG, see scripts/train_two_hosts.sh. Batch sizes are global, results those of one "
+    "device but for rounding.",
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the resolved configuration and stop.")
 
 _ONE_STAGE_FLAGS = {
@@ -119,12 +128,17 @@ def main(_):
 
     import tensorflow as tf
 
+    from dpig_tf2.training import distribution
     from dpig_tf2.training import run as training
 
     if _DETERMINISTIC.value:
         if _CROPS.value == "gather" and tf.config.list_physical_devices("GPU"):
             raise ValueError("--crop_method=gather is not deterministic on a GPU: leave it out")
         tf.config.experimental.enable_op_determinism()
+    try:
+        devices = distribution.devices(_DISTRIBUTE.value)
+    except distribution.LostWorker as lost:
+        return _try_again(lost)
     data = _data()
     folder = RunFolder.plan(_RUN_DIR.value, config)
     options = training.RunOptions(
@@ -137,16 +151,24 @@ def main(_):
         crop_method=_CROPS.value,
         precision=_PRECISION.value,
         rematerialize=_REMATERIALIZE.value,
+        devices=devices,
     )
     try:
         training.train(folder, stages, data, options)
     except training.Interrupted as stop:
         print(stop, flush=True)
         return EXIT_INTERRUPTED
+    except distribution.LostWorker as lost:
+        return _try_again(lost)
     except (training.TrainingError, tf.errors.OpError) as error:
         raise ValueError(one_line(error)) from error
     print(f"trained: {', '.join(stages)}; run folder {folder.path}", flush=True)
     return 0
+
+
+def _try_again(lost):
+    print(f"dpig-train: {lost}", file=sys.stderr)
+    return EXIT_TRY_AGAIN
 
 
 def _stages():

@@ -53,6 +53,9 @@ class TrainingData:
             return len(self.person_keypoints(config))
         return input_pipeline.count_distinct_images(self.records, at_most)
 
+    def __len__(self) -> int:
+        return len(self.keypoints if self.records is None else self.records)
+
     def describe(self) -> str:
         if self.records is None:
             return f"{len(self.keypoints)} poses"
@@ -87,9 +90,14 @@ def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> Train
 
 
 def stage_batches(
-    run: RunFolder, stage: str, data: TrainingData, updates: int, report: Callable[[str], None]
-) -> Callable[[int], tf.data.Dataset]:
-    """The endless batches of one stage, as a function of the first step.
+    run: RunFolder,
+    stage: str,
+    data: TrainingData,
+    updates: int,
+    report: Callable[[str], None],
+    writes_cache: bool = True,
+) -> Callable[[int, tf.distribute.InputContext], tf.data.Dataset]:
+    """The endless batches of one stage, as a function of first step and input context.
 
     A batch holds `updates` times the stage's batch size. Everything is a pure function of data,
     seed and step, which is what makes a resumed run equal an uninterrupted one.
@@ -100,6 +108,7 @@ def stage_batches(
         data: what to train on, as `prepared` for the stage.
         updates: the trainer's `updates_per_step`.
         report: told what is being prepared.
+        writes_cache: keep what is computed in the run folder, which one worker alone may do.
 
     Raises:
         ConfigError: if the predecessor is missing, or too few persons have a visible keypoint.
@@ -108,7 +117,7 @@ def stage_batches(
     config = run.config
     size = config.stage(stage).batch_size * updates
     if stage == "reconstruction":
-        return lambda start: input_pipeline.training_batches(
+        return lambda start, context=None: input_pipeline.training_batches(
             data.records,
             config.model,
             size,
@@ -116,9 +125,11 @@ def stage_batches(
             start=start,
             cache=data.cache,
             skip_bad_records=data.skip_bad_records,
+            updates=updates,
+            input_context=context,
         )
     if stage == "appearance_mapping":
-        arrays = {"embedding": _appearance_embeddings(run, data, report)}
+        arrays = {"embedding": _appearance_embeddings(run, data, report, writes_cache)}
     else:
         keypoints = data.person_keypoints(config)
         _require_rows(len(keypoints), config.stage(stage).batch_size, stage)
@@ -127,37 +138,49 @@ def stage_batches(
         else:
             sampler = PersonSampler(config, load_stage_networks(run, "pose"), batch_size=1024)
             arrays = {"embedding": {"pose": sampler.encode_pose(keypoints)}}
-    return lambda start: array_batches(arrays, size, config.seed, start)
+    return lambda start, context=None: array_batches(
+        arrays, size, config.seed, start, updates, context
+    )
 
 
-def _appearance_embeddings(run, data, report):
+def _appearance_embeddings(run, data, report, writes_cache):
     """{factor: float32 [N, E]} of every distinct image, computed once for a checkpoint and data."""
     path, arrays = run.load_checkpoint("reconstruction")
     cache = run.path / "cache" / f"embeddings-{_fingerprint(arrays, data)}.npz"
-    if not cache.exists():
-        sampler = PersonSampler(run.config, load_stage_networks(run, "reconstruction"))
-        persons = input_pipeline.unique_persons(
-            data.records, run.config.model, _ENCODING_BATCH, data.skip_bad_records
+    if cache.exists():
+        embeddings = weights.load(cache)
+    else:
+        embeddings = _encode_images(
+            run, data, lambda done: report(f"encoding images with {path.name}: {done}")
         )
-        encoded, done = [], 0
-        for person in persons.as_numpy_iterator():
-            seen = (person["keypoints"][..., 2] > 0.5).any(axis=1)
-            if not seen.any():
-                continue
-            names = ("keypoints", "body_mask", "part_boxes", "part_visibility")
-            parts = {name: person[name][seen] for name in names}
-            encoded.append(sampler.encode_appearance(person["image"][seen], **parts))
-            done += len(encoded[-1])
-            report(f"encoding images with {path.name}: {done}")
-        parts = sampler.model.split_appearance(np.concatenate(encoded))
-        weights.save(cache, {factor: code.numpy() for factor, code in parts.items()})
-        for old in cache.parent.glob("embeddings-*.npz"):
-            if old != cache:
-                old.unlink()
-    embeddings = weights.load(cache)
+        if writes_cache:
+            weights.save(cache, embeddings)
+            for old in cache.parent.glob("embeddings-*.npz"):
+                if old != cache:
+                    old.unlink()
     batch_size = run.config.appearance_mapping.batch_size
     _require_rows(len(next(iter(embeddings.values()))), batch_size, "appearance_mapping")
     return embeddings
+
+
+def _encode_images(run, data, report):
+    """{factor: float32 [N, E]} of every distinct image with a visible keypoint."""
+    sampler = PersonSampler(run.config, load_stage_networks(run, "reconstruction"))
+    persons = input_pipeline.unique_persons(
+        data.records, run.config.model, _ENCODING_BATCH, data.skip_bad_records
+    )
+    encoded, done = [], 0
+    for person in persons.as_numpy_iterator():
+        seen = (person["keypoints"][..., 2] > 0.5).any(axis=1)
+        if not seen.any():
+            continue
+        names = ("keypoints", "body_mask", "part_boxes", "part_visibility")
+        parts = {name: person[name][seen] for name in names}
+        encoded.append(sampler.encode_appearance(person["image"][seen], **parts))
+        done += len(encoded[-1])
+        report(done)
+    parts = sampler.model.split_appearance(np.concatenate(encoded))
+    return {factor: code.numpy() for factor, code in parts.items()}
 
 
 def _fingerprint(arrays, data) -> str:

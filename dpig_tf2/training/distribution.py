@@ -17,7 +17,7 @@ from dpig_tf2.ops import replicas
 
 DISTRIBUTIONS = ("none", "mirrored", "multi_worker")
 # What a collective operation ends with if another worker has gone, depending on the moment.
-PEER_ERRORS = (
+_PEER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -28,6 +28,10 @@ PEER_ERRORS = (
 _TF_CONFIG_EXAMPLE = (
     '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
+
+
+class LostWorker(RuntimeError):
+    """Another worker has gone, so that this one cannot go on either."""
 
 
 class Devices:
@@ -51,6 +55,16 @@ class Devices:
     def scope(self):
         """Context in which a trainer's variables are created on all replicas."""
         return contextlib.nullcontext() if self.replicas == 1 else self.strategy.scope()
+
+    @contextlib.contextmanager
+    def noticing_lost_workers(self):
+        """Raises LostWorker for what a collective operation ends with if a worker has gone."""
+        try:
+            yield
+        except _PEER_ERRORS as error:
+            if self.workers == 1:
+                raise
+            raise LostWorker(_lost(error)) from error
 
     def compiled_step(self, train_step, jit_compile: bool = False):
         """`train_step(batch) -> {name: scalar}` on all replicas, with the mean of each scalar."""
@@ -82,12 +96,18 @@ class Devices:
         """Whether the flag is set on some worker: all workers get the same answer."""
         return self._total(flag) > 0
 
-    def check(self, config: Config, stages) -> None:
-        """Raises ConfigError if a stage cannot be shared by the replicas."""
+    def check(self, config: Config, stages, jit_compile: bool, precision: str) -> None:
+        """Raises ConfigError if the replicas cannot share a stage, or not in this way."""
         if self.replicas == 1:
             return
-        if config.match_release:
-            raise ConfigError("match_release trains on one device: leave out --distribute")
+        refused = {
+            "jit_compile": jit_compile,  # XLA does not compile MirroredStrategy's merge of replicas
+            "match_release": config.match_release,  # its first step is a condition, as is the next
+            "precision=mixed_float16": precision == "mixed_float16",
+        }
+        for name, given in refused.items():
+            if given:
+                raise ConfigError(f"--{name} does not go together with several replicas")
         for stage in stages:
             batch_size = config.stage(stage).batch_size
             if batch_size % self.replicas:
@@ -127,18 +147,27 @@ def devices(distribution: str) -> Devices:
 
     Raises:
         ConfigError: if there is one device only, or TF_CONFIG is absent or malformed.
+        LostWorker: if another worker left before all had started.
     """
     if distribution == "none":
         return Devices()
     if distribution == "multi_worker":
         addresses = _check_cluster(os.environ.get("TF_CONFIG"))
         print(f"waiting for all workers: {', '.join(addresses)}", flush=True)
-        return Devices(tf.distribute.MultiWorkerMirroredStrategy())
+        try:
+            return Devices(tf.distribute.MultiWorkerMirroredStrategy())
+        except _PEER_ERRORS as error:
+            raise LostWorker(_lost(error)) from error
     gpus = tf.config.list_logical_devices("GPU")
     cpus = tf.config.list_logical_devices("CPU")
     if not gpus and len(cpus) == 1:
         raise ConfigError("--distribute=mirrored needs GPUs: this machine shows none")
     return Devices(tf.distribute.MirroredStrategy([device.name for device in gpus or cpus]))
+
+
+def _lost(error) -> str:
+    reason = error.message.strip().split("\n")[0]
+    return f"another worker has gone; start all of them again to resume ({reason})"
 
 
 def _check_cluster(text: str | None) -> list[str]:

@@ -1,5 +1,6 @@
 """One stage from configuration to finished run; the only file that knows all the others here."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -18,6 +19,7 @@ from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
 from dpig_tf2.training import pictures
 from dpig_tf2.training.data import TrainingData, prepared, stage_batches
+from dpig_tf2.training.distribution import Devices
 from dpig_tf2.training.progress import StageLog, say
 from dpig_tf2.training.trainer import StageTrainer
 from dpig_tf2.training.trainers import build_trainer
@@ -48,6 +50,7 @@ class RunOptions:
         precision: one of `config.PRECISIONS`. Checkpoints are float32 in any case, so that a run
             may go on in another one.
         rematerialize: save memory in stage reconstruction, see `models.factory.build_network`.
+        devices: what the steps run on; of several workers only the chief writes.
     """
 
     log_every: int = 20
@@ -59,6 +62,7 @@ class RunOptions:
     crop_method: str = "auto"
     precision: str = "float32"
     rematerialize: bool = False
+    devices: Devices = dataclasses.field(default_factory=Devices)
 
     def resolved_crop_method(self) -> str:
         if self.crop_method != "auto":
@@ -84,11 +88,17 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
         TrainingError: if training cannot go on: a value is not finite, a record damaged, the disk
             full.
         Interrupted: after SIGINT or SIGTERM, with a checkpoint written.
+        LostWorker: if another worker has gone.
     """
+    devices = options.devices
+    devices.check(run.config, stages, options.jit_compile, options.precision)
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
     if unfinished:
         data = prepared(data, run.config, unfinished)
-    with _StopRequest() as stop:
+    with devices.noticing_lost_workers(), _StopRequest() as stop:
+        devices.check_same("their flags", run.config.to_json())
+        devices.check_same("the number of examples", len(data))
+        devices.check_same(f"what they find in {run.path}, which they must share", unfinished)
         for stage in stages:
             stop.answer()
             if stage in unfinished:
@@ -102,26 +112,35 @@ def _train_stage(run, stage, data, options, stop):
     """Trains one stage up to its configured number of steps."""
     total = run.config.stage(stage).steps
     done = run.latest_step(stage) or 0
+    devices = options.devices
+    devices.check_same(f"the steps that they find done in {run.path}", done)
     # Initial weights depend on the stage and the seed, not on what ran before in this process.
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
-    trainer = build_trainer(
-        stage,
-        run.config,
-        options.resolved_crop_method(),
-        options.precision,
-        options.rematerialize,
-    )
-    restore(trainer, run)
+    with devices.scope():
+        trainer = build_trainer(
+            stage,
+            run.config,
+            options.resolved_crop_method(),
+            options.precision,
+            options.rematerialize,
+        )
+        restore(trainer, run)
     updates = trainer.updates_per_step
-    batches = iter(stage_batches(run, stage, data, updates, functools.partial(say, stage))(done))
+    report = functools.partial(say, stage)
+    batches_from = stage_batches(run, stage, data, updates, report, devices.is_chief)
+    batches = iter(devices.batches(lambda context: batches_from(done, context)))
     batches = itertools.chain([next(batches)], batches)  # the first is read before anything written
     stage_run = _StageRun(run, trainer, data, options, stop)
     say(stage, f"{data.describe()}, {options.precision}, from step {done} to {total}")
     images_per_step = updates * run.config.stage(stage).batch_size
     try:
-        run.write_config()
-        with StageLog(run.logs(stage), stage, done, total, images_per_step) as log:
+        log = contextlib.nullcontext()
+        if devices.is_chief:
+            run.write_config()
+            log = StageLog(run.logs(stage), stage, done, total, images_per_step)
+        with log:
             stage_run.loop(batches, done, total, log)
+        devices.wait_for_all()  # the others read what the chief has saved
     except OSError as error:
         raise TrainingError(f"stage {stage}: {error}; {_last_checkpoint(run, stage)}") from error
 
@@ -150,13 +169,11 @@ class _StageRun:
         self.trainer = trainer
         self.options = options
         self.stop = stop
-        self.step_function = tf.function(trainer.train_step, jit_compile=options.jit_compile)
-        self.persons = _fixed_persons(run, data)
-        networks = dict(trainer.networks)
-        for earlier in STAGES[: STAGES.index(trainer.stage)]:
-            if run.latest_step(earlier) is not None:
-                networks = load_stage_networks(run, earlier) | networks
-        self.sampler = PersonSampler(run.config, networks)
+        self.devices = options.devices
+        self.step_function = self.devices.compiled_step(trainer.train_step, options.jit_compile)
+        if self.devices.is_chief:
+            self.persons = _fixed_persons(run, data)
+            self.sampler = _live_sampler(run, trainer)
         self.saved_time = time.monotonic()
 
     def loop(self, batches, done, total, log):
@@ -165,26 +182,35 @@ class _StageRun:
             # Before the first step is done there is nothing to save, and compiling takes long.
             self.stop.deferred = True
             # Read once: a signal that arrives later in this round is answered in the next.
-            stopping = self.stop.requested
+            stopping = self.devices.any_worker(self.stop.requested)
             last = step == total or stopping
+            values = None
             if last or step % self.options.log_every == 0:
                 values = self._checked(logs, step)
-                log.scalars(step, values)
-                log.progress(step, values, force=last)
-            if last or self._checkpoint_due(step):
-                self._checked(logs, step)
-                self._save(step)
-            if step == total or step % self.options.picture_every == 0:
-                self._draw(step, log)
+            if self.devices.is_chief:
+                self._write(step, logs, values, total, last, log)
             if stopping and step < total:
+                self.devices.wait_for_all()
                 raise Interrupted(f"stopped at step {step}; start again to resume")
+
+    def _write(self, step, logs, values, total, last, log):
+        """Scalars if there are values to log, a checkpoint and pictures if they are due."""
+        if values is not None:
+            log.scalars(step, values)
+            log.progress(step, values, force=last)
+        if last or self._checkpoint_due(step):
+            self._checked(logs, step)
+            self._save(step)
+        if step == total or step % self.options.picture_every == 0:
+            self._draw(step, log)
 
     def _next(self, batches, step):
         """The next batch; if it cannot be read, the steps before are saved."""
         try:
             return next(batches)
         except tf.errors.OpError as error:
-            if step - 1 > (self.run.latest_step(self.trainer.stage) or 0):
+            unsaved = step - 1 > (self.run.latest_step(self.trainer.stage) or 0)
+            if unsaved and self.devices.is_chief:
                 self._save(step - 1)
             raise TrainingError(
                 f"stage {self.trainer.stage}, step {step}: {error.message}; "
@@ -237,6 +263,15 @@ class _StageRun:
             noise = self.sampler.draw_noise(256, factor, 0)
             embeddings[f"mapped_{factor}"] = self.sampler.map_noise(noise, factor)
         return embeddings
+
+
+def _live_sampler(run, trainer):
+    """Samples from the networks in training and the newest ones of earlier stages."""
+    networks = dict(trainer.networks)
+    for earlier in STAGES[: STAGES.index(trainer.stage)]:
+        if run.latest_step(earlier) is not None:
+            networks = load_stage_networks(run, earlier) | networks
+    return PersonSampler(run.config, networks)
 
 
 def _fixed_persons(run, data):
