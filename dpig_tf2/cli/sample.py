@@ -83,7 +83,7 @@ _LIMIT = flags.DEFINE_integer(
     "limit",
     None,
     "Persons at most; pairs for transfer from records; poses for identities. Default: all; 24 for "
-    "--all_pairs, 8 for overview, interpolate and invert, 6 for mix.",
+    "--all_pairs, 32 for invert, 8 for overview and interpolate, 6 for mix.",
     lower_bound=1,
 )
 
@@ -130,7 +130,7 @@ _PATH = flags.DEFINE_enum(
 _ANIMATION = flags.DEFINE_enum("animation", "gif", ["gif", "webp", "none"], "Format.")
 
 _RESTARTS = flags.DEFINE_integer("restarts", 4, "Searches for each noise.", lower_bound=1)
-_INVERSION_STEPS = flags.DEFINE_integer("inversion_steps", 500, "Of a search.", lower_bound=1)
+_INVERSION_STEPS = flags.DEFINE_integer("inversion_steps", 1000, "Of a search.", lower_bound=1)
 _PRIOR_WEIGHT = flags.DEFINE_float(
     "prior_weight", 1e-4, "Of the noise's squared length in a search.", lower_bound=0.0
 )
@@ -192,7 +192,7 @@ _AMOUNTS = {
 }
 _PATHS = "data_dir image images keypoints target_keypoints target_image".split()
 # Sheets of all pairs, and searches, are for a few persons unless --limit says otherwise.
-_DEFAULT_LIMITS = {"overview": 8, "transfer": 24, "interpolate": 8, "invert": 8, "mix": 6}
+_DEFAULT_LIMITS = {"overview": 8, "transfer": 24, "interpolate": 8, "invert": 32, "mix": 6}
 
 
 def main(_):
@@ -530,8 +530,9 @@ def _invert(context, reader):
         variance = figures["explained_variance"]
         explained = "" if variance is None else f", {variance:.1%} of the variance explained"
         print(
-            f"{factor}: {figures['converged']} of {figures['persons']} converged, relative "
-            f"residual {figures['mean_residual']:.4f}{explained}"
+            f"{factor}: {figures['converged']} of {figures['photos']} converged, relative "
+            f"residual {figures['mean_residual']:.4f}{explained}; noise of "
+            f"{figures['mean_spread']:.1f} standard deviations"
         )
     if len(persons) > 1:
         pairs = [(ends[i], ends[j]) for i, j in _pairs(persons)]

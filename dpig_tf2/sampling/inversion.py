@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam
+# Adam. Short memory for the squares: slopes fall by orders of magnitude on the way, and with the
+# usual 0.999 the steps stay too small for what is left to find.
+_BETA1, _BETA2, _EPSILON = 0.95, 0.95, 1e-8
+_SHORTEST = 1e-12  # length below which a code counts as this long
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,17 +18,19 @@ class InversionSettings:
     """How noise is searched.
 
     Attributes:
+        candidates: random noises of which every search starts from one that is near already.
+        restarts: searches from different candidates; the one with the smallest residual counts.
         steps: Adam steps of each restart.
-        restarts: searches from different noise; the one with the smallest residual counts.
         learning_rate: of Adam, in standard deviations of the noise; falls to 0 along a cosine.
         prior_weight: of mean((noise / standard deviation) ** 2) beside the squared residual; keeps
             the noise where the mapping network was trained.
         tolerance: largest residual that counts as converged.
     """
 
-    steps: int = 500
+    candidates: int = 4096
     restarts: int = 4
-    learning_rate: float = 0.1
+    steps: int = 1000
+    learning_rate: float = 0.3
     prior_weight: float = 1e-4
     tolerance: float = 0.05
 
@@ -33,6 +38,8 @@ class InversionSettings:
         for name in ("steps", "restarts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"inversion: {name} must be at least 1")
+        if self.candidates < self.restarts:
+            raise ValueError("inversion: candidates must be at least as many as restarts")
         for name in ("learning_rate", "tolerance"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"inversion: {name} must be positive")
@@ -50,6 +57,8 @@ class Inversion:
         residual: float32 [B], length of (code - wanted) divided by the length of wanted.
         explained: float32 [B], 1 - residual^2, the share of the wanted code's squared length.
         converged: bool [B], residual <= tolerance.
+        spread: float32 [B], root mean square of the noise in its standard deviations: near 1 where
+            the mapping network was trained, more where it had to be stretched.
     """
 
     noise: np.ndarray
@@ -57,43 +66,75 @@ class Inversion:
     residual: np.ndarray
     explained: np.ndarray
     converged: np.ndarray
+    spread: np.ndarray
 
 
-def invert(
-    mapping: Callable,
-    codes: np.ndarray,
-    noise_scale: float,
-    settings: InversionSettings,
-    seed: int = 0,
-) -> Inversion:
-    """Noise z that minimizes |mapping(z) - code|^2 / |code|^2 + prior_weight * mean((z / s)^2).
+class Inverter:
+    """Finds noise z that minimizes |mapping(z) - code|^2 / |code|^2 + prior * mean((z / s)^2).
 
-    Every code is searched on its own, from `restarts` draws of N(0, s^2), with s `noise_scale`.
+    Every code is searched on its own, from those of many draws of N(0, s^2) that are mapped
+    nearest to it. The search is traced once, for any number of codes.
 
     Args:
         mapping: float32 [N, E] -> [N, E], differentiable.
-        codes: float32 [B, E].
-        noise_scale: standard deviation of the noise that the mapping was trained with.
+        noise_scale: s, the standard deviation of the noise that the mapping was trained with.
         settings: how to search.
-        seed: of the first noise.
     """
-    count, size = codes.shape
-    draws = np.random.default_rng(seed).standard_normal((settings.restarts, 1, size))
-    start = np.broadcast_to(draws, (settings.restarts, count, size)).reshape(-1, size)
-    wanted = np.tile(codes, (settings.restarts, 1)).astype(np.float32)
-    found = _descend(mapping, start.astype(np.float32), wanted, noise_scale, settings)
-    mapped, noise = mapping(found).numpy(), found.numpy()
-    length = _length(wanted)
-    residual = (_length(mapped - wanted) / length).reshape(settings.restarts, count)
-    best = residual.argmin(axis=0) * count + np.arange(count)
-    residual = residual.min(axis=0)
-    return Inversion(
-        noise=noise[best],
-        code=mapped[best],
-        residual=residual,
-        explained=1 - np.square(residual),
-        converged=residual <= settings.tolerance,
-    )
+
+    def __init__(self, mapping: Callable, noise_scale: float, settings: InversionSettings):
+        self._mapping, self._noise_scale, self._settings = mapping, noise_scale, settings
+        self._traced_descent = tf.function(self._descend, reduce_retracing=True)
+
+    def __call__(self, codes: np.ndarray, seed: int = 0) -> Inversion:
+        """The noise of codes [B, E]; `seed` decides from where the searches start."""
+        count, restarts = len(codes), self._settings.restarts
+        wanted = np.tile(codes, (restarts, 1)).astype(np.float32)
+        start = self._nearest(codes, seed)
+        noise = self._traced_descent(tf.constant(start), tf.constant(wanted)) * self._noise_scale
+        mapped, noise = self._mapping(noise).numpy(), noise.numpy()
+        residual = (_length(mapped - wanted) / _length(wanted)).reshape(restarts, count)
+        best = residual.argmin(axis=0) * count + np.arange(count)
+        residual = residual.min(axis=0)
+        return Inversion(
+            noise=noise[best],
+            code=mapped[best],
+            residual=residual,
+            explained=1 - np.square(residual),
+            converged=residual <= self._settings.tolerance,
+            spread=np.sqrt(np.square(noise[best] / self._noise_scale).mean(axis=1)),
+        )
+
+    def _nearest(self, codes, seed):
+        """Standard noise mapped nearest: float32 [restarts * B, E], the best of each code first."""
+        shape = (self._settings.candidates, codes.shape[1])
+        noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
+        mapped = self._mapping(tf.constant(noise) * self._noise_scale).numpy()
+        # |mapped - code|^2 without |code|^2, which does not change the order.
+        distance = np.square(mapped).sum(axis=1) - 2 * codes @ mapped.T
+        ranked = np.argsort(distance, axis=1, kind="stable")[:, : self._settings.restarts]
+        return noise[ranked.T.ravel()]
+
+    def _descend(self, z, wanted):
+        """Adam on standard noise [N, E], all searches side by side."""
+        settings = self._settings
+        weight = 1 / tf.maximum(tf.reduce_sum(tf.square(wanted), axis=-1), _SHORTEST**2)
+        mean, square = tf.zeros_like(z), tf.zeros_like(z)
+        for step in tf.range(settings.steps):
+            done = tf.cast(step, tf.float32)
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                mapped = self._mapping(z * self._noise_scale)
+                error = tf.reduce_sum(tf.square(mapped - wanted), axis=-1)
+                prior = tf.reduce_mean(tf.square(z), axis=-1)
+                loss = tf.reduce_sum(error * weight + settings.prior_weight * prior)
+            gradient = tape.gradient(loss, z)
+            mean = _BETA1 * mean + (1 - _BETA1) * gradient
+            square = _BETA2 * square + (1 - _BETA2) * tf.square(gradient)
+            rate = settings.learning_rate * (1 + tf.cos(math.pi * done / settings.steps)) / 2
+            direction = mean / (1 - _BETA1 ** (done + 1))
+            spread = tf.sqrt(square / (1 - _BETA2 ** (done + 1)))
+            z -= rate * direction / (spread + _EPSILON)
+        return z
 
 
 def explained_variance(found: np.ndarray, wanted: np.ndarray) -> float | None:
@@ -112,32 +153,6 @@ def concatenate(parts: Sequence[Inversion]) -> Inversion:
     return Inversion(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
 
-def _descend(mapping, start, wanted, noise_scale, settings):
-    """Adam on standardized noise, all searches side by side; float32 [N, E], scaled."""
-    weight = 1 / np.square(_length(wanted))
-
-    @tf.function
-    def search(z):
-        mean, square = tf.zeros_like(z), tf.zeros_like(z)
-        for step in tf.range(settings.steps):
-            done = tf.cast(step, tf.float32)
-            with tf.GradientTape() as tape:
-                tape.watch(z)
-                error = tf.reduce_sum(tf.square(mapping(z * noise_scale) - wanted), axis=-1)
-                prior = tf.reduce_mean(tf.square(z), axis=-1)
-                loss = tf.reduce_sum(error * weight + settings.prior_weight * prior)
-            gradient = tape.gradient(loss, z)
-            mean = _BETA1 * mean + (1 - _BETA1) * gradient
-            square = _BETA2 * square + (1 - _BETA2) * tf.square(gradient)
-            rate = settings.learning_rate * (1 + tf.cos(math.pi * done / settings.steps)) / 2
-            direction = mean / (1 - _BETA1 ** (done + 1))
-            spread = tf.sqrt(square / (1 - _BETA2 ** (done + 1)))
-            z -= rate * direction / (spread + _EPSILON)
-        return z * noise_scale
-
-    return search(tf.constant(start))
-
-
 def _length(vectors):
     """Euclidean lengths, never quite zero so that an all-zero code can be divided by."""
-    return np.maximum(np.linalg.norm(vectors, axis=-1), 1e-12)
+    return np.maximum(np.linalg.norm(vectors, axis=-1), _SHORTEST)

@@ -161,10 +161,10 @@ def invert(
         found = np.stack([arrays[f"code_{factor}"] for arrays in kept])
         means = {
             f"mean_{name}": round(float(np.mean([person[factor][name] for person in figures])), 5)
-            for name in ("residual", "explained")
+            for name in ("residual", "explained", "spread")
         }
         output.summary[factor] = means | {
-            "persons": len(persons),
+            "photos": len(persons),
             "converged": sum(person[factor]["converged"] for person in figures),
             "explained_variance": explained_variance(found, wanted[factor]),
         }
@@ -181,6 +181,7 @@ def _figures(result, i):
         "converged": bool(result.converged[i]),
         "residual": round(float(result.residual[i]), 5),
         "explained": round(float(result.explained[i]), 5),
+        "spread": round(float(result.spread[i]), 5),
     }
 
 

@@ -74,6 +74,7 @@ class PersonSampler:
         self.batch_size = batch_size
         self.model = PersonModel(config.model, networks)
         self._functions: dict[str, tf.types.experimental.PolymorphicFunction] = {}
+        self._inverters: dict[tuple, inversion.Inverter] = {}
 
     # ---- loading and saving
 
@@ -411,14 +412,22 @@ class PersonSampler:
         for factor in self._known_factors(factors):
             wanted = self.pose_codes(codes) if factor == "pose" else codes[factor]
             wanted = self._check_code(f"{factor} code", wanted, factor)
-            mapping = functools.partial(self.model.map_noise, factor=factor)
-            scale = self.config.model.noise_scale
+            inverter = self._inverter(factor, settings)
             chunks = [
-                inversion.invert(mapping, wanted[i : i + self.batch_size], scale, settings, seed)
+                inverter(wanted[i : i + self.batch_size], seed)
                 for i in range(0, len(wanted), self.batch_size)
             ]
             found[factor] = inversion.concatenate(chunks)
         return found
+
+    def _inverter(self, factor, settings):
+        """The search for one factor's noise; built once for each set of arguments."""
+        if (factor, settings) not in self._inverters:
+            mapping = functools.partial(self.model.map_noise, factor=factor)
+            self._inverters[factor, settings] = inversion.Inverter(
+                mapping, self.config.model.noise_scale, settings
+            )
+        return self._inverters[factor, settings]
 
     def mix(
         self, base: Codes, donors: Mapping[str, Codes], background: Codes | None = None

@@ -228,8 +228,8 @@ def test_inversion_reports_residual_and_convergence(outputs):
     assert len(inverted) == 2
     for figures in (file["inversion"] for file in inverted):
         assert set(figures) == {"background", "pose"}
-        assert set(figures["pose"]) == {"converged", "residual", "explained"}
-    assert manifest["summary"]["pose"]["persons"] == 2
+        assert set(figures["pose"]) == {"converged", "residual", "explained", "spread"}
+    assert manifest["summary"]["pose"]["photos"] == 2
     assert re.search(r"pose: \d of 2 converged, .*% of the variance", outputs["invert"][2])
     assert list(folder.glob("*_to_*_noise_background+pose_002.png"))
 

@@ -8,10 +8,19 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2.models.mapping_network import MappingNetwork
-from dpig_tf2.sampling.inversion import InversionSettings, concatenate, explained_variance, invert
+from dpig_tf2.sampling.inversion import (
+    InversionSettings,
+    Inverter,
+    concatenate,
+    explained_variance,
+)
 
 _SCALE = 0.2
-_SETTINGS = InversionSettings(steps=150, restarts=2)
+_SETTINGS = InversionSettings(candidates=64, steps=150, restarts=2)
+
+
+def invert(mapping, codes, scale, settings, seed=0):
+    return Inverter(mapping, scale, settings)(codes, seed)
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +41,15 @@ def codes(mapping):
 
 
 def test_recovers_the_code_of_noise(mapping, codes):
-    found = invert(mapping, codes, _SCALE, InversionSettings(steps=800, restarts=8))
+    found = invert(mapping, codes, _SCALE, InversionSettings(candidates=64, steps=400))
     assert found.converged.all()
     assert found.residual.max() < 0.05 and found.explained.min() > 0.98
     np.testing.assert_array_equal(mapping(found.noise).numpy().round(4), found.code.round(4))
     # The noise is as long as that of the training distribution, not merely some solution.
-    assert 0.1 < np.abs(found.noise / _SCALE).mean() < 2
+    np.testing.assert_allclose(
+        found.spread, np.linalg.norm(found.noise / _SCALE, axis=1) / np.sqrt(6), rtol=1e-5
+    )
+    assert 0.1 < found.spread.min() and found.spread.max() < 2
 
 
 def test_a_linear_mapping_gives_the_noise_itself():
@@ -82,10 +94,20 @@ def test_more_restarts_are_never_worse(mapping, codes):
     assert many.residual.sum() < one.residual.sum()
 
 
+def test_a_search_starts_from_the_nearest_candidates(mapping, codes):
+    """With steps too short to move, more candidates alone come nearer."""
+    still = InversionSettings(restarts=1, steps=1, learning_rate=1e-9)
+    few, many = (
+        invert(mapping, codes, _SCALE, dataclasses.replace(still, candidates=candidates))
+        for candidates in (1, 256)
+    )
+    assert (many.residual < few.residual).all()
+
+
 def test_each_code_is_searched_on_its_own(mapping, codes):
-    together = invert(mapping, codes, _SCALE, _SETTINGS, seed=1)
-    halves = [invert(mapping, part, _SCALE, _SETTINGS, seed=1) for part in (codes[:2], codes[2:])]
-    apart = concatenate(halves)
+    inverter = Inverter(mapping, _SCALE, _SETTINGS)
+    together = inverter(codes, seed=1)
+    apart = concatenate([inverter(part, seed=1) for part in (codes[:2], codes[2:])])
     np.testing.assert_allclose(apart.code, together.code, atol=1e-3)
     assert apart.converged.shape == (5,)
 
@@ -95,6 +117,7 @@ def test_each_code_is_searched_on_its_own(mapping, codes):
     [
         ({"steps": 0}, "steps must be at least 1"),
         ({"restarts": 0}, "restarts must be at least 1"),
+        ({"candidates": 3}, "candidates must be at least as many as restarts"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"tolerance": -1.0}, "tolerance must be positive"),
         ({"prior_weight": -1.0}, "prior_weight must not be negative"),
