@@ -31,8 +31,10 @@ def pose_map(keypoints, height: int, width: int, radius: int = POSE_MAP_RADIUS) 
     column_distance = tf.range(width, dtype=tf.float32)[:, None] - _truncate(column)[:, None, :]
     # An invisible keypoint is moved out of reach before the squares are combined: no extra mask.
     row_squared = tf.square(row_distance) + tf.where(visibility > 0.5, 0.0, np.inf)[:, None, :]
-    squared = row_squared[:, :, None, :] + tf.square(column_distance)[:, None, :, :]
-    return tf.where(squared <= radius**2, 1.0, -1.0)
+    # Never zero, because squares are whole numbers. The sign saves comparing and choosing, each a
+    # pass over the full map.
+    room = radius**2 + 0.5 - row_squared
+    return tf.sign(room[:, :, None, :] - tf.square(column_distance)[:, None, :, :])
 
 
 def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
