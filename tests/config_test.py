@@ -133,6 +133,13 @@ def test_from_json_refuses(text, message):
         Config.from_json(text)
 
 
+def test_a_field_that_an_older_run_lacks_takes_its_default():
+    older = _changed(lambda v: (v.pop("seed"), v["pose"].pop("code_noise")))
+    assert Config.from_json(older) == config.preset("synthetic").override(
+        **{"pose.code_noise": 0.0}
+    )
+
+
 def test_needs_no_tensorflow():
     """Programs check their flags against it before the slow import."""
     code = "import sys, dpig_tf2.config, dpig_tf2.run_folder; sys.exit('tensorflow' in sys.modules)"
