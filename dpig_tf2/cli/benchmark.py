@@ -1,75 +1,175 @@
-"""Measures speed and prints a table and JSON.
+"""Measures speed and memory; prints tables and writes JSON.
 
-    python -m dpig_tf2.cli.benchmark --what=input --preset=synthetic --data_dir=data/synthetic
+    python -m dpig_tf2.cli.benchmark --what=all --quick --out=benchmark.json
 
-input: pairs per second that the input pipeline supplies, decoded anew and from memory, beside what
-training of the preset's stage reconstruction consumes, all in one run on the same machine.
+Every way to do a piece of work is measured in turns with the others, in one run: "plain" is the
+method without its shortcuts on the same weights (separate forwards, full convolutions, shifted-copy
+pose maps, an encoder that runs for every critic update), "ours" what training and sampling do.
+`ratio` is how many times faster a way is than the first of its kind, the median over the turns;
+GFLOP/s count the products in a way's own graph, `of limit` sets them beside the faster of the
+machine's best matrix product and convolution, which are measured first.
 """
 
-import json
-import os
-import platform
+import contextlib
+import itertools
+import shlex
+import sys
+import tempfile
 
 from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import run_program
 
-_WHAT = flags.DEFINE_enum("what", None, ["input"], "What is measured.", required=True)
-_PRESET = flags.DEFINE_enum("preset", "synthetic", list(configuration.PRESETS), "Sizes.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with tf-records.", required=True)
-_SPLIT = flags.DEFINE_string("split", "train", "Split in the record files' names.")
+# What is measured, and the base width and batch size that it is measured at unless flags say.
+_SIZES = {
+    "reconstruction": (32, 8),
+    "stage2": (128, 32),
+    "sampling": (128, 8),
+    "pose_maps": (32, 16),
+    "crops": (32, 8),
+    "input": (32, 8),
+    "curves": (16, 8),
+    "memory": (32, 8),
+}
+_SYNTHETIC_PERSONS = 12
+
+_WHAT = flags.DEFINE_multi_enum(
+    "what",
+    None,
+    ["machine", *_SIZES, "all"],
+    "What is measured; may be given several times. machine: only the limits, which are always "
+    "measured. reconstruction, stage2: a training step. sampling: pictures from noise. input: what "
+    "the input pipeline supplies. curves: a training step at other sizes. memory: peak of training "
+    "in fresh processes.",
+    required=True,
+)
+_PRESET = flags.DEFINE_enum("preset", "market1501", list(configuration.PRESETS), "Sizes.")
 _HIDDEN = flags.DEFINE_integer(
-    "hidden", None, "Base width of the networks; default the preset's.", lower_bound=1
+    "hidden",
+    None,
+    "Base width of the networks; default "
+    + ", ".join(f"{what} {hidden}" for what, (hidden, _) in _SIZES.items()),
+    lower_bound=1,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", None, "Pairs per batch; default the preset's.", lower_bound=1
+    "batch_size",
+    None,
+    "Examples per batch; default "
+    + ", ".join(f"{what} {size}" for what, (_, size) in _SIZES.items()),
+    lower_bound=1,
 )
-_RUNS = flags.DEFINE_integer("runs", 5, "Runs of each measurement.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 3.0, "Length of a run.", lower_bound=0.1)
+_PRECISION = flags.DEFINE_multi_enum(
+    "precision",
+    ["float32", "mixed_bfloat16"],
+    list(configuration.PRECISIONS),
+    "What our networks compute in; may be given several times. Plain is float32.",
+)
+_RUNS = flags.DEFINE_integer("runs", 5, "Turns of each measurement.", lower_bound=1)
+_QUICK = flags.DEFINE_bool(
+    "quick",
+    False,
+    "At most three turns, fewer sizes in the curves, one critic update per mapping update in "
+    "stage2, which makes its ratio smaller.",
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder with tf-records for input; synthetic persons are drawn without one."
+)
+_SPLIT = flags.DEFINE_string("split", "train", "Split in the record files' names.")
+_OUT = flags.DEFINE_string("out", None, "JSON file to write.")
+_MARKDOWN = flags.DEFINE_string(
+    "markdown", None, "Markdown file whose figures, between two marks, are replaced."
+)
 
 
 def main(_):
-    config = configuration.preset(_PRESET.value)
-    if _HIDDEN.value:
-        config = config.override(**{"model.hidden": _HIDDEN.value})
-    if _BATCH_SIZE.value:
-        config = config.override(**{"reconstruction.batch_size": _BATCH_SIZE.value})
+    from dpig_tf2.benchmarks import machine, report
 
-    import tensorflow as tf
-
-    from dpig_tf2 import benchmarks
-    from dpig_tf2.pipeline.input_pipeline import CACHES, RecordSet
-
-    records = RecordSet.open(_DATA_DIR.value, _SPLIT.value)
-    rates = [
-        benchmarks.input_rate(records, config, cache, _RUNS.value, _SECONDS.value)
-        for cache in CACHES
-    ]
-    training = benchmarks.training_rate(records, config, _RUNS.value, _SECONDS.value)
-    print(f"{'what':34}{'pairs/s':>10}{'lowest':>10}{'highest':>10}{'ratio':>9}")
-    for rate in [*rates, training]:
-        print(
-            f"{rate.what:34}{rate.median:10.0f}{min(rate.runs):10.0f}{max(rate.runs):10.0f}"
-            f"{rate.median / training.median:9.1f}"
-        )
-    print(
-        json.dumps(
-            {
-                "what": _WHAT.value,
-                "preset": config.preset,
-                "hidden": config.model.hidden,
-                "batch_size": config.reconstruction.batch_size,
-                "cores": os.cpu_count(),
-                "machine": platform.machine(),
-                "devices": [device.device_type for device in tf.config.list_physical_devices()],
-                "rates": [rate.as_dict() for rate in rates],
-                "training": training.as_dict(),
-                "ratios": {rate.what: rate.median / training.median for rate in rates},
-            }
-        )
+    chosen = set(_SIZES) if "all" in _WHAT.value else set(_WHAT.value) & set(_SIZES)
+    configs = {what: _config(what) for what in _SIZES if what in chosen}
+    runs = min(_RUNS.value, 3) if _QUICK.value else _RUNS.value
+    results, peaks = [], []
+    limits = {precision: machine.limits(precision, runs) for precision in _PRECISION.value}
+    for what, config in configs.items():
+        print(f"measuring {what}", file=sys.stderr, flush=True)
+        if what == "memory":
+            peaks = _peaks(config)
+        else:
+            results += _results(what, config, runs)
+    measured = report.Report(
+        command=shlex.join(["python", "-m", "dpig_tf2.cli.benchmark", *sys.argv[1:]]),
+        machine=machine.describe(),
+        limits=limits,
+        results=results,
+        peaks=peaks,
     )
+    print(measured.text())
+    if _OUT.value:
+        report.write_json(_OUT.value, measured)
+    if _MARKDOWN.value:
+        report.insert(_MARKDOWN.value, measured.markdown())
     return 0
+
+
+def _config(what):
+    hidden, size = _SIZES[what]
+    size = _BATCH_SIZE.value or size
+    overrides = {
+        "model.hidden": _HIDDEN.value or hidden,
+        "reconstruction.batch_size": size,
+        "appearance_mapping.batch_size": size,
+    }
+    if _QUICK.value:
+        overrides["appearance_mapping.critic_updates"] = 1
+    return configuration.preset(_PRESET.value).override(**overrides)
+
+
+def _results(what, config, runs):
+    from dpig_tf2.benchmarks import cases
+
+    settings = cases.Settings(config, tuple(_PRECISION.value), runs)
+    if what == "curves":
+        factors = (0.5, 2.0) if _QUICK.value else (0.5, 2.0, 4.0)
+        return cases.curves(settings, cases.curve_sizes(config, factors))
+    if what == "input":
+        with _records(config.model) as records:
+            return cases.supply(settings, records)
+    measure = {
+        "reconstruction": cases.reconstruction,
+        "stage2": cases.stage2,
+        "sampling": cases.sampling,
+        "pose_maps": cases.pose_maps,
+        "crops": cases.crops,
+    }[what]
+    return measure(settings)
+
+
+@contextlib.contextmanager
+def _records(model):
+    """The records of --data_dir, or of synthetic persons drawn for the purpose."""
+    from dpig_tf2.pipeline.input_pipeline import RecordSet
+    from dpig_tf2.preparation import synthetic_records
+
+    if _DATA_DIR.value:
+        yield RecordSet.open(_DATA_DIR.value, _SPLIT.value)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        synthetic_records.write(
+            folder,
+            _SPLIT.value,
+            identities=_SYNTHETIC_PERSONS,
+            images_per_identity=4,
+            height=model.height,
+            width=model.width,
+        )
+        yield RecordSet.open(folder, _SPLIT.value)
+
+
+def _peaks(config):
+    from dpig_tf2.benchmarks import memory
+
+    ways = itertools.product(_PRECISION.value, (False, True))
+    return [memory.peak(config, precision, again) for precision, again in ways]
 
 
 def run():

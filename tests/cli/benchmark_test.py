@@ -4,21 +4,26 @@ import sys
 
 import pytest
 
-from dpig_tf2.preparation import synthetic_records
-
 
 @pytest.mark.slow
-def test_input_is_measured_beside_training(tmp_path):
-    synthetic_records.write(tmp_path, identities=6, images_per_identity=4)
-    result = subprocess.run(
-        [sys.executable, "-m", "dpig_tf2.cli.benchmark", "--what=input", "--hidden=4"]
-        + [f"--data_dir={tmp_path}", "--runs=2", "--seconds=0.2"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def test_ways_are_compared_and_written(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- figures of dpig-benchmark -->\n<!-- end of figures -->\n")
+    command = [sys.executable, "-m", "dpig_tf2.cli.benchmark", "--what=pose_maps", "--what=crops"]
+    command += ["--preset=synthetic", "--hidden=4", "--batch_size=2", "--runs=1"]
+    command += ["--precision=float32", f"--out={tmp_path}/figures.json", f"--markdown={page}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-2000:]
-    figures = json.loads(result.stdout.splitlines()[-1])
-    assert set(figures["ratios"]) == {"input, cache none", "input, cache memory"}
-    for rate in [*figures["rates"], figures["training"]]:
-        assert 0 < rate["lowest"] <= rate["median"] <= rate["highest"]
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert {(row["what"], row["variant"]) for row in figures["results"]} == {
+        ("pose maps", "plain"),
+        ("pose maps", "ours float32"),
+        ("region crops with gradient", "matmul"),
+        ("region crops with gradient", "gather"),
+    }
+    for row in figures["results"]:
+        assert (row["preset"], row["hidden"], row["batch"]) == ("synthetic", 4, 2)
+        assert row["ratio"] > 0 and len(row["seconds"]) == 1
+    assert figures["limits_gflops"]["float32"]["matmul"] > 0
+    assert "| pose maps | ours |" in page.read_text()
+    assert "pose maps" in result.stdout

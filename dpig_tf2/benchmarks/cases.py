@@ -1,0 +1,229 @@
+"""What is measured: each case does one piece of work in several ways, in turns."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
+
+import tensorflow as tf
+
+from dpig_tf2.benchmarks import operations, persons, plain
+from dpig_tf2.benchmarks.measure import PLAIN, Result, Variant, compare
+from dpig_tf2.config import Config
+from dpig_tf2.models import factory, weights
+from dpig_tf2.ops import pose_maps as pose_map_ops
+from dpig_tf2.ops import regions
+from dpig_tf2.ops.images import to_uint8
+from dpig_tf2.pipeline import input_pipeline
+from dpig_tf2.sampling.person_model import PersonModel
+from dpig_tf2.training.mapping import MappingTrainer
+from dpig_tf2.training.reconstruction import ReconstructionTrainer
+from dpig_tf2.training.run import RunOptions
+from dpig_tf2.training.trainers import build_trainer
+
+OURS = "ours"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        config: sizes; the batch size of the case's stage is used.
+        precisions: of our own way, each one of `config.PRECISIONS`; plain is float32.
+        runs: how often everything is done.
+    """
+
+    config: Config
+    precisions: tuple[str, ...] = ("float32",)
+    runs: int = 5
+
+    @property
+    def crop_method(self) -> str:
+        return RunOptions().resolved_crop_method()
+
+    def measure(self, what: str, batch: int, variants: dict[str, Variant], **options):
+        return compare(what, self.config, batch, device(), variants, self.runs, **options)
+
+    def our_variants(self, build: Callable[[str], Variant]) -> dict[str, Variant]:
+        """{name: variant} of every precision."""
+        return {f"{OURS} {precision}": build(precision) for precision in self.precisions}
+
+
+def device() -> str:
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def reconstruction(settings: Settings) -> list[Result]:
+    """A training step of stage reconstruction: photos to updated networks."""
+    config = settings.config
+    size = config.reconstruction.batch_size
+    batch = {"source": persons.random_person(config.model, size)}
+    names = ReconstructionTrainer.NETWORKS
+    networks = factory.build_networks(names, config.model, crop_method=settings.crop_method)
+    reference = plain.PlainReconstructionTrainer(config, networks)
+
+    def plain_step():
+        return float(reference.run_step(batch)["loss/reconstruction"])
+
+    counted = sum(operations.count(graph, batch) for graph in reference.graphs)
+    variants = {PLAIN: Variant(plain_step, operations=counted)}
+    variants |= settings.our_variants(lambda precision: _our_step(settings, batch, precision))
+    return settings.measure("training step, reconstruction", size, variants)
+
+
+def _our_step(settings, batch, precision):
+    trainer = build_trainer(
+        "reconstruction", settings.config, settings.crop_method, precision=precision
+    )
+    step = tf.function(trainer.train_step)
+    counted = operations.count(step, batch)
+    return Variant(lambda: float(step(batch)["loss/reconstruction"]), precision, counted)
+
+
+def stage2(settings: Settings) -> list[Result]:
+    """A training step of stage appearance_mapping: one mapping and several critic updates a factor.
+
+    Ours takes the embeddings from the cache that training computes once; plain runs the frozen
+    encoder for every critic update.
+    """
+    config, stage = settings.config, "appearance_mapping"
+    model, size = config.model, config.appearance_mapping.batch_size
+    names = factory.stage_networks(stage, model)
+    trainer = MappingTrainer(config, stage, factory.build_networks(names, model))
+    rows = size * trainer.updates_per_step
+    noise = persons.random_noise(model, trainer.factors, rows)
+    step = tf.function(trainer.train_step)
+    # Networks do the same work on any numbers, so noise stands in for embeddings here.
+    cached = {"embedding": noise, "noise": noise}
+
+    frozen = factory.build_networks(["appearance_encoder"], model, crop_method=settings.crop_method)
+    reference = plain.PlainMappingTrainer(config, trainer.networks, PersonModel(model, frozen))
+    photos = {"source": persons.random_person(model, rows), "noise": noise}
+    loss = f"loss/{trainer.factors[-1]}_critic"
+    variants = {
+        PLAIN: Variant(lambda: float(reference.run_step(photos)[loss])),
+        f"{OURS} float32": Variant(lambda: float(step(cached)[loss])),
+    }
+    return settings.measure("training step, appearance mapping", size, variants)
+
+
+def sampling(settings: Settings) -> list[Result]:
+    """Pictures of persons from noise alone: mapping networks, pose decoder, generator."""
+    config = settings.config
+    size = config.reconstruction.batch_size
+    mappings = [f"{factor}_mapping" for factor in config.model.factors]
+    names = ["generator", "pose_decoder", *mappings]
+    networks = factory.build_networks(names, config.model)
+
+    def build(kind, precision):
+        own = factory.build_networks(names, config.model, precision=precision)
+        for name, network in networks.items():
+            weights.assign(own[name].variables, weights.collect(network.variables), name)
+        graph = tf.function(functools.partial(_draw_pictures, kind(config.model, own), size))
+        seed = tf.constant(0)
+        counted = operations.count(graph, seed)
+        return Variant(lambda: graph(seed).numpy(), precision, counted)
+
+    variants = {PLAIN: build(plain.PlainPersonModel, "float32")}
+    variants |= settings.our_variants(functools.partial(build, PersonModel))
+    return settings.measure("sampling", size, variants)
+
+
+def _draw_pictures(model, count, seed):
+    """uint8 [count, H, W, 3]: persons of whom every factor is new."""
+    factors = model.config.factors
+    codes = {f: model.map_noise(model.draw_noise(count, f, seed), f) for f in factors}
+    keypoints = model.decode_pose(codes["pose"])
+    return to_uint8(model.generate(model.join_appearance(codes), keypoints))
+
+
+def pose_maps(settings: Settings) -> list[Result]:
+    """Pose maps of a batch."""
+    model, size = settings.config.model, settings.config.reconstruction.batch_size
+    keypoints = tf.constant(persons.random_keypoints(model, size))
+    forms = {PLAIN: plain.pose_map, f"{OURS} float32": pose_map_ops.pose_map}
+
+    def variant(form):
+        graph = tf.function(
+            lambda points: form(points, model.height, model.width, model.pose_map_radius)
+        )
+        return Variant(lambda: graph(keypoints).numpy(), repetitions=3)
+
+    variants = {name: variant(form) for name, form in forms.items()}
+    return settings.measure("pose maps", size, variants)
+
+
+def crops(settings: Settings) -> list[Result]:
+    """Region crops of the encoder's features and their gradient, in both equal forms."""
+    model, size = settings.config.model, settings.config.reconstruction.batch_size
+    shape = (size, model.height, model.width, model.hidden)
+    features = tf.random.stateless_normal(shape, [0, 0])
+    boxes = persons.random_person(model, size)["part_boxes"]
+
+    def variant(method):
+        @tf.function
+        def graph(features):
+            with tf.GradientTape() as tape:
+                tape.watch(features)
+                found = regions.crop_regions(features, boxes, model.region_size, method)
+                loss = tf.nn.l2_loss(found)
+            return tape.gradient(loss, features)
+
+        return Variant(lambda: graph(features).numpy(), repetitions=3)
+
+    variants = {method: variant(method) for method in ("matmul", "gather")}
+    return settings.measure("region crops with gradient", size, variants, against="matmul")
+
+
+def supply(settings: Settings, records: input_pipeline.RecordSet) -> list[Result]:
+    """A batch of the input pipeline with nobody consuming it, beside a training step on one."""
+    config = settings.config
+    size = config.reconstruction.batch_size
+
+    def batches(cache):
+        return input_pipeline.training_batches(
+            records, config.model, size, config.seed, cache=cache
+        )
+
+    step = _our_step(settings, next(iter(batches("none"))), settings.precisions[0])
+    variants = {"training step": step}
+    for cache in input_pipeline.CACHES:
+        # Longer than what is prefetched while others run.
+        draw = functools.partial(next, iter(batches(cache)))
+        variants[f"input, cache {cache}"] = Variant(draw, repetitions=200)
+    return settings.measure("input pipeline", size, variants, against="training step")
+
+
+def curves(settings: Settings, sizes: Iterable[dict]) -> list[Result]:
+    """Training steps of stage reconstruction at other sizes.
+
+    Args:
+        settings: what the others differ from.
+        sizes: overrides of the configuration, each as `Config.override` takes them.
+    """
+    results = []
+    for overrides in sizes:
+        other = dataclasses.replace(settings, config=settings.config.override(**overrides))
+        size = other.config.reconstruction.batch_size
+        batch = {"source": persons.random_person(other.config.model, size)}
+        variants = other.our_variants(lambda p, o=other, b=batch: _our_step(o, b, p))
+        results += other.measure("training step, reconstruction", size, variants)
+    return results
+
+
+def curve_sizes(config: Config, factors: Iterable[float]) -> list[dict]:
+    """Overrides that scale batch size, base width, and both sides of images in turn.
+
+    The discriminator keeps one logit for each image.
+    """
+    model, stage = config.model, config.reconstruction
+    sizes = [{"model.hidden": model.hidden}]  # the middle of every curve
+    for factor in factors:
+        height, width = round(model.height * factor), round(model.width * factor)
+        row = 8 * model.discriminator_hidden * -(-height // 16) * -(-width // 16)
+        sizes += [
+            {"reconstruction.batch_size": round(stage.batch_size * factor)},
+            {"model.hidden": round(model.hidden * factor)},
+            {"model.height": height, "model.width": width, "model.discriminator_row": row},
+        ]
+    return sizes

@@ -1,0 +1,87 @@
+"""What the machine can do at best, the measure of what the networks reach."""
+
+import os
+import platform
+import re
+
+import keras
+import tensorflow as tf
+
+from dpig_tf2.benchmarks.measure import Variant, in_turns
+
+_MATRIX_SIZES = (1024, 2048)
+# [B, H, W, C] of the 3x3 convolutions; the networks' larger ones at published width.
+_CONVOLUTIONS = ((8, 64, 32, 128), (8, 32, 16, 256), (8, 16, 8, 512))
+_REPETITIONS = 5
+
+
+def describe() -> dict:
+    """The machine and the versions that the figures belong to."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "bfloat16": _bfloat16_units(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpus": [
+            tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+            for gpu in tf.config.list_physical_devices("GPU")
+        ],
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
+
+
+def limits(precision: str, runs: int) -> dict[str, float]:
+    """Best GFLOP/s of a matrix product and of a 3x3 convolution, {"matmul": ..., "conv": ...}.
+
+    Args:
+        precision: one of `config.PRECISIONS`; mixed ones are measured in their 16-bit type.
+        runs: how often each is tried; the fastest counts.
+    """
+    dtype = keras.dtype_policies.get(precision).compute_dtype
+    return {
+        "matmul": max(_best(*_matrix_product(size, dtype), runs) for size in _MATRIX_SIZES),
+        "conv": max(_best(*_convolution(shape, dtype), runs) for shape in _CONVOLUTIONS),
+    }
+
+
+def _matrix_product(size, dtype):
+    a, b = _random((size, size), dtype), _random((size, size), dtype)
+    return (lambda: tf.matmul(a, b)), 2 * size**3
+
+
+def _convolution(shape, dtype):
+    batch, height, width, channels = shape
+    x, kernel = _random(shape, dtype), _random((3, 3, channels, channels), dtype)
+    operations = 2 * batch * height * width * 9 * channels**2
+    return (lambda: tf.nn.conv2d(x, kernel, strides=1, padding="SAME")), operations
+
+
+def _best(compute, operations, runs):
+    """GFLOP/s of the fastest run."""
+    graph = tf.function(compute)
+    # One number of the result is enough to wait for all of it.
+    variant = Variant(lambda: tf.reshape(graph(), [-1])[0].numpy(), repetitions=_REPETITIONS)
+    return operations / min(in_turns({"": variant}, runs)[""]) / 1e9
+
+
+def _random(shape, dtype):
+    return tf.Variable(tf.cast(tf.random.stateless_normal(shape, [0, 0]), dtype))
+
+
+def _processor():
+    try:
+        with open("/proc/cpuinfo") as file:
+            return re.search(r"model name\s*:\s*(.+)", file.read()).group(1)
+    except (OSError, AttributeError):
+        return platform.processor() or platform.machine()
+
+
+def _bfloat16_units():
+    """Instructions of the processor for bfloat16 products, e.g. ["avx512_bf16"]."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return sorted(set(re.findall(r"\b(?:avx512_bf16|amx_bf16)\b", file.read())))
+    except OSError:
+        return []

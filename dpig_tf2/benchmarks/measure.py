@@ -1,0 +1,119 @@
+"""Timing of several ways to do the same work, in turns, so that a busy machine slows all alike."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from dpig_tf2.config import Config
+
+PLAIN = "plain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One way to do the work.
+
+    Attributes:
+        run: does it once and returns when it is done.
+        precision: as `config.PRECISIONS`.
+        operations: floating-point operations of one run; None where they do not matter.
+        repetitions: how often one timing does it, for work too short to be timed alone.
+    """
+
+    run: Callable[[], object]
+    precision: str = "float32"
+    operations: int | None = None
+    repetitions: int = 1
+
+    def seconds(self) -> float:
+        """Seconds that it takes once."""
+        start = time.perf_counter()
+        for _ in range(self.repetitions):
+            self.run()
+        return (time.perf_counter() - start) / self.repetitions
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one way took.
+
+    Attributes:
+        what: the work.
+        variant: the way, "plain" or another.
+        preset, height, width, hidden, batch: sizes, pixels and examples.
+        device: "CPU" or "GPU".
+        precision: as `config.PRECISIONS`.
+        seconds: of every run.
+        ratios: how many times faster than the way compared to, run by run; empty without one.
+        operations: floating-point operations of one run; None where they were not counted.
+    """
+
+    what: str
+    variant: str
+    preset: str
+    height: int
+    width: int
+    hidden: int
+    batch: int
+    device: str
+    precision: str
+    seconds: tuple[float, ...]
+    ratios: tuple[float, ...] = ()
+    operations: int | None = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def ratio(self) -> float | None:
+        return statistics.median(self.ratios) if self.ratios else None
+
+    @property
+    def gflops(self) -> float | None:
+        """Achieved GFLOP/s."""
+        return None if self.operations is None else self.operations / self.median / 1e9
+
+
+def in_turns(variants: Mapping[str, Variant], runs: int) -> dict[str, tuple[float, ...]]:
+    """Seconds of every run: one warm-up of each, then A B C, A B C, ..."""
+    for variant in variants.values():
+        variant.run()
+    seconds = {name: [] for name in variants}
+    for _ in range(runs):
+        for name, variant in variants.items():
+            seconds[name].append(variant.seconds())
+    return {name: tuple(values) for name, values in seconds.items()}
+
+
+def compare(
+    what: str,
+    config: Config,
+    batch: int,
+    device: str,
+    variants: Mapping[str, Variant],
+    runs: int,
+    against: str = PLAIN,
+) -> list[Result]:
+    """Measures variants side by side; ratios are to the one called `against`, if there is one."""
+    seconds = in_turns(variants, runs)
+    base: Sequence[float] = seconds.get(against, ())
+    model = config.model
+    return [
+        Result(
+            what,
+            name,
+            config.preset,
+            model.height,
+            model.width,
+            model.hidden,
+            batch,
+            device,
+            variant.precision,
+            seconds[name],
+            tuple(b / own for b, own in zip(base, seconds[name], strict=True)) if base else (),
+            variant.operations,
+        )
+        for name, variant in variants.items()
+    ]

@@ -1,0 +1,88 @@
+"""Peak memory of training: a fresh process for each setting, because a peak is never given back."""
+
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+
+from dpig_tf2.config import Config
+
+_STEPS = 2  # the second has what the first leaves behind
+
+
+@dataclasses.dataclass(frozen=True)
+class Peak:
+    """Largest resident memory of a process that trains stage reconstruction.
+
+    Attributes:
+        preset, hidden, batch: sizes.
+        precision: as `config.PRECISIONS`.
+        rematerialize: as `RunOptions`.
+        gib: the peak, with program and libraries.
+        program_gib: what program and libraries take before networks are built.
+        seconds: the last step's.
+    """
+
+    preset: str
+    hidden: int
+    batch: int
+    precision: str
+    rematerialize: bool
+    gib: float
+    program_gib: float
+    seconds: float
+
+
+def peak(config: Config, precision: str, rematerialize: bool) -> Peak:
+    """Trains a few steps in a fresh process.
+
+    Raises:
+        ValueError: if the process does not end well, with what it said last.
+    """
+    command = [sys.executable, "-m", __name__]
+    request = json.dumps([config.to_json(), precision, rematerialize])
+    done = subprocess.run(command, input=request, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise ValueError(f"measuring memory: exit status {done.returncode}; it said {said!r}")
+    return Peak(
+        config.preset,
+        config.model.hidden,
+        config.reconstruction.batch_size,
+        precision,
+        rematerialize,
+        **json.loads(done.stdout.splitlines()[-1]),
+    )
+
+
+def _train(config: Config, precision: str, rematerialize: bool) -> dict:
+    import time
+
+    import tensorflow as tf
+
+    from dpig_tf2.benchmarks import persons
+    from dpig_tf2.training.run import RunOptions
+    from dpig_tf2.training.trainers import build_trainer
+
+    program = _resident_gib()
+    crop_method = RunOptions().resolved_crop_method()
+    trainer = build_trainer("reconstruction", config, crop_method, precision, rematerialize)
+    batch = {"source": persons.random_person(config.model, config.reconstruction.batch_size)}
+    step = tf.function(trainer.train_step)
+    for _ in range(_STEPS):
+        start = time.perf_counter()
+        float(step(batch)["loss/reconstruction"])
+        seconds = time.perf_counter() - start
+    return {"gib": _resident_gib(), "program_gib": program, "seconds": seconds}
+
+
+def _resident_gib():
+    """Largest resident memory of this process so far, GiB."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / 2**20
+
+
+if __name__ == "__main__":
+    text, *how = json.load(sys.stdin)
+    print(json.dumps(_train(Config.from_json(text), *how)))

@@ -1,0 +1,98 @@
+"""The plain form gives the same numbers, so that the benchmark's ratios compare equal work."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2.benchmarks import persons, plain
+from dpig_tf2.models import factory
+from dpig_tf2.ops import pose_maps
+from dpig_tf2.sampling.person_model import PersonModel
+from dpig_tf2.training.mapping import MappingTrainer
+from dpig_tf2.training.reconstruction import ReconstructionTrainer
+from dpig_tf2.training.trainer import split_updates
+
+# Batch norm takes these biases out again: their gradients are rounding noise.
+WITHOUT_EFFECT = ("conv_2_bias", "conv_3_bias", "conv_4_bias")
+
+
+def build(config, names):
+    """Networks, the same at each call, with biases that are not zero."""
+    keras.utils.set_random_seed(0)
+    networks = factory.build_networks(names, config.model)
+    rng = np.random.default_rng(0)
+    for network in networks.values():
+        for variable in network.variables:
+            if len(variable.shape) == 1:
+                variable.assign_add(rng.normal(0, 0.02, variable.shape))
+    return networks
+
+
+def assert_same_state(trainer, expected):
+    """Same gradients, as the optimizers' moments keep them, relative to each variable's largest."""
+    for name, player in expected.players.items():
+        found = trainer.players[name].optimizer.variables
+        for a, b in zip(found, player.optimizer.variables, strict=True):
+            if name == "discriminator" and any(bias in a.path for bias in WITHOUT_EFFECT):
+                continue
+            b = np.asarray(b)
+            np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max(), err_msg=a.path)
+
+
+@pytest.mark.parametrize(("height", "width", "radius"), [(20, 12, 4), (9, 16, 1)])
+def test_pose_maps_are_equal(height, width, radius):
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(-3, 22, (3, 18, 3)).astype(np.float32)
+    keypoints[..., 2] = rng.uniform(size=(3, 18)) < 0.7
+    expected = plain.pose_map(keypoints, height, width, radius)
+    np.testing.assert_array_equal(pose_maps.pose_map(keypoints, height, width, radius), expected)
+
+
+def test_sampled_pictures_are_equal(tiny_config):
+    model = tiny_config.model
+    networks = build(tiny_config, ["generator"])
+    noise = np.random.default_rng(1).normal(size=(2, model.appearance_embedding))
+    embedding, keypoints = tf.constant(noise, tf.float32), persons.random_keypoints(model, 2)
+    pictures = PersonModel(model, networks).generate(embedding, keypoints)
+    expected = plain.PlainPersonModel(model, networks).generate(embedding, keypoints)
+    assert float(tf.math.reduce_std(expected)) > 0.01
+    np.testing.assert_allclose(pictures, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_reconstruction_step_is_equal(tiny_config):
+    """Losses and gradients of both players, the second against the discriminator just moved."""
+    trainer, expected = (
+        kind(tiny_config, build(tiny_config, ReconstructionTrainer.NETWORKS))
+        for kind in (ReconstructionTrainer, plain.PlainReconstructionTrainer)
+    )
+    batch = {"source": persons.random_person(tiny_config.model, 4)}
+    logs, expected_logs = trainer.train_step(batch), expected.run_step(batch)
+    for name, value in expected_logs.items():
+        np.testing.assert_allclose(logs[name], value, rtol=1e-5, err_msg=name)
+    assert_same_state(trainer, expected)
+
+
+@pytest.mark.slow
+def test_a_mapping_step_is_equal(tiny_config):
+    """Embeddings computed once, against the frozen encoder run for every critic update."""
+    config = tiny_config.override(
+        **{"appearance_mapping.critic_updates": 1, "appearance_mapping.objective": "wgan"}
+    )
+    model = config.model
+    encoder = PersonModel(model, build(config, ["appearance_encoder"]))
+    names = factory.stage_networks("appearance_mapping", model)
+    trainer = MappingTrainer(config, "appearance_mapping", build(config, names))
+    expected = plain.PlainMappingTrainer(config, build(config, names), encoder)
+    photos = persons.random_person(model, 4 * trainer.updates_per_step)
+    noise = persons.random_noise(model, trainer.factors, 4 * trainer.updates_per_step)
+    pieces = split_updates(photos, trainer.updates_per_step)
+    embedding = tf.concat(
+        [encoder.encode_appearance(piece.pop("image"), **piece) for piece in pieces], axis=0
+    )
+    logs = trainer.train_step({"embedding": encoder.split_appearance(embedding), "noise": noise})
+    expected_logs = expected.run_step({"source": photos, "noise": noise})
+    for name, value in expected_logs.items():
+        np.testing.assert_allclose(logs[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    assert_same_state(trainer, expected)
