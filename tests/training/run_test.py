@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,11 +11,13 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from dpig_tf2.config import STAGES, ConfigError
 from dpig_tf2.models import weights
 from dpig_tf2.pipeline.input_pipeline import RecordSet
+from dpig_tf2.records.schema import RecordError
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import run as training
 from dpig_tf2.training.data import TrainingData
@@ -61,35 +65,194 @@ def test_embeddings_are_computed_once(finished):
     assert set(weights.load(cache)) == {"foreground", "background"}
 
 
-def test_stage_two_without_its_predecessor_is_refused(tmp_path, tiny_config, synthetic_data):
-    run = RunFolder.create(tmp_path / "run", tiny_config)
-    data = TrainingData(RecordSet.open(synthetic_data, "train"))
-    with pytest.raises(ConfigError, match="no checkpoint of stage reconstruction"):
-        training.train(run, ["appearance_mapping"], data, OPTIONS)
+# ---- poses alone, which train in moments
 
 
-def test_poses_alone_train_the_pose_stages_only(tmp_path, tiny_config):
+@pytest.fixture(scope="module")
+def poses():
     rng = np.random.default_rng(0)
-    keypoints = np.concatenate(
-        [rng.uniform(0, 30, (40, 18, 2)), np.ones((40, 18, 1))], axis=-1
-    ).astype(np.float32)
-    run = RunFolder.create(tmp_path / "run", tiny_config)
-    data = TrainingData(keypoints=keypoints)
-    training.train(run, ["pose", "pose_mapping"], data, OPTIONS)
-    assert run.latest_step("pose_mapping") == 4
-    with pytest.raises(ConfigError, match="stage reconstruction needs photos"):
-        training.train(run, ["reconstruction"], data, OPTIONS)
+    keypoints = np.concatenate([rng.uniform(0, 30, (40, 18, 2)), np.ones((40, 18, 1))], axis=-1)
+    return TrainingData(keypoints=keypoints.astype(np.float32))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, tiny_config, synthetic_data):
-    run = RunFolder.create(
-        tmp_path / "run", tiny_config.override(**{"pose.learning_rate": 1e30, "pose.steps": 8})
-    )
-    data = TrainingData(RecordSet.open(synthetic_data, "train"))
+@pytest.fixture(scope="module")
+def posed(tmp_path_factory, tiny_config, poses):
+    """A run folder with both pose stages trained."""
+    run = RunFolder.plan(tmp_path_factory.mktemp("poses") / "run", tiny_config)
+    training.train(run, ["pose", "pose_mapping"], poses, OPTIONS)
+    return run
+
+
+@pytest.fixture
+def half_posed(tmp_path, posed):
+    """A copy of it in which both stages have done two steps of eight."""
+    shutil.copytree(posed.path, tmp_path / "run")
+    longer = posed.config.override(**{"pose.steps": 8, "pose_mapping.steps": 8})
+    run = RunFolder.plan(tmp_path / "run", longer)
+    for stage in ("pose", "pose_mapping"):
+        run.checkpoints(stage)[-1][1].unlink()
+    return run
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_poses_alone_train_the_pose_stages(posed):
+    for stage in ("pose", "pose_mapping"):
+        assert [step for step, _ in posed.checkpoints(stage)] == [2, 4]
+
+
+def test_resumed_pose_stages_equal_uninterrupted_ones(half_posed, posed, poses):
+    """Bit for bit; stage reconstruction is below, with the flag that a GPU would need."""
+    run = RunFolder.plan(half_posed.path, posed.config)
+    training.train(run, ["pose", "pose_mapping"], poses, OPTIONS)
+    for stage in ("pose", "pose_mapping"):
+        assert_same_checkpoint(run, posed, stage)
+
+
+def assert_same_checkpoint(run, other, stage):
+    (_, found), (_, expected) = (folder.load_checkpoint(stage) for folder in (run, other))
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("what", ["own", "predecessor's"])
+def test_a_damaged_checkpoint_is_named_before_anything_is_written(half_posed, poses, what):
+    stage = "pose_mapping" if what == "own" else "pose"
+    path = half_posed.checkpoints(stage)[-1][1]
+    path.write_bytes(path.read_bytes()[:500])
+    before = contents(half_posed.path)
+    with pytest.raises(weights.WeightsError, match=f"{stage}/step-00000002.npz: not a readable"):
+        training.train(half_posed, ["pose_mapping"], poses, OPTIONS)
+    assert contents(half_posed.path) == before
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(half_posed, poses):
+    size = half_posed.checkpoints("pose")[-1][1].stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, before[1]))
+    try:
+        with pytest.raises(training.TrainingError) as raised:
+            training.train(half_posed, ["pose"], poses, OPTIONS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "File too large: '" in str(raised.value)
+    assert "pose/step-00000004.npz'; the last good checkpoint is " in str(raised.value)
+    assert half_posed.load_checkpoint("pose")[1]["step"] == 2
+    assert not list(half_posed.path.rglob("*.tmp"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, tiny_config, poses):
+    config = tiny_config.override(**{"pose.learning_rate": 1e30, "pose.steps": 8})
+    run = RunFolder.plan(tmp_path / "run", config)
     with pytest.raises(training.TrainingError, match="stage pose, step .* is not finite"):
-        training.train(run, ["pose"], data, OPTIONS)
+        training.train(run, ["pose"], poses, OPTIONS)
     for _, path in run.checkpoints("pose"):
         assert all(np.isfinite(array).all() for array in weights.load(path).values())
+
+
+def test_weights_that_are_not_finite_are_not_saved(half_posed, poses, monkeypatch):
+    """The loss is that before the update, and may still be finite."""
+
+    def poison(trainer, run):
+        training.StageTrainer.restore(trainer, *reversed(run.load_checkpoint("pose")))
+        unused = trainer.players["pose"].optimizer.variables[-1]
+        unused.assign(unused * np.nan)
+
+    monkeypatch.setattr(training, "restore", poison)
+    with pytest.raises(training.TrainingError) as raised:
+        training.train(half_posed, ["pose"], poses, OPTIONS)
+    assert "step 4: " in str(raised.value)
+    assert "is not finite; the last good checkpoint is" in str(raised.value)
+    assert half_posed.latest_step("pose") == 2
+
+
+def test_a_damaged_batch_does_not_cost_the_steps_before(half_posed, poses, monkeypatch):
+    sound = training.stage_batches
+
+    def spoil(batch):
+        tf.debugging.assert_less(batch["keypoints"], 0.0, "some.tfrecord record 7: wrong checksum")
+        return batch
+
+    def three_batches(*args, **kwargs):
+        def batches(*args_of_call):
+            dataset = sound(*args, **kwargs)(*args_of_call)
+            return dataset.take(3).concatenate(dataset.map(spoil))
+
+        return batches
+
+    monkeypatch.setattr(training, "stage_batches", three_batches)
+    with pytest.raises(training.TrainingError) as raised:
+        training.train(half_posed, ["pose"], poses, OPTIONS)
+    assert "step 6: " in str(raised.value)
+    assert "some.tfrecord record 7: wrong checksum" in str(raised.value)
+    assert half_posed.latest_step("pose") == 5
+
+
+def test_a_stop_signal_before_the_first_step_leaves_nothing(
+    tmp_path, tiny_config, poses, monkeypatch
+):
+    run = RunFolder.plan(tmp_path / "run", tiny_config)
+    monkeypatch.setattr(
+        training, "stage_batches", lambda *args, **kwargs: signal.raise_signal(signal.SIGTERM)
+    )
+    with pytest.raises(training.Interrupted, match="start again to resume"):
+        training.train(run, ["pose"], poses, OPTIONS)
+    assert not run.path.exists()
+
+
+# ---- refused before anything is written
+
+
+def cut_off(folder, source):
+    """A copy of the records without their last bytes."""
+    folder.mkdir()
+    for file in source.glob("*train*.tfrecord"):
+        (folder / file.name).write_bytes(file.read_bytes()[:-100])
+    return RecordSet.open(folder, "train")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "stages", "message"),
+    [
+        ({"reconstruction.batch_size": 1000}, STAGES, "too few for a batch of 1000"),
+        ({"pose.batch_size": 25}, STAGES, "stage pose: 24 .* too few for a batch of 25"),
+        ({"appearance_mapping.batch_size": 25}, STAGES, "stage appearance_mapping: 24 .* too few"),
+        ({"pose_mapping.batch_size": 25}, STAGES, "stage pose_mapping: 24 distinct .* too few"),
+        ({"model.height": 32, "model.discriminator_row": 64}, STAGES, "images are 64 x 32 pixels"),
+        ({}, ["appearance_mapping"], "no checkpoint of stage reconstruction"),
+        ({}, ["pose_mapping"], "no checkpoint of stage pose"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_nothing(
+    tmp_path, tiny_config, synthetic_data, overrides, stages, message
+):
+    data = TrainingData(RecordSet.open(synthetic_data, "train"))
+    run = RunFolder.plan(tmp_path / "run", tiny_config.override(**overrides))
+    with pytest.raises((ConfigError, RecordError), match=message):
+        training.train(run, stages, data, OPTIONS)
+    assert not run.path.exists()
+
+
+def test_records_that_are_cut_off_leave_nothing(tmp_path, tiny_config, synthetic_data):
+    data = TrainingData(cut_off(tmp_path / "data", synthetic_data))
+    run = RunFolder.plan(tmp_path / "run", tiny_config)
+    for stage in STAGES:
+        with pytest.raises(RecordError, match="is cut off"):
+            training.train(run, [stage], data, OPTIONS)
+    assert not run.path.exists()
+
+
+def test_photos_that_are_needed_and_missing_leave_nothing(tmp_path, tiny_config, poses):
+    run = RunFolder.plan(tmp_path / "run", tiny_config)
+    with pytest.raises(ConfigError, match="stage reconstruction needs photos"):
+        training.train(run, STAGES, poses, OPTIONS)
+    assert not run.path.exists()
+
+
+# ---- the program
 
 
 def program(*flags):
@@ -111,26 +274,22 @@ def tiny_flags(overrides, data, run, **more):
 
 def test_resumed_equals_uninterrupted(tmp_path, tiny_overrides, synthetic_data):
     """Weights, optimizer state, rates and data position, bit for bit with --deterministic."""
-    runs = {name: tmp_path / name for name in ("whole", "parts")}
-    common = ["--stage=reconstruction", "--deterministic", "--log_every=1"]
+    flags = tiny_flags(tiny_overrides, synthetic_data, tmp_path / "run")
+    flags += ["--stage=reconstruction", "--deterministic", "--log_every=1", "--steps=6"]
 
-    def train(name, steps):
-        flags = tiny_flags(tiny_overrides, synthetic_data, runs[name])
-        result = run_program(*flags, *common, f"--steps={steps}")
+    def train():
+        result = run_program(*flags, "--checkpoint_every=2")
         assert result.returncode == 0, result.stderr[-2000:]
+        lines = (tmp_path / "run/logs/reconstruction/scalars.jsonl").read_text().splitlines()
+        return [json.loads(line)["loss/reconstruction"] for line in lines]
 
-    train("whole", 6)
-    for steps in (2, 6):
-        train("parts", steps)
-    whole, parts = (
-        RunFolder.open(runs[name]).load_checkpoint("reconstruction")[1] for name in runs
-    )
-    assert set(whole) == set(parts)
-    for name in whole:
-        np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
-    logs = [(runs[n] / "logs/reconstruction/scalars.jsonl").read_text().splitlines() for n in runs]
-    losses = [[json.loads(line)["loss/reconstruction"] for line in lines] for lines in logs]
-    assert losses[0] == losses[1]
+    losses = train()
+    whole = RunFolder.open(shutil.copytree(tmp_path / "run", tmp_path / "whole"))
+    parts = RunFolder.open(tmp_path / "run")
+    for _, path in parts.checkpoints("reconstruction")[1:]:
+        path.unlink()  # as if it had been killed in the third step
+    assert train() == losses
+    assert_same_checkpoint(parts, whole, "reconstruction")
 
 
 def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, synthetic_data):
@@ -143,11 +302,12 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )
     scalars = tmp_path / "run/logs/pose/scalars.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (scalars.exists() and scalars.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.2)
+        assert process.poll() is None, process.stderr.read()[-2000:]
+        time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130, errors[-2000:]
     step = RunFolder.open(tmp_path / "run").latest_step("pose")
     last = json.loads(scalars.read_text().splitlines()[-1])["step"]
@@ -204,4 +364,6 @@ def test_too_few_examples_for_a_batch(tmp_path, tiny_overrides, synthetic_data):
     )
     result = run_program(*flags, "--stage=reconstruction")
     assert result.returncode == 1
-    assert "too few for a batch of 1000" in result.stderr
+    (line,) = result.stderr.strip().splitlines()[-1:]
+    assert line.startswith("dpig-train: error: ") and "too few for a batch of 1000" in line
+    assert not (tmp_path / "run").exists()
