@@ -70,7 +70,7 @@ class StageLog:
         losses = "  ".join(
             f"{name.split('/', 1)[1]} {value:.4f}"
             for name, value in values.items()
-            if not name.startswith("learning_rate/")
+            if not name.startswith(("learning_rate/", "loss_scale/"))
         )
         say(
             self.stage,
