@@ -8,6 +8,7 @@ import json
 import typing
 
 STAGES = ("reconstruction", "pose", "appearance_mapping", "pose_mapping")
+PREDECESSORS = {"appearance_mapping": "reconstruction", "pose_mapping": "pose"}
 OBJECTIVES = ("dcgan", "lsgan", "wgan", "wgan-gp")
 PAIRINGS = ("pair", "triplet")
 BOX_RULES = ("market1501", "deepfashion")

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.config import STAGES
+from dpig_tf2.config import PREDECESSORS, STAGES
 from dpig_tf2.models import weights
 from dpig_tf2.ops.sheets import save_png
 from dpig_tf2.pipeline import input_pipeline
@@ -93,6 +93,7 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
     devices = options.devices
     devices.check(run.config, stages, options.jit_compile, options.precision)
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
+    _require_predecessors(run, unfinished)
     if unfinished:
         data = prepared(data, run.config, unfinished)
     with devices.noticing_lost_workers(), _StopRequest() as stop:
@@ -106,6 +107,14 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
             else:
                 total = run.config.stage(stage).steps
                 say(stage, f"finished: {run.latest_step(stage)} of {total} steps done")
+
+
+def _require_predecessors(run, stages):
+    """Raises unless every stage finds its predecessor, or that one is about to be trained."""
+    for i, stage in enumerate(stages):
+        predecessor = PREDECESSORS.get(stage)
+        if predecessor and predecessor not in stages[:i]:
+            run.load_checkpoint(predecessor)
 
 
 def _train_stage(run, stage, data, options, stop):
