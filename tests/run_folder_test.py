@@ -83,6 +83,16 @@ RunFolder.open(sys.argv[1]).save_checkpoint("pose", 2, {"step": np.int64(2)})
 """
 
 
+def test_planning_writes_nothing(run, tmp_path):
+    planned = RunFolder.plan(tmp_path / "new", run.config)
+    assert planned.latest_step("pose") is None and not planned.path.exists()
+    longer = run.config.override(**{"pose.steps": 9999})
+    planned = RunFolder.plan(run.path, longer)
+    assert RunFolder.open(run.path).config == run.config
+    planned.write_config()
+    assert RunFolder.open(run.path).config == longer
+
+
 def test_a_killed_save_leaves_the_previous_checkpoint(run):
     run.save_checkpoint("pose", 1, {"step": np.int64(1)})
     command = [sys.executable, "-c", _KILLED, str(run.path)]
@@ -91,6 +101,8 @@ def test_a_killed_save_leaves_the_previous_checkpoint(run):
     assert len(os.listdir(folder)) == 2  # the temporary file is there, and ignored
     assert run.latest_step("pose") == 1
     assert run.load_checkpoint("pose")[1]["step"] == 1
+    run.write_config()  # of the next start
+    assert os.listdir(folder) == ["step-00000001.npz"]
 
 
 def test_missing_and_damaged_checkpoints_are_named(run):
@@ -116,6 +128,15 @@ def test_metrics_are_added_by_name(run):
     with pytest.raises(ValueError, match="not JSON compliant"):
         run.write_metrics("transfer", {"ssim": float("nan")})
     assert json.loads((run.path / "metrics.json").read_text()) == metrics
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\x00\xff"])
+def test_damaged_metrics_are_named_and_left(run, text):
+    path = run.path / "metrics.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match="metrics.json .* mend or remove it"):
+        run.write_metrics("transfer", {"ssim": 0.25})
+    assert path.read_bytes() == text.encode("latin-1")
 
 
 def test_a_text_is_replaced_whole(tmp_path, monkeypatch):
