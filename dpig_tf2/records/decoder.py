@@ -31,8 +31,8 @@ class Decoder:
     * `part_boxes` float32 [B, 7, 4], pixels, `part_visibility` float32 [B, 7], and `has_parts`
       bool [B]: False where the record holds none,
     * `name` string [B] (empty where absent), `identity` and `camera` int64 [B] (-1 where absent),
-    * the extras asked for: `segmentation` int64 [B, H, W, 1], `attributes` int64 [B, 27],
-      `word_vectors_25` (50, 100, 150) float32 [B, N].
+    * the extras asked for: `segmentation` int64 [B, H, W, 1] (0 where absent), `attributes` int64
+      [B, 27] (-1 where absent), `word_vectors_25` (50, 100, 150) float32 [B, N].
 
     Args:
         height, width: image size in pixels.
@@ -82,9 +82,9 @@ class Decoder:
             for name in self.extras:
                 feature = EXTRAS[name]
                 if name == "segmentation":
-                    spec[feature.keys[side]] = fixed([pixels], tf.int64)
+                    spec[feature.keys[side]] = fixed([pixels], tf.int64, [0] * pixels)
                 elif name == "attributes":
-                    spec[feature.keys[side]] = fixed([27], tf.int64)
+                    spec[feature.keys[side]] = padded([], tf.int64, True, _ABSENT)
                 else:
                     spec[feature.keys[side]] = padded([], tf.float32, True)
         return spec
@@ -93,8 +93,8 @@ class Decoder:
         def read(feature):
             return parsed[feature.keys[side]]
 
-        boxes, has_boxes = _fixed_parts(read(schema.PART_BOXES), 4, schema.PART_BOXES)
-        visible, has_visible = _fixed_parts(read(schema.PART_VISIBILITY), 1, schema.PART_VISIBILITY)
+        boxes, has_boxes = _parts(read(schema.PART_BOXES), 4, schema.PART_BOXES)
+        visible, has_visible = _parts(read(schema.PART_VISIBILITY), 1, schema.PART_VISIBILITY)
         mask, has_mask = self._body_mask(parsed, side)
         person = {
             "image": self._images(read(schema.IMAGE)),
@@ -112,6 +112,8 @@ class Decoder:
             person[name] = read(EXTRAS[name])
             if name == "segmentation":
                 person[name] = tf.reshape(person[name], [-1, self.height, self.width, 1])
+            elif name == "attributes":
+                person[name], _ = _first(person[name], 27, (27,), schema.ATTRIBUTES)
         return person
 
     def _images(self, encoded):
@@ -174,14 +176,19 @@ def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int)
     return tf.reshape(tf.where(visible[:, None], found, 0.0), [-1, 18, 3])
 
 
-def _fixed_parts(values, numbers, feature):
-    """The first seven parts of rows padded with -1, [B, 7 * numbers]; which rows are present."""
+def _parts(values, numbers, feature):
+    """The network's parts of rows padded with -1, float32 [B, 7 * numbers]; rows that have any."""
+    allowed = tuple(numbers * parts for parts in schema.PART_COUNTS)
+    values, present = _first(values, numbers * _NETWORK_PARTS, allowed, feature)
+    return tf.cast(values, tf.float32), present
+
+
+def _first(values, wanted, allowed, feature):
+    """The first numbers of rows padded with -1, [B, wanted]; which rows hold any, bool [B]."""
     length = tf.reduce_sum(tf.cast(values != _ABSENT, tf.int32), axis=1)
-    allowed = [0, *(numbers * parts for parts in schema.PART_COUNTS)]
     tf.debugging.Assert(
-        tf.reduce_all(tf.reduce_any(length[:, None] == allowed, axis=1)),
-        [f"{feature.key} must hold one of {allowed} numbers, got", length],
+        tf.reduce_all(tf.reduce_any(length[:, None] == (0, *allowed), axis=1)),
+        [f"{feature.key} must hold one of {allowed} numbers, or none; got", length],
     )
-    wanted = numbers * _NETWORK_PARTS
     values = tf.pad(values, [[0, 0], [0, wanted]], constant_values=_ABSENT)[:, :wanted]
-    return tf.cast(tf.reshape(values, [-1, wanted]), tf.float32), length > 0
+    return tf.reshape(values, [-1, wanted]), length > 0

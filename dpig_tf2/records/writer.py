@@ -191,10 +191,13 @@ def write_shard(path: os.PathLike, examples: Iterable[bytes]) -> int:
     """Number of examples written to a record file, which appears only when it is complete."""
     path = pathlib.Path(path)
     count = 0
-    with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as file:
-        for example in examples:
-            file.write(example)
-            count += 1
+    try:
+        with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as file:
+            for example in examples:
+                file.write(example)
+                count += 1
+    except tf.errors.OpError as error:  # a full disk, for one
+        raise OSError(f"{path} cannot be written: {error.message}") from error
     return count
 
 

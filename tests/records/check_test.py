@@ -97,6 +97,23 @@ def test_report_counts_damage_by_file_and_record(tmp_path, examples):
     assert "2 problems" in str(report)
 
 
+def test_older_records_are_reported(tmp_path, examples):
+    """Records of the kind that PG2 published first: no keypoints, names or boxes."""
+    absent = ("pose_peaks_{}_rcv", "image_name_{}", "part_bbox_{}", "part_vis_{}")
+    old = [tf.train.Example.FromString(example) for example in examples]
+    for example in old:
+        for key in absent:
+            for side in range(2):
+                del example.features.feature[key.format(side)]
+    writer.write_shard(tmp_path / NAME, [example.SerializeToString() for example in old])
+    writer.write_shard(tmp_path / NAME.replace("train", "test"), examples)
+    report = check.check_folder(tmp_path)
+    assert report.ok
+    assert "  part regions: none (4)" in report.lines
+    visible = [line for line in report.lines if "visible keypoints" in line]
+    assert len(visible) == 2 and visible[0] == visible[1]
+
+
 def test_folder_without_records(tmp_path):
     assert "no files like" in str(check.check_folder(tmp_path))
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -95,6 +96,28 @@ def test_extras_by_name(persons):
     np.testing.assert_array_equal(source["attributes"][0], attributes)
     np.testing.assert_array_equal(source["segmentation"][0, :, :, 0], segmentation)
     np.testing.assert_array_equal(source["word_vectors_25"][0], np.arange(50.0))
+
+
+def test_extras_that_some_records_lack(persons):
+    labelled = dataclasses.replace(persons[0], attributes=np.arange(27))
+    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH)
+    examples = list(encoder.encode([writer.Pair(labelled, persons[1])]))
+    names = ("attributes", "segmentation", "word_vectors_50")
+    decoded = decoder.Decoder(HEIGHT, WIDTH, extras=names)(tf.constant(examples))
+    np.testing.assert_array_equal(decoded["source"]["attributes"][0], np.arange(27))
+    np.testing.assert_array_equal(decoded["target"]["attributes"][0], [-1] * 27)
+    assert not np.any(decoded["source"]["segmentation"])
+    assert decoded["source"]["word_vectors_50"].shape == (1, 0)
+
+
+def test_extras_are_read_only_when_asked_for(persons):
+    wrong = dataclasses.replace(persons[0], attributes=np.arange(5), segmentation=np.arange(5))
+    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH)
+    examples = tf.constant(list(encoder.encode([writer.Pair(wrong, wrong)])))
+    assert "attributes" not in decoder.Decoder(HEIGHT, WIDTH)(examples)["source"]
+    for name in ("attributes", "segmentation"):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decoder.Decoder(HEIGHT, WIDTH, extras=(name,))(examples)
 
 
 def test_unknown_extra_is_named():

@@ -74,6 +74,16 @@ def test_failed_shard_leaves_nothing(tmp_path, examples):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_full_disk_is_named(tmp_path, examples, monkeypatch):
+    def full(self, record):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.io.TFRecordWriter, "write", full)
+    with pytest.raises(OSError, match="a.tfrecord cannot be written: No space left"):
+        writer.write_shard(tmp_path / "a.tfrecord", examples)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
