@@ -9,7 +9,7 @@ import tensorflow as tf
 from dpig_tf2.benchmarks import operations, persons, plain
 from dpig_tf2.benchmarks.measure import PLAIN, Result, Variant, compare
 from dpig_tf2.config import Config
-from dpig_tf2.models import factory, weights
+from dpig_tf2.models import factory
 from dpig_tf2.ops import pose_maps as pose_map_ops
 from dpig_tf2.ops import regions
 from dpig_tf2.ops.images import to_uint8
@@ -113,13 +113,10 @@ def sampling(settings: Settings) -> list[Result]:
     size = config.reconstruction.batch_size
     mappings = [f"{factor}_mapping" for factor in config.model.factors]
     names = ["generator", "pose_decoder", *mappings]
-    networks = factory.build_networks(names, config.model)
 
     def build(kind, precision):
-        own = factory.build_networks(names, config.model, precision=precision)
-        for name, network in networks.items():
-            weights.assign(own[name].variables, weights.collect(network.variables), name)
-        graph = tf.function(functools.partial(_draw_pictures, kind(config.model, own), size))
+        networks = factory.build_networks(names, config.model, precision=precision)
+        graph = tf.function(functools.partial(_draw_pictures, kind(config.model, networks), size))
         seed = tf.constant(0)
         counted = operations.count(graph, seed)
         return Variant(lambda: graph(seed).numpy(), precision, counted)

@@ -13,6 +13,15 @@ from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.trainer import split_updates
 
+
+@pytest.fixture
+def eager():
+    """Compiled functions run eagerly: tracing a training step takes longer than the step."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 # Batch norm takes these biases out again: their gradients are rounding noise.
 WITHOUT_EFFECT = ("conv_2_bias", "conv_3_bias", "conv_4_bias")
 
@@ -61,7 +70,7 @@ def test_sampled_pictures_are_equal(tiny_config):
 
 
 @pytest.mark.slow
-def test_a_reconstruction_step_is_equal(tiny_config):
+def test_a_reconstruction_step_is_equal(tiny_config, eager):
     """Losses and gradients of both players, the second against the discriminator just moved."""
     trainer, expected = (
         kind(tiny_config, build(tiny_config, ReconstructionTrainer.NETWORKS))
@@ -75,7 +84,7 @@ def test_a_reconstruction_step_is_equal(tiny_config):
 
 
 @pytest.mark.slow
-def test_a_mapping_step_is_equal(tiny_config):
+def test_a_mapping_step_is_equal(tiny_config, eager):
     """Embeddings computed once, against the frozen encoder run for every critic update."""
     config = tiny_config.override(
         **{"appearance_mapping.critic_updates": 1, "appearance_mapping.objective": "wgan"}
