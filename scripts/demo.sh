@@ -14,7 +14,7 @@ step "1/6 synthetic records"
 "$PYTHON" -m dpig_tf2.cli.make_records --source=synthetic --split=train --out_dir="$DATA" \
   --identities=200 --images_per_identity=12 --pairs_per_image=2
 "$PYTHON" -m dpig_tf2.cli.make_records --source=synthetic --split=test --out_dir="$DATA" \
-  --identities=40 --images_per_identity=6 --pairs_per_image=2
+  --identities=240 --images_per_identity=2 --pairs_per_image=1
 
 step "2/6 training, four stages"
 "$PYTHON" -m dpig_tf2.cli.train --preset=synthetic --data_dir="$DATA" --run_dir="$RUN" \
