@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from dpig_tf2.evaluation.image_scores import ImageScores
+from dpig_tf2.ops.image_files import open_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -131,13 +131,9 @@ def read_image(path: PathLike) -> np.ndarray:
         bits, in CMYK, or has transparent pixels.
     """
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
-            image.load()
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not a JPEG or PNG image.") from error
-    # Besides OSError, Pillow lets out what its PNG chunk readers happen to raise.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from error
+        image = open_image(path)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}.") from error
     if image.mode not in _READABLE_MODES:
         raise ValueError(f"{path} has pixels of mode {image.mode}, expected 8-bit grey or RGB.")
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:

@@ -7,9 +7,20 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageOps
 
+from dpig_tf2.ops.image_files import JPEG_OR_PNG, open_image
+
 RESIZE_MODES = ("none", "stretch", "letterbox")
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-_KEPT_FORMATS = ("JPEG", "PNG")  # what a record may hold as it is
+# The formats that a photo may have by the ending of its name. JPEG and PNG may pass for each other,
+# as they do in many collections; records hold both as they are.
+_FORMATS = {
+    ".jpg": JPEG_OR_PNG,
+    ".jpeg": JPEG_OR_PNG,
+    ".png": JPEG_OR_PNG,
+    ".bmp": ("BMP",),
+    ".webp": ("WEBP",),
+}
+IMAGE_ENDINGS = tuple(_FORMATS)
+_DEEP_MODES = ("I", "F")  # first letters of Pillow's modes of more than 8 bits
 _JPEG_QUALITY = 95
 _LETTERBOX_COLOUR = (128, 128, 128)
 
@@ -67,7 +78,8 @@ def size_of(path) -> tuple[int, int]:
     """Rows and columns of a photo as it is seen, its stored orientation applied.
 
     Raises:
-        ValueError: if the file cannot be decoded completely.
+        ValueError: if the content is not of a format that fits the name, is damaged, or has more
+            than 8 bits for each colour.
     """
     image = _open(path)
     return image.height, image.width
@@ -110,18 +122,22 @@ def list_images(folder) -> list[str]:
 
 
 def _open(path):
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except Exception as error:  # Pillow's decoders fail in many ways
-        raise ValueError(f"cannot be decoded as an image ({error})") from error
+    """The photo upright, in RGB."""
+    image = _read(path)
+    if image.mode.startswith(_DEEP_MODES):
+        raise ValueError(f"has pixels of mode {image.mode}, expected 8 bits for each colour")
+    return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def _is_plain(path):
     """Whether readers see the file as Pillow does: JPEG or PNG, RGB, upright."""
-    with Image.open(path) as image:
-        upright = image.getexif().get(0x0112, 1) == 1
-        return image.format in _KEPT_FORMATS and image.mode == "RGB" and upright
+    image = _read(path)
+    upright = image.getexif().get(0x0112, 1) == 1
+    return image.format in JPEG_OR_PNG and image.mode == "RGB" and upright
+
+
+def _read(path):
+    return open_image(path, _FORMATS.get(pathlib.Path(path).suffix.lower(), JPEG_OR_PNG))
 
 
 def _inner_size(photo_size, scale):

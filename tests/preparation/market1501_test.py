@@ -147,7 +147,7 @@ def test_damaged_and_wrongly_sized_images_are_left_out(copied_raw_dir, tmp_path)
     Image.new("RGB", (32, 64)).save(folder / "0001_c1s1_001051_03.jpg")
     conversion = market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
     told = "\n".join(conversion.problems)
-    assert "0003_c1s6_015971_02.jpg: cannot be decoded" in told
+    assert "0003_c1s6_015971_02.jpg: is not a JPEG or PNG image" in told
     assert "0001_c1s1_001051_03.jpg: is 64 x 32 pixels, expected 128 x 64" in told
     assert conversion.written.examples == 2
 

@@ -88,8 +88,40 @@ def test_stored_orientation_is_applied(tmp_path):
 def test_damaged_photo(tmp_path):
     path = save(tmp_path / "a.jpg", 64, 32)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(ValueError, match="cannot be decoded"):
+    with pytest.raises(ValueError, match="cannot be read"):
         photos.size_of(path)
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("a.jpg", "GIF", "is not a JPEG or PNG image"),
+        ("a.png", "BMP", "is not a JPEG or PNG image"),
+        ("a.webp", "PNG", "is not a WEBP image"),
+    ],
+)
+def test_the_content_decides_the_format(tmp_path, name, content, message):
+    path = tmp_path / name
+    with path.open("wb") as file:
+        Image.new("RGB", (32, 64)).save(file, content)
+    for read in (photos.size_of, lambda path: photos.encode(path, photos.Placement(64, 32))):
+        with pytest.raises(ValueError, match=message):
+            read(path)
+
+
+def test_formats_that_fit_the_name(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(save(tmp_path / "a.png", 64, 32).read_bytes())
+    for name in ("a.jpg", "a.bmp", "a.webp"):
+        path = tmp_path / name
+        if not path.exists():
+            save(path, 64, 32)
+        assert decode(photos.encode(path, photos.Placement(64, 32))).shape == (64, 32, 3)
+
+
+def test_more_than_eight_bits(tmp_path):
+    Image.fromarray(np.full((64, 32), 300, np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="has pixels of mode I;16, expected 8 bits"):
+        photos.size_of(tmp_path / "a.png")
 
 
 def test_list_images(tmp_path):
