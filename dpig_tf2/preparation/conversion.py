@@ -86,6 +86,7 @@ def usable_photos(
     progress = Progress(f"photos in {folder}", len(keypoints))
     found = {}
     for number, name in enumerate(sorted(keypoints), 1):
+        progress.update(number)
         path = pathlib.Path(folder) / name
         try:
             placement = photos.place(photos.size_of(path), size, resize)
@@ -97,7 +98,6 @@ def usable_photos(
             found[name] = Photo(path, placement, placed, record_folder.sha256_of(path))
         else:
             problems.append(f"{path}: no visible keypoint, left out")
-        progress.update(number)
     return found
 
 

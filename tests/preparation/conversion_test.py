@@ -1,0 +1,93 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dpig_tf2.preparation import conversion
+from dpig_tf2.records import writer
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three photos of 128 x 64 pixels, a damaged one and one of another size."""
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (64, 128), (9, 9, 9)).save(tmp_path / name)
+    (tmp_path / "damaged.png").write_bytes(b"no image")
+    Image.new("RGB", (64, 64)).save(tmp_path / "small.png")
+    return tmp_path
+
+
+def keypoints(**changed):
+    """All 18 keypoints at row 5, column 9, except those given by number: {"k3": (row, column)}."""
+    values = np.full((18, 3), [5.0, 9.0, 1.0], np.float32)
+    for key, place in changed.items():
+        values[int(key[1:]), :2] = place
+    return values
+
+
+def usable(folder, by_name):
+    problems: list[str] = []
+    found = conversion.usable_photos(folder, by_name, (128, 64), "none", problems)
+    return found, "\n".join(problems)
+
+
+def test_photos_that_cannot_be_used_are_named(folder):
+    found, told = usable(folder, dict.fromkeys(("a.png", "damaged.png", "small.png"), keypoints()))
+    assert set(found) == {"a.png"}
+    assert "damaged.png: " in told
+    assert "small.png: " in told and "expected 128 x 64" in told
+
+
+def test_keypoints_out_of_frame_are_missing_and_named(folder):
+    found, told = usable(folder, {"a.png": keypoints(k0=(128, 3), k1=(-1, 3), k2=(127.5, 63.5))})
+    assert "a.png: nose is out of frame (row 128, column 3 of 128 x 64), taken as missing" in told
+    assert "a.png: neck is out of frame (row -1, column 3" in told
+    assert len(told.splitlines()) == 2
+    assert found["a.png"].keypoints[:, 2].tolist() == [0, 0, *[1] * 16]
+
+
+def test_photo_without_visible_keypoints_is_left_out(folder):
+    found, told = usable(folder, {"b.png": np.zeros((18, 3), np.float32)})
+    assert not found and "b.png: no visible keypoint, left out" in told
+
+
+@pytest.fixture
+def write(folder):
+    """Writes the pair of a.png and b.png to a folder."""
+
+    def to(out_dir, options=conversion.DEFAULTS, split="train"):
+        found, _ = usable(folder, dict.fromkeys(("a.png", "b.png"), keypoints()))
+        persons = [photo.person(False, identity=0) for photo in found.values()]
+        target = conversion.Target(out_dir, "market1501", split, 128, 64, "png")
+        return conversion.write(
+            target, [writer.Pair(*persons)], found.values(), 5, {"seed": 3}, {}, options, ["fault"]
+        )
+
+    return to
+
+
+def test_manifest_tells_counts_settings_and_problems(write, tmp_path):
+    written = write(tmp_path / "out").written
+    assert written.examples == 1
+    manifest = json.loads((tmp_path / "out/manifest_Market1501_train.json").read_text())
+    assert (manifest["images"], manifest["identities"]) == (2, 1)
+    assert manifest["settings"]["seed"] == 3 and manifest["settings"]["examples"] == 1
+    assert manifest["problems"] == ["fault"]
+    assert set(manifest["settings"]["inputs"]) == {"images", "keypoints"}
+
+
+def test_dry_run_tells_the_plan(write, tmp_path):
+    plan = write(tmp_path / "out", conversion.Options(dry_run=True)).plan
+    assert plan == (
+        "1 examples of 1 identities from 2 of 5 images, 128 x 64 pixels, in 1 files "
+        "Market1501_train"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_impossible_output_fails_in_a_dry_run_too(write, tmp_path):
+    with pytest.raises(ValueError, match="cannot cut 1 examples into 2 shards"):
+        write(tmp_path / "out", conversion.Options(num_shards=2, dry_run=True))
+    with pytest.raises(ValueError, match="split must be a name"):
+        write(tmp_path / "out", conversion.Options(dry_run=True), split="a/b")
