@@ -203,6 +203,74 @@ def test_a_stop_signal_before_the_first_step_leaves_nothing(
     assert not run.path.exists()
 
 
+_MANY_LIVES = """
+import json, os, pathlib, signal, sys, time
+import numpy as np
+from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.training import run as training
+from dpig_tf2.training.data import TrainingData
+
+path = pathlib.Path(sys.argv[1])
+config = RunFolder.open(path).config
+poses = TrainingData(keypoints=np.load(path / "keypoints.npy"))
+
+def live(steps):
+    # Forked before TensorFlow has started any thread: every life has a TensorFlow of its own.
+    child = os.fork()
+    if child:
+        return child
+    try:
+        run = RunFolder.plan(path, config.override(**{"pose.steps": steps}))
+        options = training.RunOptions(log_every=1, picture_every=10**6, checkpoint_every=1, keep=2)
+        training.train(run, ["pose"], poses, options)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+def wait_for(condition, child):
+    while not condition() and os.waitpid(child, os.WNOHANG)[0] == 0:
+        time.sleep(0.001)
+
+run, reports = RunFolder.open(path), []
+for number, delay in enumerate(map(float, sys.argv[2:])):
+    before = run.latest_step("pose") or 0
+    child = live(10**6)
+    wait_for(lambda: (run.latest_step("pose") or 0) >= before + 2, child)
+    time.sleep(delay)
+    if number % 2:
+        wait_for(lambda: any(path.rglob("*.tmp")), child)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    lines = (run.logs("pose") / "scalars.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines if line.endswith("}")]
+    temporaries = [str(file) for file in path.rglob("*.tmp")]
+    saved, (_, arrays) = run.latest_step("pose"), run.load_checkpoint("pose")
+    reports.append([before, steps, saved, int(arrays["step"]), len(temporaries)])
+total = reports[-1][2] + 3
+status = os.waitpid(live(total), 0)[1]
+print(json.dumps([reports, total, status]))
+"""
+
+
+def test_killed_at_any_moment_only_the_step_at_hand_is_lost(tmp_path, tiny_config, poses):
+    """At random moments, and every second time while a file is being written."""
+    config = tiny_config.override(**{"model.pose_hidden": 256})
+    run = RunFolder.create(tmp_path / "run", config)
+    np.save(run.path / "keypoints.npy", poses.keypoints)
+    delays = [str(delay) for delay in np.random.default_rng(0).uniform(0, 0.2, 4)]
+    command = [sys.executable, "-c", _MANY_LIVES, str(run.path), *delays]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1500)
+    assert result.returncode == 0, result.stderr[-2000:]
+    reports, total, status = json.loads(result.stdout.splitlines()[-1])
+    for before, logged, saved, step, temporaries in reports:
+        assert saved == step >= before + 2, "the newest checkpoint is whole"
+        assert logged == list(range(1, logged[-1] + 1)), "each life went on where the last ended"
+        assert logged[-1] <= saved + 1, "no more is lost than the step at hand"
+        assert temporaries <= 1, "leftovers of earlier lives are gone"
+    assert status == 0 and run.latest_step("pose") == total
+    assert not list(run.path.rglob("*.tmp"))
+
+
 # ---- refused before anything is written
 
 
