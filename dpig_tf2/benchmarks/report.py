@@ -108,19 +108,25 @@ class Report:
         )
 
 
-def insert(path, markdown: str) -> None:
-    """Replaces what stands between the two marks of a Markdown file.
+def check_marks(path) -> None:
+    """Raises ValueError if a Markdown file lacks the two marks that figures stand between."""
+    _around_figures(pathlib.Path(path))
 
-    Raises:
-        ValueError: if the marks are missing.
-    """
+
+def insert(path, markdown: str) -> None:
+    """Replaces what stands between the two marks of a Markdown file; raises as `check_marks`."""
     path = pathlib.Path(path)
+    before, after = _around_figures(path)
+    with replacing(path) as temporary:
+        temporary.write_text(f"{before}{START}\n{markdown}\n{END}{after}")
+
+
+def _around_figures(path):
     before, start, rest = path.read_text().partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         raise ValueError(f"{path}: the lines {START!r} and {END!r} must mark where figures go")
-    with replacing(path) as temporary:
-        temporary.write_text(f"{before}{START}\n{markdown}\n{END}{after}")
+    return before, after
 
 
 def write_json(path, report: Report) -> None:

@@ -33,6 +33,7 @@ _SIZES = {
     "memory": (32, 8),
 }
 _SYNTHETIC_PERSONS = 12
+_QUICK_TURNS = 3
 
 _WHAT = flags.DEFINE_multi_enum(
     "what",
@@ -69,8 +70,9 @@ _RUNS = flags.DEFINE_integer("runs", 5, "Turns of each measurement.", lower_boun
 _QUICK = flags.DEFINE_bool(
     "quick",
     False,
-    "At most three turns, fewer sizes in the curves, one critic update per mapping update in "
-    "stage2, which makes its ratio smaller.",
+    "A few minutes on two cores: three turns, in stage2 one turn with one critic update per "
+    "mapping update, which makes its ratio smaller; curves and memory in the first precision "
+    "only, and curves with fewer sizes.",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder with tf-records for input; synthetic persons are drawn without one."
@@ -84,18 +86,23 @@ _MARKDOWN = flags.DEFINE_string(
 
 def main(_):
     from dpig_tf2.benchmarks import machine, report
+    from dpig_tf2.pipeline.input_pipeline import RecordSet
 
     chosen = set(_SIZES) if "all" in _WHAT.value else set(_WHAT.value) & set(_SIZES)
     configs = {what: _config(what) for what in _SIZES if what in chosen}
-    runs = min(_RUNS.value, 3) if _QUICK.value else _RUNS.value
+    # What is wrong with the flags is told now, not after minutes of measuring.
+    records = RecordSet.open(_DATA_DIR.value, _SPLIT.value) if _DATA_DIR.value else None
+    if _MARKDOWN.value:
+        report.check_marks(_MARKDOWN.value)
+
     results, peaks = [], []
-    limits = {precision: machine.limits(precision, runs) for precision in _PRECISION.value}
+    limits = {precision: machine.limits(precision, _turns("")) for precision in _PRECISION.value}
     for what, config in configs.items():
         print(f"measuring {what}", file=sys.stderr, flush=True)
         if what == "memory":
             peaks = _peaks(config)
         else:
-            results += _results(what, config, runs)
+            results += _results(what, config, records)
     measured = report.Report(
         command=shlex.join(["python", "-m", "dpig_tf2.cli.benchmark", *sys.argv[1:]]),
         machine=machine.describe(),
@@ -124,16 +131,18 @@ def _config(what):
     return configuration.preset(_PRESET.value).override(**overrides)
 
 
-def _results(what, config, runs):
+def _results(what, config, records):
     from dpig_tf2.benchmarks import cases
 
-    settings = cases.Settings(config, tuple(_PRECISION.value), runs)
+    settings = cases.Settings(config, _precisions(what), _turns(what))
     if what == "curves":
         factors = (0.5, 2.0) if _QUICK.value else (0.5, 2.0, 4.0)
         return cases.curves(settings, cases.curve_sizes(config, factors))
     if what == "input":
-        with _records(config.model) as records:
+        if records:
             return cases.supply(settings, records)
+        with _synthetic_records(config.model) as drawn:
+            return cases.supply(settings, drawn)
     measure = {
         "reconstruction": cases.reconstruction,
         "stage2": cases.stage2,
@@ -144,31 +153,33 @@ def _results(what, config, runs):
     return measure(settings)
 
 
+def _turns(what):
+    if not _QUICK.value:
+        return _RUNS.value
+    return min(_RUNS.value, 1 if what == "stage2" else _QUICK_TURNS)
+
+
+def _precisions(what):
+    first_only = _QUICK.value and what in ("curves", "memory")
+    return tuple(_PRECISION.value[:1] if first_only else _PRECISION.value)
+
+
 @contextlib.contextmanager
-def _records(model):
-    """The records of --data_dir, or of synthetic persons drawn for the purpose."""
+def _synthetic_records(model):
+    """Records of a few synthetic persons of the model's image size, for as long as needed."""
     from dpig_tf2.pipeline.input_pipeline import RecordSet
     from dpig_tf2.preparation import synthetic_records
 
-    if _DATA_DIR.value:
-        yield RecordSet.open(_DATA_DIR.value, _SPLIT.value)
-        return
     with tempfile.TemporaryDirectory() as folder:
-        synthetic_records.write(
-            folder,
-            _SPLIT.value,
-            identities=_SYNTHETIC_PERSONS,
-            images_per_identity=4,
-            height=model.height,
-            width=model.width,
-        )
-        yield RecordSet.open(folder, _SPLIT.value)
+        size = {"height": model.height, "width": model.width}
+        synthetic_records.write(folder, "train", _SYNTHETIC_PERSONS, 4, **size)
+        yield RecordSet.open(folder, "train")
 
 
 def _peaks(config):
     from dpig_tf2.benchmarks import memory
 
-    ways = itertools.product(_PRECISION.value, (False, True))
+    ways = itertools.product(_precisions("memory"), (False, True))
     return [memory.peak(config, precision, again) for precision, again in ways]
 
 

@@ -58,6 +58,8 @@ def test_a_page_without_marks_is_left_as_it_is(measured, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("no marks")
     with pytest.raises(ValueError, match="page.md.*must mark"):
+        report.check_marks(page)
+    with pytest.raises(ValueError, match="page.md.*must mark"):
         report.insert(page, measured.markdown())
     assert page.read_text() == "no marks"
 
