@@ -14,7 +14,7 @@ Tasks:
     transfer     every person in the pose of its pair, of everyone (--all_pairs), of another image
                  or of a keypoint file (--target_image, --target_keypoints)
     factors      some factors sampled from noise, the others held
-    interpolate  from person to person through the codes
+    interpolate  from person to person through the codes, or from seed to seed through the noise
     invert       the noise of real persons, and from person to person through the noise
     mix          body regions of one person on another
     identities   a re-identification set in the layout of Market-1501
@@ -25,6 +25,7 @@ task writes pictures, their codes, labelled sheets, and samples.json, which tell
 file. Started again, it goes on where it stopped.
 """
 
+import itertools
 import pathlib
 
 from absl import flags
@@ -125,10 +126,14 @@ _PATH = flags.DEFINE_enum(
     "path",
     None,
     ["linear", "spherical"],
-    "Of an interpolation. Default: linear between codes, spherical between noise.",
+    "Of an interpolation. Default: linear between codes (of photos), spherical between noise (of "
+    "seeds, or found by invert).",
 )
 _ANIMATION = flags.DEFINE_enum("animation", "gif", ["gif", "webp", "none"], "Format.")
 
+_CANDIDATES = flags.DEFINE_integer(
+    "candidates", 4096, "Random noises of which the nearest start a search.", lower_bound=1
+)
 _RESTARTS = flags.DEFINE_integer("restarts", 4, "Searches for each noise.", lower_bound=1)
 _INVERSION_STEPS = flags.DEFINE_integer("inversion_steps", 1000, "Of a search.", lower_bound=1)
 _PRIOR_WEIGHT = flags.DEFINE_float(
@@ -148,7 +153,19 @@ _BACKGROUND_OF = flags.DEFINE_string(
     "background_of", None, "NAME: whose background all get. Default: each keeps its own."
 )
 
-_IDENTITIES = flags.DEFINE_integer("identities", 500, "Virtual identities.", lower_bound=1)
+_IDENTITIES = flags.DEFINE_integer(
+    "identities",
+    500,
+    "Virtual identities for training (bounding_box_train).",
+    lower_bound=1,
+)
+_TEST_IDENTITIES = flags.DEFINE_integer(
+    "test_identities",
+    0,
+    "Further ones for testing: an image for each camera in query, the others in bounding_box_test; "
+    "without them these folders are empty.",
+    lower_bound=0,
+)
 _IMAGES_PER_IDENTITY = flags.DEFINE_integer(
     "images_per_identity", 24, "Images of each identity.", lower_bound=1
 )
@@ -157,6 +174,7 @@ _RECORD_FLAGS = "data_dir split skip_bad_records limit"
 _PERSON_FLAGS = f"{_RECORD_FLAGS} image images keypoints keypoint_format resize"
 _POSE_FLAGS = "target_keypoints target_size target_limit"
 _JOURNEY_FLAGS = "factors between steps path animation seed"
+_SEARCH_FLAGS = "candidates restarts inversion_steps prior_weight tolerance"
 _FLAGS_OF = {
     "overview": f"{_PERSON_FLAGS} seed precision",
     "reconstruct": f"{_PERSON_FLAGS} precision",
@@ -164,7 +182,7 @@ _FLAGS_OF = {
     "factors": f"{_PERSON_FLAGS} sample count seed precision",
     "interpolate": f"{_PERSON_FLAGS} {_JOURNEY_FLAGS} seeds precision",
     # No precision: the search for noise follows gradients, which 16 bits are too coarse for.
-    "invert": f"{_PERSON_FLAGS} {_JOURNEY_FLAGS} restarts inversion_steps prior_weight tolerance",
+    "invert": f"{_PERSON_FLAGS} {_JOURNEY_FLAGS} {_SEARCH_FLAGS}",
     "mix": f"{_PERSON_FLAGS} regions background_of precision",
     "identities": f"{_RECORD_FLAGS} {_POSE_FLAGS} keypoint_format resize identities "
     "images_per_identity seed precision",
@@ -181,6 +199,8 @@ _NEED_ANOTHER = {
 _EXCLUDE_EACH_OTHER = (
     ("data_dir", "image", "images"),
     ("all_pairs", "target_keypoints"),
+    ("target_image", "target_size"),  # the image tells its own size
+    ("target_image", "target_limit"),
     ("seeds", "between"),
     ("seeds", "data_dir"),
     ("seeds", "images"),
@@ -190,6 +210,8 @@ _AMOUNTS = {
     *"limit target_limit count skip_bad_records sample factors between seeds animation".split(),
     *"identities regions".split(),
 }
+# But inverting other factors gives other pictures, and poses are drawn from all that were read.
+_DECISIVE_AMOUNTS = {"invert": ["factors"], "identities": ["limit", "target_limit"]}
 _PATHS = "data_dir image images keypoints target_keypoints target_image".split()
 # Sheets of all pairs, and searches, are for a few persons unless --limit says otherwise.
 _DEFAULT_LIMITS = {"overview": 8, "transfer": 24, "interpolate": 8, "invert": 32, "mix": 6}
@@ -216,6 +238,7 @@ def _run(model):
     from dpig_tf2.sampling.sampler import PersonSampler
 
     expand_regions(_REGIONS.value)  # refuses unknown names
+    _identity_set()  # refuses more than file names can tell apart
     reader = _reader(model)
     scoring = _TASK.value == "identities"
     sampler = PersonSampler.load(
@@ -224,6 +247,7 @@ def _run(model):
     for name in sorted(_networks(model, real=reader is not None)):
         sampler.model.network(name)  # one that is not trained is named before anything is written
     folder = _OUT_DIR.value or pathlib.Path(_RUN_DIR.value, "samples", _TASK.value)
+    failures = reader.failures if reader else []
     try:
         with OutputFolder(folder, _settings(sampler), _OVERWRITE.value) as output:
             context = tasks.Context(sampler, output, _report(), _MAX_SHEETS.value)
@@ -231,9 +255,8 @@ def _run(model):
     finally:
         for note in reader.notes if reader else ():
             print(f"note: {note}")
-        for failure in reader.failures if reader else ():
+        for failure in failures if reader and reader.total > 1 else ():
             print(f"left out: {failure}")
-    failures = reader.failures if reader else []
     if failures and not len(output):
         raise ValueError(f"no usable person; {failures[0]}")
     print(f"{len(output)} files in {output.path}, {output.reused} of them from before")
@@ -262,6 +285,10 @@ def _check_flags():
     for name, other in _NEED_ANOTHER.items():
         if name in given and other not in given:
             raise ValueError(f"--{name} needs --{other}")
+    if _RESTARTS.value > _CANDIDATES.value:
+        raise ValueError(
+            f"--restarts={_RESTARTS.value} start from as many of --candidates={_CANDIDATES.value}"
+        )
     if _TASK.value == "transfer" and "data_dir" not in given:
         if not given & {"all_pairs", "target_keypoints"}:
             raise ValueError("--task=transfer needs --target_keypoints or --all_pairs for images")
@@ -305,13 +332,15 @@ def _seeds():
 
 def _settings(sampler):
     """Everything that decides what a file of a given name holds."""
+    decisive = set(_DECISIVE_AMOUNTS.get(_TASK.value, ()))
+    if _TEST_IDENTITIES.value:  # they are numbered behind those for training
+        decisive.add("identities")
     settings = {"task": _TASK.value, "networks": sampler.fingerprint()}
     for name in _FLAGS_OF[_TASK.value].split():
         value = flags.FLAGS[name].value
         if name in _PATHS and value:
             value = str(pathlib.Path(value).resolve())
-        # Inverting other factors gives another picture of the same name.
-        if name not in _AMOUNTS or (_TASK.value, name) == ("invert", "factors"):
+        if name not in _AMOUNTS or name in decisive:
             settings[name] = value
     return settings
 
@@ -504,11 +533,12 @@ def _interpolate(context, reader):
 
     if reader is None:
         ends = [journeys.seed_end(context, seed) for seed in _seeds()]
-        pairs = list(zip(ends, ends[1:], strict=False))
-    else:
-        persons = _few_persons(reader)
-        ends = journeys.person_ends(context, persons)
-        pairs = [(ends[i], ends[j]) for i, j in _pairs(persons)]
+        pairs = list(itertools.pairwise(ends))
+        journeys.interpolate(context, pairs, _journey(context, "spherical"))
+        return
+    persons = _few_persons(reader)
+    ends = journeys.person_ends(context, persons)
+    pairs = [(ends[i], ends[j]) for i, j in _pairs(persons)]
     journeys.interpolate(context, pairs, _journey(context, "linear"))
 
 
@@ -517,6 +547,7 @@ def _invert(context, reader):
     from dpig_tf2.sampling.inversion import InversionSettings
 
     settings = InversionSettings(
+        candidates=_CANDIDATES.value,
         steps=_INVERSION_STEPS.value,
         restarts=_RESTARTS.value,
         prior_weight=_PRIOR_WEIGHT.value,
@@ -560,7 +591,14 @@ def _identities(context, reader):
         poses = _targets(context.sampler.config.model)
     if "discriminator" not in context.sampler.model.networks:
         print("note: no discriminator in this folder, images are not scored")
-    write_identities(context, _IDENTITIES.value, _IMAGES_PER_IDENTITY.value, _SEED.value, poses)
+    write_identities(context, _identity_set(), _SEED.value, poses)
+
+
+def _identity_set():
+    """What --identities and its kin ask for."""
+    from dpig_tf2.sampling.identities import IdentitySet
+
+    return IdentitySet(_IDENTITIES.value, _IMAGES_PER_IDENTITY.value, _TEST_IDENTITIES.value)
 
 
 def _few_persons(reader):

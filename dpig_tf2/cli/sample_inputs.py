@@ -177,9 +177,9 @@ class FileReader:
         name = self._namer.name(file)
         path = self._folder / file
         try:
+            placement = photos.place(photos.size_of(path), self._size, self._resize)
             if file not in self._annotations.keypoints:
                 raise ValueError(f"no keypoints in {self._keypoints_path}")
-            placement = photos.place(photos.size_of(path), self._size, self._resize)
             keypoints = fit_keypoints(self._annotations.keypoints[file], placement)
             image = decode_image(photos.encode(path, placement)).numpy()
         except (ValueError, OSError) as error:

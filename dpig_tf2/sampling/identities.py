@@ -1,5 +1,7 @@
 """A set of virtual identities for re-identification, named and laid out as Market-1501."""
 
+import dataclasses
+
 import numpy as np
 
 from dpig_tf2.config import ConfigError
@@ -8,22 +10,64 @@ from dpig_tf2.sampling.persons import Persons
 from dpig_tf2.sampling.sampler import KEYPOINTS
 from dpig_tf2.sampling.tasks import Context, Pages
 
-FOLDER = "bounding_box_train"
+TRAIN, QUERY, GALLERY = FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 CAMERAS = SEQUENCES = 6  # as Market-1501 has them; readers refuse others
 MAX_IDENTITIES, MAX_IMAGES = 9999, 999_999  # digits of the file names
 _IMAGES_ON_SHEET = 12
 _NO_SEED_BITS = 1  # a seed is a non-negative int32
 
 
+@dataclasses.dataclass(frozen=True)
+class IdentitySet:
+    """Size of a re-identification set.
+
+    Attributes:
+        identities: for training, numbered from 1; all their images are in bounding_box_train.
+        images: of each identity.
+        test_identities: for testing, numbered on. Their first images, one for each camera but at
+            most half of them, are in query, the others in bounding_box_test.
+
+    Raises:
+        ValueError: if the file names have no room for so many, or an identity to test has too few
+            images for a query and an answer.
+    """
+
+    identities: int
+    images: int
+    test_identities: int = 0
+
+    def __post_init__(self):
+        if not (1 <= self.total <= MAX_IDENTITIES and 1 <= self.images <= MAX_IMAGES):
+            raise ValueError(
+                f"{self.total} identities x {self.images} images: names have room for 1 to "
+                f"{MAX_IDENTITIES} identities and 1 to {MAX_IMAGES} images"
+            )
+        if self.test_identities and self.images < 2:
+            raise ValueError("an identity to test needs 2 images: one for query, one to be found")
+
+    @property
+    def total(self) -> int:
+        return self.identities + self.test_identities
+
+    def files(self, identity: int) -> list[str]:
+        """Names of an identity's images, with their folders."""
+        names = [image_name(identity, index) for index in range(self.images)]
+        if identity <= self.identities:
+            return [f"{TRAIN}/{name}" for name in names]
+        queries = min(CAMERAS, self.images // 2)
+        asked = [f"{QUERY}/{name}" for name in names[:queries]]
+        return asked + [f"{GALLERY}/{name}" for name in names[queries:]]
+
+
 def image_name(identity: int, index: int) -> str:
-    """NNNN_cCsS_FFFFFF_II.jpg; consecutive images go round the cameras.
+    """NNNN_cCsS_FFFFFF_00.jpg; consecutive images go round the cameras.
 
     Args:
         identity: from 1.
-        index: of the image, from 0; it is also the frame number.
+        index: of the image, from 0; the frame number is one more.
     """
-    camera, sequence = index % CAMERAS + 1, index // CAMERAS % SEQUENCES + 1
-    return f"{identity:04d}_c{camera}s{sequence}_{index:06d}_01.jpg"
+    camera, sequence = _camera(index), index // CAMERAS % SEQUENCES + 1
+    return f"{identity:04d}_c{camera}s{sequence}_{index + 1:06d}_00.jpg"
 
 
 def identity_seed(seed: int, identity: int) -> int:
@@ -33,36 +77,30 @@ def identity_seed(seed: int, identity: int) -> int:
 
 
 def write_identities(
-    context: Context, identities: int, images: int, seed: int, poses: Persons | None = None
+    context: Context, wanted: IdentitySet, seed: int, poses: Persons | None = None
 ) -> None:
-    """Writes identities x images JPEG files to bounding_box_train/, with discriminator scores.
+    """Writes a set as JPEG files in the three folders of Market-1501, with discriminator scores.
 
-    An identity is generated as a whole: the discriminator normalizes by the statistics of the
-    identity's images, so that its scores compare images within one identity best.
+    All three folders are there even if there is nothing to test: readers look for them. An identity
+    is generated as a whole: the discriminator normalizes by the statistics of the identity's
+    images, so that its scores compare images within one identity best.
 
     Args:
         context: sampler and output.
-        identities: number of identities, numbered from 1.
-        images: of each.
+        wanted: how many.
         seed: of everything that is drawn.
         poses: real poses to draw from; None samples the poses.
-
-    Raises:
-        ValueError: if the file names have no room for so many.
     """
-    if not (1 <= identities <= MAX_IDENTITIES and 1 <= images <= MAX_IMAGES):
-        raise ValueError(
-            f"{identities} identities x {images} images: names have room for 1 to {MAX_IDENTITIES} "
-            f"identities and 1 to {MAX_IMAGES} images"
-        )
-    shown = min(images, _IMAGES_ON_SHEET)
-    pages = Pages(context, list(map(str, range(shown))))
-    for identity in range(1, identities + 1):
-        files = [f"{FOLDER}/{image_name(identity, index)}" for index in range(images)]
+    for folder in FOLDERS:
+        (context.output.path / folder).mkdir(exist_ok=True)
+    shown = min(wanted.images, _IMAGES_ON_SHEET)
+    pages = Pages(context, [f"camera {_camera(index)}" for index in range(shown)])
+    for identity in range(1, wanted.total + 1):
+        files = wanted.files(identity)
         if context.output.missing(files):
             _write_identity(context, identity, files, identity_seed(seed, identity), poses)
         pages.add(f"identity {identity:04d}", files[:shown])
-        context.report("identities", identity, identities)
+        context.report("identities", identity, wanted.total)
     pages.close()
 
 
@@ -77,7 +115,7 @@ def _write_identity(context, identity, files, seed, poses):
     for i, file in enumerate(files):
         made_from = {
             "identity": identity,
-            "camera": i % CAMERAS + 1,
+            "camera": _camera(i),
             "seed": seed,
             "sample": i,
             "pose_of": "noise" if rows is None else poses.names[rows[i]],
@@ -94,3 +132,7 @@ def _scores(sampler, images):
         return [round(float(score), 5) for score in sampler.discriminator_scores(images)]
     except ConfigError:
         return [None] * len(images)
+
+
+def _camera(index):
+    return index % CAMERAS + 1

@@ -24,7 +24,8 @@ class End:
         name: for file names.
         codes: of one person, [1, ...].
         picture: the real photo; None for a sampled person.
-        noise: {factor: [1, E]}, found by inversion; empty where the codes are interpolated.
+        noise: {factor: [1, E]} that is mapped to the codes, drawn or found by inversion; empty
+            where the codes themselves are interpolated.
     """
 
     name: str
@@ -60,8 +61,11 @@ def person_ends(context: Context, persons: Persons) -> list[End]:
 
 
 def seed_end(context: Context, seed: int) -> End:
-    """A sampled person as an end."""
-    return End(f"seed{seed}", context.sampler.seed_codes(1, seed))
+    """A sampled person, whose noise is known, as an end."""
+    sampler = context.sampler
+    noise = {f: sampler.draw_noise(1, f, seed) for f in sampler.config.model.factors}
+    codes = {f: sampler.map_noise(values, f) for f, values in noise.items()}
+    return End(f"seed{seed}", codes, noise=noise)
 
 
 def interesting_pairs(persons: Persons) -> list[tuple[int, int]]:
@@ -79,14 +83,16 @@ def interpolate(context: Context, ends: Sequence[tuple[End, End]], journey: Jour
     Factors that do not change are those of the first end. Where both ends have noise, the way leads
     through the noise and the mapping networks, otherwise straight from code to code.
     """
-    columns = ["from", *map(str, range(journey.steps)), "to"]
-    pages = Pages(context, columns, rows=len(journey.subsets))
+    columns = [str(step) for step in range(journey.steps)]
+    if any(end.picture is not None for pair in ends for end in pair):
+        columns = ["from", *columns, "to"]
+    pages = Pages(context, columns, rows=len(journey.subsets), name="strip")
     for number, (start, end) in enumerate(ends):
         context.report("interpolations", number, len(ends))
         for subset in journey.subsets:
             label = f"{' + '.join(subset)}{' noise' if start.noise else ''}"
             frames = _frames(context, start, end, subset, journey)
-            row = [start.picture, *frames, end.picture]
+            row = [start.picture, *frames, end.picture] if len(columns) > len(frames) else frames
             pages.add(f"{start.name} to {end.name} {label}", row)
             if journey.animation != "none":
                 stem = frames[0].removesuffix("_000.png")
@@ -194,7 +200,7 @@ def _replaced(codes, factors):
 def _draw_parts(context, persons, codes, inverted, all_files, factors):
     """Draws what each factor's inversion alone changes, and a sheet of it."""
     columns = ["source", "from its codes", *(f"{f} inverted" for f in factors), "all inverted"]
-    pages = Pages(context, columns)
+    pages = Pages(context, columns, name="inverted")
     for i, name in enumerate(persons.names):
         files = [f"{name}_codes.png", *(f"{name}_inverted_{f}.png" for f in factors)]
         made_from = [{"source": name, "inverted": parts} for parts in ([], *([f] for f in factors))]
@@ -237,8 +243,8 @@ def mix(
     visible = has_regions(codes[foreground], regions)
     third = None if background_of is None else position(persons, background_of)
     label = "+".join(regions)
-    header = ("donor", [None, *persons.images])
-    pages = Pages(context, ["base", *persons.names], len(persons), header)
+    headers = [("donor", [None, *persons.images])]
+    pages = Pages(context, ["base", *persons.names], len(persons), headers)
     donors = np.flatnonzero(visible)
     for i, name in enumerate(persons.names):
         files = [f"{name}_with_{label}_of_{persons.names[j]}.png" for j in donors]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from dpig_tf2.ops.files import remove_temporaries, replacing
 from dpig_tf2.ops.sheets import labelled_sheet, save_png
 from dpig_tf2.run_folder import write_text
 
@@ -67,6 +68,7 @@ class OutputFolder:
         self._files = self._listed_files(overwrite)
         self.reused = len(self._files)
         self.path.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(self.path)  # of a killed run
         self._write_manifest()
 
     def __enter__(self) -> "OutputFolder":
@@ -187,14 +189,8 @@ class OutputFolder:
         )
 
     def _write(self, name, content):
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
+        with replacing(self.path / name) as temporary:
             temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _list(self, name, made_from):
         self._files[name] = dict(made_from)

@@ -70,7 +70,8 @@ class Pages:
         context: output and number of sheets.
         columns: labels.
         rows: rows of a sheet.
-        header: label and pictures of a row above the others on every sheet.
+        headers: label and pictures of each row above the others on every sheet.
+        name: of the sheets, before their number; different in a task that draws several kinds.
     """
 
     def __init__(
@@ -78,10 +79,11 @@ class Pages:
         context: Context,
         columns: Sequence[str],
         rows: int = ROWS_PER_SHEET,
-        header: tuple[str, Sequence[Cell]] | None = None,
+        headers: Sequence[tuple[str, Sequence[Cell]]] = (),
+        name: str = "sheet",
     ):
         self._context, self._columns, self._rows_per_page = context, list(columns), rows
-        self._header = [header] if header else []
+        self._headers, self._name = headers, name
         self._number = 0
         self._labels: list[str] = []
         self._rows: list[Sequence[Cell]] = []
@@ -98,8 +100,9 @@ class Pages:
         """Draws what has not been drawn yet."""
         if not self._rows:
             return
-        labels, rows = zip(*self._header, *zip(self._labels, self._rows, strict=True), strict=True)
-        self._context.output.add_sheet(f"sheet_{self._number:03d}", rows, labels, self._columns)
+        labels, rows = zip(*self._headers, *zip(self._labels, self._rows, strict=True), strict=True)
+        name = f"{self._name}_{self._number:03d}"
+        self._context.output.add_sheet(name, rows, labels, self._columns)
         self._number += 1
         self._labels, self._rows = [], []
 
@@ -156,9 +159,11 @@ def transfer_grid(
         rows_per_sheet: persons on a sheet.
     """
     shown = range(min(len(targets), _COLUMNS_PER_SHEET))
-    skeletons = [context.skeleton(targets.keypoints[j]) for j in shown]
+    headers = [("pose", [None, *(context.skeleton(targets.keypoints[j]) for j in shown)])]
+    if targets.images is not None:
+        headers.insert(0, ("target", [None, *(targets.images[j] for j in shown)]))
     columns = ["source", *(targets.names[j] for j in shown)]
-    pages = Pages(context, columns, rows_per_sheet, header=("pose", [None, *skeletons]))
+    pages = Pages(context, columns, rows_per_sheet, headers)
     for persons in batches:
         for i, name in enumerate(persons.names):
             code = functools.cache(functools.partial(encode, context.sampler, persons.take([i])))

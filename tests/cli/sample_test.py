@@ -70,7 +70,7 @@ def run_dir(tmp_path_factory, tiny_config):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Three photos of another size; one is no image, the keypoints of one are not visible."""
+    """Photos of another size: three, one without visible keypoints, one with a GIF's content."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     lines = ["name:keypoints_y:keypoints_x"]
@@ -80,7 +80,7 @@ def photos(tmp_path_factory):
         if name == "unseen.png":
             rows = columns = [-1] * 18
         lines.append(f"{name}: {rows}: {columns}")
-    (folder / "broken.png").write_bytes(b"this is no picture")
+    Image.new("RGB", (80, 100)).save(folder / "broken.png", "GIF")
     lines.append(f"broken.png: {list(range(18))}: {list(range(18))}")
     (folder / "keypoints.csv").write_text("\n".join(lines) + "\n")
     openpose = [value for k in range(18) for value in (10 + k, 30 + 2 * k, 0.9)]  # column, row
@@ -102,17 +102,20 @@ def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
         "all_pairs": ["--task=transfer", "--all_pairs", *files],
         "poses": ["--task=transfer", *one, f"--target_keypoints={photos / 'keypoints.csv'}"]
         + ["--target_size=100x80"],
+        "target_image": ["--task=transfer", *one, f"--target_image={photos / 'b_0.png'}"]
+        + [f"--target_keypoints={photos / 'keypoints.csv'}"],
         "factors": ["--task=factors", "--sample=foreground,pose", "--count=2", *one],
         "noise": ["--task=factors", "--count=2", "--seed=4"],
         "interpolate": ["--task=interpolate", *records, "--steps=3", "--factors=all"],
         "between": ["--task=interpolate", *files, "--steps=2", "--factors=pose"]
-        + ["--between=a_0,b_0", "--animation=none"],
+        + ["--between=a_0,b_0", "--animation=none", "--path=spherical"],
         "seeds": ["--task=interpolate", "--seeds=4,5", "--steps=3", "--animation=webp"]
         + ["--factors=background"],
         "invert": ["--task=invert", *records, "--limit=2", "--inversion_steps=10", "--steps=3"]
         + ["--factors=background,pose", "--animation=none"],
         "mix": ["--task=mix", *files, "--regions=head", "--background_of=b_0"],
-        "identities": ["--task=identities", "--identities=2", "--images_per_identity=3"],
+        "identities": ["--task=identities", "--identities=2", "--images_per_identity=3"]
+        + ["--test_identities=1"],
         "real_poses": ["--task=identities", "--identities=1", "--images_per_identity=2", *records],
     }
     lines = {
@@ -156,7 +159,7 @@ def test_transfer_pairs_records(outputs):
 def test_all_pairs_of_a_folder_reports_bad_images_and_finishes_the_rest(outputs):
     folder, status, stdout, _ = outputs["all_pairs"]
     assert status == 1
-    assert re.search(r"left out: .*broken.png: cannot be decoded", stdout)
+    assert re.search(r"left out: .*broken.png: is not a JPEG or PNG image", stdout)
     assert re.search(r"left out: .*unseen.png: not one keypoint is visible", stdout)
     good = ("a_0", "a_1", "b_0")
     expected = {f"{source}_to_{target}.png" for source in good for target in good}
@@ -168,6 +171,16 @@ def test_transfer_to_the_poses_of_a_keypoint_file(outputs):
     names = {path.stem for path in folder.glob("*.png")}
     assert names == {f"a_0_to_{target}" for target in ("a_0", "a_1", "b_0", "broken")}
     assert "unseen.png: not one keypoint is visible" in outputs["poses"][2]
+
+
+def test_transfer_to_the_pose_of_an_image(outputs):
+    folder = _finished(outputs, "target_image")
+    assert [path.name for path in folder.glob("*.png")] == ["a_0_to_b_0.png"]
+    target = np.load(outputs["poses"][0] / "codes" / "a_0_to_b_0.npz")["keypoints"]
+    with np.load(folder / "codes" / "a_0_to_b_0.npz") as codes:
+        np.testing.assert_array_equal(codes["keypoints"], target)
+    rows = _manifest(folder)["files"]["sheets/sheet_000.png"]["rows"]
+    assert rows == ["target", "pose", "a_0"]
 
 
 def test_factors_hold_the_others_at_the_photo(outputs):
@@ -210,14 +223,16 @@ def test_interpolation_between_named_persons(outputs):
     folder = outputs["between"][0]
     pictures = {path.name for path in folder.glob("*.png")}
     assert pictures == {"a_0_to_b_0_pose_000.png", "a_0_to_b_0_pose_001.png"}
+    assert _manifest(folder)["files"]["a_0_to_b_0_pose_000.png"]["path"] == "spherical"
 
 
 def test_interpolation_between_seeds(outputs):
     folder = _finished(outputs, "seeds")
-    ends = [np.load(folder / "codes" / f"seed4_to_seed5_background_00{k}.npz") for k in (0, 2)]
+    codes = folder / "codes"
+    ends = [np.load(codes / f"seed4_to_seed5_noise_background_00{k}.npz") for k in (0, 2)]
     np.testing.assert_array_equal(ends[0]["foreground"], ends[1]["foreground"])
     assert not np.array_equal(ends[0]["background"], ends[1]["background"])
-    with Image.open(folder / "seed4_to_seed5_background.webp") as image:
+    with Image.open(folder / "seed4_to_seed5_noise_background.webp") as image:
         assert image.n_frames == 4
 
 
@@ -232,6 +247,7 @@ def test_inversion_reports_residual_and_convergence(outputs):
     assert manifest["summary"]["pose"]["photos"] == 2
     assert re.search(r"pose: \d of 2 converged, .*% of the variance", outputs["invert"][2])
     assert list(folder.glob("*_to_*_noise_background+pose_002.png"))
+    assert {"inverted_000.png", "strip_000.png"} <= {p.name for p in folder.glob("sheets/*.png")}
 
 
 def test_mixing_is_a_grid(outputs):
@@ -243,9 +259,13 @@ def test_mixing_is_a_grid(outputs):
         np.testing.assert_array_equal(person["background"], codes[0]["background"])
 
 
-@pytest.mark.parametrize("name, count", [("identities", 6), ("real_poses", 2)])
-def test_identities_are_laid_out_as_market1501(outputs, name, count):
+@pytest.mark.parametrize(
+    "name, count, tests", [("identities", 6, [1, 2]), ("real_poses", 2, [0, 0])]
+)
+def test_identities_are_laid_out_as_market1501(outputs, name, count, tests):
     folder = _finished(outputs, name)
+    tested = [len(list((folder / name).iterdir())) for name in ("query", "bounding_box_test")]
+    assert tested == tests
     files = sorted(path.name for path in (folder / "bounding_box_train").iterdir())
     assert len(files) == count
     assert all(re.fullmatch(r"\d{4}_c[1-6]s[1-6]_\d{6}_\d{2}\.jpg", file) for file in files)
@@ -289,6 +309,15 @@ def test_goes_on_where_it_stopped_and_a_seed_gives_the_same_picture(outputs, run
             ["--task=transfer", "--image=a.jpg", "--keypoints=c.csv"],
             "--task=transfer needs --target_keypoints or --all_pairs for images",
         ),
+        (
+            ["--task=transfer", "--data_dir=d", "--target_image=a.jpg", "--target_keypoints=c.csv"]
+            + ["--target_size=9x9"],
+            "--target_image and --target_size exclude each other",
+        ),
+        (
+            ["--task=invert", "--data_dir=d", "--restarts=5", "--candidates=4"],
+            "--restarts=5 start from as many of --candidates=4",
+        ),
         (["--task=factors", "--sample=shoes"], "factor must be one of .*; got 'shoes'"),
         (["--task=interpolate", "--seeds=1"], "--seeds needs at least two numbers"),
         (["--task=interpolate", "--seeds=1,x"], "--seeds: 'x' is not a number"),
@@ -311,6 +340,7 @@ def test_refuses_flags_before_tensorflow_is_loaded(run_dir, tmp_path, flags, mes
 
 def test_refuses_input_that_does_not_serve(run_dir, photos, synthetic_data, tmp_path):
     csv = photos / "keypoints.csv"
+    stranger = shutil.copy(photos / "a_0.png", tmp_path / "stranger.png")
     untrained = tmp_path / "untrained"
     shutil.copytree(run_dir, untrained)
     with np.load(run_dir / "weights.npz") as weights:
@@ -318,12 +348,12 @@ def test_refuses_input_that_does_not_serve(run_dir, photos, synthetic_data, tmp_
     np.savez(untrained / "weights.npz", **kept)
     cases = {
         "an empty folder": (
-            ["--task=reconstruct", f"--images={tmp_path}", f"--keypoints={csv}"],
+            ["--task=reconstruct", f"--images={run_dir}", f"--keypoints={csv}"],
             "holds no images",
         ),
         "no keypoints for the image": (
-            ["--task=reconstruct", f"--image={photos / 'c.png'}", f"--keypoints={csv}"],
-            "c.png: no keypoints in",
+            ["--task=reconstruct", f"--image={stranger}", f"--keypoints={csv}"],
+            "stranger.png: no keypoints in",
         ),
         "no visible keypoint": (
             ["--task=reconstruct", f"--image={photos / 'unseen.png'}", f"--keypoints={csv}"],

@@ -23,9 +23,10 @@ def sampler(tiny_config):
     return PersonSampler(tiny_config, factory.build_networks(names, model))
 
 
-def _write(sampler, path, *arguments, **keywords):
+def _write(sampler, path, *sizes, poses=None):
+    wanted = identities.IdentitySet(*sizes)
     with OutputFolder(path, {"seed": 3}) as output:
-        identities.write_identities(Context(sampler, output, _quiet), *arguments, **keywords)
+        identities.write_identities(Context(sampler, output, _quiet), wanted, 3, poses)
     return output
 
 
@@ -61,8 +62,8 @@ def test_real_poses_are_drawn_from_those_given(sampler, tmp_path):
     keypoints = np.random.default_rng(0).uniform(1, 30, (4, 18, 3)).astype(np.float32)
     keypoints[..., 2] = 1
     poses = Persons(("a", "b", "c", "d"), keypoints)
-    output = _write(sampler, tmp_path, 1, 8, 3, poses)
-    files = [f"{identities.FOLDER}/{identities.image_name(1, i)}" for i in range(8)]
+    output = _write(sampler, tmp_path, 1, 8, poses=poses)
+    files = [f"{identities.TRAIN}/{identities.image_name(1, i)}" for i in range(8)]
     assert len({output.made_from(file)["pose_of"] for file in files}) > 1
     for file in files:
         pose = keypoints[poses.names.index(output.made_from(file)["pose_of"])]
@@ -70,16 +71,16 @@ def test_real_poses_are_drawn_from_those_given(sampler, tmp_path):
 
 
 def test_writes_the_folder_with_scores_and_goes_on_where_it_stopped(sampler, tmp_path):
-    output = _write(sampler, tmp_path, 2, 3, 3)
-    folder = tmp_path / identities.FOLDER
+    output = _write(sampler, tmp_path, 2, 3)
+    folder = tmp_path / identities.TRAIN
     files = sorted(folder.iterdir())
     assert len(files) == 6 and all(_MARKET_NAME.fullmatch(file.name) for file in files)
-    made_from = output.made_from(f"{identities.FOLDER}/{files[0].name}")
+    made_from = output.made_from(f"{identities.TRAIN}/{files[0].name}")
     assert made_from["identity"] == 1 and isinstance(made_from["discriminator"], float)
 
     before = {file: file.read_bytes() for file in files}
     files[0].unlink()
-    output = _write(sampler, tmp_path, 3, 3, 3)  # one image is lost, one identity more is wanted
+    output = _write(sampler, tmp_path, 3, 3)  # one image is lost, one identity more is wanted
     assert output.reused == 7  # six images and a sheet
     assert len(list(folder.iterdir())) == 9
     assert {file: file.read_bytes() for file in files} == before
@@ -88,8 +89,8 @@ def test_writes_the_folder_with_scores_and_goes_on_where_it_stopped(sampler, tmp
 def test_without_a_discriminator_there_is_no_score(sampler, tmp_path):
     networks = {n: v for n, v in sampler.model.networks.items() if n != "discriminator"}
     bare = PersonSampler(sampler.config, networks)
-    output = _write(bare, tmp_path, 1, 2, 3)
-    name = f"{identities.FOLDER}/{identities.image_name(1, 0)}"
+    output = _write(bare, tmp_path, 1, 2)
+    name = f"{identities.TRAIN}/{identities.image_name(1, 0)}"
     assert output.made_from(name)["discriminator"] is None
 
 
@@ -98,6 +99,37 @@ def test_seeds_of_identities_differ():
     assert len(set(seeds)) == len(seeds) and 0 <= min(seeds) and max(seeds) < 2**31
 
 
-def test_refuses_more_identities_than_names_have_room_for(sampler, tmp_path):
-    with pytest.raises(ValueError, match="10000 identities x 1 images: names have room"):
-        _write(sampler, tmp_path, 10_000, 1, 0)
+def _read_as_market1501(folder):
+    """[(identity, camera)] of a folder as re-identification code reads the data set."""
+    found = [_MARKET_NAME.fullmatch(path.name) for path in sorted(folder.glob("*.jpg"))]
+    return [(int(match[1]), int(match[2])) for match in found]
+
+
+def test_identities_to_test_have_queries_that_can_be_answered(sampler, tmp_path):
+    _write(sampler, tmp_path, 1, 5, 2)
+    folders = [_read_as_market1501(tmp_path / name) for name in identities.FOLDERS]
+    train, query, gallery = folders
+    assert {identity for identity, _ in train} == {1} and len(train) == 5
+    assert query == [(2, 1), (2, 2), (3, 1), (3, 2)]
+    assert len(gallery) == 6
+    for identity, camera in query:  # by another camera, as the protocol wants it
+        assert any(other == identity and seen_by != camera for other, seen_by in gallery)
+
+
+def test_without_identities_to_test_all_folders_are_there(sampler, tmp_path):
+    _write(sampler, tmp_path, 1, 1)
+    assert [len(list((tmp_path / name).iterdir())) for name in identities.FOLDERS] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "sizes, message",
+    [
+        ((10_000, 1), "10000 identities x 1 images: names have room"),
+        ((9_999, 2, 1), "10000 identities x 2 images: names have room"),
+        ((1, 1_000_000), "1 identities x 1000000 images: names have room"),
+        ((1, 1, 1), "an identity to test needs 2 images"),
+    ],
+)
+def test_refuses_sizes_without_names_or_answers(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        identities.IdentitySet(*sizes)
