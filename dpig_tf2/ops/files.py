@@ -29,7 +29,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_temporaries(folder: pathlib.Path) -> None:
-    """Removes what killed processes left of `replacing` anywhere below a folder."""
-    for leftover in folder.rglob(_TEMPORARY.format(name="*", process="[0-9]*")):
+def remove_temporaries(folder: pathlib.Path, name: str = "*") -> None:
+    """Removes what killed processes left of `replacing` below a folder, for files of that name."""
+    for leftover in folder.rglob(_TEMPORARY.format(name=name, process="[0-9]*")):
         leftover.unlink(missing_ok=True)

@@ -14,8 +14,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 
+from dpig_tf2.ops.files import replacing
 from dpig_tf2.preparation.progress import Progress
-from dpig_tf2.records import writer
 
 _CHUNK = 1 << 20
 _TIMEOUT = 30  # seconds without a byte
@@ -251,7 +251,7 @@ def _unpack(members, archive, folder, max_bytes, flat):
         twice = next(path for path in paths if paths.count(path) > 1)
         raise ArchiveError(f"{archive}: {twice.name} comes twice, refused")
     for path, (name, size, _, open_member) in zip(paths, members, strict=True):
-        with writer.replacing(path) as temporary, open_member() as source:
+        with replacing(path) as temporary, open_member() as source:
             with open(temporary, "wb") as file:
                 # A member may hold more than its header says; no more than that is written.
                 _copy(source, file, size, f"{archive}: {name}")

@@ -7,6 +7,7 @@ import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from dpig_tf2.ops.files import remove_temporaries, replacing
 from dpig_tf2.preparation.progress import Progress
 from dpig_tf2.records import schema, writer
 
@@ -48,12 +49,6 @@ class Output:
         digits = "[0-9]" * 5
         name = f"{self.prefix}_{self.split}_{digits}-of-{digits}.tfrecord"
         return sorted(pathlib.Path(self.out_dir).glob(name))
-
-    @property
-    def leftovers(self) -> list[pathlib.Path]:
-        """What a killed run left unfinished."""
-        name = f".{self.prefix}_{self.split}_[0-9]*.tfrecord.*.part"
-        return list(pathlib.Path(self.out_dir).glob(name))
 
     @property
     def manifest_path(self) -> pathlib.Path:
@@ -122,7 +117,7 @@ def write_pairs(
 
 def write_json(path, value) -> None:
     """Writes a JSON file that appears only when it is complete."""
-    with writer.replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
@@ -135,8 +130,9 @@ def sha256_of(path) -> str:
 def _finished_shards(output, settings) -> dict[str, dict]:
     """Whole shards that a run with the same settings made; refuses or clears anything else."""
     present = output.shards_there
-    for leftover in output.leftovers:
-        leftover.unlink()
+    remove_temporaries(
+        pathlib.Path(output.out_dir), f"{output.prefix}_{output.split}_[0-9]*.tfrecord"
+    )
     manifest = _read_manifest(output.manifest_path)
     if manifest is None and not present:
         return {}

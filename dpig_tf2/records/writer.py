@@ -1,6 +1,5 @@
 """Annotated pairs -> serialized examples in the published schema -> sharded record files."""
 
-import contextlib
 import dataclasses
 import functools
 import os
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops import pose_maps, regions
+from dpig_tf2.ops.files import replacing
 from dpig_tf2.records import schema
 
 _GRID_ROWS = 16  # the coarse keypoint grid has 16 rows of square cells at any image size
@@ -199,19 +199,6 @@ def write_shard(path: os.PathLike, examples: Iterable[bytes]) -> int:
     except tf.errors.OpError as error:  # a full disk, for one
         raise OSError(f"{path} cannot be written: {error.message}") from error
     return count
-
-
-@contextlib.contextmanager
-def replacing(path: os.PathLike) -> Iterator[pathlib.Path]:
-    """A temporary path beside `path`; on success it takes its place, on failure it is removed."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _serialize(features: dict[schema.Feature, Sequence], side: int | None = None) -> bytes:

@@ -92,7 +92,7 @@ def test_split_must_be_a_name(tmp_path, split):
 
 
 def test_leftovers_of_a_killed_run_are_removed(tmp_path):
-    (tmp_path / ".Market1501_train_00000-of-00003.tfrecord.123.part").write_bytes(b"half")
+    (tmp_path / ".Market1501_train_00000-of-00003.tfrecord.123.tmp").write_bytes(b"half")
     write(tmp_path, Encoder())
     assert not list(tmp_path.glob(".*"))
 
