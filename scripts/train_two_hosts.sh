@@ -37,6 +37,6 @@ while true; do
   if [[ "$STATUS" =~ ^(0|1|130)$ || -n "$STOPPED" ]]; then
     exit "$STATUS"
   fi
-  echo "worker $3 ended with status $STATUS, starts again in 5 seconds" >&2
-  sleep 5
+  echo "worker $3 ended with status $STATUS, starts again in 3 seconds" >&2
+  sleep 3
 done
