@@ -12,6 +12,7 @@ PREDECESSORS = {"appearance_mapping": "reconstruction", "pose_mapping": "pose"}
 OBJECTIVES = ("dcgan", "lsgan", "wgan", "wgan-gp")
 PAIRINGS = ("pair", "triplet")
 BOX_RULES = ("market1501", "deepfashion")
+CHECKPOINTS = ("latest", "best")
 FACTORS = ("foreground", "background", "appearance", "pose")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
 
@@ -318,6 +319,8 @@ PRESETS = {
             background_levels=4,
             generator_levels=3,
             pose_hidden=256,
+            # Sampled poses are half as often impossible as with the published pose loss.
+            pose_learns_missing=False,
             foreground_mapping_hidden=256,
             background_mapping_hidden=256,
             pose_mapping_hidden=256,
@@ -334,7 +337,9 @@ PRESETS = {
             reconstruction_weight=1000.0,
             halve_every=2200,
         ),
-        pose=StageConfig(batch_size=64, steps=4000, learning_rate=5e-4, halve_every=1000),
+        pose=StageConfig(
+            batch_size=64, steps=4000, learning_rate=5e-4, halve_every=1000, code_noise=0.1
+        ),
         appearance_mapping=StageConfig(
             batch_size=64,
             steps=600,
