@@ -3,6 +3,7 @@
 run/
   config.json                         resolved configuration
   checkpoints/<stage>/step-<n>.npz    networks, optimizers and step of one stage
+  checkpoints/<stage>/best.npz        the same at the lowest error on the fixed batch, and the error
   logs/<stage>/                       TensorBoard events and scalars.jsonl
   samples/                            pictures
   metrics.json                        scores
@@ -17,11 +18,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dpig_tf2.config import STAGES, Config, ConfigError
+from dpig_tf2.config import CHECKPOINTS, STAGES, Config, ConfigError
 from dpig_tf2.models import weights
 from dpig_tf2.ops.files import remove_temporaries, replacing
 
 _CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
+_BEST = "best.npz"
+_ERROR = "fixed_batch_error"  # in best.npz, beside the variables
 
 
 class RunFolder:
@@ -110,18 +113,41 @@ class RunFolder:
             old.unlink(missing_ok=True)
         return path
 
-    def load_checkpoint(self, stage: str) -> tuple[pathlib.Path, dict[str, np.ndarray]]:
-        """File and arrays of the newest checkpoint of a stage.
+    def load_checkpoint(
+        self, stage: str, which: str = "latest"
+    ) -> tuple[pathlib.Path, dict[str, np.ndarray]]:
+        """File and arrays of a checkpoint of a stage.
+
+        Args:
+            stage: name of the stage.
+            which: "latest", or "best" where a best one is kept.
 
         Raises:
             ConfigError: if the stage has no checkpoint yet.
             weights.WeightsError: if the file is damaged.
         """
+        path = self.checkpoint_file(stage, which)
+        return path, weights.load(path)
+
+    def checkpoint_file(self, stage: str, which: str = "latest") -> pathlib.Path:
+        """The file that `load_checkpoint` reads."""
+        if which not in CHECKPOINTS:
+            raise ConfigError(f"checkpoint must be one of {', '.join(CHECKPOINTS)}; got {which!r}")
         found = self.checkpoints(stage)
         if not found:
             raise ConfigError(f"{self.path} has no checkpoint of stage {stage}: train it first")
-        path = found[-1][1]
-        return path, weights.load(path)
+        best = self.path / "checkpoints" / stage / _BEST
+        return best if which == "best" and best.exists() else found[-1][1]
+
+    def save_best(self, stage: str, arrays: Mapping[str, np.ndarray], error: float) -> None:
+        """Replaces the best checkpoint of a stage."""
+        best = self.path / "checkpoints" / stage / _BEST
+        weights.save(best, {**arrays, _ERROR: np.float64(error)})
+
+    def best_error(self, stage: str) -> float:
+        """Error of the best checkpoint of a stage, infinite without one."""
+        best = self.path / "checkpoints" / stage / _BEST
+        return float(weights.load(best, [_ERROR])[_ERROR]) if best.exists() else float("inf")
 
     def write_metrics(self, name: str, values: Mapping) -> None:
         """Sets one entry of metrics.json, keeping the others.

@@ -68,6 +68,23 @@ def test_newest_checkpoint_is_loaded_and_old_ones_are_removed(run):
     assert run.latest_step("pose_mapping") is None
 
 
+def test_the_best_is_kept_beside_the_newest(run):
+    assert run.best_error("pose") == float("inf")
+    for step, error in ((1, 2.5), (2, 3.5)):
+        run.save_checkpoint("pose", step, {"step": np.int64(step)}, keep=1)
+        if error < run.best_error("pose"):
+            run.save_best("pose", {"step": np.int64(step)}, error)
+    assert run.best_error("pose") == 2.5
+    assert [step for step, _ in run.checkpoints("pose")] == [2]
+    for which, step in (("latest", 2), ("best", 1)):
+        path, arrays = run.load_checkpoint("pose", which)
+        assert arrays["step"] == step and path == run.checkpoint_file("pose", which)
+    run.save_checkpoint("pose_mapping", 7, {"step": np.int64(7)})
+    assert run.load_checkpoint("pose_mapping", "best")[1]["step"] == 7, "none is kept there"
+    with pytest.raises(ConfigError, match="checkpoint must be one of latest, best; got 'oldest'"):
+        run.load_checkpoint("pose", "oldest")
+
+
 def test_round_trip_is_bit_equal(run):
     run.save_checkpoint("pose", 3, _ARRAYS)
     _, arrays = run.load_checkpoint("pose")

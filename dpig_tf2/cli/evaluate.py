@@ -26,6 +26,7 @@ import pathlib
 
 from absl import flags
 
+from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import run_program
 
 PROTOCOLS = ("dpig", "patn", "tf")
@@ -38,6 +39,9 @@ _TASK = flags.DEFINE_enum(
 )
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Run folder; its metrics.json takes the scores.")
 _OUT = flags.DEFINE_string("out", None, "JSON file; default <run_dir>/metrics.json.")
+_CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "latest", configuration.CHECKPOINTS, "Checkpoint of stage I of a run folder."
+)
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Of sampled poses, and of the persons that probes are fitted on.", lower_bound=0
 )
@@ -250,22 +254,28 @@ _RUNNERS = {
 def _sampler():
     from dpig_tf2.sampling.sampler import PersonSampler
 
-    return PersonSampler.load(_RUN_DIR.value)
+    return PersonSampler.load(_RUN_DIR.value, checkpoint=_CHECKPOINT.value)
 
 
 def _provenance():
-    """Which networks were scored: preset and the newest checkpoints with their checksums."""
-    from dpig_tf2.config import STAGES
+    """Which networks were scored: preset and the checkpoints with their steps and checksums."""
+    from dpig_tf2.models import weights
     from dpig_tf2.run_folder import RunFolder, file_checksum
 
     run = RunFolder.open(_RUN_DIR.value)
-    newest = {stage: run.checkpoints(stage)[-1:] for stage in STAGES}
+    files = {
+        stage: run.checkpoint_file(stage, _CHECKPOINT.value)
+        for stage in configuration.STAGES
+        if run.latest_step(stage) is not None
+    }
     return {
         "preset": run.config.preset,
         "checkpoints": {
-            stage: {"step": step, "sha256": file_checksum(path)}
-            for stage, found in newest.items()
-            for step, path in found
+            stage: {
+                "step": int(weights.load(path, ["step"])["step"]),
+                "sha256": file_checksum(path),
+            }
+            for stage, path in files.items()
         },
     }
 

@@ -29,6 +29,9 @@ PRECISION = flags.DEFINE_enum(
     configuration.PRECISIONS,
     "What the networks compute in; weights, inputs and outputs keep their types.",
 )
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "latest", configuration.CHECKPOINTS, "Checkpoint of stage I of a run folder."
+)
 
 
 def main(argv):
@@ -40,7 +43,9 @@ def main(argv):
     from dpig_tf2.serving.export import DESCRIPTION, export
 
     out_dir = OUT_DIR.value or pathlib.Path(RUN_DIR.value, "export")
-    sampler = PersonSampler.load(RUN_DIR.value, precision=PRECISION.value)
+    sampler = PersonSampler.load(
+        RUN_DIR.value, precision=PRECISION.value, checkpoint=CHECKPOINT.value
+    )
     path = export(sampler, out_dir, VERSION.value)
     print(f"wrote {path}; signatures: {path / DESCRIPTION}")
 

@@ -60,6 +60,9 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images generated at once."
 _PRECISION = flags.DEFINE_enum(
     "precision", "float32", configuration.PRECISIONS, "What the networks compute in."
 )
+_CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "latest", configuration.CHECKPOINTS, "Checkpoint of stage I of a run folder."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of all noise.", lower_bound=0, upper_bound=_SEEDS)
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with tf-records.")
@@ -242,7 +245,11 @@ def _run(model):
     reader = _reader(model)
     scoring = _TASK.value == "identities"
     sampler = PersonSampler.load(
-        _RUN_DIR.value, _BATCH_SIZE.value, adversaries=scoring, precision=_PRECISION.value
+        _RUN_DIR.value,
+        _BATCH_SIZE.value,
+        adversaries=scoring,
+        precision=_PRECISION.value,
+        checkpoint=_CHECKPOINT.value,
     )
     for name in sorted(_networks(model, real=reader is not None)):
         sampler.model.network(name)  # one that is not trained is named before anything is written

@@ -66,6 +66,11 @@ _CHECKPOINT_MINUTES = flags.DEFINE_float(
     "checkpoint_minutes", 10.0, "Longest time between checkpoints, minutes.", lower_bound=0.01
 )
 _KEEP = flags.DEFINE_integer("keep", 3, "Checkpoints kept per stage.", lower_bound=1)
+_KEEP_BEST = flags.DEFINE_bool(
+    "keep_best",
+    True,
+    "Stage I: also keep the checkpoint that reconstructs the fixed batch of the pictures best.",
+)
 _CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "Where decoded images are kept.")
 _SKIP_BAD = flags.DEFINE_bool("skip_bad_records", False, "Drop and count damaged records.")
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the training step with XLA.")
@@ -147,6 +152,7 @@ def main(_):
         checkpoint_every=_CHECKPOINT_EVERY.value,
         checkpoint_minutes=_CHECKPOINT_MINUTES.value,
         keep=_KEEP.value,
+        keep_best=_KEEP_BEST.value,
         jit_compile=_JIT.value,
         crop_method=_CROPS.value,
         precision=_PRECISION.value,

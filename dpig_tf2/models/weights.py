@@ -61,16 +61,20 @@ def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
         os.fsync(file.fileno())
 
 
-def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """{name: array} of a file written by `save`.
+
+    Args:
+        path: the file.
+        names: what to read; None reads everything.
 
     Raises:
         WeightsError: if the file is missing, truncated or not of this format.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            return {name: file[name] for name in names or file.files}
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such weights file") from None
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise WeightsError(f"{path}: not a readable weights file ({error})") from error

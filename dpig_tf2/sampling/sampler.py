@@ -85,14 +85,17 @@ class PersonSampler:
         batch_size: int = 32,
         adversaries: bool = False,
         precision: str = "float32",
+        checkpoint: str = "latest",
     ) -> "PersonSampler":
-        """A sampler from a run folder (newest checkpoint of every stage) or a saved sampler.
+        """A sampler from a run folder or a saved sampler.
 
         Args:
             path: the folder.
             batch_size: images per chunk.
             adversaries: also load the discriminator and critics of a run folder.
             precision: what the networks compute in, one of `config.PRECISIONS`.
+            checkpoint: of every stage of a run folder the "latest", or the "best" where one is
+                kept. Mapping networks imitate the latest encoders: sample with those.
 
         Raises:
             ConfigError: if the folder is neither, or no stage has a checkpoint.
@@ -111,7 +114,7 @@ class PersonSampler:
         networks = {}
         for stage in STAGES:
             if run.latest_step(stage) is not None:
-                networks |= load_stage_networks(run, stage, adversaries, precision)
+                networks |= load_stage_networks(run, stage, adversaries, precision, checkpoint)
         if not networks:
             raise ConfigError(f"{path} has no checkpoint of any stage: train or import one first")
         return cls(run.config, networks, batch_size)
@@ -548,17 +551,22 @@ class PersonSampler:
 
 
 def load_stage_networks(
-    run: RunFolder, stage: str, adversaries: bool = False, precision: str = "float32"
+    run: RunFolder,
+    stage: str,
+    adversaries: bool = False,
+    precision: str = "float32",
+    checkpoint: str = "latest",
 ) -> dict:
-    """{name: network} of one stage with the weights of its newest checkpoint.
+    """{name: network} of one stage with the weights of a checkpoint.
 
     Args:
         run: the run folder.
         stage: name of the stage.
         adversaries: also load its discriminator or critics.
         precision: what the networks compute in, one of `config.PRECISIONS`.
+        checkpoint: "latest" or "best", see `RunFolder.load_checkpoint`.
     """
-    path, arrays = run.load_checkpoint(stage)
+    path, arrays = run.load_checkpoint(stage, checkpoint)
     names = [
         name
         for name in factory.stage_networks(stage, run.config.model)

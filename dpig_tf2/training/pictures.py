@@ -58,6 +58,23 @@ def stage_picture(stage: str, sampler: PersonSampler, persons: dict) -> np.ndarr
     return labelled_sheet(list(rows.values()), row_labels=list(rows), scale=scale)
 
 
+def fixed_batch_error(stage: str, sampler: PersonSampler, persons: dict) -> float | None:
+    """How far a stage I network is from its fixed batch; None in stage II, which has no error.
+
+    Stage reconstruction: mean absolute difference of the reconstructed photos, units of [0, 1].
+    Stage pose: mean distance of the reconstructed visible keypoints, pixels.
+    """
+    keypoints = persons["keypoints"]
+    if stage == "reconstruction":
+        images = sampler.generate(encode(sampler, persons), keypoints)
+        return float(np.abs(images.astype(float) - persons["image"]).mean() / 255)
+    if stage == "pose":
+        decoded = sampler.decode_pose(sampler.encode_pose(keypoints))
+        distances = np.linalg.norm((decoded - keypoints)[..., :2], axis=-1)
+        return float(distances[keypoints[..., 2] > 0.5].mean())
+    return None
+
+
 def encode(sampler: PersonSampler, persons: dict) -> np.ndarray:
     """Appearance embeddings of the fixed batch."""
     parts = {name: persons[name] for name in ("body_mask", "part_boxes", "part_visibility")}

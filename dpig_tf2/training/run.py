@@ -44,7 +44,8 @@ class RunOptions:
         picture_every: steps between picture grids and histograms.
         checkpoint_every: steps between checkpoints.
         checkpoint_minutes: longest time between checkpoints.
-        keep: checkpoints kept.
+        keep: newest checkpoints kept.
+        keep_best: also keep that with the lowest `pictures.fixed_batch_error`.
         jit_compile: compile the step with XLA.
         crop_method: "gather", "matmul" or "auto": matmul under XLA and on GPU, else gather.
         precision: one of `config.PRECISIONS`. Checkpoints are float32 in any case, so that a run
@@ -58,6 +59,7 @@ class RunOptions:
     checkpoint_every: int = 1000
     checkpoint_minutes: float = 10.0
     keep: int = 3
+    keep_best: bool = True
     jit_compile: bool = False
     crop_method: str = "auto"
     precision: str = "float32"
@@ -183,6 +185,7 @@ class _StageRun:
         if self.devices.is_chief:
             self.persons = _fixed_persons(run, data)
             self.sampler = _live_sampler(run, trainer)
+            self.best_error = run.best_error(trainer.stage)
         self.saved_time = time.monotonic()
 
     def loop(self, batches, done, total, log):
@@ -249,7 +252,13 @@ class _StageRun:
     def _save(self, step):
         arrays = weights.collect(self.trainer.state_variables())
         self._require_finite(arrays, step)
-        self.run.save_checkpoint(self.trainer.stage, step, arrays, self.options.keep)
+        stage = self.trainer.stage
+        self.run.save_checkpoint(stage, step, arrays, self.options.keep)
+        if self.options.keep_best:
+            error = pictures.fixed_batch_error(stage, self.sampler, self.persons)
+            if error is not None and error < self.best_error:
+                self.run.save_best(stage, arrays, error)
+                self.best_error = error
         self.saved_time = time.monotonic()
 
     def _draw(self, step, log):

@@ -19,6 +19,7 @@ from dpig_tf2.models import weights
 from dpig_tf2.pipeline.input_pipeline import RecordSet
 from dpig_tf2.records.schema import RecordError
 from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.training import run as training
 from dpig_tf2.training.data import TrainingData
 
@@ -167,6 +168,21 @@ def test_weights_that_are_not_finite_are_not_saved(half_posed, poses, monkeypatc
     assert "step 4: " in str(raised.value)
     assert "is not finite; the last good checkpoint is" in str(raised.value)
     assert half_posed.latest_step("pose") == 2
+
+
+def test_the_best_checkpoint_is_that_of_the_lowest_error_on_the_fixed_batch(
+    posed, half_posed, poses, monkeypatch
+):
+    assert 0 < posed.best_error("pose") < 64, "pixels"
+    assert posed.best_error("pose_mapping") == float("inf")
+    errors = iter([0.3, 0.1, 0.2])  # after 4, 6 and 8 steps
+    monkeypatch.setattr(training.pictures, "fixed_batch_error", lambda *_: next(errors))
+    training.train(half_posed, ["pose"], poses, OPTIONS)
+    _, arrays = half_posed.load_checkpoint("pose", "best")
+    assert arrays["step"] == 6 and half_posed.best_error("pose") == 0.1
+    sampler = PersonSampler.load(half_posed.path, checkpoint="best")
+    for variable in sampler.model.networks["pose_encoder"].variables:
+        np.testing.assert_array_equal(variable, arrays[variable.path])
 
 
 def test_a_damaged_batch_does_not_cost_the_steps_before(half_posed, poses, monkeypatch):
