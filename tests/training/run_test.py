@@ -130,17 +130,23 @@ def test_a_damaged_checkpoint_is_named_before_anything_is_written(half_posed, po
     assert contents(half_posed.path) == before
 
 
+def training_error(run, poses):
+    """How training of stage pose ends."""
+    with pytest.raises(training.TrainingError) as raised:
+        training.train(run, ["pose"], poses, OPTIONS)
+    return str(raised.value)
+
+
 def test_a_full_disk_keeps_the_previous_checkpoint(half_posed, poses):
     size = half_posed.checkpoints("pose")[-1][1].stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, before[1]))
     try:
-        with pytest.raises(training.TrainingError) as raised:
-            training.train(half_posed, ["pose"], poses, OPTIONS)
+        message = training_error(half_posed, poses)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert "File too large: '" in str(raised.value)
-    assert "pose/step-00000004.npz'; the last good checkpoint is " in str(raised.value)
+    assert "File too large: '" in message
+    assert "pose/step-00000004.npz'; the last good checkpoint is " in message
     assert half_posed.load_checkpoint("pose")[1]["step"] == 2
     assert not list(half_posed.path.rglob("*.tmp"))
 
@@ -163,10 +169,9 @@ def test_weights_that_are_not_finite_are_not_saved(half_posed, poses, monkeypatc
         unused.assign(unused * np.nan)
 
     monkeypatch.setattr(training, "restore", poison)
-    with pytest.raises(training.TrainingError) as raised:
-        training.train(half_posed, ["pose"], poses, OPTIONS)
-    assert "step 4: " in str(raised.value)
-    assert "is not finite; the last good checkpoint is" in str(raised.value)
+    message = training_error(half_posed, poses)
+    assert "step 4: " in message
+    assert "is not finite; the last good checkpoint is" in message
     assert half_posed.latest_step("pose") == 2
 
 
@@ -200,10 +205,9 @@ def test_a_damaged_batch_does_not_cost_the_steps_before(half_posed, poses, monke
         return batches
 
     monkeypatch.setattr(training, "stage_batches", three_batches)
-    with pytest.raises(training.TrainingError) as raised:
-        training.train(half_posed, ["pose"], poses, OPTIONS)
-    assert "step 6: " in str(raised.value)
-    assert "some.tfrecord record 7: wrong checksum" in str(raised.value)
+    message = training_error(half_posed, poses)
+    assert "step 6: " in message
+    assert "some.tfrecord record 7: wrong checksum" in message
     assert half_posed.latest_step("pose") == 5
 
 
