@@ -15,7 +15,6 @@ import tensorflow as tf
 from dpig_tf2.config import Config, ConfigError
 from dpig_tf2.ops import replicas
 
-DISTRIBUTIONS = ("none", "mirrored", "multi_worker")
 # What a collective operation ends with if another worker has gone, depending on the moment.
 _PEER_ERRORS = (
     tf.errors.UnavailableError,
@@ -141,7 +140,7 @@ class Devices:
 
 
 def devices(distribution: str) -> Devices:
-    """The devices that a value of `DISTRIBUTIONS` names.
+    """The devices that "none", "mirrored" or "multi_worker" names.
 
     "mirrored" takes all GPUs of the host, or all logical CPU devices if there is no GPU.
     "multi_worker" takes the hosts and this worker's place among them from TF_CONFIG, and returns
