@@ -13,7 +13,6 @@ OBJECTIVES = ("dcgan", "lsgan", "wgan", "wgan-gp")
 PAIRINGS = ("pair", "triplet")
 BOX_RULES = ("market1501", "deepfashion")
 CHECKPOINTS = ("latest", "best")
-CHECKPOINTS = ("latest", "best")
 FACTORS = ("foreground", "background", "appearance", "pose")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
 
