@@ -211,16 +211,15 @@ def curves(settings: Settings, sizes: Iterable[dict]) -> list[Result]:
 def curve_sizes(config: Config, factors: Iterable[float]) -> list[dict]:
     """Overrides that scale batch size, base width, and both sides of images in turn.
 
-    The discriminator keeps one logit for each image.
+    The first one changes nothing: it is the point that the three curves share. The discriminator
+    keeps one logit for each image.
     """
-    model, stage = config.model, config.reconstruction
-    sizes = [{"model.hidden": model.hidden}]  # the middle of every curve
+    model, stage, factors = config.model, config.reconstruction, tuple(factors)
+    sizes = [{}]
+    sizes += [{"reconstruction.batch_size": round(stage.batch_size * f)} for f in factors]
+    sizes += [{"model.hidden": round(model.hidden * f)} for f in factors]
     for factor in factors:
         height, width = round(model.height * factor), round(model.width * factor)
         row = 8 * model.discriminator_hidden * -(-height // 16) * -(-width // 16)
-        sizes += [
-            {"reconstruction.batch_size": round(stage.batch_size * factor)},
-            {"model.hidden": round(model.hidden * factor)},
-            {"model.height": height, "model.width": width, "model.discriminator_row": row},
-        ]
+        sizes.append({"model.height": height, "model.width": width, "model.discriminator_row": row})
     return sizes

@@ -16,9 +16,9 @@ def test_sampling_is_measured_beside_plain(tiny_config):
 def test_sizes_of_curves_fit_the_published_model():
     config = configuration.preset("market1501")
     sizes = [config.override(**overrides) for overrides in cases.curve_sizes(config, (0.5, 4.0))]
-    assert [s.reconstruction.batch_size for s in sizes] == [16, 8, 16, 16, 64, 16, 16]
-    assert [s.model.hidden for s in sizes] == [128, 128, 64, 128, 128, 512, 128]
-    assert [s.model.height for s in sizes] == [128, 128, 128, 64, 128, 128, 512]
+    assert [s.reconstruction.batch_size for s in sizes] == [16, 8, 64, 16, 16, 16, 16]
+    assert [s.model.hidden for s in sizes] == [128, 128, 128, 64, 512, 128, 128]
+    assert [s.model.height for s in sizes] == [128, 128, 128, 128, 128, 64, 512]
 
 
 @pytest.mark.slow
