@@ -46,20 +46,15 @@ _WHAT = flags.DEFINE_multi_enum(
     required=True,
 )
 _PRESET = flags.DEFINE_enum("preset", "market1501", list(configuration.PRESETS), "Sizes.")
-_HIDDEN = flags.DEFINE_integer(
-    "hidden",
-    None,
-    "Base width of the networks; default "
-    + ", ".join(f"{what} {hidden}" for what, (hidden, _) in _SIZES.items()),
-    lower_bound=1,
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size",
-    None,
-    "Examples per batch; default "
-    + ", ".join(f"{what} {size}" for what, (_, size) in _SIZES.items()),
-    lower_bound=1,
-)
+
+
+def _define_size(name, what, position):
+    defaults = ", ".join(f"{case} {sizes[position]}" for case, sizes in _SIZES.items())
+    return flags.DEFINE_integer(name, None, f"{what}; default {defaults}.", lower_bound=1)
+
+
+_HIDDEN = _define_size("hidden", "Base width of the networks", 0)
+_BATCH_SIZE = _define_size("batch_size", "Examples per batch", 1)
 _PRECISION = flags.DEFINE_multi_enum(
     "precision",
     ["float32", "mixed_bfloat16"],
