@@ -101,7 +101,7 @@ def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     sheets.save_png(path, RED)
 
     def disk_full(self, file, format):
-        file.write(b"half a")
+        file.write_bytes(b"half a")
         raise OSError("no space left")
 
     monkeypatch.setattr(Image.Image, "save", disk_full)
