@@ -12,7 +12,7 @@ from dpig_tf2.benchmarks.measure import Variant, in_turns
 _MATRIX_SIZES = (1024, 2048)
 # [B, H, W, C] of the 3x3 convolutions; the networks' larger ones at published width.
 _CONVOLUTIONS = ((8, 64, 32, 128), (8, 32, 16, 256), (8, 16, 8, 512))
-_REPETITIONS = 5
+_REPETITIONS = 2
 
 
 def describe() -> dict:
