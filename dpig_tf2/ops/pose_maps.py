@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.ops.keypoints import LIMBS
+from dpig_tf2.ops.keypoints import LIMBS, NUM_KEYPOINTS
 
 POSE_MAP_RADIUS = 4
 _CLOSING_SIZE = 5
@@ -31,10 +31,11 @@ def pose_map(keypoints, height: int, width: int, radius: int = POSE_MAP_RADIUS) 
     column_distance = tf.range(width, dtype=tf.float32)[:, None] - _truncate(column)[:, None, :]
     # An invisible keypoint is moved out of reach before the squares are combined: no extra mask.
     row_squared = tf.square(row_distance) + tf.where(visibility > 0.5, 0.0, np.inf)[:, None, :]
-    # Never zero, because squares are whole numbers. The sign saves comparing and choosing, each a
-    # pass over the full map.
-    room = radius**2 + 0.5 - row_squared
-    return tf.sign(room[:, :, None, :] - tf.square(column_distance)[:, None, :, :])
+    # Never zero, because squares are whole numbers: the sign needs no comparison and no choice. On
+    # lines [W * 18] the sum runs along memory, which broadcasting of both terms would not.
+    room = tf.tile(radius**2 + 0.5 - row_squared, [1, 1, width])
+    taken = tf.reshape(tf.square(column_distance), [-1, 1, width * NUM_KEYPOINTS])
+    return tf.reshape(tf.sign(room - taken), [-1, height, width, NUM_KEYPOINTS])
 
 
 def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
