@@ -284,6 +284,7 @@ def test_parity_notices_values_in_the_wrong_place(reference, model, name):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "name"), [("m1", "generator"), ("m4", "pose_critic")])
 def test_parity_notices_a_variable_left_at_its_initial_value(reference, model, name):
     tensors = dict(reference.checkpoint(model).tensors)

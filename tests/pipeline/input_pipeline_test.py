@@ -151,6 +151,7 @@ def test_flip_mirrors_image_mask_and_keypoints(whole, flipped):
     assert 30 < changed < 96  # about half of 126
 
 
+@pytest.mark.slow
 def test_replicas_share_the_global_batch(records):
     """Two workers of two replicas each, at the global batch of one replica alone."""
     workers = 2
@@ -299,6 +300,7 @@ def test_cut_off_file_is_named(data_dir, tmp_path):
         input_pipeline.training_batches(cut, MODEL, 8, seed=1)
 
 
+@pytest.mark.slow
 def test_damaged_records_are_dropped_and_counted_on_request(data_dir, tmp_path):
     records = rewritten(data_dir, tmp_path, lambda all_: break_image(all_, 10))
     path = records.paths[0]

@@ -145,6 +145,7 @@ def test_an_overflow_leaves_the_update_out_and_halves_the_scale():
     assert int(optimizer.iterations) == 1
 
 
+@pytest.mark.slow
 def test_checkpoints_of_every_precision_serve_every_other(tiny_config):
     trainers = {
         precision: _trainer("pose", tiny_config, precision, seed)

@@ -59,6 +59,7 @@ def reconstruction(tiny_config):
     return trainer, logs
 
 
+@pytest.mark.slow
 def test_reconstruction_overfits_one_batch(reconstruction):
     _, logs = reconstruction
     first, last = logs[0]["loss/reconstruction"], logs[-1]["loss/reconstruction"]
@@ -66,6 +67,7 @@ def test_reconstruction_overfits_one_batch(reconstruction):
     assert all(np.isfinite(list(entry.values())).all() for entry in logs)
 
 
+@pytest.mark.slow
 def test_each_player_moves_its_own_networks_only(reconstruction):
     trainer, _ = reconstruction
     batch = pair(trainer.config, 4, seed=7)
@@ -159,6 +161,7 @@ def test_joint_discriminator_shares_batch_statistics(tiny_config):
     np.testing.assert_allclose(apart_fake, trainers_by_mode[False].discriminator(fake), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_pose_autoencoder_overfits_one_batch(tiny_config):
     keras.utils.set_random_seed(0)
     config = tiny_config.override(**{"pose.learning_rate": 3e-3})
@@ -205,6 +208,7 @@ def test_mapping_order_and_number_of_updates(tiny_config):
     assert trainer.updates_per_step == 12
 
 
+@pytest.mark.slow
 def test_mapping_learns_the_mean_of_the_embeddings(tiny_config):
     keras.utils.set_random_seed(0)
     config = tiny_config.override(**{"pose_mapping.learning_rate": 5e-3})
