@@ -73,7 +73,7 @@ def reconstruction(settings: Settings) -> list[Result]:
 
 def _our_step(settings, batch, precision):
     trainer = build_trainer(
-        "reconstruction", settings.config, settings.crop_method, precision=precision
+        "reconstruction", settings.config, crop_method=settings.crop_method, precision=precision
     )
     step = tf.function(trainer.train_step)
     counted = operations.count(step, batch)

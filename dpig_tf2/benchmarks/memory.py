@@ -69,7 +69,13 @@ def train(config: Config, precision: str, rematerialize: bool) -> dict:
 
     program = _resident_gib()
     crop_method = RunOptions().resolved_crop_method()
-    trainer = build_trainer("reconstruction", config, crop_method, precision, rematerialize)
+    trainer = build_trainer(
+        "reconstruction",
+        config,
+        crop_method=crop_method,
+        precision=precision,
+        rematerialize=rematerialize,
+    )
     batch = {"source": persons.random_person(config.model, config.reconstruction.batch_size)}
     step = tf.function(trainer.train_step)
     for _ in range(_STEPS):

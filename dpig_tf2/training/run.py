@@ -131,9 +131,9 @@ def _train_stage(run, stage, data, options, stop):
         trainer = build_trainer(
             stage,
             run.config,
-            options.resolved_crop_method(),
-            options.precision,
-            options.rematerialize,
+            crop_method=options.resolved_crop_method(),
+            precision=options.precision,
+            rematerialize=options.rematerialize,
         )
         restore(trainer, run)
     updates = trainer.updates_per_step

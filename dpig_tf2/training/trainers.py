@@ -8,29 +8,17 @@ from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.trainer import StageTrainer
 
 
-def build_trainer(
-    stage: str,
-    config: Config,
-    crop_method: str = "matmul",
-    precision: str = "float32",
-    rematerialize: bool = False,
-) -> StageTrainer:
+def build_trainer(stage: str, config: Config, **how) -> StageTrainer:
     """A trainer with freshly initialized networks and optimizers.
 
     Args:
         stage: one of `config.STAGES`.
         config: the run's configuration.
-        crop_method, precision, rematerialize: how the networks compute, see
-            `models.factory.build_network`. In "mixed_float16" every optimizer scales its loss.
+        **how: the networks compute, see `models.factory.build_network`. In "mixed_float16" every
+            optimizer scales its loss.
     """
     names = factory.stage_networks(stage, config.model)
-    networks = factory.build_networks(
-        names,
-        config.model,
-        crop_method=crop_method,
-        precision=precision,
-        rematerialize=rematerialize,
-    )
+    networks = factory.build_networks(names, config.model, **how)
     if stage == "reconstruction":
         return ReconstructionTrainer(config, networks)
     if stage == "pose":
