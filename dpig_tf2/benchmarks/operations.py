@@ -44,9 +44,9 @@ def _operations(operation):
         rows, columns, inputs, _ = operation.outputs[0].shape
         return 2 * math.prod(operation.inputs[2].shape) * rows * columns * inputs
     if kind in _PRODUCTS:
-        a, b = operation.inputs
-        transposed = operation.get_attr("transpose_b" if kind == "MatMul" else "adj_y")
-        return 2 * math.prod(a.shape) * b.shape[-2 if transposed else -1]
+        transposed = operation.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
+        summed = operation.inputs[0].shape[-2 if transposed else -1]
+        return 2 * math.prod(operation.outputs[0].shape) * summed
     if kind == "Einsum":
         return _einsum_operations(operation)
     return 0

@@ -37,6 +37,13 @@ def doubled(small, kernel):
             2 * 3 * 4 * 5 * 6,
         ),
         (
+            lambda a, b: tf.matmul(a, b, transpose_a=True),
+            [tf.zeros([5, 4]), tf.zeros([5, 6])],
+            2 * 4 * 5 * 6,
+        ),
+        # One matrix for all of a batch.
+        (tf.matmul, [tf.zeros([4, 5]), tf.zeros([3, 5, 6])], 2 * 3 * 4 * 5 * 6),
+        (
             lambda a, b: tf.einsum("bi,xij->bxj", a, b),
             [tf.zeros([2, 3]), tf.zeros([9, 3, 4])],
             2 * 2 * 9 * 3 * 4,
