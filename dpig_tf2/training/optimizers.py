@@ -1,13 +1,37 @@
 """Optimizers as the released code configured them; the one place that applies gradients."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops import replicas
 
-# The release computed 1 - beta2 in float32, 1.3e-5 below 0.001, which every second moment shows.
-_ADAM_BETA_2 = float(np.float32(0.999))
+
+class FusedAdam(keras.optimizers.Adam):
+    """Keras' Adam with an update that passes over memory once, by the kernel that the release ran.
+
+    The kernel computes 1 - beta2 in float32, 1.3e-5 off 0.001, which every second moment shows.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        count = tf.cast(self.iterations + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=tf.pow(self.beta_1, count),
+            beta2_power=tf.pow(self.beta_2, count),
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+def _handle(variable):
+    """What TensorFlow's kernels know a variable by; under a strategy, the one of this replica."""
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
 class ReleaseRMSprop(keras.optimizers.RMSprop):
@@ -44,9 +68,7 @@ def build_optimizer(
     if objective == "wgan":
         optimizer = ReleaseRMSprop(learning_rate, name)
     else:
-        optimizer = keras.optimizers.Adam(
-            learning_rate, beta_1=0.5, beta_2=_ADAM_BETA_2, epsilon=1e-8, name=name
-        )
+        optimizer = FusedAdam(learning_rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8, name=name)
     optimizer.build(variables)
     if loss_scaling:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"{name}_loss_scale")
