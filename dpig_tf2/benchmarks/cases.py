@@ -37,16 +37,17 @@ class Settings:
     precisions: tuple[str, ...] = ("float32",)
     runs: int = 5
 
-    @property
-    def crop_method(self) -> str:
-        return RunOptions().resolved_crop_method()
-
     def measure(self, what: str, batch: int, variants: dict[str, Variant], **options):
         return compare(what, self.config, batch, device(), variants, self.runs, **options)
 
     def our_variants(self, build: Callable[[str], Variant]) -> dict[str, Variant]:
         """{name: variant} of every precision."""
         return {f"{OURS} {precision}": build(precision) for precision in self.precisions}
+
+
+def _plain_forms():
+    """The region crops are ours in either way: a case of their own measures them."""
+    return factory.fastest_forms() | {"convolution": "direct"}
 
 
 def device() -> str:
@@ -59,7 +60,7 @@ def reconstruction(settings: Settings) -> list[Result]:
     size = config.reconstruction.batch_size
     batch = {"source": persons.random_person(config.model, size)}
     names = ReconstructionTrainer.NETWORKS
-    networks = factory.build_networks(names, config.model, crop_method=settings.crop_method)
+    networks = factory.build_networks(names, config.model, **_plain_forms())
     reference = plain.PlainReconstructionTrainer(config, networks)
 
     def plain_step():
@@ -72,9 +73,8 @@ def reconstruction(settings: Settings) -> list[Result]:
 
 
 def _our_step(settings, batch, precision):
-    trainer = build_trainer(
-        "reconstruction", settings.config, crop_method=settings.crop_method, precision=precision
-    )
+    how = RunOptions(precision=precision).how()
+    trainer = build_trainer("reconstruction", settings.config, **how)
     step = tf.function(trainer.train_step)
     counted = operations.count(step, batch)
     return Variant(lambda: float(step(batch)["loss/reconstruction"]), precision, counted)
@@ -96,7 +96,7 @@ def stage2(settings: Settings) -> list[Result]:
     # Networks do the same work on any numbers, so noise stands in for embeddings here.
     cached = {"embedding": noise, "noise": noise}
 
-    frozen = factory.build_networks(["appearance_encoder"], model, crop_method=settings.crop_method)
+    frozen = factory.build_networks(["appearance_encoder"], model, **_plain_forms())
     reference = plain.PlainMappingTrainer(config, trainer.networks, PersonModel(model, frozen))
     photos = {"source": persons.random_person(model, rows), "noise": noise}
     loss = f"loss/{trainer.factors[-1]}_critic"
@@ -114,15 +114,16 @@ def sampling(settings: Settings) -> list[Result]:
     mappings = [f"{factor}_mapping" for factor in config.model.factors]
     names = ["generator", "pose_decoder", *mappings]
 
-    def build(kind, precision):
-        networks = factory.build_networks(names, config.model, precision=precision)
+    def build(kind, forms, precision):
+        networks = factory.build_networks(names, config.model, precision=precision, **forms)
         graph = tf.function(functools.partial(_draw_pictures, kind(config.model, networks), size))
         seed = tf.constant(0)
         counted = operations.count(graph, seed)
         return Variant(lambda: graph(seed).numpy(), precision, counted)
 
-    variants = {PLAIN: build(plain.PlainPersonModel, "float32")}
-    variants |= settings.our_variants(functools.partial(build, PersonModel))
+    ours = functools.partial(build, PersonModel, factory.fastest_forms())
+    variants = {PLAIN: build(plain.PlainPersonModel, _plain_forms(), "float32")}
+    variants |= settings.our_variants(ours)
     return settings.measure("sampling", size, variants)
 
 

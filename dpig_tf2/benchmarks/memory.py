@@ -68,14 +68,8 @@ def train(config: Config, precision: str, rematerialize: bool) -> dict:
     from dpig_tf2.training.trainers import build_trainer
 
     program = _resident_gib()
-    crop_method = RunOptions().resolved_crop_method()
-    trainer = build_trainer(
-        "reconstruction",
-        config,
-        crop_method=crop_method,
-        precision=precision,
-        rematerialize=rematerialize,
-    )
+    how = RunOptions(precision=precision, rematerialize=rematerialize).how()
+    trainer = build_trainer("reconstruction", config, **how)
     batch = {"source": persons.random_person(config.model, config.reconstruction.batch_size)}
     step = tf.function(trainer.train_step)
     for _ in range(_STEPS):

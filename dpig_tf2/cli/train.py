@@ -77,6 +77,13 @@ _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the training step with X
 _CROPS = flags.DEFINE_enum(
     "crop_method", "auto", ["auto", "gather", "matmul"], "Form of the region crops."
 )
+_CONVOLUTION = flags.DEFINE_enum(
+    "convolution",
+    "auto",
+    ["auto", "direct", "products"],
+    "Form of the convolutions; auto takes matrix products where they are faster, on CPU without "
+    "XLA. In float32 the numbers are the same to rounding.",
+)
 _PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
@@ -155,6 +162,7 @@ def main(_):
         keep_best=_KEEP_BEST.value,
         jit_compile=_JIT.value,
         crop_method=_CROPS.value,
+        convolution=_CONVOLUTION.value,
         precision=_PRECISION.value,
         rematerialize=_REMATERIALIZE.value,
         devices=devices,

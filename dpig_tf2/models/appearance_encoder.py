@@ -21,6 +21,7 @@ class AppearanceEncoder(layers.Network):
         crop_method: form of the region crops, see `ops.regions.crop_regions`.
         rematerialize: compute the levels' activations again in the backward pass; saves memory,
             costs a second forward.
+        convolution: form of the convolutions, see `layers.Conv`.
 
     Call arguments:
         images: float32 [B, H, W, 3] in [-1, 1].
@@ -44,6 +45,7 @@ class AppearanceEncoder(layers.Network):
         background_embedding: int = 0,
         crop_method: str = "matmul",
         rematerialize: bool = False,
+        convolution: str = "direct",
         **kwargs,
     ):
         # autocast=False: boxes in pixels do not survive bfloat16.
@@ -56,15 +58,16 @@ class AppearanceEncoder(layers.Network):
         self.background_embedding = background_embedding
         self.crop_method = crop_method
         self.rematerialize = rematerialize
-        self.stem_conv = layers.conv3x3(hidden, "stem_conv")
-        self.stem_residual = layers.ResidualConv(hidden, name="stem_residual")
+        self.convolution = convolution
+        self.stem_conv = layers.conv3x3(hidden, convolution, "stem_conv")
+        self.stem_residual = layers.ResidualConv(hidden, convolution, name="stem_residual")
         self.region_pyramid = layers.ConvPyramid(
-            hidden, region_levels, rematerialize, name="region_pyramid"
+            hidden, region_levels, rematerialize, convolution, name="region_pyramid"
         )
         self.region_dense = keras.layers.Dense(region_embedding, name="region_dense")
         if background_embedding:
             self.background_pyramid = layers.ConvPyramid(
-                hidden, background_levels, rematerialize, name="background_pyramid"
+                hidden, background_levels, rematerialize, convolution, name="background_pyramid"
             )
             self.background_dense = keras.layers.Dense(
                 background_embedding, name="background_dense"

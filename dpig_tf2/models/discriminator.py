@@ -40,22 +40,24 @@ class Discriminator(layers.Network):
         hidden: channels of the first layer, doubled in each of the next three.
         row: features per logit. The features of an image are flattened in (channel, row, column)
             order and cut into rows: a 256x256 image gives eight logits at the published 16384.
+        convolution: form of the convolutions, see `layers.Conv`.
 
     Call argument: float32 [B, H, W, 3] in [-1, 1] units.
     Returns: float32 logits [B * (features per image) / row].
     Source: the released checkpoints; a DCGAN discriminator.
     """
 
-    def __init__(self, hidden: int, row: int, **kwargs):
+    def __init__(self, hidden: int, row: int, convolution: str = "direct", **kwargs):
         super().__init__(**kwargs)
         self.hidden = hidden
         self.row = row
+        self.convolution = convolution
         self.convs = [
-            keras.layers.Conv2D(
+            layers.Conv(
                 hidden * 2**i,
                 5,
+                convolution,
                 strides=2,
-                padding="same",
                 kernel_initializer=_uniform(),
                 name=f"conv_{i + 1}",
             )

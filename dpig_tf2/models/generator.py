@@ -17,6 +17,7 @@ class Generator(layers.Network):
         levels: resolution levels.
         rematerialize: compute the levels' activations again in the backward pass; saves memory,
             costs a second forward.
+        convolution: form of the convolutions, see `layers.Conv`.
 
     Call arguments:
         embedding: float32 [B, E], appearance embedding.
@@ -29,29 +30,38 @@ class Generator(layers.Network):
     """
 
     def __init__(
-        self, hidden: int, latent: int, levels: int = 5, rematerialize: bool = False, **kwargs
+        self,
+        hidden: int,
+        latent: int,
+        levels: int = 5,
+        rematerialize: bool = False,
+        convolution: str = "direct",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.hidden = hidden
         self.latent = latent
         self.levels = levels
         self.rematerialize = rematerialize
+        self.convolution = convolution
         self.input_conv = layers.EmbeddingMapConv(hidden, name="input_conv")
-        self.pyramid = layers.ConvPyramid(hidden, levels, rematerialize, name="pyramid")
+        self.pyramid = layers.ConvPyramid(
+            hidden, levels, rematerialize, convolution, name="pyramid"
+        )
         self.latent_dense = keras.layers.Dense(latent, name="latent_dense")
         # The first decoder level joins h bottleneck channels with the coarsest skip, the others
         # join two equal halves.
         joined = [hidden * (levels + 1)] + [2 * hidden * (levels - i) for i in range(1, levels)]
         kinds = [layers.ResidualConv] + [layers.UpsampledResidualConv] * (levels - 1)
         self.residuals = [
-            kind(channels, name=f"decoder_residual_{i}")
+            kind(channels, convolution, name=f"decoder_residual_{i}")
             for i, (kind, channels) in enumerate(zip(kinds, joined, strict=True))
         ]
         self.ups = [
             keras.layers.Conv2D(hidden * (levels - 1 - i), 1, activation="relu", name=f"up_{i}")
             for i in range(levels - 1)
         ]
-        self.output_conv = layers.conv3x3(3, "output_conv", activation=None)
+        self.output_conv = layers.conv3x3(3, convolution, "output_conv", activation=None)
 
     def build(self, embedding_shape, pose_map_shape):
         rows, columns = (size // 2 ** (self.levels - 1) for size in pose_map_shape[1:3])

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import PREDECESSORS, STAGES
-from dpig_tf2.models import weights
+from dpig_tf2.models import factory, weights
 from dpig_tf2.ops.sheets import save_png
 from dpig_tf2.pipeline import input_pipeline
 from dpig_tf2.run_folder import RunFolder
@@ -47,7 +47,8 @@ class RunOptions:
         keep: newest checkpoints kept.
         keep_best: also keep that with the lowest `pictures.fixed_batch_error`.
         jit_compile: compile the step with XLA.
-        crop_method: "gather", "matmul" or "auto": matmul under XLA and on GPU, else gather.
+        crop_method: form of the region crops, see `models.factory.build_network`, or "auto".
+        convolution: form of the convolutions, likewise.
         precision: one of `config.PRECISIONS`. Checkpoints are float32 in any case, so that a run
             may go on in another one.
         rematerialize: save memory in stage reconstruction, see `models.factory.build_network`.
@@ -62,15 +63,21 @@ class RunOptions:
     keep_best: bool = True
     jit_compile: bool = False
     crop_method: str = "auto"
+    convolution: str = "auto"
     precision: str = "float32"
     rematerialize: bool = False
     devices: Devices = dataclasses.field(default_factory=Devices)
 
-    def resolved_crop_method(self) -> str:
-        if self.crop_method != "auto":
-            return self.crop_method
-        on_accelerator = bool(tf.config.list_logical_devices("GPU"))
-        return "matmul" if self.jit_compile or on_accelerator else "gather"
+    def how(self) -> dict:
+        """How the networks compute: arguments of `models.factory.build_network`."""
+        given = {"crop_method": self.crop_method, "convolution": self.convolution}
+        chosen = {name: form for name, form in given.items() if form != "auto"}
+        return {
+            **factory.fastest_forms(self.jit_compile),
+            **chosen,
+            "precision": self.precision,
+            "rematerialize": self.rematerialize,
+        }
 
 
 def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> None:
@@ -128,13 +135,7 @@ def _train_stage(run, stage, data, options, stop):
     # Initial weights depend on the stage and the seed, not on what ran before in this process.
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
     with devices.scope():
-        trainer = build_trainer(
-            stage,
-            run.config,
-            crop_method=options.resolved_crop_method(),
-            precision=options.precision,
-            rematerialize=options.rematerialize,
-        )
+        trainer = build_trainer(stage, run.config, **options.how())
         restore(trainer, run)
     updates = trainer.updates_per_step
     report = functools.partial(say, stage)

@@ -208,6 +208,73 @@ def test_upsampling_folded_into_a_residual_level_equals_the_plain_level():
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def wide():
+    """Networks of 32 x 16 images wide enough for every form of a convolution: {form: networks}."""
+    settings = config.preset("synthetic").override(
+        **{
+            "model.height": 32,
+            "model.width": 16,
+            "model.hidden": 48,
+            "model.region_size": 16,
+            "model.region_levels": 3,
+            "model.background_levels": 3,
+            "model.generator_levels": 3,
+            "model.discriminator_hidden": 16,
+            "model.discriminator_row": 256,
+        }
+    )
+    names = factory.stage_networks("reconstruction", settings.model)
+    forms = {
+        form: factory.build_networks(names, settings.model, convolution=form)
+        for form in layers.CONVOLUTIONS
+    }
+    for name in names:
+        forms["products"][name].set_weights(forms["direct"][name].get_weights())
+    return settings.model, forms
+
+
+def test_convolutions_as_products_give_the_same_numbers(wide, monkeypatch):
+    """All networks of stage reconstruction, with every form in use."""
+    model, forms = wide
+    used = set()
+    choose = layers.convolutions.fastest_form
+    monkeypatch.setattr(
+        layers.convolutions,
+        "fastest_form",
+        lambda *shapes: used.add(choose(*shapes)) or choose(*shapes),
+    )
+    images = _random(2, model.height, model.width, 3)
+    boxes = np.tile(np.array([2, 3, 20, 12], np.float32), (2, 7, 1))
+    mask = (_random(2, model.height, model.width, 1, seed=1) > 0).astype(np.float32)
+    inputs = {
+        "appearance_encoder": [images, boxes, np.ones((2, 7), np.float32), mask],
+        "generator": [
+            _random(2, model.appearance_embedding),
+            np.sign(_random(2, model.height, model.width, 18)),
+        ],
+        "discriminator": [images],
+    }
+    for name, arguments in inputs.items():
+        expected, found = (forms[form][name](*arguments) for form in ("direct", "products"))
+        tolerance = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=name)
+    assert used == {"direct", "winograd", "single_product"}
+
+
+def test_unknown_form_of_convolutions_is_refused():
+    with pytest.raises(ValueError, match=r"must be one of \('direct', 'products'\), got 'fast'"):
+        layers.Conv(4, 3, "fast")
+
+
+def test_the_fastest_forms_depend_on_device_and_compiler(monkeypatch):
+    everywhere = {"crop_method": "matmul", "convolution": "direct"}
+    assert factory.fastest_forms() == {"crop_method": "gather", "convolution": "products"}
+    assert factory.fastest_forms(jit_compile=True) == everywhere
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    assert factory.fastest_forms() == everywhere
+
+
 def test_one_by_one_convolution_commutes_with_upsampling(tiny):
     model, networks = tiny
     generator = networks["generator"]
