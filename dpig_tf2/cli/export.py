@@ -32,6 +32,12 @@ PRECISION = flags.DEFINE_enum(
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "latest", configuration.CHECKPOINTS, "Checkpoint of stage I of a run folder."
 )
+PORTABLE = flags.DEFINE_bool(
+    "portable",
+    True,
+    "Compute in forms that run well everywhere: CPU, GPU, compiled by XLA. --noportable takes "
+    "those that are fastest on this machine, for servers like it; numbers are equal to rounding.",
+)
 
 
 def main(argv):
@@ -44,7 +50,10 @@ def main(argv):
 
     out_dir = OUT_DIR.value or pathlib.Path(RUN_DIR.value, "export")
     sampler = PersonSampler.load(
-        RUN_DIR.value, precision=PRECISION.value, checkpoint=CHECKPOINT.value
+        RUN_DIR.value,
+        precision=PRECISION.value,
+        checkpoint=CHECKPOINT.value,
+        portable=PORTABLE.value,
     )
     path = export(sampler, out_dir, VERSION.value)
     print(f"wrote {path}; signatures: {path / DESCRIPTION}")

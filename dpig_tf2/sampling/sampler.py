@@ -86,6 +86,7 @@ class PersonSampler:
         adversaries: bool = False,
         precision: str = "float32",
         checkpoint: str = "latest",
+        portable: bool = False,
     ) -> "PersonSampler":
         """A sampler from a run folder or a saved sampler.
 
@@ -96,6 +97,8 @@ class PersonSampler:
             precision: what the networks compute in, one of `config.PRECISIONS`.
             checkpoint: of every stage of a run folder the "latest", or the "best" where one is
                 kept. Mapping networks imitate the latest encoders: sample with those.
+            portable: compute in forms that run well everywhere, also compiled by XLA, instead of
+                the fastest on this machine. For exports; the numbers are the same to rounding.
 
         Raises:
             ConfigError: if the folder is neither, or no stage has a checkpoint.
@@ -106,15 +109,16 @@ class PersonSampler:
             config = RunFolder.open(path).config
             arrays = weights.load(path / _WEIGHTS)
             names = {name.split("/", 1)[0] for name in arrays}
-            networks = factory.build_networks(sorted(names), config.model, precision=precision)
-            for network in networks.values():
-                weights.assign(network.variables, arrays, str(path / _WEIGHTS))
+            source = str(path / _WEIGHTS)
+            networks = _networks(names, config.model, arrays, source, precision, portable)
             return cls(config, networks, batch_size)
         run = RunFolder.open(path)
         networks = {}
         for stage in STAGES:
             if run.latest_step(stage) is not None:
-                networks |= load_stage_networks(run, stage, adversaries, precision, checkpoint)
+                networks |= load_stage_networks(
+                    run, stage, adversaries, precision, checkpoint, portable
+                )
         if not networks:
             raise ConfigError(f"{path} has no checkpoint of any stage: train or import one first")
         return cls(run.config, networks, batch_size)
@@ -556,6 +560,7 @@ def load_stage_networks(
     adversaries: bool = False,
     precision: str = "float32",
     checkpoint: str = "latest",
+    portable: bool = False,
 ) -> dict:
     """{name: network} of one stage with the weights of a checkpoint.
 
@@ -565,6 +570,7 @@ def load_stage_networks(
         adversaries: also load its discriminator or critics.
         precision: what the networks compute in, one of `config.PRECISIONS`.
         checkpoint: "latest" or "best", see `RunFolder.load_checkpoint`.
+        portable: see `PersonSampler.load`.
     """
     path, arrays = run.load_checkpoint(stage, checkpoint)
     names = [
@@ -572,9 +578,15 @@ def load_stage_networks(
         for name in factory.stage_networks(stage, run.config.model)
         if adversaries or not name.endswith(("discriminator", "critic"))
     ]
-    networks = factory.build_networks(names, run.config.model, precision=precision)
+    return _networks(names, run.config.model, arrays, str(path), precision, portable)
+
+
+def _networks(names, model, arrays, source, precision, portable):
+    """{name: network} with the weights of `arrays`, which were read from `source`."""
+    forms = {} if portable else factory.fastest_forms()
+    networks = factory.build_networks(sorted(names), model, precision=precision, **forms)
     for network in networks.values():
-        weights.assign(network.variables, arrays, str(path))
+        weights.assign(network.variables, arrays, source)
     return networks
 
 

@@ -22,7 +22,7 @@ def _networks(model):
         for name in factory.stage_networks(stage, model)
         if not name.endswith(("discriminator", "critic"))
     ]
-    networks = factory.build_networks(names, model)
+    networks = factory.build_networks(names, model, **factory.fastest_forms())
     rng = np.random.default_rng(0)
     for variable in (v for network in networks.values() for v in network.variables):
         variable.assign(variable + rng.normal(0.0, 0.1, variable.shape))
@@ -235,6 +235,18 @@ def test_save_and_load_are_bit_equal(sampler, person, tmp_path):
     before, after = (s.sample(2, _FACTORS, *person, seed=9) for s in (sampler, loaded))
     for field in ("images", "appearance", "keypoints"):
         np.testing.assert_array_equal(getattr(before, field), getattr(after, field))
+
+
+def test_portable_forms_give_the_same_numbers(sampler, person, tmp_path):
+    sampler.save(tmp_path / "saved")
+    loaded = {p: PersonSampler.load(tmp_path / "saved", portable=p) for p in (False, True)}
+    forms = {p: s.model.network("appearance_encoder").get_config() for p, s in loaded.items()}
+    assert factory.fastest_forms().items() <= forms[False].items()
+    assert {"crop_method": "matmul", "convolution": "direct"}.items() <= forms[True].items()
+    expected, found = (s.encode_appearance(*person) for s in loaded.values())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    pictures, others = (s.reconstruct(*person).astype(int) for s in loaded.values())
+    assert np.abs(pictures - others).max() <= 1  # rounding may fall to the other side
 
 
 def test_loads_the_newest_checkpoints_of_a_run(sampler, tmp_path):
