@@ -71,7 +71,7 @@ def replicas(tmp_path_factory, overrides, synthetic_data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["reconstruction", "pose", "appearance_mapping", "pose_mapping"])
+@pytest.mark.parametrize("stage", [*STAGES, "pose by Adam"])
 def test_two_replicas_make_the_update_of_one(replicas, stage):
     _, found = replicas
     assert found["replicas"] == 2

@@ -47,6 +47,10 @@ def main(data_dir, folder):
         sizes = {factor: config.model.embedding_size(factor) for factor in factors}
         arrays = {"embedding": {f: rng.normal(size=(30, n)).astype("f4") for f, n in sizes.items()}}
         found[stage] = compare(one, two, stage, config, arrays)
+    _, keypoints = read_keypoint_csv(folder / "poses.csv")
+    # The tests' configuration trains by RMSProp; here no gradient is mere rounding.
+    adam = config.override(**{"pose.objective": "dcgan"})
+    found["pose by Adam"] = compare(one, two, "pose", adam, {"keypoints": keypoints})
     found["pose"] = difference(*(whole_run(devices, config, folder) for devices in (one, two)))
     print(json.dumps(found))
 
