@@ -9,7 +9,6 @@ exit status is 0 unless a line failed.
 
 import dataclasses
 import json
-import os
 
 from absl import flags
 
@@ -21,7 +20,6 @@ _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of lines
 
 def main(argv):
     del argv
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # keeps TensorFlow's notices off the report
     checks = []
     for check in diagnostics.run_checks():
         checks.append(check)

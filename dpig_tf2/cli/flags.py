@@ -1,5 +1,6 @@
 """What all programs share: how they start, and how they end when the input is bad."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,8 +15,9 @@ def run_program(name: str, main: Callable[[Sequence[str]], int | None]) -> None:
     """Parses the command line, runs `main`, and exits with its status.
 
     Bad input ends in one line on stderr and status 1: unknown flags, left-over arguments, and every
-    ValueError or OSError of `main`. `--verbosity=1` adds the traceback. `main` imports TensorFlow
-    inside its body, so that bad flags fail at once.
+    ValueError or OSError of `main`. `--verbosity=1` adds the traceback, and the notices and
+    warnings of TensorFlow, which otherwise only TF_CPP_MIN_LOG_LEVEL=0 shows. `main` imports
+    TensorFlow inside its body, so that bad flags fail at once.
 
     Args:
         name: installed name of the program, for messages, e.g. "dpig-export".
@@ -29,6 +31,8 @@ def run_program(name: str, main: Callable[[Sequence[str]], int | None]) -> None:
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def guarded(argv):
+        if logging.get_verbosity() < logging.DEBUG:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
             refuse_arguments(argv)
             return main(argv)

@@ -55,7 +55,6 @@ def main(argv):
     paths = {stage: _CHECKPOINTS[stage].value for stage in STAGES if _CHECKPOINTS[stage].value}
     if not paths:
         raise ValueError(f"give at least one of {', '.join(f'--{stage}' for stage in STAGES)}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # keeps TensorFlow's notices off the report
     from dpig_tf2.conversion import convert
 
     report = convert.import_checkpoints(_PRESET.value, paths, _RUN_DIR.value, _STRICT.value)

@@ -51,6 +51,12 @@ class Devices:
         self.is_chief = self.workers == 1 or (resolver.task_type, resolver.task_id) == first
         self._sum = tf.function(self._sum_over_replicas)
 
+    def describe(self) -> str:
+        """What the steps run on, e.g. "CPU", "2 GPUs" or "4 GPUs of 2 workers"."""
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        several = f"{self.replicas} {kind}s" if self.replicas > 1 else kind
+        return f"{several} of {self.workers} workers" if self.workers > 1 else several
+
     def scope(self):
         """Context in which a trainer's variables are created on all replicas."""
         return contextlib.nullcontext() if self.replicas == 1 else self.strategy.scope()

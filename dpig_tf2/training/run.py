@@ -143,7 +143,8 @@ def _train_stage(run, stage, data, options, stop):
     batches = iter(devices.batches(lambda context: batches_from(done, context)))
     batches = itertools.chain([next(batches)], batches)  # the first is read before anything written
     stage_run = _StageRun(run, trainer, data, options, stop)
-    say(stage, f"{data.describe()}, {options.precision}, from step {done} to {total}")
+    how = f"{options.precision} on {devices.describe()}"
+    say(stage, f"{data.describe()}, {how}, from step {done} to {total}")
     images_per_step = updates * run.config.stage(stage).batch_size
     try:
         log = contextlib.nullcontext()

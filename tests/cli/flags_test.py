@@ -79,6 +79,19 @@ def test_verbosity_adds_the_traceback(program):
     assert result.stderr.endswith("dpig-example: error: wrong\n")
 
 
+@pytest.mark.parametrize(
+    "arguments, given, level", [([], None, "2"), (["--verbosity=1"], None, "0"), ([], "1", "1")]
+)
+def test_notices_of_tensorflow_stay_away_unless_asked_for(
+    program, monkeypatch, arguments, given, level
+):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    if given:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", given)
+    show = "import os; print(os.environ.get('TF_CPP_MIN_LOG_LEVEL', '0'))"
+    assert _start(program, program, f"--fail={show}", *arguments).stdout == f"{level}\ndone\n"
+
+
 def test_a_bug_is_not_hidden(program):
     result = _start(program, program, "--fail=raise KeyError('bug')")
     assert result.returncode == 1

@@ -91,6 +91,18 @@ def test_only_the_chief_writes(tmp_path, tiny_config, monkeypatch):
     assert not folder.path.exists()
 
 
+@pytest.mark.parametrize(
+    "replicas, workers, text",
+    [(1, 1, "CPU"), (2, 1, "2 CPUs"), (2, 2, "2 CPUs of 2 workers"), (4, 2, "4 CPUs of 2 workers")],
+)
+def test_devices_are_described(monkeypatch, replicas, workers, text):
+    devices = several(replicas)
+    devices.workers = workers
+    for kind, listed in {"CPU": [], "GPU": ["GPU:0"]}.items():
+        monkeypatch.setattr(distribution.tf.config, "list_logical_devices", lambda _, x=listed: x)
+        assert devices.describe() == text.replace("CPU", kind)
+
+
 def test_what_replicas_cannot_share_is_refused(tiny_config):
     check = several(3).check
     with pytest.raises(ConfigError, match="pose.batch_size .* multiple of the 3 replicas, got 8"):
