@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import tensorflow as tf
 
 from dpig_tf2.benchmarks import operations, persons, plain
-from dpig_tf2.benchmarks.measure import PLAIN, Result, Variant, compare
+from dpig_tf2.benchmarks.measure import PLAIN, Result, Variant, compare, wait_for
 from dpig_tf2.config import Config
 from dpig_tf2.models import factory
 from dpig_tf2.ops import pose_maps as pose_map_ops
@@ -119,7 +119,7 @@ def sampling(settings: Settings) -> list[Result]:
         graph = tf.function(functools.partial(_draw_pictures, kind(config.model, networks), size))
         seed = tf.constant(0)
         counted = operations.count(graph, seed)
-        return Variant(lambda: graph(seed).numpy(), precision, counted)
+        return Variant(lambda: wait_for(graph(seed)), precision, counted)
 
     ours = functools.partial(build, PersonModel, factory.fastest_forms())
     variants = {PLAIN: build(plain.PlainPersonModel, _plain_forms(), "float32")}
@@ -145,7 +145,7 @@ def pose_maps(settings: Settings) -> list[Result]:
         graph = tf.function(
             lambda points: form(points, model.height, model.width, model.pose_map_radius)
         )
-        return Variant(lambda: graph(keypoints).numpy(), repetitions=3)
+        return Variant(lambda: wait_for(graph(keypoints)), repetitions=10)
 
     variants = {name: variant(form) for name, form in forms.items()}
     return settings.measure("pose maps", size, variants)
@@ -167,7 +167,7 @@ def crops(settings: Settings) -> list[Result]:
                 loss = tf.nn.l2_loss(found)
             return tape.gradient(loss, features)
 
-        return Variant(lambda: graph(features).numpy(), repetitions=3)
+        return Variant(lambda: wait_for(graph(features)), repetitions=10)
 
     variants = {method: variant(method) for method in ("matmul", "gather")}
     return settings.measure("region crops with gradient", size, variants, against="matmul")

@@ -34,6 +34,11 @@ class Variant:
         return (time.perf_counter() - start) / self.repetitions
 
 
+def wait_for(tensor) -> None:
+    """Returns when a tensor has been computed: one number of it is read, the others not copied."""
+    tensor[(0,) * len(tensor.shape)].numpy()
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     """What one way took.
