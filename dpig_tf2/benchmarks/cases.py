@@ -116,6 +116,8 @@ def sampling(settings: Settings) -> list[Result]:
 
     def build(kind, forms, precision):
         networks = factory.build_networks(names, config.model, precision=precision, **forms)
+        for network in networks.values():
+            network.freeze()  # as `PersonSampler.load` does
         graph = tf.function(functools.partial(_draw_pictures, kind(config.model, networks), size))
         seed = tf.constant(0)
         counted = operations.count(graph, seed)

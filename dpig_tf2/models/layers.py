@@ -21,6 +21,19 @@ class Network(keras.Model):
         names = [name for name in arguments if name not in ("self", "kwargs")]
         return {"name": self.name, **{name: getattr(self, name) for name in names}}
 
+    def freeze(self) -> None:
+        """For inference: computes once what depends on weights alone, from the present weights."""
+        for conv in self._convolutions():
+            conv.freeze()
+
+    def thaw(self) -> None:
+        """Takes `freeze` back, for graphs traced from now on."""
+        for conv in self._convolutions():
+            conv.frozen_kernel = None
+
+    def _convolutions(self):
+        return [layer for layer in self._flatten_layers() if isinstance(layer, Conv)]
+
 
 def leaky_relu(x):
     """Leaky rectifier with the slope that every network here uses, 0.2."""
@@ -42,15 +55,28 @@ class Conv(keras.layers.Conv2D):
             raise ValueError(f"convolution must be one of {CONVOLUTIONS}, got {convolution!r}")
         super().__init__(channels, size, padding="same", **kwargs)
         self.convolution = convolution
+        self.frozen_kernel = None
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.image_shape = input_shape
 
     def convolution_op(self, inputs, kernel):
         kernel = tf.cast(kernel, inputs.dtype)
         form = self.form(inputs.shape)
+        if form == "winograd" and self.frozen_kernel is not None:
+            return convolutions.winograd_with(inputs, self.frozen_kernel)
         if form == "winograd":
             return convolutions.winograd(inputs, kernel)
         if form == "single_product":
             return convolutions.single_product(inputs, kernel, self.strides[0])
         return super().convolution_op(inputs, kernel)
+
+    def freeze(self) -> None:
+        """Prepares the present kernel for inference, where its form takes preparation."""
+        if self.form(self.image_shape) == "winograd":
+            kernel = tf.cast(self.kernel, self.compute_dtype)
+            self.frozen_kernel = convolutions.winograd_kernel(kernel)
 
     def form(self, input_shape) -> str:
         """How inputs [B, H, W, C] are convolved: "direct" or a function of `ops.convolutions`."""

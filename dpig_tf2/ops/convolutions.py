@@ -76,26 +76,46 @@ def winograd(images, kernel) -> tf.Tensor:
 
 
 def _winograd(images, kernel):
-    _, height, width, inputs = images.shape
-    outputs = kernel.shape[-1]
+    images_at_points = _images_at_points(images)
+    with tf.control_dependencies([images_at_points]):  # all kernels at once would fill memory
+        kernel_at_points = winograd_kernel(kernel)
+    return _interpolated(tf.matmul(images_at_points, kernel_at_points), images.shape)
+
+
+def winograd_kernel(kernel) -> tf.Tensor:
+    """What `winograd` makes of a kernel [3, 3, C, D], of its type: [36, C, D]."""
+    *_, inputs, outputs = kernel.shape
+    taps = tf.reshape(kernel, [9, inputs * outputs])
+    at_points = tf.matmul(tf.constant(_kernel_evaluation(), kernel.dtype), taps)
+    return tf.reshape(at_points, [_WINDOW**2, inputs, outputs])
+
+
+def winograd_with(images, kernel_at_points) -> tf.Tensor:
+    """`winograd` with a kernel that `winograd_kernel` has prepared."""
+    return _interpolated(tf.matmul(_images_at_points(images), kernel_at_points), images.shape)
+
+
+def _images_at_points(images):
+    """[B, H, W, C] -> [36, tiles, C]."""
+    _, height, width, channels = images.shape
     rows, columns = height // _TILE, width // _TILE
-
     x = _along_axes(_evaluation(height), _evaluation(width), images)
-    # One product for each of 36 points, [36, tiles, C].
-    x = tf.reshape(x, [-1, _WINDOW, rows, _WINDOW, columns * inputs])
-    x = tf.reshape(tf.transpose(x, [1, 3, 0, 2, 4]), [_WINDOW**2, -1, inputs])
-    with tf.control_dependencies([x]):  # not earlier: all kernels at once would fill memory
-        taps = tf.reshape(kernel, [9, inputs * outputs])
-        taps = tf.matmul(tf.constant(_kernel_evaluation(), kernel.dtype), taps)
-    x = tf.matmul(x, tf.reshape(taps, [_WINDOW**2, inputs, outputs]))
+    x = tf.reshape(x, [-1, _WINDOW, rows, _WINDOW, columns * channels])
+    return tf.reshape(tf.transpose(x, [1, 3, 0, 2, 4]), [_WINDOW**2, -1, channels])
 
+
+def _interpolated(at_points, image_shape):
+    """[36, tiles, D] -> [B, H, W, D]."""
+    _, height, width, _ = image_shape
+    channels = at_points.shape[-1]
+    rows, columns = height // _TILE, width // _TILE
     # The outputs of tiles do not overlap, so a few rows of tiles at a time do: a shorter axis.
     rows = max(count for count in range(1, _ROWS_AT_A_TIME + 1) if rows % count == 0)
-    x = tf.reshape(x, [_WINDOW, _WINDOW, -1, rows, columns * outputs])
+    x = tf.reshape(at_points, [_WINDOW, _WINDOW, -1, rows, columns * channels])
     x = tf.transpose(x, [2, 0, 3, 1, 4])
-    x = tf.reshape(x, [-1, _WINDOW * rows, _WINDOW * columns, outputs])
+    x = tf.reshape(x, [-1, _WINDOW * rows, _WINDOW * columns, channels])
     x = _along_axes(_interpolation(_TILE * rows), _interpolation(width), x)
-    return tf.reshape(x, [-1, height, width, outputs])
+    return tf.reshape(x, [-1, height, width, channels])
 
 
 def _values(coefficients):

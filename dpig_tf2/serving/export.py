@@ -48,6 +48,8 @@ def export(
         raise ExportError(f"the version must be at least 1, got {version}")
     if target.exists():
         raise ExportError(f"{target} exists already: choose another version")
+    for network in sampler.model.networks.values():
+        network.thaw()  # the graphs refer to weights; several times their size would not fit in
     available, unavailable = PersonTasks(sampler.model).signatures()
     if not available:
         reasons = "; ".join(f"{name} {why}" for name, why in unavailable.items())

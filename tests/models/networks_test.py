@@ -270,6 +270,26 @@ def test_convolutions_as_products_give_the_same_numbers(wide, monkeypatch):
     assert used == {"direct", "winograd", "single_product"}
 
 
+def test_frozen_networks_compute_from_the_weights_of_then(wide):
+    model, forms = wide
+    generator = forms["products"]["generator"]
+    arguments = _random(2, model.appearance_embedding), _random(2, model.height, model.width, 18)
+    before = generator(*arguments)
+    generator.freeze()
+    np.testing.assert_allclose(generator(*arguments), before, rtol=0, atol=1e-5)
+    frozen = [
+        c for r in generator.residuals for c in (r.conv_1, r.conv_2) if c.frozen_kernel is not None
+    ]
+    assert frozen, "no convolution of this generator takes Winograd's form"
+    weights = generator.get_weights()
+    for conv in frozen:
+        conv.kernel.assign(tf.zeros_like(conv.kernel))
+    np.testing.assert_allclose(generator(*arguments), before, rtol=0, atol=1e-5)
+    generator.thaw()
+    assert np.abs(generator(*arguments) - before).max() > 0.01
+    generator.set_weights(weights)
+
+
 def test_unknown_form_of_convolutions_is_refused():
     with pytest.raises(ValueError, match=r"must be one of \('direct', 'products'\), got 'fast'"):
         layers.Conv(4, 3, "fast")

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dpig_tf2.models import factory
 from dpig_tf2.sampling.sampler import PersonSampler
@@ -195,6 +196,30 @@ def test_stage_one_alone_leaves_sampling_out(sampler, tmp_path):
         "needs foreground_mapping, background_mapping, pose_mapping, generator: not trained "
         "(stage appearance_mapping, pose_mapping, reconstruction)"
     )
+
+
+def test_frozen_kernels_stay_out_of_the_graphs(tiny_config, tmp_path):
+    """As constants they would pass the size limit of a graph at the published width."""
+    wide = tiny_config.override(
+        **{
+            "model.height": 16,
+            "model.width": 16,
+            "model.hidden": 64,
+            "model.discriminator_row": 32,
+            "model.generator_levels": 2,
+        }
+    )
+    generator = factory.build_network("generator", wide.model, convolution="products")
+    sampler = PersonSampler(wide, {"generator": generator})
+    generator.freeze()
+    frozen = generator.residuals[-1].conv_1.frozen_kernel
+    given = _person_inputs(2, 0, wide.model)
+    expected = sampler.generate(given["appearance"], given["keypoints"])
+    path = export(sampler, tmp_path)
+    assert (path / "saved_model.pb").stat().st_size < frozen.numpy().nbytes
+    generate = tf.saved_model.load(path).signatures["generate"]
+    found = generate(**{name: tf.constant(given[name]) for name in ("appearance", "keypoints")})
+    _assert_close(found["images"].numpy(), expected, "generate")
 
 
 def test_versions_count_up_and_are_never_replaced(sampler, tmp_path):
