@@ -64,10 +64,10 @@ class Conv(keras.layers.Conv2D):
     def convolution_op(self, inputs, kernel):
         kernel = tf.cast(kernel, inputs.dtype)
         form = self.form(inputs.shape)
-        if form == "winograd" and self.frozen_kernel is not None:
-            return convolutions.winograd_with(inputs, self.frozen_kernel)
         if form == "winograd":
-            return convolutions.winograd(inputs, kernel)
+            if self.frozen_kernel is None:
+                return convolutions.winograd(inputs, kernel)
+            return convolutions.winograd_with(inputs, self.frozen_kernel)
         if form == "single_product":
             return convolutions.single_product(inputs, kernel, self.strides[0])
         return super().convolution_op(inputs, kernel)
