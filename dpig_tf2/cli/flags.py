@@ -15,9 +15,9 @@ def run_program(name: str, main: Callable[[Sequence[str]], int | None]) -> None:
     """Parses the command line, runs `main`, and exits with its status.
 
     Bad input ends in one line on stderr and status 1: unknown flags, left-over arguments, and every
-    ValueError or OSError of `main`. `--verbosity=1` adds the traceback, and the notices and
-    warnings of TensorFlow, which otherwise only TF_CPP_MIN_LOG_LEVEL=0 shows. `main` imports
-    TensorFlow inside its body, so that bad flags fail at once.
+    ValueError or OSError of `main`. `--verbosity=1` adds the traceback, and those notices and
+    warnings of TensorFlow that can be kept away. `main` imports TensorFlow inside its body, so that
+    bad flags fail at once.
 
     Args:
         name: installed name of the program, for messages, e.g. "dpig-export".
