@@ -40,9 +40,9 @@ class Settings:
     def measure(self, what: str, batch: int, variants: dict[str, Variant], **options):
         return compare(what, self.config, batch, device(), variants, self.runs, **options)
 
-    def our_variants(self, build: Callable[[str], Variant]) -> dict[str, Variant]:
+    def our_variants(self, build: Callable[[str], Variant], name: str = OURS) -> dict[str, Variant]:
         """{name: variant} of every precision."""
-        return {f"{OURS} {precision}": build(precision) for precision in self.precisions}
+        return {f"{name} {precision}": build(precision) for precision in self.precisions}
 
 
 def _plain_forms():
@@ -108,24 +108,32 @@ def stage2(settings: Settings) -> list[Result]:
 
 
 def sampling(settings: Settings) -> list[Result]:
-    """Pictures of persons from noise alone: mapping networks, pose decoder, generator."""
+    """Pictures of persons from noise alone: mapping networks, pose decoder, generator.
+
+    Frozen: as after `PersonSampler.freeze`.
+    """
     config = settings.config
     size = config.reconstruction.batch_size
     mappings = [f"{factor}_mapping" for factor in config.model.factors]
     names = ["generator", "pose_decoder", *mappings]
 
-    def build(kind, forms, precision):
-        networks = factory.build_networks(names, config.model, precision=precision, **forms)
-        for network in networks.values():
-            network.freeze()  # as `PersonSampler.load` does
+    def build(kind, convolution, frozen, precision):
+        networks = factory.build_networks(
+            names, config.model, precision=precision, convolution=convolution
+        )
+        if frozen:
+            for network in networks.values():
+                network.freeze()
         graph = tf.function(functools.partial(_draw_pictures, kind(config.model, networks), size))
         seed = tf.constant(0)
         counted = operations.count(graph, seed)
         return Variant(lambda: wait_for(graph(seed)), precision, counted)
 
-    ours = functools.partial(build, PersonModel, factory.fastest_forms())
-    variants = {PLAIN: build(plain.PlainPersonModel, _plain_forms(), "float32")}
-    variants |= settings.our_variants(ours)
+    fastest = factory.fastest_forms()["convolution"]
+    variants = {PLAIN: build(plain.PlainPersonModel, "direct", False, "float32")}
+    for name, frozen in {OURS: False, f"{OURS}, frozen": True}.items():
+        ours = functools.partial(build, PersonModel, fastest, frozen)
+        variants |= settings.our_variants(ours, name)
     return settings.measure("sampling", size, variants)
 
 

@@ -90,8 +90,6 @@ class PersonSampler:
     ) -> "PersonSampler":
         """A sampler from a run folder or a saved sampler.
 
-        Its networks are for inference: what depends on weights alone is computed now.
-
         Args:
             path: the folder.
             batch_size: images per chunk.
@@ -113,7 +111,7 @@ class PersonSampler:
             names = {name.split("/", 1)[0] for name in arrays}
             source = str(path / _WEIGHTS)
             networks = _networks(names, config.model, arrays, source, precision, portable)
-            return cls._frozen(config, networks, batch_size)
+            return cls(config, networks, batch_size)
         run = RunFolder.open(path)
         networks = {}
         for stage in STAGES:
@@ -123,14 +121,18 @@ class PersonSampler:
                 )
         if not networks:
             raise ConfigError(f"{path} has no checkpoint of any stage: train or import one first")
-        return cls._frozen(run.config, networks, batch_size)
+        return cls(run.config, networks, batch_size)
 
-    @classmethod
-    def _frozen(cls, config, networks, batch_size):
-        """A sampler whose networks do not change any more."""
-        for network in networks.values():
+    def freeze(self) -> None:
+        """For many small batches: computes now what depends on weights alone.
+
+        At the published width, on CPU, a picture at a time then takes about a third less time, and
+        the networks 1.2 GB more memory, half of that in bfloat16; on GPU nothing changes. Weights
+        must stay as they are from now on.
+        """
+        for network in self.model.networks.values():
             network.freeze()
-        return cls(config, networks, batch_size)
+        self._functions.clear()  # graphs that compute it anew
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes configuration and weights to a folder that `load` reads; no optimizer state."""

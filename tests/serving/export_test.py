@@ -211,10 +211,11 @@ def test_frozen_kernels_stay_out_of_the_graphs(tiny_config, tmp_path):
     )
     generator = factory.build_network("generator", wide.model, convolution="products")
     sampler = PersonSampler(wide, {"generator": generator})
-    generator.freeze()
-    frozen = generator.residuals[-1].conv_1.frozen_kernel
     given = _person_inputs(2, 0, wide.model)
     expected = sampler.generate(given["appearance"], given["keypoints"])
+    sampler.freeze()
+    frozen = generator.residuals[-1].conv_1.frozen_kernel
+    _assert_close(sampler.generate(given["appearance"], given["keypoints"]), expected, "frozen")
     path = export(sampler, tmp_path)
     assert (path / "saved_model.pb").stat().st_size < frozen.numpy().nbytes
     generate = tf.saved_model.load(path).signatures["generate"]
