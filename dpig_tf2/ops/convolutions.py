@@ -42,6 +42,10 @@ _POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)
 # Below this mean number of channels the transforms cost more than the products that they save.
 _FEWEST_CHANNELS = 96
 
+# From here on only images and kernel are kept for the backward pass: their values at the points are
+# 9/4 and 4 times as large, and computing them again costs little beside so many products.
+_CHANNELS_TO_RECOMPUTE = 256
+
 
 def _winograd_pays(image_shape, kernel_shape):
     """Whether the sides are whole tiles, and the products saved more than the transforms cost.
@@ -70,8 +74,8 @@ def winograd(images, kernel) -> tf.Tensor:
 
     Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
     """
-    # For the backward pass only images and kernel are kept: their values at the points are 9/4 and
-    # 4 times as large, and cheap to compute again.
+    if images.shape[-1] < _CHANNELS_TO_RECOMPUTE:
+        return _winograd(images, kernel)
     return tf.recompute_grad(_winograd)(images, kernel)
 
 

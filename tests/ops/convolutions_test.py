@@ -38,6 +38,18 @@ def test_winograd_equals_the_plain_convolution(height, width):
     _assert_equal(convolutions.winograd, _random(2, height, width, 5), _random(3, 3, 5, 7, seed=1))
 
 
+def test_winograd_that_keeps_little_for_the_backward_pass_is_equal(monkeypatch):
+    monkeypatch.setattr(convolutions, "_CHANNELS_TO_RECOMPUTE", 5)
+    monkeypatch.setattr(tf, "recompute_grad", _counting(tf.recompute_grad, calls := []))
+    _assert_equal(convolutions.winograd, _random(2, 8, 4, 5), _random(3, 3, 5, 7, seed=1))
+    _assert_equal(convolutions.winograd, _random(2, 8, 4, 4), _random(3, 3, 4, 7, seed=1))
+    assert len(calls) == 1
+
+
+def _counting(function, calls):
+    return lambda *arguments: calls.append(arguments) or function(*arguments)
+
+
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("height, width", [(8, 4), (7, 3), (1, 2)])
