@@ -32,7 +32,7 @@ def export(
 
     Args:
         sampler: networks to export; signatures that need an absent one are left out, and the
-            description says which.
+            description says which. Takes `sampler.freeze()` back.
         directory: folder of all versions; created if missing.
         version: at least 1; None takes the next after the highest there.
 

@@ -295,8 +295,16 @@ def test_unknown_form_of_convolutions_is_refused():
         layers.Conv(4, 3, "fast")
 
 
+@pytest.mark.parametrize(
+    "dtype, form", [("float32", "winograd"), ("mixed_bfloat16", "winograd"), ("float16", "direct")]
+)
+def test_float16_keeps_to_the_library(dtype, form):
+    assert layers.Conv(128, 3, "products", dtype=dtype).form((None, 16, 8, 128)) == form
+
+
 def test_the_fastest_forms_depend_on_device_and_compiler(monkeypatch):
     everywhere = {"crop_method": "matmul", "convolution": "direct"}
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
     assert factory.fastest_forms() == {"crop_method": "gather", "convolution": "products"}
     assert factory.fastest_forms(jit_compile=True) == everywhere
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
