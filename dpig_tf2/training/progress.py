@@ -62,10 +62,7 @@ class StageLog:
             file.write(json.dumps({"step": step} | values) + "\n")
 
     def progress(self, step: int, values: dict[str, float], force: bool = False) -> None:
-        """Prints step, speed, losses and time left, at most every few seconds.
-
-        TensorBoard sees by then what was recorded: of a killed run no more than that is missing.
-        """
+        """Prints step, speed, losses and time left, at most every few seconds."""
         elapsed = time.monotonic() - self._last_print[0]
         if elapsed < self.seconds_between_lines and not force:
             return
@@ -81,7 +78,6 @@ class StageLog:
             f"{rate * self.images_per_step:.0f} images/s  {losses}  "
             f"{_duration((self.total - step) / rate if rate else None)} left",
         )
-        self.writer.flush()
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Shows a uint8 [H, W, 3] picture in TensorBoard."""

@@ -3,10 +3,10 @@ import tensorflow as tf
 from dpig_tf2.training.progress import StageLog
 
 
-def test_tensorboard_sees_what_was_recorded_before_a_progress_line(tmp_path, capsys):
-    """While the writer is open: a killed process never closes it."""
+def test_tensorboard_sees_scalars_at_once(tmp_path, capsys):
+    """While the writer is open: a killed process never closes it. Leaving `as_default` flushes."""
     with StageLog(tmp_path, "pose", start=0, total=10, images_per_step=4) as log:
-        for step in (4, 5):  # a writer's first event is never held back
+        for step in (4, 5):
             log.scalars(step, {"loss/pose": 0.25})
         log.progress(5, {"loss/pose": 0.25}, force=True)
         (events,) = tmp_path.glob("events.*")
