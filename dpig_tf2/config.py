@@ -7,6 +7,8 @@ import dataclasses
 import json
 import typing
 
+from dpig_tf2.errors import DpigError
+
 STAGES = ("reconstruction", "pose", "appearance_mapping", "pose_mapping")
 PREDECESSORS = {"appearance_mapping": "reconstruction", "pose_mapping": "pose"}
 OBJECTIVES = ("dcgan", "lsgan", "wgan", "wgan-gp")
@@ -17,7 +19,7 @@ FACTORS = ("foreground", "background", "appearance", "pose")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
 
 
-class ConfigError(ValueError):
+class ConfigError(DpigError):
     """A configuration value that cannot work; the message names it."""
 
 

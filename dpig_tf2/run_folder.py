@@ -19,8 +19,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from dpig_tf2.config import CHECKPOINTS, STAGES, Config, ConfigError
-from dpig_tf2.models import weights
-from dpig_tf2.ops.files import remove_temporaries, replacing
+from dpig_tf2.io import array_files
+from dpig_tf2.io.atomic import remove_temporaries, replacing
 
 _CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
 _BEST = "best.npz"
@@ -108,7 +108,7 @@ class RunFolder:
     ) -> pathlib.Path:
         """Writes a checkpoint atomically, then removes all but the `keep` newest."""
         path = self.path / "checkpoints" / stage / f"step-{step:08d}.npz"
-        weights.save(path, arrays)
+        array_files.save(path, arrays)
         for _, old in self.checkpoints(stage)[:-keep]:
             old.unlink(missing_ok=True)
         return path
@@ -124,10 +124,10 @@ class RunFolder:
 
         Raises:
             ConfigError: if the stage has no checkpoint yet.
-            weights.WeightsError: if the file is damaged.
+            array_files.WeightsError: if the file is damaged.
         """
         path = self.checkpoint_file(stage, which)
-        return path, weights.load(path)
+        return path, array_files.load(path)
 
     def checkpoint_file(self, stage: str, which: str = "latest") -> pathlib.Path:
         """The file that `load_checkpoint` reads."""
@@ -142,12 +142,12 @@ class RunFolder:
     def save_best(self, stage: str, arrays: Mapping[str, np.ndarray], error: float) -> None:
         """Replaces the best checkpoint of a stage."""
         best = self.path / "checkpoints" / stage / _BEST
-        weights.save(best, {**arrays, _ERROR: np.float64(error)})
+        array_files.save(best, {**arrays, _ERROR: np.float64(error)})
 
     def best_error(self, stage: str) -> float:
         """Error of the best checkpoint of a stage, infinite without one."""
         best = self.path / "checkpoints" / stage / _BEST
-        return float(weights.load(best, [_ERROR])[_ERROR]) if best.exists() else float("inf")
+        return float(array_files.load(best, [_ERROR])[_ERROR]) if best.exists() else float("inf")
 
     def write_metrics(self, name: str, values: Mapping) -> None:
         """Sets one entry of metrics.json, keeping the others.

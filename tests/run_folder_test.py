@@ -9,7 +9,7 @@ import pytest
 
 from dpig_tf2 import config
 from dpig_tf2.config import ConfigError
-from dpig_tf2.models.weights import WeightsError
+from dpig_tf2.io.array_files import WeightsError
 from dpig_tf2.run_folder import RunFolder, write_text
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]

@@ -10,11 +10,11 @@ from dpig_tf2.benchmarks import operations, persons, plain
 from dpig_tf2.benchmarks.measure import PLAIN, Result, Variant, compare, wait_for
 from dpig_tf2.config import Config
 from dpig_tf2.models import factory
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops import pose_maps as pose_map_ops
 from dpig_tf2.ops import regions
 from dpig_tf2.ops.images import to_uint8
 from dpig_tf2.pipeline import input_pipeline
-from dpig_tf2.sampling.person_model import PersonModel
 from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.run import RunOptions

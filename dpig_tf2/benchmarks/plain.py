@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from dpig_tf2.config import Config
 from dpig_tf2.models import layers
-from dpig_tf2.ops.images import to_unit_range
-from dpig_tf2.sampling.person_model import PersonModel
+from dpig_tf2.models.person_model import PersonModel
+from dpig_tf2.ops.images import to_network_range
 from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.trainer import split_updates
@@ -80,10 +80,10 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
     def move_discriminator(self, batch):
         person = batch["source"]
         fake = self.reconstruct(person)
-        return self.update_discriminator(to_unit_range(person["image"]), fake, batch)
+        return self.update_discriminator(to_network_range(person["image"]), fake, batch)
 
     def move_generator(self, batch):
-        real = to_unit_range(batch["source"]["image"])
+        real = to_network_range(batch["source"]["image"])
         with tf.GradientTape() as tape:
             fake = self.reconstruct(batch["source"])
             loss, logs = self.generator_loss(real, fake, batch)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dpig_tf2.benchmarks.measure import Result
 from dpig_tf2.benchmarks.memory import Peak
-from dpig_tf2.ops.files import replacing
+from dpig_tf2.io.atomic import replacing
 
 START, END = "<!-- figures of dpig-benchmark -->", "<!-- end of figures -->"
 

@@ -28,6 +28,7 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import run_program
+from dpig_tf2.io import array_files
 
 PROTOCOLS = ("dpig", "patn", "tf")
 TASKS = ("reconstruct", "transfer", "folders", "disentanglement", "poses")
@@ -172,9 +173,9 @@ def _score_records():
 
 def _score_disentanglement():
     from dpig_tf2.evaluation import disentanglement
-    from dpig_tf2.ops.sheets import save_png
     from dpig_tf2.preparation.synthetic_records import factors_path
     from dpig_tf2.run_folder import RunFolder
+    from dpig_tf2.visual.sheets import save_png
 
     factors = disentanglement.load_factors(factors_path(_DATA_DIR.value, _SPLIT.value))
     sampler = _sampler()
@@ -194,10 +195,10 @@ def _score_disentanglement():
 
 def _score_poses():
     from dpig_tf2.evaluation.poses import score_poses
-    from dpig_tf2.ops.sheets import save_png
     from dpig_tf2.pipeline.arrays import hold_out
     from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
     from dpig_tf2.run_folder import RunFolder
+    from dpig_tf2.visual.sheets import save_png
 
     _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
     training, held_out = (
@@ -259,7 +260,6 @@ def _sampler():
 
 def _provenance():
     """Which networks were scored: preset and the checkpoints with their steps and checksums."""
-    from dpig_tf2.models import weights
     from dpig_tf2.run_folder import RunFolder, file_checksum
 
     run = RunFolder.open(_RUN_DIR.value)
@@ -272,7 +272,7 @@ def _provenance():
         "preset": run.config.preset,
         "checkpoints": {
             stage: {
-                "step": int(weights.load(path, ["step"])["step"]),
+                "step": int(array_files.load(path, ["step"])["step"]),
                 "sha256": file_checksum(path),
             }
             for stage, path in files.items()
@@ -281,8 +281,8 @@ def _provenance():
 
 
 def _save_sheet(name, examples, columns):
-    from dpig_tf2.ops.sheets import labelled_sheet, save_png
     from dpig_tf2.run_folder import RunFolder
+    from dpig_tf2.visual.sheets import labelled_sheet, save_png
 
     height = examples[0][0].shape[0]
     sheet = labelled_sheet(

@@ -55,7 +55,7 @@ def main(argv):
     paths = {stage: _CHECKPOINTS[stage].value for stage in STAGES if _CHECKPOINTS[stage].value}
     if not paths:
         raise ValueError(f"give at least one of {', '.join(f'--{stage}' for stage in STAGES)}")
-    from dpig_tf2.conversion import convert
+    from dpig_tf2.legacy_tf1 import convert
 
     report = convert.import_checkpoints(_PRESET.value, paths, _RUN_DIR.value, _STRICT.value)
     for stage, entry in report["stages"].items():

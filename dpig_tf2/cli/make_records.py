@@ -173,7 +173,7 @@ def _describe(job):
 
 
 def _check():
-    from dpig_tf2.preparation.progress import Progress
+    from dpig_tf2.progress import Progress
     from dpig_tf2.records import check
 
     lines = {}

@@ -380,7 +380,7 @@ def _networks(model, real):
 
 def _report():
     """Prints progress with the time left, a line for each label."""
-    from dpig_tf2.preparation.progress import Progress
+    from dpig_tf2.progress import Progress
 
     lines = {}
 
@@ -397,8 +397,8 @@ def _report():
 
 def _reader(model):
     """Reader of the persons that the flags name, or None."""
-    from dpig_tf2.cli.sample_inputs import FileReader, RecordReader
     from dpig_tf2.preparation.photos import list_images
+    from dpig_tf2.sampling.readers import FileReader, RecordReader
 
     limit = _LIMIT.value
     if limit is None and (_TASK.value != "transfer" or _ALL_PAIRS.value):
@@ -436,8 +436,8 @@ def _reader(model):
 
 def _targets(model):
     """The poses of --target_keypoints, with their image if --target_image names one."""
-    from dpig_tf2.cli.sample_inputs import FileReader, read_poses
     from dpig_tf2.sampling.persons import concatenate
+    from dpig_tf2.sampling.readers import FileReader, read_poses
 
     if _TARGET_IMAGE.value:
         image = pathlib.Path(_TARGET_IMAGE.value)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
 from dpig_tf2.evaluation import heat_map, metrics, movement, probes
-from dpig_tf2.ops.sheets import labelled_sheet
-from dpig_tf2.preparation import synthetic
 from dpig_tf2.sampling.sampler import PersonSampler
+from dpig_tf2.visual.sheets import labelled_sheet
 
 FACTORS = ("foreground", "background", "pose")
 PROTOCOL = "tf"

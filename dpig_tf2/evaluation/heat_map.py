@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dpig_tf2.ops.sheets import labelled_sheet
+from dpig_tf2.visual.sheets import labelled_sheet
 
 _CELL_HEIGHT, _CELL_WIDTH, _FONT_SIZE = 26, 84, 13
 _POSITIVE, _NEGATIVE = (40, 110, 190), (200, 70, 50)  # the colours of 1 and of -1

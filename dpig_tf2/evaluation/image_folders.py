@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dpig_tf2.evaluation.image_scores import ImageScores
-from dpig_tf2.ops.image_files import open_image
+from dpig_tf2.io.images import open_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 

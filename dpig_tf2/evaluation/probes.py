@@ -10,9 +10,9 @@ from operator import attrgetter
 
 import numpy as np
 
-from dpig_tf2.preparation import synthetic
-from dpig_tf2.preparation.synthetic import factors
-from dpig_tf2.preparation.synthetic.scene import vary_background
+from dpig_tf2 import synthetic
+from dpig_tf2.synthetic import factors
+from dpig_tf2.synthetic.scene import vary_background
 
 FITTED_SHARE = 2 / 3  # of the persons; the others are scored on
 FEWEST = 60  # persons; fewer may all have the same sleeves

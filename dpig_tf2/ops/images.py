@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def to_unit_range(images) -> tf.Tensor:
+def to_network_range(images) -> tf.Tensor:
     """Pixels in [0, 255] (any dtype) to float32 in [-1, 1]: x / 127.5 - 1."""
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.preparation import photos, record_folder
-from dpig_tf2.preparation.progress import Progress
+from dpig_tf2.progress import Progress
 from dpig_tf2.records import schema, writer
 
 

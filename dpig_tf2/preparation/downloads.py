@@ -14,8 +14,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 
-from dpig_tf2.ops.files import replacing
-from dpig_tf2.preparation.progress import Progress
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.atomic import replacing
+from dpig_tf2.progress import Progress
 
 _CHUNK = 1 << 20
 _TIMEOUT = 30  # seconds without a byte
@@ -40,11 +41,11 @@ PUBLISHED = {
 }
 
 
-class DownloadError(ValueError):
+class DownloadError(DpigError):
     """Nothing usable could be fetched; the message says what to put where."""
 
 
-class ArchiveError(ValueError):
+class ArchiveError(DpigError):
     """An archive that would write outside its folder, hold links, or be too large."""
 
 

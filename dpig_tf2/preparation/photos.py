@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageOps
 
-from dpig_tf2.ops.image_files import JPEG_OR_PNG, open_image
+from dpig_tf2.io.images import JPEG_OR_PNG, open_image
 
 RESIZE_MODES = ("none", "stretch", "letterbox")
 # The formats that a photo may have by the ending of its name. JPEG and PNG may pass for each other,

@@ -7,14 +7,15 @@ import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from dpig_tf2.ops.files import remove_temporaries, replacing
-from dpig_tf2.preparation.progress import Progress
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.atomic import remove_temporaries, replacing
+from dpig_tf2.progress import Progress
 from dpig_tf2.records import schema, writer
 
 _MANIFEST_VERSION = 1
 
 
-class OutputError(ValueError):
+class OutputError(DpigError):
     """The output folder holds something else; the message says what differs."""
 
 

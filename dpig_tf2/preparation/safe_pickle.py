@@ -11,6 +11,8 @@ import pickle
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
+
 _reconstruct = np.empty(0).__reduce__()[0]
 
 
@@ -58,7 +60,7 @@ _ADMITTED = {
 }
 
 
-class PickleError(ValueError):
+class PickleError(DpigError):
     """A pickle that is damaged or that asks for something other than arrays and containers."""
 
 

@@ -6,7 +6,8 @@ import pathlib
 
 from PIL import Image
 
-from dpig_tf2.preparation import pairs, record_folder, synthetic
+from dpig_tf2 import synthetic
+from dpig_tf2.preparation import pairs, record_folder
 from dpig_tf2.records import schema, writer
 
 _JPEG_QUALITY = 95  # close enough to the true render for scores against it

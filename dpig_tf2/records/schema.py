@@ -6,6 +6,8 @@ Names that mislead (`pose_mask_r6` holds a mask of radius 7) are translated here
 
 import dataclasses
 
+from dpig_tf2.errors import DpigError
+
 SIDES = ("source", "target")
 PART_COUNTS = (7, 37)  # the published Market-1501 download holds 7 parts, other records 37
 
@@ -23,7 +25,7 @@ _LENGTHS = {
 }
 
 
-class RecordError(ValueError):
+class RecordError(DpigError):
     """A record or record file that cannot be used; the message names the file and the record."""
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.io.atomic import replacing
 from dpig_tf2.ops import pose_maps, regions
-from dpig_tf2.ops.files import replacing
 from dpig_tf2.records import schema
 
 _GRID_ROWS = 16  # the coarse keypoint grid has 16 rows of square cells at any image size

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from dpig_tf2.ops.files import remove_temporaries, replacing
-from dpig_tf2.ops.sheets import labelled_sheet, save_png
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.atomic import remove_temporaries, replacing
 from dpig_tf2.run_folder import write_text
+from dpig_tf2.visual.sheets import labelled_sheet, save_png
 
 MANIFEST = "samples.json"
 _SECONDS_BETWEEN_MANIFESTS = 5.0
@@ -25,7 +26,7 @@ _SHEET_CELL_HEIGHT, _ANIMATION_HEIGHT = 128, 256
 Cell = np.ndarray | str | None  # of a sheet: a picture, the name of a finished file, or nothing
 
 
-class OutputError(ValueError):
+class OutputError(DpigError):
     """The output folder holds something else; the message says what differs."""
 
 

@@ -12,13 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import STAGES, Config, ConfigError
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io import array_files
 from dpig_tf2.models import factory, weights
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.images import to_uint8
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.ops.regions import NUM_REGIONS
 from dpig_tf2.run_folder import RunFolder, write_text
 from dpig_tf2.sampling import interpolation, inversion, mixing
-from dpig_tf2.sampling.person_model import PersonModel
 
 Codes = dict[str, np.ndarray]  # {factor or KEYPOINTS: array with one row for each person}
 KEYPOINTS = "keypoints"  # a pose that is given, not decoded from its code
@@ -27,7 +29,7 @@ _WEIGHTS = "weights.npz"
 _CONFIG = "config.json"
 
 
-class SamplerError(ValueError):
+class SamplerError(DpigError):
     """An input that the sampler cannot use; the message names it and what was expected."""
 
 
@@ -102,12 +104,12 @@ class PersonSampler:
 
         Raises:
             ConfigError: if the folder is neither, or no stage has a checkpoint.
-            weights.WeightsError: if a file is damaged or does not fit the configuration.
+            array_files.WeightsError: if a file is damaged or does not fit the configuration.
         """
         path = pathlib.Path(path)
         if (path / _WEIGHTS).exists():
             config = RunFolder.open(path).config
-            arrays = weights.load(path / _WEIGHTS)
+            arrays = array_files.load(path / _WEIGHTS)
             names = {name.split("/", 1)[0] for name in arrays}
             source = str(path / _WEIGHTS)
             networks = _networks(names, config.model, arrays, source, precision, portable)
@@ -139,7 +141,7 @@ class PersonSampler:
         path = pathlib.Path(path)
         path.mkdir(parents=True, exist_ok=True)
         variables = [v for n in self.model.networks.values() for v in n.variables]
-        weights.save(path / _WEIGHTS, weights.collect(variables))
+        array_files.save(path / _WEIGHTS, weights.collect(variables))
         write_text(path / _CONFIG, self.config.to_json() + "\n")
 
     # ---- codes

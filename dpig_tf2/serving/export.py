@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import dpig_tf2
 from dpig_tf2.config import ModelConfig
+from dpig_tf2.errors import DpigError
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.serving.signatures import PersonTasks, describe
@@ -18,7 +19,7 @@ from dpig_tf2.serving.signatures import PersonTasks, describe
 DESCRIPTION = pathlib.Path("assets.extra", "signatures.json")
 
 
-class ExportError(ValueError):
+class ExportError(DpigError):
     """An export that cannot be written where it was asked for; the message names the place."""
 
 

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from dpig_tf2.config import STAGES, ModelConfig
 from dpig_tf2.models import factory
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.images import to_uint8
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
-from dpig_tf2.sampling.person_model import PersonModel
 
 _KEYPOINTS = (
     "(row, column, visibility) in the order of keypoint_names; pixels, origin top left; "

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import Config, ConfigError
-from dpig_tf2.models import weights
+from dpig_tf2.io import array_files
 from dpig_tf2.pipeline import input_pipeline
 from dpig_tf2.pipeline.arrays import array_batches
 from dpig_tf2.run_folder import RunFolder
@@ -148,13 +148,13 @@ def _appearance_embeddings(run, data, report, writes_cache):
     path, arrays = run.load_checkpoint("reconstruction")
     cache = run.path / "cache" / f"embeddings-{_fingerprint(arrays, data)}.npz"
     if cache.exists():
-        embeddings = weights.load(cache)
+        embeddings = array_files.load(cache)
     else:
         embeddings = _encode_images(
             run, data, lambda done: report(f"encoding images with {path.name}: {done}")
         )
         if writes_cache:
-            weights.save(cache, embeddings)
+            array_files.save(cache, embeddings)
             for old in cache.parent.glob("embeddings-*.npz"):
                 if old != cache:
                     old.unlink()

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
-from dpig_tf2.ops.images import to_unit_range
+from dpig_tf2.ops.images import to_network_range
 from dpig_tf2.ops.pose_maps import pose_map
 from dpig_tf2.training import losses, optimizers
 from dpig_tf2.training.trainer import StageTrainer, split_updates
@@ -48,7 +48,8 @@ class ReconstructionTrainer(StageTrainer):
 
     def encode(self, person):
         """Appearance embedding, float32 [B, E]."""
-        inputs = [to_unit_range(person["image"]), person["part_boxes"], person["part_visibility"]]
+        image = to_network_range(person["image"])
+        inputs = [image, person["part_boxes"], person["part_visibility"]]
         if self.config.model.has_background:
             inputs.append(tf.cast(person["body_mask"], tf.float32))
         return self.encoder(*inputs)
@@ -60,7 +61,7 @@ class ReconstructionTrainer(StageTrainer):
         return self.generator(embedding, maps)
 
     def _shared_forward(self, batch):
-        real = to_unit_range(batch["source"]["image"])
+        real = to_network_range(batch["source"]["image"])
         with tf.GradientTape() as tape:
             fake = self.reconstruct(batch["source"])
             with tape.stop_recording():
@@ -74,7 +75,7 @@ class ReconstructionTrainer(StageTrainer):
         names = ("loss/reconstruction", "loss/generator", "loss/masked_reconstruction")
 
         def update_generator():
-            real = to_unit_range(generator_batch["source"]["image"])
+            real = to_network_range(generator_batch["source"]["image"])
             with tf.GradientTape() as tape:
                 fake = self.reconstruct(generator_batch["source"])
                 loss, logs = self.generator_loss(real, fake, generator_batch)
@@ -82,7 +83,7 @@ class ReconstructionTrainer(StageTrainer):
             return tf.stack([logs[name] for name in names])
 
         values = self.unless_first_step(update_generator, [len(names)])
-        real = to_unit_range(discriminator_batch["source"]["image"])
+        real = to_network_range(discriminator_batch["source"]["image"])
         fake = self.reconstruct(discriminator_batch["source"])
         logs = self.update_discriminator(real, fake, discriminator_batch)
         return logs | dict(zip(names, tf.unstack(values), strict=True))
@@ -135,4 +136,4 @@ class ReconstructionTrainer(StageTrainer):
         """The target photo of the same person, a second fake in the triplet pairing."""
         if self.settings.pairing == "pair":
             return []
-        return [to_unit_range(batch["target"]["image"])]
+        return [to_network_range(batch["target"]["image"])]

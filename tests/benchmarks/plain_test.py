@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from dpig_tf2.benchmarks import persons, plain
 from dpig_tf2.models import factory
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops import pose_maps
-from dpig_tf2.sampling.person_model import PersonModel
 from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.trainer import split_updates

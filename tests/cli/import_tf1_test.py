@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dpig_tf2.sampling.sampler import PersonSampler
-from tests.conversion.reference import STAGES, Reference, deviation, person
+from tests.legacy_tf1.reference import STAGES, Reference, deviation, person
 
 pytestmark = pytest.mark.slow  # starts programs
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
 from dpig_tf2.evaluation import disentanglement
-from dpig_tf2.preparation import synthetic, synthetic_records
+from dpig_tf2.preparation import synthetic_records
 
 HEIGHT, WIDTH = 64, 32
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dpig_tf2.evaluation import lpips
-from dpig_tf2.models.weights import WeightsError
+from dpig_tf2.io.array_files import WeightsError
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from dpig_tf2 import synthetic
 from dpig_tf2.evaluation import probes
-from dpig_tf2.preparation import synthetic
 
 PERSONS = 240
 

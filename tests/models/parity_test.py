@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.conversion import convert, variable_map
-from dpig_tf2.conversion.checkpoint import Checkpoint
+from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1.checkpoint import Checkpoint
 from dpig_tf2.ops import images, keypoints, pose_maps, regions
 from dpig_tf2.training import losses
-from tests.conversion.reference import Reference, deviation, person
+from tests.legacy_tf1.reference import Reference, deviation, person
 
 TOLERANCE = 1e-5
 # A logit is a small difference of 16,384 products after three batch norms over few pixels: about
@@ -32,7 +32,7 @@ def image_trainer(reference):
 def _encoder_outputs(network, io):
     source = person(io)
     embedding = network(
-        images.to_unit_range(source["image"]),
+        images.to_network_range(source["image"]),
         source["part_boxes"],
         source["part_visibility"],
         source["body_mask"],
@@ -143,7 +143,7 @@ def test_region_crops(reference, model, method):
     io = reference.numbers(model, "io")
     source = person(io)
     encoder = reference.loaded_network(model, "appearance_encoder")
-    stem = encoder.stem(images.to_unit_range(source["image"]))
+    stem = encoder.stem(images.to_network_range(source["image"]))
     background = stem * (1.0 - source["body_mask"])
     assert deviation(background, io["out/bg_branch_in"]) < TOLERANCE
     crops = regions.crop_regions(stem * source["body_mask"], source["part_boxes"], 48, method)
@@ -181,7 +181,7 @@ def test_images_of_sampled_codes(reference):
 def test_image_losses_and_gradients(reference, image_trainer):
     io, trainer = reference.numbers("m1", "io"), image_trainer
     batch = {"source": person(io)}
-    real = images.to_unit_range(batch["source"]["image"])
+    real = images.to_network_range(batch["source"]["image"])
     with tf.GradientTape(persistent=True) as tape:
         fake = trainer.reconstruct(batch["source"])
         total, logs = trainer.generator_loss(real, fake, batch)
@@ -323,7 +323,7 @@ def test_deepfashion_graph_runs(reference, deepfashion_trainer):
         "part_visibility": visibility,
     }
     fake = trainer.reconstruct(source)
-    real_logits, (fake_logits,) = trainer.logits(images.to_unit_range(source["image"]), [fake])
+    real_logits, (fake_logits,) = trainer.logits(images.to_network_range(source["image"]), [fake])
     assert fake.shape == (2, 256, 256, 3) and np.isfinite(fake).all()
     assert real_logits.shape == fake_logits.shape == (16,)  # eight logits per image
     apart = trainer.discriminator(fake)

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from dpig_tf2.io import array_files
+from dpig_tf2.io.array_files import WeightsError
 from dpig_tf2.models import weights
-from dpig_tf2.models.weights import WeightsError
 
 
 def _layer():
@@ -21,8 +22,8 @@ def test_round_trip_is_bit_equal(tmp_path):
         "a/step": np.int64(7),
         "b": np.array([np.float32(1e-42), -0.0, np.inf], np.float32),
     }
-    weights.save(tmp_path / "deep" / "weights.npz", arrays)
-    loaded = weights.load(tmp_path / "deep" / "weights.npz")
+    array_files.save(tmp_path / "deep" / "weights.npz", arrays)
+    loaded = array_files.load(tmp_path / "deep" / "weights.npz")
     assert list(loaded) == list(arrays)
     for name, array in arrays.items():
         assert loaded[name].dtype == array.dtype
@@ -69,7 +70,7 @@ def test_nothing_is_assigned_unless_all_fits(change, message):
 @pytest.mark.parametrize("failing", ["write", "rename"])
 def test_a_failed_save_keeps_the_old_file(failing, tmp_path, monkeypatch):
     path = tmp_path / "weights.npz"
-    weights.save(path, {"a": np.zeros(2)})
+    array_files.save(path, {"a": np.zeros(2)})
 
     def fail(*args, **kwargs):
         raise OSError("no space left")
@@ -77,9 +78,9 @@ def test_a_failed_save_keeps_the_old_file(failing, tmp_path, monkeypatch):
     owner, name = {"write": (np, "savez"), "rename": (os, "replace")}[failing]
     monkeypatch.setattr(owner, name, fail)
     with pytest.raises(OSError, match="no space left"):
-        weights.save(path, {"a": np.ones(2)})
+        array_files.save(path, {"a": np.ones(2)})
     monkeypatch.undo()
-    np.testing.assert_array_equal(weights.load(path)["a"], [0, 0])
+    np.testing.assert_array_equal(array_files.load(path)["a"], [0, 0])
     assert os.listdir(tmp_path) == ["weights.npz"]
 
 
@@ -95,15 +96,15 @@ def _flip_a_bit(data):
 @pytest.mark.parametrize("damage", [_truncate, _flip_a_bit, lambda data: b"", lambda data: b"text"])
 def test_damaged_files_are_named(damage, tmp_path):
     path = tmp_path / "weights.npz"
-    weights.save(path, {"a": np.random.default_rng(0).normal(size=1000)})
+    array_files.save(path, {"a": np.random.default_rng(0).normal(size=1000)})
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(WeightsError, match="weights.npz: not a readable weights file"):
-        weights.load(path)
+        array_files.load(path)
 
 
 def test_absent_and_foreign_files_are_named(tmp_path):
     with pytest.raises(WeightsError, match="absent.npz: no such weights file"):
-        weights.load(tmp_path / "absent.npz")
+        array_files.load(tmp_path / "absent.npz")
     np.save(tmp_path / "single.npy", np.zeros(3))
     with pytest.raises(WeightsError, match="single.npy: not a readable weights file"):
-        weights.load(tmp_path / "single.npy")
+        array_files.load(tmp_path / "single.npy")

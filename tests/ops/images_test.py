@@ -10,14 +10,14 @@ from dpig_tf2.ops import images
 
 def test_ranges():
     pixels = np.array([0, 51, 127.5, 255])
-    np.testing.assert_allclose(images.to_unit_range(pixels), [-1, -0.6, 0, 1], atol=1e-7)
+    np.testing.assert_allclose(images.to_network_range(pixels), [-1, -0.6, 0, 1], atol=1e-7)
     units = np.array([-1.5, -1, 0, 0.5, 1, 2], np.float32)
     np.testing.assert_allclose(images.to_pixel_range(units), [0, 0, 127.5, 191.25, 255, 255])
 
 
 def test_uint8_round_trip_is_exact():
     levels = np.arange(256, dtype=np.uint8)
-    back = images.to_uint8(images.to_unit_range(levels))
+    back = images.to_uint8(images.to_network_range(levels))
     assert back.dtype == tf.uint8
     np.testing.assert_array_equal(back, levels)
 

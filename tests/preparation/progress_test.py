@@ -1,6 +1,6 @@
 import io
 
-from dpig_tf2.preparation.progress import Progress
+from dpig_tf2.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from dpig_tf2.preparation import record_folder, synthetic, synthetic_records
+from dpig_tf2 import synthetic
+from dpig_tf2.preparation import record_folder, synthetic_records
 from dpig_tf2.records import check, decoder
 
 

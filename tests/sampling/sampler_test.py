@@ -5,6 +5,7 @@ import pytest
 
 from dpig_tf2 import PersonSampler, config
 from dpig_tf2.config import STAGES, ConfigError
+from dpig_tf2.io import array_files
 from dpig_tf2.models import factory, weights
 from dpig_tf2.ops.pose_maps import body_mask
 from dpig_tf2.ops.regions import part_boxes
@@ -279,7 +280,7 @@ def test_load_names_a_width_that_does_not_fit(sampler, tmp_path):
     PersonSampler(sampler.config, networks).save(tmp_path)
     wider = sampler.config.override(**{"model.pose_hidden": 24})
     (tmp_path / "config.json").write_text(wider.to_json())
-    with pytest.raises(weights.WeightsError, match=r"has shape \(\d+, 16\), the network has"):
+    with pytest.raises(array_files.WeightsError, match=r"has shape \(\d+, 16\), the network has"):
         PersonSampler.load(tmp_path)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import normalize
-from dpig_tf2.sampling.person_model import PersonModel
 from dpig_tf2.training import trainers
 
 MISSING = 4  # the keypoint that no pose of the batch shows

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2.config import PRECISIONS
+from dpig_tf2.io import array_files
 from dpig_tf2.models import factory, weights
 from dpig_tf2.training import optimizers
 from dpig_tf2.training.trainers import build_trainer
@@ -168,7 +169,7 @@ def test_checkpoints_of_every_precision_serve_every_other(tiny_config):
                 np.testing.assert_array_equal(variable, states[source][variable.path])
     damaged = dict(states["float32"])
     del damaged["step"]
-    with pytest.raises(weights.WeightsError, match="old.npz: variable step is missing"):
+    with pytest.raises(array_files.WeightsError, match="old.npz: variable step is missing"):
         trainers["mixed_float16"].restore(damaged, "old.npz")
 
 

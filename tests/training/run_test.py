@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dpig_tf2.config import STAGES, ConfigError
-from dpig_tf2.models import weights
+from dpig_tf2.io import array_files
 from dpig_tf2.pipeline.input_pipeline import RecordSet
 from dpig_tf2.records.schema import RecordError
 from dpig_tf2.run_folder import RunFolder
@@ -63,7 +63,7 @@ def test_a_finished_stage_is_not_trained_again(finished, capsys):
 def test_embeddings_are_computed_once(finished):
     run, data = finished
     (cache,) = (run.path / "cache").glob("embeddings-*.npz")
-    assert set(weights.load(cache)) == {"foreground", "background"}
+    assert set(array_files.load(cache)) == {"foreground", "background"}
 
 
 # ---- poses alone, which train in moments
@@ -125,7 +125,9 @@ def test_a_damaged_checkpoint_is_named_before_anything_is_written(half_posed, po
     path = half_posed.checkpoints(stage)[-1][1]
     path.write_bytes(path.read_bytes()[:500])
     before = contents(half_posed.path)
-    with pytest.raises(weights.WeightsError, match=f"{stage}/step-00000002.npz: not a readable"):
+    with pytest.raises(
+        array_files.WeightsError, match=f"{stage}/step-00000002.npz: not a readable"
+    ):
         training.train(half_posed, ["pose_mapping"], poses, OPTIONS)
     assert contents(half_posed.path) == before
 
@@ -157,7 +159,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, tiny_config, poses):
     with pytest.raises(training.TrainingError, match="stage pose, step .* is not finite"):
         training.train(run, ["pose"], poses, OPTIONS)
     for _, path in run.checkpoints("pose"):
-        assert all(np.isfinite(array).all() for array in weights.load(path).values())
+        assert all(np.isfinite(array).all() for array in array_files.load(path).values())
 
 
 def test_weights_that_are_not_finite_are_not_saved(half_posed, poses, monkeypatch):

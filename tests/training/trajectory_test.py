@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.conversion import convert, variable_map
+from dpig_tf2.legacy_tf1 import convert, variable_map
 from dpig_tf2.models import weights
 from dpig_tf2.ops import images, keypoints
 from dpig_tf2.training import optimizers
-from tests.conversion.reference import STAGES, Reference, person
+from tests.legacy_tf1.reference import STAGES, Reference, person
 
 pytestmark = pytest.mark.slow  # three compiled training steps per stage
 
@@ -174,7 +174,7 @@ def _codes(reference, model):
     codes = np.stack(
         [
             encoder(
-                images.to_unit_range(pool["image"]),
+                images.to_network_range(pool["image"]),
                 pool["part_boxes"],
                 pool["part_visibility"],
                 pool["body_mask"],

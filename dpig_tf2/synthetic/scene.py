@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from dpig_tf2.preparation.synthetic.factors import SCENES, Background, Colour, SceneObject
+from dpig_tf2.synthetic.factors import SCENES, Background, Colour, SceneObject
 
 # Wall and ground colours and what may stand there, for each kind of scene.
 _WALLS = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpig_tf2.preparation.synthetic.factors import Arm, Leg, Pose
-from dpig_tf2.preparation.synthetic.volumes import Volume
+from dpig_tf2.synthetic.factors import Arm, Leg, Pose
+from dpig_tf2.synthetic.volumes import Volume
 
 # OpenPose COCO-18 order; right and left are the person's own.
 KEYPOINT_ORDER = (

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import preset
-from dpig_tf2.conversion import convert, variable_map
-from dpig_tf2.conversion.checkpoint import Checkpoint, read
+from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, read
 from dpig_tf2.models import factory, weights
 from dpig_tf2.training import trainers
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dpig_tf2.preparation.synthetic.factors import Background, Foreground, Pose
-from dpig_tf2.preparation.synthetic.figure import figure
-from dpig_tf2.preparation.synthetic.kinematics import SIDES, project, skeleton
-from dpig_tf2.preparation.synthetic.scene import draw_scene
-from dpig_tf2.preparation.synthetic.volumes import Canvas
+from dpig_tf2.synthetic.factors import Background, Foreground, Pose
+from dpig_tf2.synthetic.figure import figure
+from dpig_tf2.synthetic.kinematics import SIDES, project, skeleton
+from dpig_tf2.synthetic.scene import draw_scene
+from dpig_tf2.synthetic.volumes import Canvas
 
 # Everything is drawn this much larger and averaged down.
 SUPERSAMPLING = 3

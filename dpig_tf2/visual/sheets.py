@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dpig_tf2.ops.files import replacing
+from dpig_tf2.io.atomic import replacing
 
 # Pairs of keypoints (COCO-18 order) joined in a pose drawing, from the neck outward.
 _BONES = (

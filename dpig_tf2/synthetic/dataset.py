@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpig_tf2.preparation.synthetic.appearance import sample_foreground
-from dpig_tf2.preparation.synthetic.factors import SCENES, Background, Foreground, Pose
-from dpig_tf2.preparation.synthetic.poses import sample_pose
-from dpig_tf2.preparation.synthetic.scene import sample_background, vary_background
+from dpig_tf2.synthetic.appearance import sample_foreground
+from dpig_tf2.synthetic.factors import SCENES, Background, Foreground, Pose
+from dpig_tf2.synthetic.poses import sample_pose
+from dpig_tf2.synthetic.scene import sample_background, vary_background
 
 # First numbers of the random streams, so that no two draws share one.
 _FOREGROUND_STREAM, _CAMERA_STREAM, _IMAGE_STREAM = range(3)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dpig_tf2.ops import sheets
+from dpig_tf2.visual import sheets
 
 RED = np.full((20, 10, 3), (255, 0, 0), np.uint8)
 BLUE = np.full((20, 10, 3), (0, 0, 255), np.uint8)

@@ -48,7 +48,7 @@ class PersonModel(tf.Module):
         """
         boxes, visibility = self.part_boxes(keypoints)
         inputs = [
-            image_ops.to_unit_range(images),
+            image_ops.to_network_range(images),
             boxes if part_boxes is None else tf.cast(part_boxes, tf.float32),
             visibility if part_visibility is None else tf.cast(part_visibility, tf.float32),
         ]
@@ -108,4 +108,4 @@ class PersonModel(tf.Module):
 
     def discriminate(self, images):
         """uint8 [B, H, W, 3] -> logits of the image discriminator, one or more for each image."""
-        return self.network("discriminator")(image_ops.to_unit_range(images))
+        return self.network("discriminator")(image_ops.to_network_range(images))

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from dpig_tf2.preparation.synthetic.factors import Arm, Leg, Pose
+from dpig_tf2.synthetic.factors import Arm, Leg, Pose
 
 _GAITS = {"walking": 0.6, "standing": 0.4}
 _GESTURES = {

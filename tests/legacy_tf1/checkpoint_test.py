@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.conversion.checkpoint import ConversionError, read
+from dpig_tf2.legacy_tf1.checkpoint import ConversionError, read
 
 PREFIX = "model.ckpt-12"
 DATA = f"{PREFIX}.data-00000-of-00001"

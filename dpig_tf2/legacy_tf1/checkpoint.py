@@ -8,11 +8,13 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
+
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _PARTS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 
-class ConversionError(ValueError):
+class ConversionError(DpigError):
     """A checkpoint that cannot be converted; the message names it, and the variable if one."""
 
 

@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from dpig_tf2.conversion import convert, variable_map
-from dpig_tf2.conversion.checkpoint import Checkpoint, ConversionError
+from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, ConversionError
 from dpig_tf2.models import weights
 from dpig_tf2.run_folder import RunFolder
-from tests.conversion.reference import Reference
+from tests.legacy_tf1.reference import Reference
 
 pytestmark = pytest.mark.slow  # writes and reads whole checkpoints
 

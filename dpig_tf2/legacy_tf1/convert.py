@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from dpig_tf2.config import Config, preset
-from dpig_tf2.conversion import variable_map
-from dpig_tf2.conversion.checkpoint import Checkpoint, ConversionError, read
+from dpig_tf2.legacy_tf1 import variable_map
+from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, ConversionError, read
 from dpig_tf2.models import factory, weights
 from dpig_tf2.run_folder import RunFolder, write_text
 from dpig_tf2.training import trainers

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dpig_tf2.preparation.synthetic.factors import Colour, Foreground, Garment
-from dpig_tf2.preparation.synthetic.kinematics import (
+from dpig_tf2.synthetic.factors import Colour, Foreground, Garment
+from dpig_tf2.synthetic.kinematics import (
     HEAD_BREADTH,
     HEAD_DEPTH,
     HEAD_HEIGHT,
@@ -16,7 +16,7 @@ from dpig_tf2.preparation.synthetic.kinematics import (
     Skeleton,
     body_volumes,
 )
-from dpig_tf2.preparation.synthetic.volumes import Painter, Surface, Volume
+from dpig_tf2.synthetic.volumes import Painter, Surface, Volume
 
 # Where the upper garment ends on the torso, as a fraction of its axis.
 _BELT = 0.8

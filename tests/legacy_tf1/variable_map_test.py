@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dpig_tf2.config import preset
-from dpig_tf2.conversion import convert, variable_map
-from dpig_tf2.conversion.checkpoint import Checkpoint
+from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1.checkpoint import Checkpoint
 from dpig_tf2.models import factory
-from tests.conversion.reference import STAGES
+from tests.legacy_tf1.reference import STAGES
 
 MODELS = list(STAGES)
 

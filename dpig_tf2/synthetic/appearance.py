@@ -6,7 +6,7 @@ import colorsys
 
 import numpy as np
 
-from dpig_tf2.preparation.synthetic.factors import Colour, Foreground, Garment
+from dpig_tf2.synthetic.factors import Colour, Foreground, Garment
 
 # Field order of the training half of the Market-1501 Attribute file. Its values: age 1 young,
 # 2 teenager, 3 adult, 4 old; clothes 1 dress or skirt, 2 trousers; down and up 1 long, 2 short;

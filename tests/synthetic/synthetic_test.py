@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from dpig_tf2.preparation import synthetic
-from dpig_tf2.preparation.synthetic.factors import Arm, Garment, Leg, Pose
-from dpig_tf2.preparation.synthetic.kinematics import KEYPOINT_ORDER
+from dpig_tf2 import synthetic
+from dpig_tf2.synthetic.factors import Arm, Garment, Leg, Pose
+from dpig_tf2.synthetic.kinematics import KEYPOINT_ORDER
 
 STANDING = Pose(
     yaw=0.0,

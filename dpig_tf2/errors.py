@@ -1,0 +1,26 @@
+"""The base of every error that this package raises on purpose."""
+
+
+class DpigError(ValueError):
+    """Something that was given cannot be used; the message says what and what was expected.
+
+    Programs show it in one line. Tests and callers read the place from attributes, not from prose.
+
+    Attributes:
+        file: path of the file or folder at fault, if any.
+        record: number of the record or entry in the file, from 0, if any.
+        field: name of the flag, key, argument or variable at fault, if any.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        file: object = None,
+        record: int | None = None,
+        field: str | None = None,
+    ):
+        super().__init__(message)
+        self.file = None if file is None else str(file)
+        self.record = record
+        self.field = field

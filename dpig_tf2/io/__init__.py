@@ -1,0 +1,1 @@
+"""Files: complete or not there at all, hashes, arrays, images."""
