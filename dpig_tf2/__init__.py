@@ -1,13 +1,21 @@
 """TensorFlow 2 implementation of Disentangled Person Image Generation (Ma et al., CVPR 2018)."""
 
 import importlib
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from dpig_tf2.sampling.sampler import PersonSampler
+
+__version__ = "0.2.0"
 __all__ = ["PersonSampler"]
 
 
-def __getattr__(name):
+def __getattr__(name: str):
     # Imported on first use, so that command lines can refuse bad flags before loading TensorFlow.
     if name == "PersonSampler":
         return importlib.import_module("dpig_tf2.sampling.sampler").PersonSampler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

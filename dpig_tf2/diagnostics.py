@@ -12,8 +12,6 @@ import platform
 import time
 from collections.abc import Iterator
 
-from dpig_tf2 import config as configuration
-
 OK, WARNING, FAILED = "ok", "warning", "failed"
 
 _REQUIREMENTS = pathlib.Path(__file__).parents[1] / "requirements.txt"
@@ -224,27 +222,6 @@ def check_xla(compiled: StepResult, plain: StepResult) -> Check:
     return Check(name, OK, finding)
 
 
-def tiny_config() -> configuration.Config:
-    """Networks so small that a step takes seconds, mostly of tracing."""
-    return configuration.preset("synthetic").override(
-        **{
-            "model.height": 32,
-            "model.width": 16,
-            "model.hidden": 4,
-            "model.latent": 8,
-            "model.region_size": 8,
-            "model.region_levels": 2,
-            "model.region_embedding": 4,
-            "model.background_levels": 2,
-            "model.background_embedding": 8,
-            "model.generator_levels": 3,
-            "model.discriminator_hidden": 4,
-            "model.discriminator_row": 64,
-            "reconstruction.batch_size": 4,
-        }
-    )
-
-
 def _guarded(function) -> StepResult:
     # Not every TensorFlow error survives the way back from another process, its text does.
     try:
@@ -256,29 +233,16 @@ def _guarded(function) -> StepResult:
 
 def _train(jit_compile) -> StepResult:
     import keras
-    import numpy as np
     import tensorflow as tf
 
-    from dpig_tf2.ops.pose_maps import body_mask
-    from dpig_tf2.ops.regions import part_boxes
+    from dpig_tf2 import testing
     from dpig_tf2.training.trainers import build_trainer
 
     start = time.perf_counter()
-    settings = tiny_config()
-    model, count = settings.model, settings.reconstruction.batch_size
+    config = testing.tiny_config()
     keras.utils.set_random_seed(0)
-    trainer = build_trainer("reconstruction", settings, crop_method="matmul")
-    rng = np.random.default_rng(0)
-    keypoints = np.ones((count, 18, 3), np.float32)
-    keypoints[..., :2] = rng.uniform(0, 1, (count, 18, 2)) * (model.height, model.width)
-    boxes, visibility = part_boxes(keypoints, model.height, model.width, model.box_rule)
-    person = {
-        "image": tf.constant(rng.integers(0, 256, (count, model.height, model.width, 3), np.uint8)),
-        "keypoints": tf.constant(keypoints),
-        "body_mask": body_mask(keypoints, model.height, model.width, model.mask_radius),
-        "part_boxes": boxes,
-        "part_visibility": visibility,
-    }
+    trainer = build_trainer("reconstruction", config, crop_method="matmul")
+    person = testing.random_person(config.model, config.reconstruction.batch_size)
     step = tf.function(trainer.train_step, jit_compile=jit_compile)
     step({"source": person})
     loss = float(step({"source": person})["loss/reconstruction"])

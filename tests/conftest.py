@@ -27,49 +27,19 @@ def shared_dir() -> pathlib.Path:
     return folder
 
 
-# The synthetic preset at the smallest sizes that keep every branch: what is slow here is tracing,
-# which grows with the number of levels.
-TINY_OVERRIDES = {
-    "model.height": 64,
-    "model.width": 32,
-    "model.hidden": 4,
-    "model.latent": 8,
-    "model.region_size": 8,
-    "model.region_levels": 2,
-    "model.region_embedding": 4,
-    "model.background_levels": 2,
-    "model.background_embedding": 8,
-    "model.generator_levels": 3,
-    "model.pose_embedding": 8,
-    "model.pose_hidden": 16,
-    "model.foreground_mapping_hidden": 16,
-    "model.background_mapping_hidden": 16,
-    "model.pose_mapping_hidden": 16,
-    "model.critic_hidden": 16,
-    "model.discriminator_hidden": 4,
-    "model.discriminator_row": 256,
-    "reconstruction.batch_size": 4,
-    "reconstruction.steps": 4,
-    "pose.batch_size": 8,
-    "pose.steps": 4,
-    "appearance_mapping.batch_size": 8,
-    "appearance_mapping.steps": 4,
-    "pose_mapping.batch_size": 8,
-    "pose_mapping.steps": 4,
-}
-
-
 @pytest.fixture(scope="session")
 def tiny_overrides() -> dict:
     """Configuration fields of the tiny model, to be extended by a test."""
-    return dict(TINY_OVERRIDES)
+    from dpig_tf2 import testing
+
+    return dict(testing.TINY)
 
 
 @pytest.fixture(scope="session")
 def tiny_config():
-    from dpig_tf2 import config
+    from dpig_tf2 import testing
 
-    return config.preset("synthetic").override(**TINY_OVERRIDES)
+    return testing.tiny_config()
 
 
 @pytest.fixture(scope="session")

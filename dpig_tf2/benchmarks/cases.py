@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
-from dpig_tf2.benchmarks import operations, persons, plain
+from dpig_tf2 import testing
+from dpig_tf2.benchmarks import operations, plain
 from dpig_tf2.benchmarks.measure import PLAIN, Result, Variant, compare, wait_for
 from dpig_tf2.config import Config
 from dpig_tf2.models import factory
@@ -58,7 +59,7 @@ def reconstruction(settings: Settings) -> list[Result]:
     """A training step of stage reconstruction: photos to updated networks."""
     config = settings.config
     size = config.reconstruction.batch_size
-    batch = {"source": persons.random_person(config.model, size)}
+    batch = {"source": testing.random_person(config.model, size)}
     names = ReconstructionTrainer.NETWORKS
     networks = factory.build_networks(names, config.model, **_plain_forms())
     reference = plain.PlainReconstructionTrainer(config, networks)
@@ -91,14 +92,14 @@ def stage2(settings: Settings) -> list[Result]:
     names = factory.stage_networks(stage, model)
     trainer = MappingTrainer(config, stage, factory.build_networks(names, model))
     rows = size * trainer.updates_per_step
-    noise = persons.random_noise(model, trainer.factors, rows)
+    noise = testing.random_noise(model, trainer.factors, rows)
     step = tf.function(trainer.train_step)
     # Networks do the same work on any numbers, so noise stands in for embeddings here.
     cached = {"embedding": noise, "noise": noise}
 
     frozen = factory.build_networks(["appearance_encoder"], model, **_plain_forms())
     reference = plain.PlainMappingTrainer(config, trainer.networks, PersonModel(model, frozen))
-    photos = {"source": persons.random_person(model, rows), "noise": noise}
+    photos = {"source": testing.random_person(model, rows), "noise": noise}
     loss = f"loss/{trainer.factors[-1]}_critic"
     variants = {
         PLAIN: Variant(lambda: float(reference.run_step(photos)[loss])),
@@ -148,7 +149,7 @@ def _draw_pictures(model, count, seed):
 def pose_maps(settings: Settings) -> list[Result]:
     """Pose maps of a batch."""
     model, size = settings.config.model, settings.config.reconstruction.batch_size
-    keypoints = tf.constant(persons.random_keypoints(model, size))
+    keypoints = tf.constant(testing.random_keypoints(model, size))
     forms = {PLAIN: plain.pose_map, f"{OURS} float32": pose_map_ops.pose_map}
 
     def variant(form):
@@ -166,7 +167,7 @@ def crops(settings: Settings) -> list[Result]:
     model, size = settings.config.model, settings.config.reconstruction.batch_size
     shape = (size, model.height, model.width, model.hidden)
     features = tf.random.stateless_normal(shape, [0, 0])
-    boxes = persons.random_person(model, size)["part_boxes"]
+    boxes = testing.random_person(model, size)["part_boxes"]
 
     def variant(method):
         @tf.function
@@ -213,7 +214,7 @@ def curves(settings: Settings, sizes: Iterable[dict]) -> list[Result]:
     for overrides in sizes:
         other = dataclasses.replace(settings, config=settings.config.override(**overrides))
         size = other.config.reconstruction.batch_size
-        batch = {"source": persons.random_person(other.config.model, size)}
+        batch = {"source": testing.random_person(other.config.model, size)}
         variants = other.our_variants(lambda p, o=other, b=batch: _our_step(o, b, p))
         results += other.measure("training step, reconstruction", size, variants)
     return results

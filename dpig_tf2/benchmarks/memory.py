@@ -63,14 +63,14 @@ def train(config: Config, precision: str, rematerialize: bool) -> dict:
 
     import tensorflow as tf
 
-    from dpig_tf2.benchmarks import persons
+    from dpig_tf2 import testing
     from dpig_tf2.training.run import RunOptions
     from dpig_tf2.training.trainers import build_trainer
 
     program = _resident_gib()
     how = RunOptions(precision=precision, rematerialize=rematerialize).how()
     trainer = build_trainer("reconstruction", config, **how)
-    batch = {"source": persons.random_person(config.model, config.reconstruction.batch_size)}
+    batch = {"source": testing.random_person(config.model, config.reconstruction.batch_size)}
     step = tf.function(trainer.train_step)
     for _ in range(_STEPS):
         start = time.perf_counter()

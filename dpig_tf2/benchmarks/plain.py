@@ -1,7 +1,7 @@
 """The method without its shortcuts: what the networks compute, computed as it is written down.
 
 The measure of every shortcut: same weights, same numbers up to rounding, more work. Separate
-forwards for the two players, a generator that convolves the broadcast embedding and the upsampled
+forwards for the two updates, a generator that convolves the broadcast embedding and the upsampled
 maps, pose maps from shifted copies, and a frozen encoder that runs for every critic update. Each
 update is one call of a compiled graph, as in the 2018 practice.
 """
@@ -64,7 +64,7 @@ class PlainPersonModel(PersonModel):
 
 
 class PlainReconstructionTrainer(ReconstructionTrainer):
-    """Stage I with a forward for each player, in the default order: discriminator, generator."""
+    """Stage I with a forward for each update, in the default order: discriminator, generator."""
 
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, networks)
@@ -87,7 +87,7 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
         with tf.GradientTape() as tape:
             fake = self.reconstruct(batch["source"])
             loss, logs = self.generator_loss(real, fake, batch)
-        self.players["generator"].minimize(tape, loss)
+        self.optimized["generator"].minimize(tape, loss)
         return logs
 
     def generate(self, embedding, keypoints):

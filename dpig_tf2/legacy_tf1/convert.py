@@ -191,10 +191,10 @@ def slot_table(trainer: StageTrainer, table: Mapping[str, str]) -> dict[str, str
     kinds = variable_map.RMSPROP_SLOTS if wasserstein else variable_map.ADAM_SLOTS
     source_of = {target: source for source, target in table.items()}
     slots = {}
-    for player in trainer.players.values():
-        for variable in player.variables:
+    for optimized in trainer.optimized.values():
+        for variable in optimized.variables:
             for suffix, slot in kinds.items():
-                path = f"{player.optimizer.name}/{variable.path.replace('/', '_')}_{slot}"
+                path = f"{optimized.optimizer.name}/{variable.path.replace('/', '_')}_{slot}"
                 slots[f"{source_of[variable.path]}/{suffix}"] = path
     return slots
 
@@ -286,16 +286,16 @@ def _fail_on(unfit, prefix):
             raise ConversionError(f"{prefix}: {kind} variables: {'; '.join(shown)}{more}")
 
 
-def _side(player):
-    return variable_map.player(player.variables[0].path)
+def _side(optimized):
+    return variable_map.player(optimized.variables[0].path)
 
 
 def _learning_rates(trainer, tensors):
     """Rates to take over, {path: value}, and the paths of those that stay at the preset's."""
     rates, fresh = {}, []
-    for player in trainer.players.values():
-        variable = player.optimizer.learning_rate
-        name = variable_map.LEARNING_RATES[_side(player)]
+    for optimized in trainer.optimized.values():
+        variable = optimized.optimizer.learning_rate
+        name = variable_map.LEARNING_RATES[_side(optimized)]
         if name in tensors:
             rates[variable.path] = np.asarray(tensors[name], np.float32).reshape(())
         else:
@@ -306,11 +306,11 @@ def _learning_rates(trainer, tensors):
 def _progress(trainer, checkpoint, slots):
     """Updates done by each optimizer {path: count}, steps done, and where that was read."""
     iterations, sources = {}, {}
-    for player in trainer.players.values():
-        optimizer, settings = player.optimizer, trainer.settings
-        updates, source = _updates_done(_side(player), checkpoint, settings.objective)
+    for optimized in trainer.optimized.values():
+        optimizer, settings = optimized.optimizer, trainer.settings
+        updates, source = _updates_done(_side(optimized), checkpoint, settings.objective)
         sources[updates] = source
-        if settings.objective == "wgan" and _side(player) == "discriminator":
+        if settings.objective == "wgan" and _side(optimized) == "discriminator":
             updates *= settings.critic_updates
         own = [name for name, path in slots.items() if path.startswith(f"{optimizer.name}/")]
         # New moments with an old count would miss their bias correction: steps far too long.

@@ -11,15 +11,15 @@ class MappingTrainer(StageTrainer):
     """Teaches one mapping network per factor to imitate the embeddings of real images.
 
     For each factor in turn: one mapping update, then `critic_updates` critic updates, every update
-    on embeddings and noise of its own. The stage-I encoder is frozen, so it does not appear here:
-    its embeddings come in as data, computed once.
+    on embeddings and noise of its own. The stage-I encoder is frozen: its embeddings are computed
+    once, before training, and are the data of this trainer.
 
     Batch: {"embedding": {factor: float32 [U * B, E]}} with U = `updates_per_step`, cut in the order
     of the updates; optionally {"noise": {factor: float32 [U * B, E]}}, already scaled, in place of
     drawn noise.
 
-    Source: paper section 3.2. The released critics are Wasserstein critics with clipped weights; in
-    the two-factor stage clipping after either factor's update clips both critics.
+    Source: paper section 3.2. The released critics are Wasserstein critics with clipped weights;
+    the release clips the critics of both factors after every update of either.
     """
 
     def __init__(self, config: Config, stage: str, networks: dict):
@@ -28,8 +28,8 @@ class MappingTrainer(StageTrainer):
         self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
         self.objective = losses.OBJECTIVES[self.settings.objective]
         for factor in self.factors:
-            self.add_player(f"{factor}_mapping", [f"{factor}_mapping"])
-            self.add_player(f"{factor}_critic", [f"{factor}_critic"], adversary=True)
+            self.add_optimizer(f"{factor}_mapping", [f"{factor}_mapping"])
+            self.add_optimizer(f"{factor}_critic", [f"{factor}_critic"], adversary=True)
 
     def update(self, batch):
         batches = split_updates(batch, self.updates_per_step)
@@ -47,15 +47,15 @@ class MappingTrainer(StageTrainer):
         return logs
 
     def update_mapping(self, factor, noise):
-        """One mapping update: raise the critic's score of mapped noise."""
+        """One update of a mapping network: towards a higher critic's score of mapped noise."""
         mapping, critic = self._networks(factor)
         with tf.GradientTape() as tape:
             loss = self.objective.generator(critic(mapping(noise)))
-        self.players[f"{factor}_mapping"].minimize(tape, loss)
+        self.optimized[f"{factor}_mapping"].minimize(tape, loss)
         return loss
 
     def update_critic(self, factor, real, noise, index=0):
-        """One critic update: tell real embeddings from mapped noise."""
+        """One update of a critic: towards telling real embeddings from mapped noise."""
         mapping, critic = self._networks(factor)
         fake = tf.stop_gradient(mapping(noise))
         with tf.GradientTape() as tape:
@@ -66,11 +66,11 @@ class MappingTrainer(StageTrainer):
                 penalty = losses.gradient_penalty(critic, real, fake, mix)
                 logs[f"loss/{factor}_gradient_penalty"] = penalty
                 loss += self.settings.penalty_weight * penalty
-        self.players[f"{factor}_critic"].minimize(tape, loss)
+        self.optimized[f"{factor}_critic"].minimize(tape, loss)
         if self.settings.objective == "wgan":
-            for name, player in self.players.items():
+            for name, optimized in self.optimized.items():
                 if name.endswith("_critic"):
-                    optimizers.clip_weights(player.variables, self.settings.clip)
+                    optimizers.clip_weights(optimized.variables, self.settings.clip)
         return logs
 
     def _networks(self, factor):

@@ -7,9 +7,10 @@ from dpig_tf2.ops import replicas
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras' Adam with an update that passes over memory once, by the kernel that the release ran.
+    """Adam by TensorFlow's fused kernel, as the release ran it: one pass over memory.
 
-    The kernel computes 1 - beta2 in float32, 1.3e-5 off 0.001, which every second moment shows.
+    The kernel rounds 1 - beta2 = 0.001 to float32, an error of 1.3e-5, so every second moment
+    differs by that much from Keras' own Adam.
     """
 
     def update_step(self, gradient, variable, learning_rate):
@@ -30,7 +31,7 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def _handle(variable):
-    """What TensorFlow's kernels know a variable by; under a strategy, the one of this replica."""
+    """The resource handle of a variable; under a strategy, of this replica's copy."""
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
@@ -58,12 +59,12 @@ def build_optimizer(
     created here because an optimizer first used inside a compiled step cannot create them there.
 
     Args:
-        objective: adversarial objective that the variables' player pursues.
+        objective: adversarial objective, one of `config.OBJECTIVES`.
         learning_rate: initial rate.
-        variables: the player's trainable variables.
+        variables: what it will update.
         name: prefix of the slots' paths in checkpoints.
         loss_scaling: keep float16 gradients in range: they are computed for a multiple of the loss.
-            Where they overflow, the update is left out and the multiple halved.
+            An update whose gradients overflow is skipped, and the multiple halved.
     """
     if objective == "wgan":
         optimizer = ReleaseRMSprop(learning_rate, name)
@@ -77,7 +78,7 @@ def build_optimizer(
 
 
 def state_variables(optimizer) -> list:
-    """Slots, rate and count of an optimizer, the same with and without a loss scale."""
+    """Slots, learning rate and update count of an optimizer, without its loss scale."""
     return getattr(optimizer, "inner_optimizer", optimizer).variables
 
 
@@ -98,9 +99,9 @@ def scalars(optimizer) -> dict:
 
 def apply_gradients(optimizer, tape: tf.GradientTape, loss, variables) -> None:
     """One update of `variables` down the gradient of `loss`."""
-    # The scale, 1 without loss scaling, enters as the gradient of the loss: the tape need not have
-    # seen it, and the loss that is logged stays as it is.
-    # Replicas' gradients are summed, and each replica's loss is a mean over its own examples.
+    # Gradients are summed over the replicas, but the global loss is the mean of the replicas' losses:
+    # hence the division. The loss scale is 1 without loss scaling. Both enter as the gradient of the
+    # loss, which leaves the loss itself as it is for the logs.
     scale = optimizer.scale_loss(tf.ones_like(loss) / replicas.count())
     optimizer.apply(tape.gradient(loss, variables, output_gradients=scale), variables)
 
@@ -111,11 +112,19 @@ def clip_weights(variables, bound: float) -> None:
         variable.assign(tf.clip_by_value(variable, -bound, bound))
 
 
-def halve(learning_rate: keras.Variable, step, every: int) -> None:
-    """Halves the rate if the number of steps done, at least one, is a multiple of `every`.
+def decay_learning_rate(learning_rate: keras.Variable, steps_done, halve_every: int) -> None:
+    """Halves the learning rate after every `halve_every` steps; to be called once after a step.
 
-    The rate is state, not a function of the step, so an imported rate goes on from its value.
+    The rate is part of a checkpoint rather than a function of the step, so that the rate of an
+    imported checkpoint is continued.
+
+    Args:
+        learning_rate: of an optimizer; changed in place.
+        steps_done: int64 scalar, at least 1.
+        halve_every: steps.
     """
     learning_rate.assign(
-        tf.where(step % every == 0, learning_rate * 0.5, tf.convert_to_tensor(learning_rate))
+        tf.where(
+            steps_done % halve_every == 0, learning_rate * 0.5, tf.convert_to_tensor(learning_rate)
+        )
     )

@@ -15,10 +15,10 @@ class PoseReconstructionTrainer(StageTrainer):
     loss = reconstruction_weight * mean squared error over the 54 normalized values, visibility
     rounded with a straight-through gradient.
 
-    Two options make poses that are decoded between real codes look real, as sampled ones need:
-    without `pose_learns_missing` coordinates of missing keypoints have no error, so a keypoint on
-    the verge of vanishing does not run to the corner that stands for "missing"; `code_noise` lets
-    the decoder see the surroundings of every code.
+    Sampled codes fall between those of real poses. Two options make the poses decoded there look
+    real. Without `pose_learns_missing` the coordinates of missing keypoints have no error, so that
+    a keypoint whose visibility is uncertain is not drawn towards (0, 0), which stands for
+    "missing". With `code_noise` the decoder is trained on the surroundings of every code.
 
     Batch: {"keypoints": float32 [B, 18, 3], pixels}.
     Source: paper section 3.1, pose branch; the two options are not in the paper.
@@ -27,7 +27,7 @@ class PoseReconstructionTrainer(StageTrainer):
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, "pose", networks)
         self.encoder, self.decoder = networks["pose_encoder"], networks["pose_decoder"]
-        self.add_player("pose", ("pose_encoder", "pose_decoder"))
+        self.add_optimizer("pose", ("pose_encoder", "pose_decoder"))
 
     def update(self, batch):
         model = self.config.model
@@ -36,14 +36,14 @@ class PoseReconstructionTrainer(StageTrainer):
             decoded = self.decoder(self._with_noise(self.encoder(keypoints)))
             error = self._error(decoded, keypoints)
             loss = self.settings.reconstruction_weight * error
-        self.players["pose"].minimize(tape, loss)
+        self.optimized["pose"].minimize(tape, loss)
         agreement = tf.reduce_mean(tf.cast(decoded[..., 2] == keypoints[..., 2], tf.float32))
         return {"loss/reconstruction": error, "accuracy/visibility": agreement}
 
     def _with_noise(self, code):
         if not self.settings.code_noise:
             return code
-        # A share of the codes' own spread: the encoder cannot drown the noise by larger codes.
+        # Relative to the codes' own deviation: the encoder cannot escape the noise by larger codes.
         _, variance = replicas.moments(code, [0])
         noise = self.normal(tf.shape(code), 0, self.settings.code_noise)
         return code + noise * tf.stop_gradient(tf.sqrt(variance))

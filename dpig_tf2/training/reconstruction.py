@@ -16,10 +16,10 @@ class ReconstructionTrainer(StageTrainer):
 
     generator loss = adversarial + reconstruction_weight * mean |G - x|.
 
-    Two update orders. Default: the discriminator moves first, the generator second, on the same
-    batch and the same generator forward; the trajectory is that of two forwards in that order. With
-    `match_release`: the generator first (not at step 0), then the discriminator, each with a batch
-    and a forward of its own.
+    Two update orders. By default the discriminator is updated first, then the generator, on one
+    batch. The discriminator's update does not change the generator, so that one forward pass of the
+    generator serves both. With `match_release` the generator is updated first (but not at step 0),
+    then the discriminator, each with a batch and a forward pass of its own.
 
     Batch: {"source": person, "target": person}; `target` only for the triplet pairing. person:
     image uint8 [B, H, W, 3], keypoints [B, 18, 3] pixels, body_mask [B, H, W, 1] in {0, 1},
@@ -34,8 +34,8 @@ class ReconstructionTrainer(StageTrainer):
         super().__init__(config, "reconstruction", networks)
         self.encoder, self.generator, self.discriminator = (networks[n] for n in self.NETWORKS)
         self.objective = losses.OBJECTIVES[self.settings.objective]
-        self.add_player("generator", self.NETWORKS[:2])
-        self.add_player("discriminator", self.NETWORKS[2:], adversary=True)
+        self.add_optimizer("generator", self.NETWORKS[:2])
+        self.add_optimizer("discriminator", self.NETWORKS[2:], adversary=True)
 
     def update(self, batch):
         if self.config.match_release:
@@ -67,7 +67,7 @@ class ReconstructionTrainer(StageTrainer):
             with tape.stop_recording():
                 logs = self.update_discriminator(real, fake, batch)
             loss, generator_logs = self.generator_loss(real, fake, batch)
-        self.players["generator"].minimize(tape, loss)
+        self.optimized["generator"].minimize(tape, loss)
         return logs | generator_logs
 
     def _release_order(self, batch):
@@ -79,7 +79,7 @@ class ReconstructionTrainer(StageTrainer):
             with tf.GradientTape() as tape:
                 fake = self.reconstruct(generator_batch["source"])
                 loss, logs = self.generator_loss(real, fake, generator_batch)
-            self.players["generator"].minimize(tape, loss)
+            self.optimized["generator"].minimize(tape, loss)
             return tf.stack([logs[name] for name in names])
 
         values = self.unless_first_step(update_generator, [len(names)])
@@ -90,7 +90,8 @@ class ReconstructionTrainer(StageTrainer):
 
     def generator_loss(self, real, fake, batch):
         """Weighted loss, and its terms unweighted for the logs."""
-        # Real logits matter only through shared batch statistics; the graph drops them otherwise.
+        # The real images enter this loss only if the discriminator's batch norm sees them together
+        # with the fake ones; otherwise their logits are pruned from the graph.
         _, fake_logits = self.logits(real, [fake, *self._other_pose(batch)])
         adversarial = self.objective.generator(fake_logits[0])
         reconstruction = losses.absolute_error(fake, real)
@@ -104,7 +105,6 @@ class ReconstructionTrainer(StageTrainer):
 
     def update_discriminator(self, real, fake, batch):
         """One discriminator update; the fake image is taken as a constant."""
-        player = self.players["discriminator"]
         fakes = [tf.stop_gradient(fake), *self._other_pose(batch)]
         logs = {}
         with tf.GradientTape() as tape:
@@ -115,16 +115,17 @@ class ReconstructionTrainer(StageTrainer):
                 penalty = losses.gradient_penalty(self.discriminator, real, fakes[0], mix)
                 logs["loss/gradient_penalty"] = penalty
                 loss += self.settings.penalty_weight * penalty
-        player.minimize(tape, loss)
+        optimized = self.optimized["discriminator"]
+        optimized.minimize(tape, loss)
         if self.settings.objective == "wgan":
-            optimizers.clip_weights(player.variables, self.settings.clip)
+            optimizers.clip_weights(optimized.variables, self.settings.clip)
         return logs
 
     def logits(self, real, fakes):
         """Discriminator logits of the real images and of each list entry of fakes.
 
-        Batch norm uses the statistics of what it sees at once: all together with
-        `joint_discriminator` (DeepFashion), each source apart without (Market-1501).
+        Batch norm uses the statistics of its batch: of real and fake images together with
+        `joint_discriminator` (DeepFashion), of each kind apart without (Market-1501).
         """
         if not self.settings.joint_discriminator:
             return self.discriminator(real), [self.discriminator(fake) for fake in fakes]

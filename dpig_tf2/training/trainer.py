@@ -1,4 +1,4 @@
-"""What the trainers of all stages share: players, step counter, seeded noise, state."""
+"""What the trainers of all stages share: optimizers, step counter, seeded noise, state."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,22 +15,24 @@ from dpig_tf2.training import optimizers
 
 
 @dataclasses.dataclass(frozen=True)
-class Player:
-    """An optimizer and the variables that it moves, and no others."""
+class OptimizedVariables:
+    """Variables with the optimizer that updates them, and no others."""
 
     optimizer: keras.optimizers.Optimizer
     variables: list
 
     def minimize(self, tape: tf.GradientTape, loss) -> None:
+        """One update down the gradient of `loss`, which the tape has recorded."""
         optimizers.apply_gradients(self.optimizer, tape, loss, self.variables)
 
 
 class StageTrainer(keras.Model):
     """Base of the trainers.
 
-    Subclasses set `networks` and `players` and implement `update(batch) -> logs`. One call of
-    `train_step` consumes `updates_per_step` batches of the stage's batch size, concatenated along
-    the first axis, because every update draws its own batch. Works in `fit` and in an own loop.
+    Subclasses call `add_optimizer` and implement `update(batch) -> logs`. A step makes several
+    updates, each on a batch of its own: `train_step` takes `updates_per_step` batches of the
+    stage's batch size, concatenated along the first axis. `keras.Model.fit` and a loop of one's own
+    may both call it.
 
     Args:
         config: the run's configuration.
@@ -45,11 +47,17 @@ class StageTrainer(keras.Model):
         self.settings = config.stage(stage)
         self.updates_per_step = config.updates_per_step(stage)
         self.networks = networks
-        self.players: dict[str, Player] = {}
+        self.optimized: dict[str, OptimizedVariables] = {}
         self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
 
-    def add_player(self, name: str, networks, adversary: bool = False) -> Player:
-        """Gives the variables of `networks` (names) an optimizer of their own."""
+    def add_optimizer(self, name: str, networks, adversary: bool = False) -> None:
+        """Creates `self.optimized[name]`: all trainable variables of some networks.
+
+        Args:
+            name: prefix of the optimizer's variables in checkpoints.
+            networks: names in `self.networks`.
+            adversary: take the learning rate of discriminators and critics.
+        """
         settings = self.settings
         rate = settings.adversary_learning_rate if adversary else settings.learning_rate
         variables = [v for n in networks for v in self.networks[n].trainable_variables]
@@ -61,16 +69,15 @@ class StageTrainer(keras.Model):
             # bfloat16 reaches as far as float32; only float16 gradients under- and overflow.
             loss_scaling=self.networks[networks[0]].compute_dtype == "float16",
         )
-        player = self.players[name] = Player(optimizer, variables)
-        return player
+        self.optimized[name] = OptimizedVariables(optimizer, variables)
 
     def state_variables(self) -> list:
         """Every variable that a checkpoint of this stage holds."""
         variables = [self.step]
         for network in self.networks.values():
             variables += network.variables
-        for player in self.players.values():
-            variables += optimizers.state_variables(player.optimizer)
+        for optimized in self.optimized.values():
+            variables += optimizers.state_variables(optimized.optimizer)
         return variables + self._loss_scale_variables()
 
     def restore(self, arrays: Mapping[str, np.ndarray], source: str) -> None:
@@ -88,30 +95,33 @@ class StageTrainer(keras.Model):
         weights.assign([v for v in self.state_variables() if v.path not in absent], arrays, source)
 
     def _loss_scale_variables(self):
-        owners = [player.optimizer for player in self.players.values()]
-        return [v for optimizer in owners for v in optimizers.loss_scale_variables(optimizer)]
+        found = (optimizers.loss_scale_variables(o.optimizer) for o in self.optimized.values())
+        return [variable for variables in found for variable in variables]
 
     def train_step(self, batch):
-        """One step of the stage's algorithm; returns {name: scalar}.
+        """One step of the stage's algorithm.
 
-        Losses are those before the update, unweighted, under slash names.
+        Returns:
+            {"kind/name": scalar}; losses are unweighted, and those before the update.
         """
         logs = self.update(batch)
-        for name, player in self.players.items():
-            for what, value in optimizers.scalars(player.optimizer).items():
+        for name, optimized in self.optimized.items():
+            for what, value in optimizers.scalars(optimized.optimizer).items():
                 logs[f"{what}/{name}"] = value
         self.step.assign_add(1)
-        for player in self.players.values():
-            optimizers.halve(player.optimizer.learning_rate, self.step, self.settings.halve_every)
+        for optimized in self.optimized.values():
+            optimizers.decay_learning_rate(
+                optimized.optimizer.learning_rate, self.step, self.settings.halve_every
+            )
         return logs
 
     def update(self, batch):
         raise NotImplementedError
 
     def unless_first_step(self, update, shape=()):
-        """Runs `update() -> float32 [shape]`, but in the release's order not at step 0: zeros.
+        """`update() -> float32 [shape]`; with `match_release` zeros at step 0, and no update.
 
-        The release moves generators and mapping networks only from the second step on.
+        The release updates generators and mapping networks only from the second step on.
         """
         if not self.config.match_release:
             return update()

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.benchmarks import persons, plain
+from dpig_tf2 import testing
+from dpig_tf2.benchmarks import plain
 from dpig_tf2.models import factory
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops import pose_maps
@@ -40,9 +41,9 @@ def build(config, names):
 
 def assert_same_state(trainer, expected):
     """Same gradients, as the optimizers' moments keep them, relative to each variable's largest."""
-    for name, player in expected.players.items():
-        found = trainer.players[name].optimizer.variables
-        for a, b in zip(found, player.optimizer.variables, strict=True):
+    for name, optimized in expected.optimized.items():
+        found = trainer.optimized[name].optimizer.variables
+        for a, b in zip(found, optimized.optimizer.variables, strict=True):
             if name == "discriminator" and any(bias in a.path for bias in WITHOUT_EFFECT):
                 continue
             b = np.asarray(b)
@@ -62,7 +63,7 @@ def test_sampled_pictures_are_equal(tiny_config):
     model = tiny_config.model
     networks = build(tiny_config, ["generator"])
     noise = np.random.default_rng(1).normal(size=(2, model.appearance_embedding))
-    embedding, keypoints = tf.constant(noise, tf.float32), persons.random_keypoints(model, 2)
+    embedding, keypoints = tf.constant(noise, tf.float32), testing.random_keypoints(model, 2)
     pictures = PersonModel(model, networks).generate(embedding, keypoints)
     expected = plain.PlainPersonModel(model, networks).generate(embedding, keypoints)
     assert float(tf.math.reduce_std(expected)) > 0.01
@@ -71,12 +72,12 @@ def test_sampled_pictures_are_equal(tiny_config):
 
 @pytest.mark.slow
 def test_a_reconstruction_step_is_equal(tiny_config, eager):
-    """Losses and gradients of both players, the second against the discriminator just moved."""
+    """Losses and gradients of both updates, the second against the discriminator just moved."""
     trainer, expected = (
         kind(tiny_config, build(tiny_config, ReconstructionTrainer.NETWORKS))
         for kind in (ReconstructionTrainer, plain.PlainReconstructionTrainer)
     )
-    batch = {"source": persons.random_person(tiny_config.model, 4)}
+    batch = {"source": testing.random_person(tiny_config.model, 4)}
     logs, expected_logs = trainer.train_step(batch), expected.run_step(batch)
     for name, value in expected_logs.items():
         np.testing.assert_allclose(logs[name], value, rtol=1e-5, err_msg=name)
@@ -94,8 +95,8 @@ def test_a_mapping_step_is_equal(tiny_config, eager):
     names = factory.stage_networks("appearance_mapping", model)
     trainer = MappingTrainer(config, "appearance_mapping", build(config, names))
     expected = plain.PlainMappingTrainer(config, build(config, names), encoder)
-    photos = persons.random_person(model, 4 * trainer.updates_per_step)
-    noise = persons.random_noise(model, trainer.factors, 4 * trainer.updates_per_step)
+    photos = testing.random_person(model, 4 * trainer.updates_per_step)
+    noise = testing.random_noise(model, trainer.factors, 4 * trainer.updates_per_step)
     pieces = split_updates(photos, trainer.updates_per_step)
     embedding = tf.concat(
         [encoder.encode_appearance(piece.pop("image"), **piece) for piece in pieces], axis=0

@@ -70,14 +70,22 @@ def replicas(tmp_path_factory, overrides, synthetic_data):
     return folder, json.loads(result.stdout.splitlines()[-1])
 
 
+# The gradient of a bias of the last layer is a sum over batch, rows and columns, n = 4 * 64 * 32
+# terms of mostly one sign and size, since the error is absolute. Added one after the other in
+# float32, each addition is off by up to 2 ** -24 of the sum, all of them by up to n times that, and
+# the squared gradient, which RMSProp keeps, by twice as much. One device adds in another order than
+# two do. Found is a tenth: 1.05e-4, with AVX2 and with SSE4.1, on one thread and on two.
+_SLOTS = 2 * (4 * 64 * 32) * 2.0**-24
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [*STAGES, "pose by Adam"])
 def test_two_replicas_make_the_update_of_one(replicas, stage):
     _, found = replicas
     assert found["replicas"] == 2
     assert found[stage]["weights"] < 1e-6
-    # Squared gradients and losses pass through more roundings than weights.
-    assert found[stage]["rest"] < 1e-4
+    assert found[stage]["losses"] < 1e-5
+    assert found[stage]["slots"] < _SLOTS
 
 
 def test_only_the_chief_writes(tmp_path, tiny_config, monkeypatch):

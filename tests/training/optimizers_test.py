@@ -84,6 +84,6 @@ def test_rate_halves_after_every_period():
     rate = _variable(0.8)
     rates = []
     for done in range(1, 8):
-        optimizers.halve(rate, tf.constant(done, tf.int64), every=3)
+        optimizers.decay_learning_rate(rate, tf.constant(done, tf.int64), halve_every=3)
         rates.append(float(rate))
     _close(rates, [0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2])

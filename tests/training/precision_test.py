@@ -10,9 +10,10 @@ import tensorflow as tf
 from dpig_tf2.config import PRECISIONS
 from dpig_tf2.io import array_files
 from dpig_tf2.models import factory, weights
+from dpig_tf2.testing import random_pair
 from dpig_tf2.training import optimizers
 from dpig_tf2.training.trainers import build_trainer
-from tests.training.trainers_test import embeddings, pair
+from tests.training.trainers_test import embeddings
 
 # Found by training on: neither overflow nor underflow. The reconstruction loss weighs 1000 here.
 _SCALES = {"generator": 16.0, "discriminator": 4096.0, "pose_mapping": 4096.0, "pose_critic": 512.0}
@@ -27,15 +28,15 @@ def _trainer(stage, config, precision="float32", seed=0, **how):
 def _scaled_trainer(stage, config):
     """A trainer in float16 whose loss scales are settled."""
     trainer = _trainer(stage, config, "mixed_float16")
-    for name, player in trainer.players.items():
-        player.optimizer.dynamic_scale.assign(_SCALES[name])
+    for name, optimized in trainer.optimized.items():
+        optimized.optimizer.dynamic_scale.assign(_SCALES[name])
     return trainer
 
 
-def _gradients(player):
-    """The gradients of a player's first Adam update, one vector: its first moments."""
-    moments = [v for v in optimizers.state_variables(player.optimizer) if "_momentum" in v.path]
-    assert len(moments) == len(player.variables)
+def _gradients(optimized):
+    """The gradients of the first Adam update, one vector: its first moments."""
+    moments = [v for v in optimizers.state_variables(optimized.optimizer) if "_momentum" in v.path]
+    assert len(moments) == len(optimized.variables)
     return np.concatenate([np.ravel(moment) for moment in moments])
 
 
@@ -84,21 +85,21 @@ def test_16_bit_pictures_are_close_to_float32(generators, tiny_config, precision
 
 
 @pytest.mark.slow
-def test_both_players_of_a_gan_step_alike_in_float16(tiny_config):
-    batch = pair(tiny_config, 4)
+def test_both_networks_of_a_gan_step_alike_in_float16(tiny_config):
+    batch = random_pair(tiny_config.model, 4)
     plain = _trainer("reconstruction", tiny_config)
     scaled = _scaled_trainer("reconstruction", tiny_config)
     expected, found = plain.train_step(batch), scaled.train_step(batch)
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], rtol=5e-3, err_msg=name)
-    for name, player in scaled.players.items():
+    for name, optimized in scaled.optimized.items():
         assert float(found[f"loss_scale/{name}"]) == _SCALES[name], "no update was left out"
-        error = _relative_error(_gradients(player), _gradients(plain.players[name]))
+        error = _relative_error(_gradients(optimized), _gradients(plain.optimized[name]))
         # The discriminator's batch norm divides by small deviations: rounding grows.
         assert error < {"generator": 0.03, "discriminator": 0.1}[name], name
 
 
-def test_both_players_of_a_mapping_step_alike_in_float16(tiny_config):
+def test_both_networks_of_a_mapping_step_alike_in_float16(tiny_config):
     """With the gradient penalty, whose own gradient is a second derivative."""
     plain = _trainer("pose_mapping", tiny_config)
     scaled = _scaled_trainer("pose_mapping", tiny_config)
@@ -107,8 +108,8 @@ def test_both_players_of_a_mapping_step_alike_in_float16(tiny_config):
     for trainer in (plain, scaled):
         trainer.update_mapping("pose", noise)
         trainer.update_critic("pose", real, noise)
-    for name, player in scaled.players.items():
-        error = _relative_error(_gradients(player), _gradients(plain.players[name]))
+    for name, optimized in scaled.optimized.items():
+        error = _relative_error(_gradients(optimized), _gradients(plain.optimized[name]))
         assert error < 0.01, name
 
 
@@ -118,7 +119,7 @@ def test_loss_scale_cancels(objective):
     for scaling in (False, True):
         variable = keras.Variable(np.array([1.0, -2.0], np.float32))
         optimizer = optimizers.build_optimizer(
-            objective, 0.1, [variable], f"player_{scaling}", loss_scaling=scaling
+            objective, 0.1, [variable], f"optimizer_{scaling}", loss_scaling=scaling
         )
         for _ in range(3):
             with tf.GradientTape() as tape:
@@ -130,7 +131,7 @@ def test_loss_scale_cancels(objective):
 
 def test_an_overflow_leaves_the_update_out_and_halves_the_scale():
     variable = keras.Variable(np.array([2.0], np.float32))
-    optimizer = optimizers.build_optimizer("dcgan", 0.1, [variable], "player", loss_scaling=True)
+    optimizer = optimizers.build_optimizer("dcgan", 0.1, [variable], "optimizer", loss_scaling=True)
     before = [np.array(v) for v in optimizers.state_variables(optimizer)]
     for slope, moves in ((1e35, False), (1e10, True)):
         scale = float(optimizers.scalars(optimizer)["loss_scale"])
@@ -178,7 +179,7 @@ def test_checkpoints_of_every_precision_serve_every_other(tiny_config):
 
 @pytest.mark.slow
 def test_rematerialised_levels_are_computed_twice_and_change_no_gradient(tiny_config):
-    batch = pair(tiny_config, 2)["source"]
+    batch = random_pair(tiny_config.model, 2)["source"]
     results, calls = [], []
     for rematerialize in (False, True):
         trainer = _trainer("reconstruction", tiny_config, rematerialize=rematerialize)
@@ -191,7 +192,7 @@ def test_rematerialised_levels_are_computed_twice_and_change_no_gradient(tiny_co
         count = [_count_calls(layer) for layer in counted]
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(trainer.reconstruct(batch)))
-        results.append(tape.gradient(loss, trainer.players["generator"].variables))
+        results.append(tape.gradient(loss, trainer.optimized["generator"].variables))
         calls.append([len(made) for made in count])
     assert calls == [[1] * 4, [2] * 4]
     for plain, again in zip(*results, strict=True):

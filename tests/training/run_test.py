@@ -167,7 +167,7 @@ def test_weights_that_are_not_finite_are_not_saved(half_posed, poses, monkeypatc
 
     def poison(trainer, run):
         training.StageTrainer.restore(trainer, *reversed(run.load_checkpoint("pose")))
-        unused = trainer.players["pose"].optimizer.variables[-1]
+        unused = trainer.optimized["pose"].optimizer.variables[-1]
         unused.assign(unused * np.nan)
 
     monkeypatch.setattr(training, "restore", poison)

@@ -6,33 +6,11 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.ops import pose_maps, regions
+from dpig_tf2.testing import random_keypoints, random_pair
 from dpig_tf2.training import trainers
 from dpig_tf2.training.trainer import split_updates
 
 RECONSTRUCTION_NETWORKS = ("appearance_encoder", "generator", "discriminator")
-
-
-def person(config, count, seed):
-    rng = np.random.default_rng(seed)
-    model = config.model
-    keypoints = rng.uniform(0, 1, (count, 18, 3)) * [model.height, model.width, 1]
-    keypoints[..., 2] = rng.uniform(size=(count, 18)) < 0.8
-    keypoints = keypoints.astype(np.float32)
-    boxes, visibility = regions.part_boxes(keypoints, model.height, model.width, model.box_rule)
-    mask = pose_maps.body_mask(keypoints, model.height, model.width, model.mask_radius)
-    image = rng.integers(0, 256, (count, model.height, model.width, 3), dtype=np.uint8)
-    return {
-        "image": tf.constant(image),
-        "keypoints": tf.constant(keypoints),
-        "body_mask": tf.cast(mask, tf.uint8),
-        "part_boxes": boxes,
-        "part_visibility": visibility,
-    }
-
-
-def pair(config, count, seed=0):
-    return {"source": person(config, count, seed), "target": person(config, count, seed + 100)}
 
 
 def values(networks):
@@ -53,7 +31,7 @@ def reconstruction(tiny_config):
     keras.utils.set_random_seed(0)
     faster = tiny_config.override(**{"reconstruction.learning_rate": 2e-3})
     trainer = trainers.build_trainer("reconstruction", faster)
-    batch = pair(faster, 4)
+    batch = random_pair(faster.model, 4)
     step = tf.function(trainer.train_step)
     logs = [{k: float(v) for k, v in step(batch).items()} for _ in range(60)]
     return trainer, logs
@@ -68,9 +46,9 @@ def test_reconstruction_overfits_one_batch(reconstruction):
 
 
 @pytest.mark.slow
-def test_each_player_moves_its_own_networks_only(reconstruction):
+def test_each_optimizer_moves_its_own_networks_only(reconstruction):
     trainer, _ = reconstruction
-    batch = pair(trainer.config, 4, seed=7)
+    batch = random_pair(trainer.config.model, 4, seed=7)
     real = tf.cast(batch["source"]["image"], tf.float32) / 127.5 - 1
 
     before = values(trainer.networks)
@@ -80,13 +58,13 @@ def test_each_player_moves_its_own_networks_only(reconstruction):
 
     with tf.GradientTape() as tape:
         loss, _ = trainer.generator_loss(real, trainer.reconstruct(batch["source"]), batch)
-    trainer.players["generator"].minimize(tape, loss)
+    trainer.optimized["generator"].minimize(tape, loss)
     assert moved(between, values(trainer.networks)) == {"appearance_encoder", "generator"}
 
 
 def test_shared_forward_equals_two_forwards_in_that_order(tiny_config):
     """The default order's saving changes no number beyond rounding."""
-    batch = pair(tiny_config, 4)
+    batch = random_pair(tiny_config.model, 4)
     results = []
     for shared in (True, False):
         keras.utils.set_random_seed(1)
@@ -100,9 +78,9 @@ def test_shared_forward_equals_two_forwards_in_that_order(tiny_config):
                 loss, more = trainer.generator_loss(
                     real, trainer.reconstruct(batch["source"]), batch
                 )
-            trainer.players["generator"].minimize(tape, loss)
+            trainer.optimized["generator"].minimize(tape, loss)
             logs |= more
-        optimizer = trainer.players["generator"].optimizer
+        optimizer = trainer.optimized["generator"].optimizer
         slots = [np.array(v) for v in optimizer.variables if "momentum" in v.path]
         results.append((logs, slots))
     (logs, slots), (plain_logs, plain_slots) = results
@@ -119,10 +97,10 @@ def test_release_order_skips_the_generator_at_step_zero(tiny_config):
     assert trainer.updates_per_step == 2
     step = tf.function(trainer.train_step)
     before = values(trainer.networks)
-    step(pair(tiny_config, 8))
+    step(random_pair(tiny_config.model, 8))
     between = values(trainer.networks)
     assert moved(before, between) == {"discriminator"}
-    step(pair(tiny_config, 8, seed=1))
+    step(random_pair(tiny_config.model, 8, seed=1))
     assert moved(between, values(trainer.networks)) == set(RECONSTRUCTION_NETWORKS)
 
 
@@ -139,7 +117,7 @@ def test_every_objective_and_pairing_steps(tiny_config, objective, pairing, join
         }
     )
     trainer = trainers.build_trainer("reconstruction", config)
-    logs = trainer.train_step(pair(config, 4))
+    logs = trainer.train_step(random_pair(config.model, 4))
     assert np.isfinite([float(value) for value in logs.values()]).all()
     assert ("loss/gradient_penalty" in logs) == (objective == "wgan-gp")
     weights = np.concatenate([np.ravel(v) for v in trainer.discriminator.trainable_variables])
@@ -166,7 +144,7 @@ def test_pose_autoencoder_overfits_one_batch(tiny_config):
     keras.utils.set_random_seed(0)
     config = tiny_config.override(**{"pose.learning_rate": 3e-3})
     trainer = trainers.build_trainer("pose", config)
-    batch = {"keypoints": person(config, 8, 0)["keypoints"]}
+    batch = {"keypoints": random_keypoints(config.model, 8)}
     step = tf.function(trainer.train_step)
     logs = [step(batch) for _ in range(300)]
     assert logs[-1]["loss/reconstruction"] < 0.1 * logs[0]["loss/reconstruction"]
@@ -210,17 +188,24 @@ def test_mapping_order_and_number_of_updates(tiny_config):
 
 @pytest.mark.slow
 def test_mapping_learns_the_mean_of_the_embeddings(tiny_config):
+    """A game of two networks circles around its end, which therefore is a mean over steps.
+
+    The critic learns faster than the mapping network, as it must to be worth following (Heusel et
+    al. 2017). Of ten seeds, with oneDNN's own choice of instructions, SSE4.1 and one thread, the
+    mean over the last 40 steps was 1.89 to 2.03 for 2, from -0.16 to 0.28.
+    """
     keras.utils.set_random_seed(0)
-    config = tiny_config.override(**{"pose_mapping.learning_rate": 5e-3})
+    rates = {"learning_rate": 1e-3, "adversary_learning_rate": 5e-3}
+    config = tiny_config.override(**{f"pose_mapping.{name}": rate for name, rate in rates.items()})
     trainer = trainers.build_trainer("pose_mapping", config)
     batch = embeddings(trainer)
     noise = tf.random.normal([256, 8], stddev=config.model.noise_scale, seed=1)
-    before = np.mean(trainer.networks["pose_mapping"](noise))
-    step = tf.function(trainer.train_step)
-    for _ in range(150):
+    mapping = trainer.networks["pose_mapping"]
+    step, means = tf.function(trainer.train_step), [np.mean(mapping(noise))]
+    for _ in range(120):
         step(batch)
-    after = np.mean(trainer.networks["pose_mapping"](noise))
-    assert abs(after - 2.0) < 0.6 * abs(before - 2.0), (before, after)
+        means.append(np.mean(mapping(noise)))
+    assert abs(np.mean(means[-40:]) - 2.0) < 0.2 * abs(means[0] - 2.0), means
 
 
 def test_wgan_clips_both_critics_after_either_update(tiny_config):
@@ -257,7 +242,7 @@ def test_noise_depends_on_seed_step_and_purpose_only(tiny_config):
 def test_learning_rates_halve(tiny_config):
     config = tiny_config.override(**{"pose.halve_every": 2, "pose.learning_rate": 0.4})
     trainer = trainers.build_trainer("pose", config)
-    batch = {"keypoints": person(config, 8, 0)["keypoints"]}
+    batch = {"keypoints": random_keypoints(config.model, 8)}
     rates = [float(trainer.train_step(batch)["learning_rate/pose"]) for _ in range(6)]
     np.testing.assert_allclose(rates, [0.4, 0.4, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
 
@@ -265,7 +250,7 @@ def test_learning_rates_halve(tiny_config):
 def test_fit_runs_the_same_step(tiny_config):
     trainer = trainers.build_trainer("pose", tiny_config)
     trainer.compile(jit_compile=False)
-    batch = {"keypoints": person(tiny_config, 8, 0)["keypoints"]}
+    batch = {"keypoints": random_keypoints(tiny_config.model, 8)}
     history = trainer.fit(tf.data.Dataset.from_tensors(batch).repeat(3), verbose=0)
     assert int(trainer.step) == 3
     assert np.isfinite(history.history["loss/reconstruction"]).all()
@@ -292,7 +277,7 @@ def test_deepfashion_steps_with_eight_logits_per_image(tiny_config):
         **{"model.hidden": 4, "model.latent": 8, "model.discriminator_hidden": 64}
     )
     trainer = trainers.build_trainer("reconstruction", config)
-    batch = pair(config, 2)
+    batch = random_pair(config.model, 2)
     real = tf.cast(batch["source"]["image"], tf.float32) / 127.5 - 1
     real_logits, (fake_logits,) = trainer.logits(real, [real])
     assert real_logits.shape == fake_logits.shape == (16,)
@@ -312,9 +297,9 @@ def test_every_stage_compiles_with_xla(tiny_config, stage):
         keras.utils.set_random_seed(0)
         trainer = trainers.build_trainer(stage, config)
         if stage == "reconstruction":
-            batch = pair(config, 4)
+            batch = random_pair(config.model, 4)
         elif stage == "pose":
-            batch = {"keypoints": person(config, 8, 0)["keypoints"]}
+            batch = {"keypoints": random_keypoints(config.model, 8)}
         else:
             batch = embeddings(trainer)
             batch["noise"] = embeddings(trainer, seed=1)["embedding"]

@@ -34,8 +34,8 @@ def _trainer(reference, model, start):
     """A trainer in the release's update order, past the first step."""
     trainer = reference.trainer(model, match_release=True)
     if start == "fresh":
-        for player in trainer.players.values():
-            _renew_slots(player.optimizer)
+        for optimized in trainer.optimized.values():
+            _renew_slots(optimized.optimizer)
     trainer.step.assign(tf.maximum(trainer.step, 1))  # the release's step 0 moves no generator
     return trainer
 
@@ -86,7 +86,7 @@ def _check_state(reference, model, trainer, start, variables, slots):
 def _check_updates_done(reference, model, trainer, start):
     """The count of updates against Adam's stored powers of its first decay rate."""
     powers = _with_prefix(reference.numbers(model, "traj"), f"{start}/slot/beta1_power")
-    iterations = [player.optimizer.iterations for player in trainer.players.values()]
+    iterations = [optimized.optimizer.iterations for optimized in trainer.optimized.values()]
     assert [0.5 ** (int(t) + 1) for t in iterations] == [float(p) for p in powers.values()]
 
 

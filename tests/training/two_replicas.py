@@ -83,14 +83,15 @@ def whole_run(devices, config, folder):
 
 
 def difference(first, second):
-    """Largest difference of weights; of losses and optimizer slots, as shares of the largest."""
-    result = {"weights": 0.0, "rest": 0.0}
+    """Largest difference of weights; of losses and of optimizer slots, as shares of the largest."""
+    result = {"weights": 0.0, "losses": 0.0, "slots": 0.0}
     for name, value in first.items():
         apart = float(np.abs(value - second[name]).max())
-        if "optimizer/" in name or name.startswith("loss/"):
-            result["rest"] = max(result["rest"], apart / max(float(np.abs(value).max()), 1e-6))
-        else:
-            result["weights"] = max(result["weights"], apart)
+        kind = "losses" if name.startswith("loss/") else "weights"
+        kind = "slots" if "optimizer/" in name else kind
+        if kind != "weights":
+            apart /= max(float(np.abs(value).max()), 1e-6)
+        result[kind] = max(result[kind], apart)
     return result
 
 
