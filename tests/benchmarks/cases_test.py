@@ -1,5 +1,4 @@
 import pytest
-import tensorflow as tf
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.benchmarks import cases, memory
@@ -23,11 +22,14 @@ def test_sizes_of_curves_fit_the_published_model():
 
 
 @pytest.mark.slow
-def test_peak_grows_with_training(tiny_config):
-    tf.config.run_functions_eagerly(True)
-    try:
-        found = memory.train(tiny_config, "float32", rematerialize=False)
-    finally:
-        tf.config.run_functions_eagerly(False)
-    assert 0 < found["program_gib"] <= found["gib"] < 64
-    assert found["seconds"] > 0
+def test_peak_is_above_the_program_by_what_training_holds(tiny_config):
+    """In a process of its own, as always: the peak of this one may be far above both."""
+    rows, model = 1024, tiny_config.model
+    found = memory.peak(
+        tiny_config.override(**{"reconstruction.batch_size": rows}), "float32", rematerialize=False
+    )
+    # The least that a step holds at once: real and generated pictures in float32.
+    pictures = 2 * rows * model.height * model.width * 3 * 4 / 2**30
+    assert found.program_gib > 0.1
+    assert found.program_gib + pictures < found.gib < 64
+    assert found.seconds > 0

@@ -20,6 +20,7 @@ from dpig_tf2.pipeline.input_pipeline import RecordSet
 from dpig_tf2.records.schema import RecordError
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
+from dpig_tf2.training import data as training_data
 from dpig_tf2.training import run as training
 from dpig_tf2.training.data import TrainingData
 
@@ -60,10 +61,28 @@ def test_a_finished_stage_is_not_trained_again(finished, capsys):
     assert capsys.readouterr().out.count("finished: 4 of 4 steps done") == 4
 
 
-def test_embeddings_are_computed_once(finished):
-    run, data = finished
+def test_embeddings_are_computed_once(finished, tmp_path, monkeypatch):
+    trained, data = finished
+    encode_images, calls = training_data._encode_images, []
+    monkeypatch.setattr(
+        training_data, "_encode_images", lambda *args: calls.append(1) or encode_images(*args)
+    )
+
+    def prepare(run):
+        training_data.stage_batches(run, "appearance_mapping", data, 12, print)
+
+    prepare(trained)
+    assert not calls, "training has left them in the run folder"
+    run = RunFolder.open(shutil.copytree(trained.path, tmp_path / "run"))
     (cache,) = (run.path / "cache").glob("embeddings-*.npz")
-    assert set(array_files.load(cache)) == {"foreground", "background"}
+    embeddings = array_files.load(cache)
+    assert set(embeddings) == {"foreground", "background"}
+    cache.unlink()
+    prepare(run)
+    prepare(run)
+    assert len(calls) == 1
+    for factor, codes in array_files.load(cache).items():
+        np.testing.assert_allclose(codes, embeddings[factor], rtol=1e-5, atol=1e-6)
 
 
 # ---- poses alone, which train in moments
