@@ -10,6 +10,8 @@ from dpig_tf2.ops import images, keypoints, pose_maps, regions
 from dpig_tf2.training import losses
 from tests.legacy_tf1.reference import Reference, deviation, person
 
+pytestmark = pytest.mark.numeric  # also run with narrower instructions, see .ci/run
+
 TOLERANCE = 1e-5
 # A logit is a small difference of 16,384 products after three batch norms over few pixels: about
 # 1e-5 with either of TensorFlow's convolution libraries.

@@ -5,6 +5,8 @@ import tensorflow as tf
 from dpig_tf2.benchmarks import operations
 from dpig_tf2.ops import convolutions
 
+pytestmark = pytest.mark.numeric  # also run with narrower instructions, see .ci/run
+
 
 def _random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)

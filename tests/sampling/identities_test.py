@@ -13,6 +13,8 @@ from dpig_tf2.sampling.output_folder import OutputFolder
 from dpig_tf2.sampling.persons import Persons
 from dpig_tf2.sampling.tasks import Context
 
+pytestmark = pytest.mark.numeric  # also run with narrower instructions, see .ci/run
+
 _MARKET_NAME = re.compile(r"(\d{4})_c([1-6])s([1-6])_(\d{6})_(\d{2})\.jpg")
 
 

@@ -10,6 +10,8 @@ from dpig_tf2.ops.regions import REGION_NAMES
 from dpig_tf2.sampling.inversion import InversionSettings
 from dpig_tf2.sampling.sampler import SamplerError
 
+pytestmark = pytest.mark.numeric  # also run with narrower instructions, see .ci/run
+
 _FACTORS = ("foreground", "background", "pose")
 
 

@@ -14,8 +14,15 @@ pytestmark = pytest.mark.slow  # three compiled training steps per stage
 
 ITERATIONS = 3
 EXACT = 1e-5
-# Rounding grows through the ReLU networks and the discriminator's batch norm: relative losses.
-IMAGE_LOSSES_EARLY, IMAGE_LOSSES_LATE = 1e-4, 8e-3
+# Stage reconstruction amplifies rounding: in ReLU networks, in batch norm, and because Adam moves a
+# weight by about its rate even where rounding decides the sign of its gradient. How far shows a
+# trajectory from initial weights that are off by their last bit (three draws, from the checkpoint's
+# slots and from new ones): losses after the first update by up to 1.8e-4, later ones by 3.2e-3 and
+# 5e-4 where they are near zero, slots by 2.4e-2. Twice that is allowed. (Between oneDNN's own choice
+# of instructions and SSE4.1: 6e-6, 6e-4, 2e-4 and 8e-3.)
+IMAGE_LOSSES_EARLY = {"rtol": 4e-4}
+IMAGE_LOSSES_LATE = {"rtol": 8e-3, "atol": 1e-3}
+IMAGE_SLOTS = 5e-2
 LEARNING_RATE = 8e-5  # the smaller of the two in the checkpoints
 
 
@@ -103,11 +110,9 @@ def test_reconstruction(reference, start):
         weighted = trainer.settings.reconstruction_weight * logs["loss/reconstruction"]
         found += [logs["loss/generator"] + weighted, logs["loss/discriminator"]]
     expected = numbers[f"{start}/losses"]
-    np.testing.assert_allclose(found[:3], expected[:3], rtol=IMAGE_LOSSES_EARLY)
-    np.testing.assert_allclose(found[3:], expected[3:], rtol=IMAGE_LOSSES_LATE)
-    # Adam moves a weight by about its rate whatever the gradient's size, so where rounding decides
-    # the sign of a gradient, weights part by a few rates.
-    _check_state(reference, "m1", trainer, start, variables=2 * ITERATIONS, slots=1e-2)
+    np.testing.assert_allclose(found[:3], expected[:3], **IMAGE_LOSSES_EARLY)
+    np.testing.assert_allclose(found[3:], expected[3:], **IMAGE_LOSSES_LATE)
+    _check_state(reference, "m1", trainer, start, variables=2 * ITERATIONS, slots=IMAGE_SLOTS)
     _check_updates_done(reference, "m1", trainer, start)
 
 
