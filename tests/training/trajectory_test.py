@@ -18,7 +18,7 @@ EXACT = 1e-5
 # weight by about its rate even where rounding decides the sign of its gradient. How far shows a
 # trajectory from initial weights that are off by their last bit (three draws, from the checkpoint's
 # slots and from new ones): losses after the first update by up to 1.8e-4, later ones by 3.2e-3 and
-# 5e-4 where they are near zero, slots by 2.4e-2. Twice that is allowed. (Between oneDNN's own choice
+# 5e-4 where they are near zero, slots by 2.4e-2. Twice that is allowed. (Between oneDNN's choice
 # of instructions and SSE4.1: 6e-6, 6e-4, 2e-4 and 8e-3.)
 IMAGE_LOSSES_EARLY = {"rtol": 4e-4}
 IMAGE_LOSSES_LATE = {"rtol": 8e-3, "atol": 1e-3}
