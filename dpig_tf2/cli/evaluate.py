@@ -173,9 +173,9 @@ def _score_records():
 
 def _score_disentanglement():
     from dpig_tf2.evaluation import disentanglement
+    from dpig_tf2.io.images import save_png
     from dpig_tf2.preparation.synthetic_records import factors_path
     from dpig_tf2.run_folder import RunFolder
-    from dpig_tf2.visual.sheets import save_png
 
     factors = disentanglement.load_factors(factors_path(_DATA_DIR.value, _SPLIT.value))
     sampler = _sampler()
@@ -195,10 +195,10 @@ def _score_disentanglement():
 
 def _score_poses():
     from dpig_tf2.evaluation.poses import score_poses
+    from dpig_tf2.io.images import save_png
     from dpig_tf2.pipeline.arrays import hold_out
     from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
     from dpig_tf2.run_folder import RunFolder
-    from dpig_tf2.visual.sheets import save_png
 
     _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
     training, held_out = (
@@ -260,7 +260,8 @@ def _sampler():
 
 def _provenance():
     """Which networks were scored: preset and the checkpoints with their steps and checksums."""
-    from dpig_tf2.run_folder import RunFolder, file_checksum
+    from dpig_tf2.io.hashes import sha256
+    from dpig_tf2.run_folder import RunFolder
 
     run = RunFolder.open(_RUN_DIR.value)
     files = {
@@ -273,7 +274,7 @@ def _provenance():
         "checkpoints": {
             stage: {
                 "step": int(array_files.load(path, ["step"])["step"]),
-                "sha256": file_checksum(path),
+                "sha256": sha256(path),
             }
             for stage, path in files.items()
         },
@@ -281,8 +282,9 @@ def _provenance():
 
 
 def _save_sheet(name, examples, columns):
+    from dpig_tf2.io.images import save_png
     from dpig_tf2.run_folder import RunFolder
-    from dpig_tf2.visual.sheets import labelled_sheet, save_png
+    from dpig_tf2.visual.sheets import labelled_sheet
 
     height = examples[0][0].shape[0]
     sheet = labelled_sheet(
@@ -294,12 +296,13 @@ def _save_sheet(name, examples, columns):
 
 
 def _write(task, scores):
-    from dpig_tf2.run_folder import RunFolder, write_text
+    from dpig_tf2.io.atomic import write_json
+    from dpig_tf2.run_folder import RunFolder
 
     if _OUT.value:
         path = pathlib.Path(_OUT.value)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(scores, indent=2, allow_nan=False) + "\n")
+        write_json(path, scores)
         print(f"scores: {path}")
     elif _RUN_DIR.value:
         run = RunFolder.open(_RUN_DIR.value)

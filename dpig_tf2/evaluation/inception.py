@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.evaluation.metrics import MAX_LEVEL
-from dpig_tf2.run_folder import file_checksum
+from dpig_tf2.io.hashes import sha256
 
 
 class Inception:
@@ -37,7 +37,7 @@ class Inception:
         self.description = {
             "network": "keras-applications InceptionV3",
             "weights": "imagenet" if path is None else path.name,
-            "sha256": None if path is None else file_checksum(path),
+            "sha256": None if path is None else sha256(path),
             "preprocessing": f"bilinear to {self.size}x{self.size}, then to [-1, 1]",
             "note": "not comparable with tables of the TensorFlow 1 graph inception-2015-12-05",
         }

@@ -22,8 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.evaluation.metrics import MAX_LEVEL
+from dpig_tf2.io.hashes import sha256
 from dpig_tf2.models import weights as weight_files
-from dpig_tf2.run_folder import file_checksum
 
 # Convolutions of VGG16 by block; features are taken behind the last one of each, pooling between.
 _BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -52,7 +52,7 @@ class Lpips:
         self.description = {
             "network": "LPIPS 0.1, VGG16",
             "weights": path.name,
-            "sha256": file_checksum(path),
+            "sha256": sha256(path),
         }
 
     def __call__(self, generated: np.ndarray, target: np.ndarray) -> float:

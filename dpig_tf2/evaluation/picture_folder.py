@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dpig_tf2.run_folder import write_text
-from dpig_tf2.visual.sheets import save_png
+from dpig_tf2.io.atomic import write_text
+from dpig_tf2.io.images import save_png
 
 KEYPOINTS = "target_keypoints.csv"
 _HEADER = "name:keypoints_y:keypoints_x"

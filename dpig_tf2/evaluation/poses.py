@@ -5,7 +5,8 @@ import numpy as np
 from dpig_tf2.evaluation import metrics
 from dpig_tf2.ops.keypoints import LIMBS
 from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.visual.sheets import labelled_sheet, pose_picture
+from dpig_tf2.visual.sheets import labelled_sheet
+from dpig_tf2.visual.skeletons import pose_picture
 
 SAMPLES = 5000
 _RANGE_PERCENTILES = (0.1, 99.9)  # real limb lengths outside are taken for detector errors

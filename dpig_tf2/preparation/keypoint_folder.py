@@ -5,6 +5,7 @@ import functools
 import random
 import re
 
+from dpig_tf2.io.hashes import sha256_of_texts
 from dpig_tf2.preparation import conversion, keypoint_formats, pairs, photos
 from dpig_tf2.records import schema, writer
 
@@ -49,7 +50,7 @@ def convert(
 
     Raises:
         ValueError: naming what is missing, unknown or contradictory, or if no pair can be formed.
-        record_folder.OutputError: if the folder holds records made with other settings.
+        OutputError: if the folder holds records made with other settings.
     """
     chosen = schema.variant(variant)
     size = (height or chosen.height, width or chosen.width)
@@ -75,7 +76,7 @@ def convert(
         found.values(),
         len(names),
         {"source": "keypoints", "resize": resize, "seed": seed},
-        {"pairs": conversion.hash_texts(map(repr, listed))},
+        {"pairs": sha256_of_texts(map(repr, listed))},
         options,
         problems,
     )

@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
-from dpig_tf2.preparation import conversion, mat_files, photos, raw_records, record_folder
+from dpig_tf2.io.hashes import sha256, sha256_of_texts
+from dpig_tf2.io.images import open_image
+from dpig_tf2.preparation import conversion, mat_files, photos, raw_records
 
 SPLITS = ("train", "test", "test_samples", "all")
 WORD_VECTOR_SIZES = (25, 50, 100, 150)
@@ -87,7 +88,7 @@ def convert(
         shuffle=split == "train",
     )
     settings = {"source": "market1501", "split": split}
-    inputs = {"labels": conversion.hash_texts(labels.hash() for labels in all_labels)}
+    inputs = {"labels": sha256_of_texts(labels.hash() for labels in all_labels)}
     return raw_records.convert(plan, out_dir, settings, inputs, options, problems)
 
 
@@ -185,7 +186,7 @@ class _Labels:
                     lines.append(f"{path}: absent, its segmentation is zero")
                 else:
                     _read_segmentation(path)
-            except (ValueError, OSError) as error:
+            except ValueError as error:
                 raise ValueError(f"{path}: no segmentation: {error}") from error
         return lines
 
@@ -193,9 +194,7 @@ class _Labels:
         """SHA-256 of all files that are read."""
         paths = [self._attribute_path, *map(self._vector_path, WORD_VECTOR_SIZES)]
         paths += map(self._segment_path, self.names)
-        return conversion.hash_texts(
-            f"{path.name} {record_folder.sha256_of(path)}" for path in paths if path.exists()
-        )
+        return sha256_of_texts(f"{path.name} {sha256(path)}" for path in paths if path.exists())
 
     @property
     def _attribute_path(self):
@@ -256,13 +255,13 @@ class _Labels:
 
 def _read_segmentation(path):
     """Labels uint8 [128, 64] of a grey or palette image. Raises ValueError if it is another one."""
-    with Image.open(path) as image:
-        if image.size != (64, 128) or image.mode not in ("1", "L", "P"):
-            raise ValueError(
-                f"is {image.height} x {image.width} pixels of mode {image.mode}, expected 128 x 64 "
-                "of one channel"
-            )
-        return np.asarray(image, np.uint8)
+    image = open_image(path)
+    if image.size != (64, 128) or image.mode not in ("1", "L", "P"):
+        raise ValueError(
+            f"is {image.height} x {image.width} pixels of mode {image.mode}, expected 128 x 64 of "
+            "one channel"
+        )
+    return np.asarray(image, np.uint8)
 
 
 def read_attributes(path, split: str, people: Sequence[str]) -> dict[str, np.ndarray]:

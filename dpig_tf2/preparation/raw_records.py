@@ -21,7 +21,7 @@ class ImageSet:
     """
 
     names: Sequence[str]  # all images, sorted
-    photos: Mapping[str, conversion.Photo]  # the usable ones
+    photos: Mapping[str, conversion.UsablePhoto]  # the usable ones
     rows: Mapping[str, object]  # of the detector, see `detections.Detection`
     fields: Callable[[str], dict] = lambda name: {}
     mirror: bool = False
@@ -119,7 +119,7 @@ def convert(
 
     Raises:
         ValueError: if no pair is left.
-        record_folder.OutputError: if the folder holds records made from something else.
+        OutputError: if the folder holds records made from something else.
     """
     generator = random.Random(_SHUFFLE_SEED)
     by_set = []

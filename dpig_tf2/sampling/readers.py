@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dpig_tf2.config import ModelConfig
-from dpig_tf2.ops.images import decode_image
 from dpig_tf2.pipeline.input_pipeline import RecordSet, evaluation_batches
 from dpig_tf2.preparation import keypoint_formats, photos
 from dpig_tf2.sampling.persons import Namer, Persons, concatenate
@@ -27,7 +26,7 @@ class RecordReader:
         both_sides: targets count as persons too, each behind its source.
 
     Attributes:
-        failures: a line for each person that was left out.
+        skipped: a line for each person that was left out.
         notes: other remarks.
         done, total: how far reading is.
     """
@@ -49,7 +48,7 @@ class RecordReader:
         self._names: dict[bytes, str] = {}
         self._namer = Namer()
         self.notes: list[str] = []
-        self.failures: list[str] = []
+        self.skipped: list[str] = []
         self.done, self.total = 0, limit or len(self._records)
 
     def pairs(self) -> Iterator[tuple[Persons, Persons]]:
@@ -115,7 +114,7 @@ class RecordReader:
     def _usable(self, name, persons, i):
         visible = persons.keypoints[i, :, 2].any()
         if not visible:
-            self.failures.append(f"{name}: not one keypoint is visible")
+            self.skipped.append(f"{name}: not one keypoint is visible")
         return visible
 
 
@@ -133,7 +132,7 @@ class FileReader:
         limit: images at most.
 
     Attributes:
-        failures: a line for each image that was left out.
+        skipped: a line for each image that was left out.
         notes: a line for each doubtful annotation.
         done, total: how far reading is.
     """
@@ -159,7 +158,7 @@ class FileReader:
         self._batch_size = batch_size
         self._namer = Namer()
         self.notes = self._annotations.problems
-        self.failures: list[str] = []
+        self.skipped: list[str] = []
         self.done, self.total = 0, len(self._names)
 
     def persons(self) -> Iterator[Persons]:
@@ -177,13 +176,14 @@ class FileReader:
         name = self._namer.name(file)
         path = self._folder / file
         try:
-            placement = photos.place(photos.size_of(path), self._size, self._resize)
+            photo = photos.read(path)
+            placement = photos.place(photo.size, self._size, self._resize)
             if file not in self._annotations.keypoints:
                 raise ValueError(f"no keypoints in {self._keypoints_path}")
             keypoints = fit_keypoints(self._annotations.keypoints[file], placement)
-            image = decode_image(photos.encode(path, placement)).numpy()
-        except (ValueError, OSError) as error:
-            self.failures.append(f"{path}: {error}")
+            image = photo.placed(placement)
+        except ValueError as error:
+            self.skipped.append(f"{path}: {error}")
             return None
         identity = self._annotations.identities.get(file, name.partition("_")[0])
         return name, image, keypoints, identity

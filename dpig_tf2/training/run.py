@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import PREDECESSORS, STAGES
+from dpig_tf2.io.images import save_png
 from dpig_tf2.models import factory, weights
 from dpig_tf2.pipeline import input_pipeline
 from dpig_tf2.run_folder import RunFolder
@@ -22,7 +23,6 @@ from dpig_tf2.training.distribution import Devices
 from dpig_tf2.training.progress import StageLog, say
 from dpig_tf2.training.trainer import StageTrainer
 from dpig_tf2.training.trainers import build_trainer
-from dpig_tf2.visual.sheets import save_png
 
 _STOPPED = "stopped; start again to resume"
 
