@@ -114,10 +114,10 @@ def main(_):
     scores = _RUNNERS[task]()
     print(json.dumps(_brief(scores), indent=2))
     _write(task, scores)
-    failed = scores.get("failed", [])
-    for line in failed:
-        print(f"failed: {line}")
-    return 1 if failed else 0
+    skipped = scores.get("skipped", [])
+    for line in skipped:
+        print(f"skipped: {line}")
+    return 1 if skipped else 0
 
 
 def _task():
@@ -157,12 +157,13 @@ def _image_scores():
 def _score_records():
     from dpig_tf2.evaluation.picture_folder import PictureFolder
     from dpig_tf2.evaluation.records import score_records
-    from dpig_tf2.pipeline import input_pipeline
+    from dpig_tf2.pipeline.screening import usable_records
+    from dpig_tf2.records.record_set import RecordSet
 
     task, sampler = _task(), _sampler()
-    records = input_pipeline.RecordSet.open(_DATA_DIR.value, _SPLIT.value)
+    records = RecordSet.open(_DATA_DIR.value, _SPLIT.value)
     if _SKIP_BAD.value:
-        records = input_pipeline.without_damaged(records, sampler.config.model)
+        records = usable_records(records, sampler.config.model, skip_bad_records=True)
     pictures = PictureFolder(_SAVE.value) if _SAVE.value else None
     scores, examples = score_records(
         sampler, records, task, _image_scores(), _LIMIT.value, _report, pictures
@@ -313,7 +314,7 @@ def _write(task, scores):
 def _brief(scores):
     """The scores without the per-image lists."""
     if isinstance(scores, dict):
-        hidden = ("per_image", "names", "checkpoints", "failed")
+        hidden = ("per_image", "names", "checkpoints", "skipped")
         return {name: _brief(value) for name, value in scores.items() if name not in hidden}
     return scores
 

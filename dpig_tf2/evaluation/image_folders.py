@@ -70,7 +70,7 @@ def score_folders(
 
     Returns:
       What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
-      `unmatched_generated` and `unmatched_target` (file names without a partner), `failed` (a line
+      `unmatched_generated` and `unmatched_target` (file names without a partner), `skipped` (a line
       for each pair that could not be scored: an image or mask that cannot be read, two sizes).
 
     Raises:
@@ -80,23 +80,23 @@ def score_folders(
     generated, target = image_files(generated_dir), image_files(target_dir)
     pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
     mask_paths = [None] * len(pairs) if mask_dir is None else _mask_paths(pairs, mask_dir)
-    names, failed = [], []
+    names, skipped = [], []
     for (name, *paths), mask_path in zip(pairs, mask_paths, strict=True):
         try:
             _add_pair(scores, *paths, mask_path)
         except ValueError as error:
-            failed.append(str(error))
+            skipped.append(str(error))
         else:
             names.append(name)
     if not names:
-        raise ValueError(f"Not one of {len(pairs)} pairs can be scored; the first: {failed[0]}")
+        raise ValueError(f"Not one of {len(pairs)} pairs can be scored; the first: {skipped[0]}")
     if keypoints is not None:
         scores.set_keypoints(*_matched_keypoints(names, *keypoints))
     return scores.summary() | {
         "names": names,
         "unmatched_generated": [generated[key].name for key in generated if key not in target],
         "unmatched_target": [target[key].name for key in target if key not in generated],
-        "failed": failed,
+        "skipped": skipped,
     }
 
 

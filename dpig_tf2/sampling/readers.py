@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dpig_tf2.config import ModelConfig
-from dpig_tf2.pipeline.input_pipeline import RecordSet, evaluation_batches
+from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.preparation import keypoint_formats, photos
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.sampling.persons import Namer, Persons, concatenate
 
 _PARTS = ("body_mask", "part_boxes", "part_visibility")
@@ -22,7 +23,7 @@ class RecordReader:
         model: gives the image size, mask radius and box rule.
         batch_size: records per batch.
         limit: pairs or persons at most.
-        skip_bad_records: leave damaged records out.
+        skip_bad_records: leave out bad records.
         both_sides: targets count as persons too, each behind its source.
 
     Attributes:

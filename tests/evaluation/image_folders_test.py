@@ -88,7 +88,7 @@ def test_scores_are_those_of_the_arrays(folders):
     )
     assert (result["protocol"], result["count"], result["names"]) == ("dpig", 2, ["a", "b"])
     assert expected["metrics"].items() <= result["metrics"].items()
-    assert not (result["unmatched_generated"] or result["unmatched_target"] or result["failed"])
+    assert not (result["unmatched_generated"] or result["unmatched_target"] or result["skipped"])
 
 
 def test_unmatched_images_are_named(folders):
@@ -133,8 +133,8 @@ def test_one_bad_pair_is_reported_and_the_rest_is_scored(folders):
     save(folders[0] / "b.png", noise_image(0, 48, 32))
     result = score_folders(*folders, ImageScores("dpig"))
     assert (result["count"], result["names"]) == (1, ["a"])
-    assert len(result["failed"]) == 1
-    assert re.search(r"generated.b\.png, .*target.b\.png: .*expected one", result["failed"][0])
+    assert len(result["skipped"]) == 1
+    assert re.search(r"generated.b\.png, .*target.b\.png: .*expected one", result["skipped"][0])
 
 
 def test_folders_without_one_good_pair_are_refused(folders):
