@@ -13,7 +13,8 @@ import numpy as np
 
 from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
-from dpig_tf2.evaluation import metrics, movement, probes
+from dpig_tf2.evaluation import movement, probes
+from dpig_tf2.evaluation.pair_scores import score_pairs
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.heat_map import heat_map
 from dpig_tf2.visual.sheets import beside, labelled_sheet, stacked
@@ -256,7 +257,7 @@ def _swap_all(sampler, persons, report):
 
 
 def _compare(generated, target):
-    summary = metrics.score_pairs(list(zip(generated, target, strict=True)), PROTOCOL)
+    summary = score_pairs(list(zip(generated, target, strict=True)), PROTOCOL)
     return {name: summary["metrics"][name]["mean"] for name in ("ssim", "l1")}
 
 

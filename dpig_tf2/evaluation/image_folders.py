@@ -29,12 +29,12 @@ def pair_by_name(
     .jpeg or .png are left out.
 
     Args:
-      generated_dir, target_dir: folders of images.
-      allow_unmatched: pass over images that only one folder has.
+        generated_dir, target_dir: folders of images.
+        allow_unmatched: pass over images that only one folder has.
 
     Raises:
-      ValueError: a folder is missing or has no image, a name occurs twice in one folder, no name
-        is in both, or, unless allowed, a name is in only one.
+        ValueError: a folder is missing or has no image, a name occurs twice in one folder, no name
+            is in both, or, unless allowed, a name is in only one.
     """
     generated, target = image_files(generated_dir), image_files(target_dir)
     common = sorted(generated.keys() & target.keys())
@@ -60,22 +60,23 @@ def score_folders(
     """Scores of the images of one folder against those of the same name in another.
 
     Args:
-      generated_dir, target_dir: folders of images, paired by `pair_by_name`.
-      scores: takes the pairs; decides on protocol and further networks.
-      mask_dir: folder with a mask image for every pair, matched by name too (further masks are
-        passed over); adds `mask_ssim`.
-      allow_unmatched: score the common names where the folders' names differ.
-      keypoints: {file name: float32 [18, 3], pixels} found in the generated images, and those of
-        the targets, matched by name too; gives `pose_error`.
+        generated_dir, target_dir: folders of images, paired by `pair_by_name`.
+        scores: takes the pairs; decides on protocol and further networks.
+        mask_dir: folder with a mask image for every pair, matched by name too (further masks are
+            passed over); adds `mask_ssim`.
+        allow_unmatched: score the common names where the folders' names differ.
+        keypoints: {file name: float32 [18, 3], pixels} found in the generated images, and those of
+            the targets, matched by name too; gives `pose_error`.
 
     Returns:
-      What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
-      `unmatched_generated` and `unmatched_target` (file names without a partner), `skipped` (a line
-      for each pair that could not be scored: an image or mask that cannot be read, two sizes).
+        What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
+        `unmatched_generated` and `unmatched_target` (file names without a partner), `skipped` (a
+        line for each pair that could not be scored: an image or mask that cannot be read, two
+        sizes).
 
     Raises:
-      ValueError: as for `pair_by_name`; a mask is missing; not one pair could be scored. The
-        message names the file.
+        ValueError: as for `pair_by_name`; a mask is missing; not one pair could be scored. The
+            message names the file.
     """
     generated, target = image_files(generated_dir), image_files(target_dir)
     pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
@@ -104,8 +105,8 @@ def image_files(folder: PathLike) -> dict[str, Path]:
     """Image files of a folder by lower-case name without extension; rules as in `pair_by_name`.
 
     Raises:
-      ValueError: the folder is missing or has no image, or two files differ in extension or case
-        only.
+        ValueError: the folder is missing or has no image, or two files differ in extension or case
+            only.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -124,18 +125,18 @@ def image_files(folder: PathLike) -> dict[str, Path]:
 
 
 def read_image(path: PathLike) -> np.ndarray:
-    """Image of a JPEG or PNG file, uint8 [H, W, 3]; grey files get three equal channels.
+    """Image of a JPEG or PNG file, uint8 [H, W, 3]; gray files get three equal channels.
 
     Raises:
-      ValueError: the file is missing, damaged, of another format whatever its extension, not of 8
-        bits, in CMYK, or has transparent pixels.
+        ValueError: the file is missing, damaged, of another format whatever its extension, not of 8
+            bits, in CMYK, or has transparent pixels.
     """
     try:
         image = open_image(path)
     except ValueError as error:
         raise ValueError(f"{path} {error}.") from error
     if image.mode not in _READABLE_MODES:
-        raise ValueError(f"{path} has pixels of mode {image.mode}, expected 8-bit grey or RGB.")
+        raise ValueError(f"{path} has pixels of mode {image.mode}, expected 8-bit gray or RGB.")
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
         raise ValueError(f"{path} has transparent pixels, expected an opaque image.")
     return np.asarray(image.convert("RGB"))
@@ -147,7 +148,7 @@ def read_mask(path: PathLike) -> np.ndarray:
     So masks stored as {0, 1}, as {0, 255} and with the noise of JPEG read the same.
 
     Raises:
-      ValueError: as for `read_image`.
+        ValueError: as for `read_image`.
     """
     levels = read_image(path).max(axis=2)
     return (levels > levels.max() / 2).astype(np.uint8)

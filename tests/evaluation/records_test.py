@@ -56,7 +56,7 @@ def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, reco
         return Batches()
 
     monkeypatch.setattr(evaluation_records, "evaluation_batches", with_one_unseen)
-    damaged = dataclasses.replace(records, dropped=("some record: truncated",))
+    damaged = dataclasses.replace(records, skipped=("some record: truncated",))
     scores, _ = score_records(
         Copier(tiny_config), damaged, "reconstruct", ImageScores("tf"), limit=4
     )
