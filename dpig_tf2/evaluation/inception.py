@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.hashes import sha256
 from dpig_tf2.ops.images import to_network_range
 
@@ -23,7 +24,7 @@ class Inception:
             same model saved as `.weights.h5`; None downloads the former.
 
     Raises:
-        ValueError: if the file is missing, is of another network (the `notop` file, say), or the
+        DpigError: if the file is missing, is of another network (the `notop` file, say), or the
             download fails.
     """
 
@@ -57,12 +58,13 @@ def _load(path: pathlib.Path | None) -> keras.Model:
     if path is None:
         return _download()
     if not path.is_file():
-        raise ValueError(f"{path}: no such file of Inception weights")
+        raise DpigError(f"{path}: no such file of Inception weights", file=path)
     try:
         return keras.applications.InceptionV3(weights=os.fspath(path))
     except (ValueError, OSError, KeyError) as error:
-        raise ValueError(
-            f"{path}: not weights of keras.applications.InceptionV3 with its classifier ({error})"
+        raise DpigError(
+            f"{path}: not weights of keras.applications.InceptionV3 with its classifier ({error})",
+            file=path,
         ) from error
 
 
@@ -70,4 +72,4 @@ def _download() -> keras.Model:
     try:
         return keras.applications.InceptionV3(weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception where the download fails
-        raise ValueError(f"Inception weights cannot be downloaded: {error}") from error
+        raise DpigError(f"Inception weights cannot be downloaded: {error}") from error

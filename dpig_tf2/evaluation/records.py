@@ -7,11 +7,11 @@ import numpy as np
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
 from dpig_tf2.pipeline.batches import evaluation_batches
+from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.sampling.sampler import PersonSampler
 
 TASKS = ("reconstruct", "transfer")
-_PARTS = ("body_mask", "part_boxes", "part_visibility")
 
 
 def score_records(
@@ -65,7 +65,7 @@ def score_records(
             source["image"][seen],
             source["keypoints"][seen],
             goal["keypoints"][seen],
-            **{name: source[name][seen] for name in _PARTS},
+            **{name: source[name][seen] for name in ANNOTATION_KEYS},
         )
         for image, index in zip(images, np.flatnonzero(seen), strict=True):
             person = {name: goal[name][index] for name in ("image", "body_mask", "keypoints")}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_bytes
 
 JPEG_OR_PNG = ("JPEG", "PNG")
@@ -24,7 +25,7 @@ def open_image(path: str | os.PathLike, formats: Sequence[str] = JPEG_OR_PNG) ->
         formats: Pillow's names of the formats that its content may have.
 
     Raises:
-        ValueError: if the content has another format, is damaged or cannot be read; the message
+        DpigError: if the content has another format, is damaged or cannot be read; the message
             does not name the file.
     """
     try:
@@ -32,14 +33,14 @@ def open_image(path: str | os.PathLike, formats: Sequence[str] = JPEG_OR_PNG) ->
             image.load()
             return image
     except UnidentifiedImageError as error:
-        raise ValueError(f"is not a {' or '.join(formats)} image") from error
+        raise DpigError(f"is not a {' or '.join(formats)} image", file=path) from error
     # Besides OSError, Pillow lets out what its PNG chunk readers happen to raise.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot be read: {error}") from error
+        raise DpigError(f"cannot be read: {error}", file=path) from error
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:
-    """A JPEG or PNG file as uint8 [H, W, 3]. Raises ValueError as `open_image`."""
+    """A JPEG or PNG file as uint8 [H, W, 3]. Raises DpigError as `open_image`."""
     return np.asarray(open_image(path).convert("RGB"))
 
 
@@ -65,7 +66,7 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
         image: uint8 [H, W, 3], [H, W, 1] or [H, W].
 
     Raises:
-        ValueError: if the image has another dtype or shape.
+        DpigError: if the image has another dtype or shape.
     """
     write_bytes(path, encode_png(as_rgb(image)))
 
@@ -74,15 +75,15 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     """A picture uint8 [H, W, 3], [H, W, 1] or [H, W] as uint8 [H, W, 3].
 
     Raises:
-        ValueError: if it has another dtype or shape.
+        DpigError: if it has another dtype or shape.
     """
     image = np.asarray(image)
     if image.dtype != np.uint8:
-        raise ValueError(f"a picture must be uint8, got {image.dtype}")
+        raise DpigError(f"a picture must be uint8, got {image.dtype}")
     if image.ndim == 2:
         image = image[:, :, None]
     if image.ndim != 3 or image.shape[2] not in (1, 3):
-        raise ValueError(f"a picture must be [H, W, 3], [H, W, 1] or [H, W], got {image.shape}")
+        raise DpigError(f"a picture must be [H, W, 3], [H, W, 1] or [H, W], got {image.shape}")
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 

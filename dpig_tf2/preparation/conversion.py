@@ -38,7 +38,7 @@ DEFAULTS = Options()
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What was written (None after a dry run), what would be, and every fault that was met."""
+    """What was written (None after a dry run), what would be, and every problem that was met."""
 
     written: record_folder.Written | None
     plan: str
@@ -84,7 +84,7 @@ def usable_photos(
         keypoints: float32 [18, 3] of each photo by name, pixels of the photo.
         size: rows and columns of the records.
         resize: one of `photos.RESIZE_MODES`.
-        problems: gets a line for each fault.
+        problems: gets a line for each.
     """
     progress = Progress(f"photos in {folder}", len(keypoints))
     found = {}
@@ -101,7 +101,7 @@ def usable_photos(
         if placed[:, 2].any():
             found[name] = UsablePhoto(path, placement, placed, photo.is_plain, sha256(path))
         else:
-            problems.append(f"{path}: no visible keypoint, left out")
+            problems.append(f"{path}: no visible keypoint, skipped")
     return found
 
 

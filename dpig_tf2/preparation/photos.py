@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageOps
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import JPEG_OR_PNG, encode_jpeg, encode_png, open_image
 
 RESIZE_MODES = ("none", "stretch", "letterbox")
@@ -53,14 +54,16 @@ def place(photo_size: tuple[int, int], size: tuple[int, int], mode: str) -> Plac
             "letterbox" keeps the proportions and adds gray margins.
 
     Raises:
-        ValueError: if the mode is unknown, or it is "none" and the sizes differ.
+        DpigError: if the mode is unknown, or it is "none" and the sizes differ.
     """
     if mode not in RESIZE_MODES:
-        raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}; got {mode!r}")
+        raise DpigError(
+            f"resize must be one of {', '.join(RESIZE_MODES)}; got {mode!r}", field="resize"
+        )
     if photo_size == size:
         return Placement(*size)
     if mode == "none":
-        raise ValueError(
+        raise DpigError(
             f"is {photo_size[0]} x {photo_size[1]} pixels, expected {size[0]} x {size[1]} (rows x "
             "columns); resize by stretch or letterbox"
         )
@@ -108,12 +111,12 @@ def read(path) -> Photo:
     """The photo of a file.
 
     Raises:
-        ValueError: if the content is not of a format that fits the name, is damaged, or has more
+        DpigError: if the content is not of a format that fits the name, is damaged, or has more
             than 8 bits for each color; the message does not name the file.
     """
     image = open_image(path, _FORMATS.get(pathlib.Path(path).suffix.lower(), JPEG_OR_PNG))
     if image.mode.startswith(_DEEP_MODES):
-        raise ValueError(f"has pixels of mode {image.mode}, expected 8 bits for each color")
+        raise DpigError(f"has pixels of mode {image.mode}, expected 8 bits for each color")
     upright = image.getexif().get(_ORIENTATION, 1) == 1
     is_plain = image.format in JPEG_OR_PNG and image.mode == "RGB" and upright
     return Photo(ImageOps.exif_transpose(image).convert("RGB"), is_plain)
@@ -145,14 +148,14 @@ def list_images(folder) -> list[str]:
     """Names of the photos in a folder, sorted.
 
     Raises:
-        ValueError: if the folder does not exist or holds none.
+        DpigError: if the folder does not exist or holds none.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"image folder {folder} does not exist")
+        raise DpigError(f"image folder {folder} does not exist", file=folder)
     names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS)
     if not names:
-        raise ValueError(f"{folder} holds no images ({', '.join(IMAGE_ENDINGS)})")
+        raise DpigError(f"{folder} holds no images ({', '.join(IMAGE_ENDINGS)})", file=folder)
     return names
 
 

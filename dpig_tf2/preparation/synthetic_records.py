@@ -4,6 +4,7 @@ import functools
 import pathlib
 
 from dpig_tf2 import synthetic
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_json
 from dpig_tf2.io.images import encode_jpeg
 from dpig_tf2.preparation import pairs, record_folder
@@ -44,13 +45,18 @@ def write(
         overwrite: replace records made with other settings.
 
     Raises:
-        ValueError: naming the argument that is out of range.
+        DpigError: naming the argument that is out of range.
         OutputError: if the folder holds records made with other settings.
     """
     if images_per_identity < 2:
-        raise ValueError(f"images_per_identity must be at least 2, got {images_per_identity}")
+        raise DpigError(
+            f"images_per_identity must be at least 2, got {images_per_identity}",
+            field="images_per_identity",
+        )
     if pairs_per_image < 1:
-        raise ValueError(f"pairs_per_image must be at least 1, got {pairs_per_image}")
+        raise DpigError(
+            f"pairs_per_image must be at least 1, got {pairs_per_image}", field="pairs_per_image"
+        )
     if first_identity is None:
         first_identity = 1 if split == "train" else _TEST_IDENTITY
     settings = {

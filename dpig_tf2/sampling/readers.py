@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dpig_tf2.config import ModelConfig
+from dpig_tf2.errors import DpigError
 from dpig_tf2.pipeline.batches import evaluation_batches
+from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.preparation import keypoint_formats, photos
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.sampling.persons import Namer, Persons, concatenate
-
-_PARTS = ("body_mask", "part_boxes", "part_visibility")
 
 
 class RecordReader:
@@ -97,7 +97,7 @@ class RecordReader:
             person["keypoints"],
             person["image"],
             tuple(str(number) for number in person["identity"]),
-            {key: person[key] for key in _PARTS},
+            {key: person[key] for key in ANNOTATION_KEYS},
         )
 
     def _name(self, person, i):
@@ -180,7 +180,7 @@ class FileReader:
             photo = photos.read(path)
             placement = photos.place(photo.size, self._size, self._resize)
             if file not in self._annotations.keypoints:
-                raise ValueError(f"no keypoints in {self._keypoints_path}")
+                raise DpigError(f"no keypoints in {self._keypoints_path}")
             keypoints = fit_keypoints(self._annotations.keypoints[file], placement)
             image = photo.placed(placement)
         except ValueError as error:
@@ -209,7 +209,7 @@ def read_poses(
         limit: poses at most.
 
     Raises:
-        ValueError: if there is no usable pose.
+        DpigError: if there is no usable pose.
     """
     annotations = keypoint_formats.load(path, keypoint_format)
     model_size = (model.height, model.width)
@@ -223,7 +223,7 @@ def read_poses(
         except ValueError as error:
             problems.append(f"{path}: {source}: {error}")
     if not poses:
-        raise ValueError(f"{path}: no usable pose; {problems[0]}")
+        raise DpigError(f"{path}: no usable pose; {problems[0]}", file=path)
     return Persons(tuple(names), np.stack(poses)), problems
 
 
@@ -231,11 +231,11 @@ def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndar
     """Keypoints in the model's pixels, those outside the image missing.
 
     Raises:
-        ValueError: if none is left.
+        DpigError: if none is left.
     """
     moved = placement.keypoints(keypoints)
     outside = (moved[:, :2] >= (placement.height, placement.width)).any(axis=1)
     moved = np.where(outside[:, None], np.float32(0), moved)
     if not moved[:, 2].any():
-        raise ValueError("not one keypoint is visible inside the image")
+        raise DpigError("not one keypoint is visible inside the image")
     return moved

@@ -14,6 +14,7 @@ from dpig_tf2.io import array_files
 from dpig_tf2.pipeline.arrays import array_batches
 from dpig_tf2.pipeline.batches import training_batches, unique_persons
 from dpig_tf2.pipeline.cache import count_distinct_images
+from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.pipeline.screening import require_examples, usable_records
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.run_folder import RunFolder
@@ -175,8 +176,7 @@ def _encode_images(run, data, report):
         seen = (person["keypoints"][..., 2] > 0.5).any(axis=1)
         if not seen.any():
             continue
-        names = ("keypoints", "body_mask", "part_boxes", "part_visibility")
-        parts = {name: person[name][seen] for name in names}
+        parts = {name: person[name][seen] for name in ("keypoints", *ANNOTATION_KEYS)}
         encoded.append(sampler.encode_appearance(person["image"][seen], **parts))
         done += len(encoded[-1])
         report(done)
