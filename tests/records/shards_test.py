@@ -75,6 +75,8 @@ def test_known_splits_of_any_dataset_are_read_exactly(prefix, split):
 
 
 @hypothesis.given(NAMES, NAMES)
+@hypothesis.example("Market1501_mine", "train")
+@hypothesis.example("My_hard", "test")
 def test_what_is_asked_for_in_full_is_found(prefix, split):
     assert shards.prefix_and_split(f"{prefix}_{split}", split, prefix) == (prefix, split)
 

@@ -120,6 +120,13 @@ def test_pictures_of_this_run_are_not_read_back(tmp_path, monkeypatch):
     assert read[2:] == ["b.png", "c.png"]
 
 
+def test_a_picture_that_is_made_again_counts_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(output_folder, "_KEPT_BYTES", 2 * 8 * 4 * 3)  # two pictures
+    output = _fill(tmp_path, "a.png", "b.png", "b.png")
+    (tmp_path / "a.png").unlink()
+    assert output.read("a.png").shape == (8, 4, 3)
+
+
 def test_kept_pictures_are_those_on_disk(tmp_path):
     with OutputFolder(tmp_path, _SETTINGS) as output:
         batch = np.random.default_rng(0).integers(0, 256, (2, 8, 4, 3), np.uint8)
