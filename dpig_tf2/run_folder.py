@@ -9,7 +9,6 @@ run/
   metrics.json                        scores
 """
 
-import hashlib
 import json
 import os
 import pathlib
@@ -20,7 +19,7 @@ import numpy as np
 
 from dpig_tf2.config import CHECKPOINTS, STAGES, Config, ConfigError
 from dpig_tf2.io import array_files
-from dpig_tf2.io.atomic import remove_temporaries, replacing
+from dpig_tf2.io.atomic import remove_temporaries, write_json, write_text
 
 _CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
 _BEST = "best.npz"
@@ -163,16 +162,4 @@ class RunFolder:
         if not isinstance(metrics, dict):
             raise ConfigError(f"{path} holds no JSON object: mend or remove it")
         metrics[name] = values
-        write_text(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-
-
-def file_checksum(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Replaces a text file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text)
+        write_json(path, metrics)

@@ -10,7 +10,7 @@ import pytest
 from dpig_tf2 import config
 from dpig_tf2.config import ConfigError
 from dpig_tf2.io.array_files import WeightsError
-from dpig_tf2.run_folder import RunFolder, write_text
+from dpig_tf2.run_folder import RunFolder
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]
 _ARRAYS = {"network/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
@@ -154,17 +154,3 @@ def test_damaged_metrics_are_named_and_left(run, text):
     with pytest.raises(ConfigError, match="metrics.json .* mend or remove it"):
         run.write_metrics("transfer", {"ssim": 0.25})
     assert path.read_bytes() == text.encode("latin-1")
-
-
-def test_a_text_is_replaced_whole(tmp_path, monkeypatch):
-    path = tmp_path / "config.json"
-    write_text(path, "old")
-
-    def fail(*paths):
-        raise OSError("no space left")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="no space left"):
-        write_text(path, "new")
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["config.json"]

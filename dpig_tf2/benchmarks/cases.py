@@ -15,7 +15,8 @@ from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops import pose_maps as pose_map_ops
 from dpig_tf2.ops import regions
 from dpig_tf2.ops.images import to_uint8
-from dpig_tf2.pipeline import input_pipeline
+from dpig_tf2.pipeline.batches import CACHES, training_batches
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.run import RunOptions
@@ -184,19 +185,17 @@ def crops(settings: Settings) -> list[Result]:
     return settings.measure("region crops with gradient", size, variants, against="matmul")
 
 
-def supply(settings: Settings, records: input_pipeline.RecordSet) -> list[Result]:
+def supply(settings: Settings, records: RecordSet) -> list[Result]:
     """A batch of the input pipeline with nobody consuming it, beside a training step on one."""
     config = settings.config
     size = config.reconstruction.batch_size
 
     def batches(cache):
-        return input_pipeline.training_batches(
-            records, config.model, size, config.seed, cache=cache
-        )
+        return training_batches(records, config.model, size, config.seed, cache=cache)
 
     step = _our_step(settings, next(iter(batches("none"))), settings.precisions[0])
     variants = {"training step": step}
-    for cache in input_pipeline.CACHES:
+    for cache in CACHES:
         # Longer than what is prefetched while others run.
         draw = functools.partial(next, iter(batches(cache)))
         variants[f"input, cache {cache}"] = Variant(draw, repetitions=200)

@@ -81,7 +81,7 @@ _MARKDOWN = flags.DEFINE_string(
 
 def main(_):
     from dpig_tf2.benchmarks import machine, report
-    from dpig_tf2.pipeline.input_pipeline import RecordSet
+    from dpig_tf2.records.record_set import RecordSet
 
     chosen = set(_SIZES) if "all" in _WHAT.value else set(_WHAT.value) & set(_SIZES)
     configs = {what: _config(what) for what in _SIZES if what in chosen}
@@ -169,8 +169,8 @@ def _precisions(what):
 @contextlib.contextmanager
 def _synthetic_records(model):
     """Records of a few synthetic persons of the model's image size, for as long as needed."""
-    from dpig_tf2.pipeline.input_pipeline import RecordSet
     from dpig_tf2.preparation import synthetic_records
+    from dpig_tf2.records.record_set import RecordSet
 
     with tempfile.TemporaryDirectory() as folder:
         size = {"height": model.height, "width": model.width}

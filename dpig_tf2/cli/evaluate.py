@@ -114,10 +114,10 @@ def main(_):
     scores = _RUNNERS[task]()
     print(json.dumps(_brief(scores), indent=2))
     _write(task, scores)
-    failed = scores.get("failed", [])
-    for line in failed:
-        print(f"failed: {line}")
-    return 1 if failed else 0
+    skipped = scores.get("skipped", [])
+    for line in skipped:
+        print(f"skipped: {line}")
+    return 1 if skipped else 0
 
 
 def _task():
@@ -157,12 +157,13 @@ def _image_scores():
 def _score_records():
     from dpig_tf2.evaluation.picture_folder import PictureFolder
     from dpig_tf2.evaluation.records import score_records
-    from dpig_tf2.pipeline import input_pipeline
+    from dpig_tf2.pipeline.screening import usable_records
+    from dpig_tf2.records.record_set import RecordSet
 
     task, sampler = _task(), _sampler()
-    records = input_pipeline.RecordSet.open(_DATA_DIR.value, _SPLIT.value)
+    records = RecordSet.open(_DATA_DIR.value, _SPLIT.value)
     if _SKIP_BAD.value:
-        records = input_pipeline.without_damaged(records, sampler.config.model)
+        records = usable_records(records, sampler.config.model, skip_bad_records=True)
     pictures = PictureFolder(_SAVE.value) if _SAVE.value else None
     scores, examples = score_records(
         sampler, records, task, _image_scores(), _LIMIT.value, _report, pictures
@@ -173,9 +174,9 @@ def _score_records():
 
 def _score_disentanglement():
     from dpig_tf2.evaluation import disentanglement
+    from dpig_tf2.io.images import save_png
     from dpig_tf2.preparation.synthetic_records import factors_path
     from dpig_tf2.run_folder import RunFolder
-    from dpig_tf2.visual.sheets import save_png
 
     factors = disentanglement.load_factors(factors_path(_DATA_DIR.value, _SPLIT.value))
     sampler = _sampler()
@@ -195,10 +196,10 @@ def _score_disentanglement():
 
 def _score_poses():
     from dpig_tf2.evaluation.poses import score_poses
+    from dpig_tf2.io.images import save_png
     from dpig_tf2.pipeline.arrays import hold_out
     from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
     from dpig_tf2.run_folder import RunFolder
-    from dpig_tf2.visual.sheets import save_png
 
     _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
     training, held_out = (
@@ -260,7 +261,8 @@ def _sampler():
 
 def _provenance():
     """Which networks were scored: preset and the checkpoints with their steps and checksums."""
-    from dpig_tf2.run_folder import RunFolder, file_checksum
+    from dpig_tf2.io.hashes import sha256
+    from dpig_tf2.run_folder import RunFolder
 
     run = RunFolder.open(_RUN_DIR.value)
     files = {
@@ -273,7 +275,7 @@ def _provenance():
         "checkpoints": {
             stage: {
                 "step": int(array_files.load(path, ["step"])["step"]),
-                "sha256": file_checksum(path),
+                "sha256": sha256(path),
             }
             for stage, path in files.items()
         },
@@ -281,8 +283,9 @@ def _provenance():
 
 
 def _save_sheet(name, examples, columns):
+    from dpig_tf2.io.images import save_png
     from dpig_tf2.run_folder import RunFolder
-    from dpig_tf2.visual.sheets import labelled_sheet, save_png
+    from dpig_tf2.visual.sheets import labelled_sheet
 
     height = examples[0][0].shape[0]
     sheet = labelled_sheet(
@@ -294,12 +297,13 @@ def _save_sheet(name, examples, columns):
 
 
 def _write(task, scores):
-    from dpig_tf2.run_folder import RunFolder, write_text
+    from dpig_tf2.io.atomic import write_json
+    from dpig_tf2.run_folder import RunFolder
 
     if _OUT.value:
         path = pathlib.Path(_OUT.value)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(scores, indent=2, allow_nan=False) + "\n")
+        write_json(path, scores)
         print(f"scores: {path}")
     elif _RUN_DIR.value:
         run = RunFolder.open(_RUN_DIR.value)
@@ -310,7 +314,7 @@ def _write(task, scores):
 def _brief(scores):
     """The scores without the per-image lists."""
     if isinstance(scores, dict):
-        hidden = ("per_image", "names", "checkpoints", "failed")
+        hidden = ("per_image", "names", "checkpoints", "skipped")
         return {name: _brief(value) for name, value in scores.items() if name not in hidden}
     return scores
 

@@ -254,7 +254,7 @@ def _run(model):
     for name in sorted(_networks(model, real=reader is not None)):
         sampler.model.network(name)  # one that is not trained is named before anything is written
     folder = _OUT_DIR.value or pathlib.Path(_RUN_DIR.value, "samples", _TASK.value)
-    failures = reader.failures if reader else []
+    skipped = reader.skipped if reader else []
     try:
         with OutputFolder(folder, _settings(sampler), _OVERWRITE.value) as output:
             context = tasks.Context(sampler, output, _report(), _MAX_SHEETS.value)
@@ -262,12 +262,12 @@ def _run(model):
     finally:
         for note in reader.notes if reader else ():
             print(f"note: {note}")
-        for failure in failures if reader and reader.total > 1 else ():
-            print(f"left out: {failure}")
-    if failures and not len(output):
-        raise ValueError(f"no usable person; {failures[0]}")
+        for line in skipped if reader and reader.total > 1 else ():
+            print(f"left out: {line}")
+    if skipped and not len(output):
+        raise ValueError(f"no usable person; {skipped[0]}")
     print(f"{len(output)} files in {output.path}, {output.reused} of them from before")
-    return 1 if failures else 0
+    return 1 if skipped else 0
 
 
 def _check_flags():
@@ -451,8 +451,8 @@ def _targets(model):
             batch_size=1,
         )
         batches = list(reader.persons())
-        if reader.failures:
-            raise ValueError(reader.failures[0])
+        if reader.skipped:
+            raise ValueError(reader.skipped[0])
         return concatenate(batches)
     poses, problems = read_poses(
         _TARGET_KEYPOINTS.value,

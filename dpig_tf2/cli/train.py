@@ -247,7 +247,7 @@ def _base_config():
 
 
 def _data():
-    from dpig_tf2.pipeline.input_pipeline import RecordSet
+    from dpig_tf2.records.record_set import RecordSet
     from dpig_tf2.training.data import TrainingData
 
     if _KEYPOINTS.value:

@@ -13,9 +13,11 @@ import numpy as np
 
 from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
-from dpig_tf2.evaluation import heat_map, metrics, movement, probes
+from dpig_tf2.evaluation import movement, probes
+from dpig_tf2.evaluation.pair_scores import score_pairs
 from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.visual.sheets import labelled_sheet
+from dpig_tf2.visual.heat_map import heat_map
+from dpig_tf2.visual.sheets import beside, labelled_sheet, stacked
 
 FACTORS = ("foreground", "background", "pose")
 PROTOCOL = "tf"
@@ -217,13 +219,13 @@ def with_tables(sheet: np.ndarray, scores: dict) -> np.ndarray:
         _table(_joined(probed["r2"]), FACTORS, "R^2 of linear probes from each code"),
         _table(_joined(probed["accuracy"]), (*FACTORS, "chance"), "Share right, from each code"),
     ]
-    left = heat_map.stacked([sheet, heat_map.beside(below)])
-    return heat_map.beside([left, heat_map.stacked(right)])
+    left = stacked([sheet, beside(below)])
+    return beside([left, stacked(right)])
 
 
 def _table(scores, columns, title):
     rows = {label: [values[column] for column in columns] for label, values in scores.items()}
-    return heat_map.heat_map(rows, columns, title)
+    return heat_map(rows, columns, title)
 
 
 def _joined(scores):
@@ -255,7 +257,7 @@ def _swap_all(sampler, persons, report):
 
 
 def _compare(generated, target):
-    summary = metrics.score_pairs(list(zip(generated, target, strict=True)), PROTOCOL)
+    summary = score_pairs(list(zip(generated, target, strict=True)), PROTOCOL)
     return {name: summary["metrics"][name]["mean"] for name in ("ssim", "l1")}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.io.images import open_image
 
@@ -29,17 +30,17 @@ def pair_by_name(
     .jpeg or .png are left out.
 
     Args:
-      generated_dir, target_dir: folders of images.
-      allow_unmatched: pass over images that only one folder has.
+        generated_dir, target_dir: folders of images.
+        allow_unmatched: pass over images that only one folder has.
 
     Raises:
-      ValueError: a folder is missing or has no image, a name occurs twice in one folder, no name
-        is in both, or, unless allowed, a name is in only one.
+        DpigError: a folder is missing or has no image, a name occurs twice in one folder, no name
+            is in both, or, unless allowed, a name is in only one.
     """
     generated, target = image_files(generated_dir), image_files(target_dir)
     common = sorted(generated.keys() & target.keys())
     if not common:
-        raise ValueError(
+        raise DpigError(
             f"No image of {generated_dir} has the name of one in {target_dir}: "
             f"{_first_names(generated.values())} against {_first_names(target.values())}."
         )
@@ -60,43 +61,44 @@ def score_folders(
     """Scores of the images of one folder against those of the same name in another.
 
     Args:
-      generated_dir, target_dir: folders of images, paired by `pair_by_name`.
-      scores: takes the pairs; decides on protocol and further networks.
-      mask_dir: folder with a mask image for every pair, matched by name too (further masks are
-        passed over); adds `mask_ssim`.
-      allow_unmatched: score the common names where the folders' names differ.
-      keypoints: {file name: float32 [18, 3], pixels} found in the generated images, and those of
-        the targets, matched by name too; gives `pose_error`.
+        generated_dir, target_dir: folders of images, paired by `pair_by_name`.
+        scores: takes the pairs; decides on protocol and further networks.
+        mask_dir: folder with a mask image for every pair, matched by name too (further masks are
+            passed over); adds `mask_ssim`.
+        allow_unmatched: score the common names where the folders' names differ.
+        keypoints: {file name: float32 [18, 3], pixels} found in the generated images, and those of
+            the targets, matched by name too; gives `pose_error`.
 
     Returns:
-      What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
-      `unmatched_generated` and `unmatched_target` (file names without a partner), `failed` (a line
-      for each pair that could not be scored: an image or mask that cannot be read, two sizes).
+        What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
+        `unmatched_generated` and `unmatched_target` (file names without a partner), `skipped` (a
+        line for each pair that could not be scored: an image or mask that cannot be read, two
+        sizes).
 
     Raises:
-      ValueError: as for `pair_by_name`; a mask is missing; not one pair could be scored. The
-        message names the file.
+        DpigError: as for `pair_by_name`; a mask is missing; not one pair could be scored. The
+            message names the file.
     """
     generated, target = image_files(generated_dir), image_files(target_dir)
     pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
     mask_paths = [None] * len(pairs) if mask_dir is None else _mask_paths(pairs, mask_dir)
-    names, failed = [], []
+    names, skipped = [], []
     for (name, *paths), mask_path in zip(pairs, mask_paths, strict=True):
         try:
             _add_pair(scores, *paths, mask_path)
         except ValueError as error:
-            failed.append(str(error))
+            skipped.append(str(error))
         else:
             names.append(name)
     if not names:
-        raise ValueError(f"Not one of {len(pairs)} pairs can be scored; the first: {failed[0]}")
+        raise DpigError(f"Not one of {len(pairs)} pairs can be scored; the first: {skipped[0]}")
     if keypoints is not None:
         scores.set_keypoints(*_matched_keypoints(names, *keypoints))
     return scores.summary() | {
         "names": names,
         "unmatched_generated": [generated[key].name for key in generated if key not in target],
         "unmatched_target": [target[key].name for key in target if key not in generated],
-        "failed": failed,
+        "skipped": skipped,
     }
 
 
@@ -104,12 +106,12 @@ def image_files(folder: PathLike) -> dict[str, Path]:
     """Image files of a folder by lower-case name without extension; rules as in `pair_by_name`.
 
     Raises:
-      ValueError: the folder is missing or has no image, or two files differ in extension or case
-        only.
+        DpigError: the folder is missing or has no image, or two files differ in extension or case
+            only.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder.")
+        raise DpigError(f"{folder} is not a folder.", file=folder)
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         # macOS leaves `._name.jpg` files beside the real ones in archives.
@@ -117,27 +119,31 @@ def image_files(folder: PathLike) -> dict[str, Path]:
             continue
         twin = files.setdefault(path.stem.casefold(), path)
         if twin is not path:
-            raise ValueError(f"{twin} and {path.name} have the same name, expected one of them.")
+            raise DpigError(
+                f"{twin} and {path.name} have the same name, expected one of them.", file=twin
+            )
     if not files:
-        raise ValueError(f"{folder} has no image ({', '.join(IMAGE_SUFFIXES)}).")
+        raise DpigError(f"{folder} has no image ({', '.join(IMAGE_SUFFIXES)}).", file=folder)
     return files
 
 
 def read_image(path: PathLike) -> np.ndarray:
-    """Image of a JPEG or PNG file, uint8 [H, W, 3]; grey files get three equal channels.
+    """Image of a JPEG or PNG file, uint8 [H, W, 3]; gray files get three equal channels.
 
     Raises:
-      ValueError: the file is missing, damaged, of another format whatever its extension, not of 8
-        bits, in CMYK, or has transparent pixels.
+        DpigError: the file is missing, damaged, of another format whatever its extension, not of 8
+            bits, in CMYK, or has transparent pixels.
     """
     try:
         image = open_image(path)
     except ValueError as error:
-        raise ValueError(f"{path} {error}.") from error
+        raise DpigError(f"{path} {error}.", file=path) from error
     if image.mode not in _READABLE_MODES:
-        raise ValueError(f"{path} has pixels of mode {image.mode}, expected 8-bit grey or RGB.")
+        raise DpigError(
+            f"{path} has pixels of mode {image.mode}, expected 8-bit gray or RGB.", file=path
+        )
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
-        raise ValueError(f"{path} has transparent pixels, expected an opaque image.")
+        raise DpigError(f"{path} has transparent pixels, expected an opaque image.", file=path)
     return np.asarray(image.convert("RGB"))
 
 
@@ -147,7 +153,7 @@ def read_mask(path: PathLike) -> np.ndarray:
     So masks stored as {0, 1}, as {0, 255} and with the noise of JPEG read the same.
 
     Raises:
-      ValueError: as for `read_image`.
+        DpigError: as for `read_image`.
     """
     levels = read_image(path).max(axis=2)
     return (levels > levels.max() / 2).astype(np.uint8)
@@ -161,7 +167,7 @@ def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None) -> 
         scores.add(*images, mask)
     except ValueError as error:
         files = [generated, target] + ([mask_path] if mask_path else [])
-        raise ValueError(f"{', '.join(map(str, files))}: {error}") from error
+        raise DpigError(f"{', '.join(map(str, files))}: {error}") from error
 
 
 def _matched_keypoints(names, generated, target) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +178,7 @@ def _matched_keypoints(names, generated, target) -> tuple[np.ndarray, np.ndarray
     ]
     common = [key for key in map(str.casefold, names) if key in sides[0] and key in sides[1]]
     if not common:
-        raise ValueError(
+        raise DpigError(
             f"No scored image has keypoints on both sides: images {_first(names)}, generated "
             f"keypoints {_first(generated)}, target keypoints {_first(target)}."
         )
@@ -183,9 +189,10 @@ def _mask_paths(pairs: list[tuple[str, Path, Path]], mask_dir: PathLike) -> list
     masks = image_files(mask_dir)
     missing = [generated for name, generated, _ in pairs if name.casefold() not in masks]
     if missing:
-        raise ValueError(
+        raise DpigError(
             f"{mask_dir} has no mask for {len(missing)} of {len(pairs)} images: "
-            f"{_first_names(missing)}."
+            f"{_first_names(missing)}.",
+            file=mask_dir,
         )
     return [masks[name.casefold()] for name, _, _ in pairs]
 
@@ -195,7 +202,7 @@ def _refuse_unmatched(
 ) -> None:
     unmatched = [path for key, path in files.items() if key not in others]
     if unmatched:
-        raise ValueError(
+        raise DpigError(
             f"{len(unmatched)} of {len(files)} images of {folder} have no image of that name in "
             f"{other_folder}: {_first_names(unmatched)}."
         )

@@ -9,7 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from dpig_tf2.evaluation import metrics
+from dpig_tf2.evaluation.pair_scores import PairScores
+from dpig_tf2.evaluation.pose_scores import keypoint_error
+from dpig_tf2.evaluation.set_scores import frechet_distance, inception_score, kernel_distance
+from dpig_tf2.evaluation.ssim import SsimProtocol, apply_mask
 
 _NO_INCEPTION = "not computed: no Inception weights (--inception_weights or --download_weights)"
 _NO_LPIPS = "not computed: no LPIPS weights (--lpips_weights)"
@@ -44,18 +47,18 @@ class ImageScores:
     Pictures are not kept, only numbers and, with Inception, features.
 
     Args:
-        protocol: SSIM protocol, see `metrics.PROTOCOLS`.
+        protocol: SSIM protocol, see `ssim.PROTOCOLS`.
         inception: for inception score (IS), masked IS, FID and KID.
         lpips: for LPIPS.
     """
 
     def __init__(
         self,
-        protocol: str | metrics.Protocol,
+        protocol: str | SsimProtocol,
         inception: FeatureNetwork | None = None,
         lpips: PairDistance | None = None,
     ):
-        self._pairs = metrics.Scores(protocol, {"lpips": lpips} if lpips else None)
+        self._pairs = PairScores(protocol, {"lpips": lpips} if lpips else None)
         self._networks = {"inception": inception, "lpips": lpips}
         self._sets = (
             {name: _Features(inception) for name in ("generated", "target", "masked")}
@@ -67,27 +70,27 @@ class ImageScores:
     def add(
         self, generated: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None
     ) -> None:
-        """Takes one pair; arguments and errors as of `metrics.Scores.add`."""
+        """Takes one pair; arguments and errors as of `PairScores.add`."""
         self._pairs.add(generated, target, mask)
         if self._sets is None:
             return
         self._sets["generated"].add(generated)
         self._sets["target"].add(target)
         if mask is not None and np.any(mask):
-            self._sets["masked"].add(metrics.apply_mask(generated, mask))
+            self._sets["masked"].add(apply_mask(generated, mask))
 
     def set_keypoints(self, generated: np.ndarray, target: np.ndarray) -> None:
         """Takes the keypoints [N, 18, 3] found in generated pictures and those of the targets."""
-        self._keypoint_error = metrics.keypoint_error(generated, target)
+        self._keypoint_error = keypoint_error(generated, target)
 
     def summary(self) -> dict:
         """Plain dict, ready for JSON.
 
         Returns:
-            What `metrics.Scores.summary` returns. Besides, `metrics` has `lpips`;
+            What `PairScores.summary` returns. Besides, `metrics` has `lpips`;
             `inception_score`, `mask_inception_score` (generated pictures, the latter black outside
             the mask), `fid` and `kid` (generated against target), each with `value` and `count`;
-            and `pose_error` as of `metrics.keypoint_error`. What is not computed has None for its
+            and `pose_error` as of `keypoint_error`. What is not computed has None for its
             value (`mean` for `lpips`, `pixel_error` for `pose_error`) and a `reason`. `networks`
             describes the weights used, None for none.
 
@@ -156,7 +159,7 @@ def _inception_score(found):
         return _missing(_NO_MASKS)
     _, probabilities = found
     splits = min(_SPLITS, len(probabilities))
-    score, deviation = metrics.inception_score(probabilities, splits)
+    score, deviation = inception_score(probabilities, splits)
     count = len(probabilities)
     return {"value": score, "standard_deviation": deviation, "splits": splits, "count": count}
 
@@ -166,8 +169,8 @@ def _distances(generated, target):
     count = len(features[0])
     if count < 2:
         return {"fid": _missing(_TOO_FEW), "kid": _missing(_TOO_FEW)}
-    kid, deviation = metrics.kernel_distance(*features)
+    kid, deviation = kernel_distance(*features)
     return {
-        "fid": {"value": metrics.frechet_distance(*features), "count": count},
+        "fid": {"value": frechet_distance(*features), "count": count},
         "kid": {"value": kid, "standard_deviation": deviation, "count": count},
     }

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.evaluation.metrics import MAX_LEVEL
-from dpig_tf2.run_folder import file_checksum
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.hashes import sha256
+from dpig_tf2.ops.images import to_network_range
 
 
 class Inception:
@@ -23,7 +24,7 @@ class Inception:
             same model saved as `.weights.h5`; None downloads the former.
 
     Raises:
-        ValueError: if the file is missing, is of another network (the `notop` file, say), or the
+        DpigError: if the file is missing, is of another network (the `notop` file, say), or the
             download fails.
     """
 
@@ -37,7 +38,7 @@ class Inception:
         self.description = {
             "network": "keras-applications InceptionV3",
             "weights": "imagenet" if path is None else path.name,
-            "sha256": None if path is None else file_checksum(path),
+            "sha256": None if path is None else sha256(path),
             "preprocessing": f"bilinear to {self.size}x{self.size}, then to [-1, 1]",
             "note": "not comparable with tables of the TensorFlow 1 graph inception-2015-12-05",
         }
@@ -45,7 +46,7 @@ class Inception:
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """A picture [H, W, 3] in levels of [0, 255] as float32 [299, 299, 3] in [-1, 1]."""
         resized = tf.image.resize(np.asarray(image, np.float32), (self.size, self.size))
-        return resized.numpy() / np.float32(MAX_LEVEL / 2) - 1
+        return to_network_range(resized).numpy()
 
     def __call__(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features [N, 2048] and probabilities [N, 1000] of prepared pictures [N, 299, 299, 3]."""
@@ -57,12 +58,13 @@ def _load(path: pathlib.Path | None) -> keras.Model:
     if path is None:
         return _download()
     if not path.is_file():
-        raise ValueError(f"{path}: no such file of Inception weights")
+        raise DpigError(f"{path}: no such file of Inception weights", file=path)
     try:
         return keras.applications.InceptionV3(weights=os.fspath(path))
     except (ValueError, OSError, KeyError) as error:
-        raise ValueError(
-            f"{path}: not weights of keras.applications.InceptionV3 with its classifier ({error})"
+        raise DpigError(
+            f"{path}: not weights of keras.applications.InceptionV3 with its classifier ({error})",
+            file=path,
         ) from error
 
 
@@ -70,4 +72,4 @@ def _download() -> keras.Model:
     try:
         return keras.applications.InceptionV3(weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception where the download fails
-        raise ValueError(f"Inception weights cannot be downloaded: {error}") from error
+        raise DpigError(f"Inception weights cannot be downloaded: {error}") from error

@@ -21,13 +21,13 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.evaluation.metrics import MAX_LEVEL
-from dpig_tf2.models import weights as weight_files
-from dpig_tf2.run_folder import file_checksum
+from dpig_tf2.io import array_files
+from dpig_tf2.io.hashes import sha256
+from dpig_tf2.ops.images import to_network_range
 
 # Convolutions of VGG16 by block; features are taken behind the last one of each, pooling between.
 _BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-# Mean and deviation of ImageNet's colours in [-1, 1] units, as the published weights expect.
+# Mean and deviation of ImageNet's colors in [-1, 1] units, as the published weights expect.
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _SMALLEST = 2 ** (len(_BLOCKS) - 1)  # pixels; below, pooling leaves nothing
 
@@ -45,14 +45,14 @@ class Lpips:
 
     def __init__(self, path: str | os.PathLike):
         path = pathlib.Path(path)
-        arrays = weight_files.load(path)
+        arrays = array_files.load(path)
         _check(arrays, path)
         self._arrays = {name: tf.constant(array, tf.float32) for name, array in arrays.items()}
         self._distance = tf.function(self._distance_of, reduce_retracing=True)
         self.description = {
             "network": "LPIPS 0.1, VGG16",
             "weights": path.name,
-            "sha256": file_checksum(path),
+            "sha256": sha256(path),
         }
 
     def __call__(self, generated: np.ndarray, target: np.ndarray) -> float:
@@ -70,7 +70,7 @@ class Lpips:
         return float(self._distance(pair))
 
     def _distance_of(self, pair):
-        pair = pair / (MAX_LEVEL / 2) - 1
+        pair = to_network_range(pair)
         features = self._features((pair - tf.constant(_SHIFT)) / tf.constant(_SCALE))
         return tf.add_n(
             [
@@ -113,6 +113,8 @@ def _check(arrays, path):
     for name, shape in expected_shapes().items():
         found = arrays[name].shape if name in arrays else None
         if found != shape:
-            raise weight_files.WeightsError(
-                f"{path}: array {name} must be of shape {shape}, found {found or 'none'}"
+            raise array_files.WeightsError(
+                f"{path}: array {name} must be of shape {shape}, found {found or 'none'}",
+                file=path,
+                field=name,
             )

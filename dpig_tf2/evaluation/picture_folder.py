@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dpig_tf2.run_folder import write_text
-from dpig_tf2.visual.sheets import save_png
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.atomic import write_text
+from dpig_tf2.io.images import save_png
 
 KEYPOINTS = "target_keypoints.csv"
 _HEADER = "name:keypoints_y:keypoints_x"
@@ -25,13 +26,15 @@ class PictureFolder:
         path: folder that does not exist yet, or is empty.
 
     Raises:
-        ValueError: if it holds something.
+        DpigError: if it holds something.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
         if self.path.exists() and any(self.path.iterdir()):
-            raise ValueError(f"{self.path} is not empty, expected a new folder for the pictures")
+            raise DpigError(
+                f"{self.path} is not empty, expected a new folder for the pictures", file=self.path
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         self._rows: list[str] = []
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from dpig_tf2.evaluation import metrics
+from dpig_tf2.evaluation.pose_scores import keypoint_error, pose_frechet_distance
 from dpig_tf2.ops.keypoints import LIMBS
 from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.visual.sheets import labelled_sheet, pose_picture
+from dpig_tf2.visual.sheets import labelled_sheet
+from dpig_tf2.visual.skeletons import pose_picture
 
 SAMPLES = 5000
 _RANGE_PERCENTILES = (0.1, 99.9)  # real limb lengths outside are taken for detector errors
@@ -37,7 +38,7 @@ def score_poses(
     """
     limits = _limb_limits(training)
     decoded = _without_missing(sampler.decode_pose(sampler.encode_pose(held_out)))
-    reconstruction = metrics.keypoint_error(decoded, held_out)
+    reconstruction = keypoint_error(decoded, held_out)
     reconstruction["impossible"] = _impossible_share(decoded, limits)
     scores = {"held_out": len(held_out), "reconstruction": reconstruction}
     rows = {"real": held_out, "reconstructed": decoded}
@@ -63,8 +64,8 @@ def _without_missing(keypoints):
 def _distances(model, sampled, held_out, seed):
     order = np.random.default_rng(seed).permutation(len(held_out))
     halves = held_out[order[: len(order) // 2]], held_out[order[len(order) // 2 :]]
-    distance = metrics.pose_frechet_distance(sampled, held_out, model.height, model.width)
-    real = metrics.pose_frechet_distance(*halves, model.height, model.width)
+    distance = pose_frechet_distance(sampled, held_out, model.height, model.width)
+    real = pose_frechet_distance(*halves, model.height, model.width)
     return {"frechet": distance, "frechet_real_halves": real, "ratio": distance / real}
 
 

@@ -182,11 +182,11 @@ class Ridge:
         inverse = self._singular / (self._singular**2 + penalty)
         return self._asked @ (self._right.T @ (inverse[:, None] * projected)) + mean
 
-    def _left_out_error(self, centred, projected, penalty):
+    def _left_out_error(self, centered, projected, penalty):
         """Summed squared error of each fitted person, predicted from all the others."""
         shrinkage = self._shrinkage(penalty)
-        residual = centred - self._left @ (shrinkage[:, None] * projected)
-        leverage = self._left**2 @ shrinkage + 1 / len(centred)
+        residual = centered - self._left @ (shrinkage[:, None] * projected)
+        leverage = self._left**2 @ shrinkage + 1 / len(centered)
         return np.sum((residual / (1 - leverage)[:, None]) ** 2)
 
     def _shrinkage(self, penalty):

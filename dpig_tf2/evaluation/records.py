@@ -6,16 +6,17 @@ import numpy as np
 
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
-from dpig_tf2.pipeline import input_pipeline
+from dpig_tf2.pipeline.batches import evaluation_batches
+from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.sampling.sampler import PersonSampler
 
 TASKS = ("reconstruct", "transfer")
-_PARTS = ("body_mask", "part_boxes", "part_visibility")
 
 
 def score_records(
     sampler: PersonSampler,
-    records: input_pipeline.RecordSet,
+    records: RecordSet,
     task: str,
     scores: ImageScores,
     limit: int | None = None,
@@ -34,8 +35,8 @@ def score_records(
         pictures: keeps every pair as files.
 
     Returns:
-        summary: as `ImageScores.summary`, with the `names` of the pairs and `failed`, a line for
-            each damaged record left out and each pair that has no visible keypoint on one side.
+        summary: as `ImageScores.summary`, with the `names` of the pairs and `skipped`, a line for
+            each bad record left out and each pair that has no visible keypoint on one side.
         examples: the first few (source, generated, target) pictures, uint8 [H, W, 3] each.
 
     Raises:
@@ -43,10 +44,8 @@ def score_records(
     """
     if task not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
-    names, examples, failed = [], [], list(records.dropped)
-    batches = input_pipeline.evaluation_batches(
-        records, sampler.config.model, sampler.batch_size, limit
-    )
+    names, examples, skipped = [], [], list(records.skipped)
+    batches = evaluation_batches(records, sampler.config.model, sampler.batch_size, limit)
     for batch in batches.as_numpy_iterator():
         source = batch["source"]
         goal = source if task == "reconstruct" else batch["target"]
@@ -55,7 +54,7 @@ def score_records(
             for i in range(len(source["name"]))
         ]
         seen = _has_keypoints(source) & _has_keypoints(goal)
-        failed += [
+        skipped += [
             f"{' to '.join(pair)}: not one keypoint is visible"
             for pair, usable in zip(pairs, seen, strict=True)
             if not usable
@@ -66,7 +65,7 @@ def score_records(
             source["image"][seen],
             source["keypoints"][seen],
             goal["keypoints"][seen],
-            **{name: source[name][seen] for name in _PARTS},
+            **{name: source[name][seen] for name in ANNOTATION_KEYS},
         )
         for image, index in zip(images, np.flatnonzero(seen), strict=True):
             person = {name: goal[name][index] for name in ("image", "body_mask", "keypoints")}
@@ -79,7 +78,7 @@ def score_records(
         report(f"{task}: {len(names)} pairs")
     if pictures is not None:
         pictures.finish()
-    return scores.summary() | {"task": task, "names": names, "failed": failed}, examples
+    return scores.summary() | {"task": task, "names": names, "skipped": skipped}, examples
 
 
 def _has_keypoints(persons) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Files that are complete or not there at all."""
 
 import contextlib
+import json
 import os
 import pathlib
 from collections.abc import Iterator
@@ -27,6 +28,27 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Replaces a file."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Replaces a text file, UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, value, indent: int = 2) -> None:
+    """Replaces a JSON file.
+
+    Raises:
+        ValueError: if a number is not finite, which JSON does not know; the file stays as it was.
+    """
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def remove_temporaries(folder: pathlib.Path, name: str = "*") -> None:

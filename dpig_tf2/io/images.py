@@ -1,11 +1,20 @@
-"""Image files opened by what they hold, whatever their names say."""
+"""Image files: the only place that decodes and encodes them (a record's bytes: `ops.images`).
 
+Files are opened by what they hold, whatever their names say.
+"""
+
+import io
 import os
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.atomic import write_bytes
+
 JPEG_OR_PNG = ("JPEG", "PNG")
+_JPEG_QUALITY = 95  # with full color resolution, close enough to the picture to be scored
 
 
 def open_image(path: str | os.PathLike, formats: Sequence[str] = JPEG_OR_PNG) -> Image.Image:
@@ -16,7 +25,7 @@ def open_image(path: str | os.PathLike, formats: Sequence[str] = JPEG_OR_PNG) ->
         formats: Pillow's names of the formats that its content may have.
 
     Raises:
-        ValueError: if the content has another format, is damaged or cannot be read; the message
+        DpigError: if the content has another format, is damaged or cannot be read; the message
             does not name the file.
     """
     try:
@@ -24,7 +33,59 @@ def open_image(path: str | os.PathLike, formats: Sequence[str] = JPEG_OR_PNG) ->
             image.load()
             return image
     except UnidentifiedImageError as error:
-        raise ValueError(f"is not a {' or '.join(formats)} image") from error
+        raise DpigError(f"is not a {' or '.join(formats)} image", file=path) from error
     # Besides OSError, Pillow lets out what its PNG chunk readers happen to raise.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot be read: {error}") from error
+        raise DpigError(f"cannot be read: {error}", file=path) from error
+
+
+def read_rgb(path: str | os.PathLike) -> np.ndarray:
+    """A JPEG or PNG file as uint8 [H, W, 3]. Raises DpigError as `open_image`."""
+    return np.asarray(open_image(path).convert("RGB"))
+
+
+def encode_jpeg(image: np.ndarray | Image.Image) -> bytes:
+    """A picture, uint8 [H, W, 3] or Pillow's, as a JPEG file of high quality."""
+    content = io.BytesIO()
+    _as_pillow(image).save(content, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return content.getvalue()
+
+
+def encode_png(image: np.ndarray | Image.Image) -> bytes:
+    """A picture, uint8 [H, W, 3] or Pillow's, as a PNG file."""
+    content = io.BytesIO()
+    _as_pillow(image).save(content, "PNG")
+    return content.getvalue()
+
+
+def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes a PNG file that is complete or not there at all; makes the folder if needed.
+
+    Args:
+        path: where to write.
+        image: uint8 [H, W, 3], [H, W, 1] or [H, W].
+
+    Raises:
+        DpigError: if the image has another dtype or shape.
+    """
+    write_bytes(path, encode_png(as_rgb(image)))
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """A picture uint8 [H, W, 3], [H, W, 1] or [H, W] as uint8 [H, W, 3].
+
+    Raises:
+        DpigError: if it has another dtype or shape.
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        raise DpigError(f"a picture must be uint8, got {image.dtype}")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise DpigError(f"a picture must be [H, W, 3], [H, W, 1] or [H, W], got {image.shape}")
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def _as_pillow(image):
+    return image if isinstance(image, Image.Image) else Image.fromarray(image)

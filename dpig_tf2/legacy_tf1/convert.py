@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import hashlib
-import json
 import math
 import os
 import pathlib
@@ -12,10 +11,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from dpig_tf2.config import Config, preset
+from dpig_tf2.io.atomic import write_json
 from dpig_tf2.legacy_tf1 import variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, ConversionError, read
 from dpig_tf2.models import factory, weights
-from dpig_tf2.run_folder import RunFolder, write_text
+from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import trainers
 from dpig_tf2.training.trainer import StageTrainer
 
@@ -78,7 +78,7 @@ def import_checkpoints(
     run = RunFolder.create(run_dir, config)
     for stage, result in imports.items():
         run.save_checkpoint(stage, result.step, result.arrays)
-    write_text(run_dir / REPORT_NAME, json.dumps(report, indent=2) + "\n")
+    write_json(run_dir / REPORT_NAME, report)
     return report
 
 

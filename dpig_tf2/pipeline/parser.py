@@ -18,7 +18,8 @@ from dpig_tf2 import config
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.ops import pose_maps, regions
 
-MODEL_KEYS = ("image", "keypoints", "body_mask", "part_boxes", "part_visibility")
+ANNOTATION_KEYS = ("body_mask", "part_boxes", "part_visibility")  # follow from the keypoints
+MODEL_KEYS = ("image", "keypoints", *ANNOTATION_KEYS)
 LABEL_KEYS = ("name", "identity", "camera")
 _PICTURES = ("image", "body_mask", "segmentation")
 

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
+
 
 def replica_shares(
     batch_size: int, updates: int = 1, context: tf.distribute.InputContext | None = None
@@ -19,16 +21,17 @@ def replica_shares(
         context: of tf.distribute; None for one replica.
 
     Raises:
-        ValueError: if the replicas do not divide the rows of an update.
+        DpigError: if the replicas do not divide the rows of an update.
     """
     rows = np.arange(batch_size)
     if context is None:
         return rows[None]
     replicas = context.num_replicas_in_sync
     if batch_size % (updates * replicas):
-        raise ValueError(
+        raise DpigError(
             f"the global batch size {batch_size // updates} must be a multiple of {replicas} "
-            "replicas"
+            "replicas",
+            field="batch_size",
         )
     of_replica = rows.reshape(updates, replicas, -1).swapaxes(0, 1).reshape(replicas, -1)
     here = replicas // context.num_input_pipelines

@@ -2,12 +2,12 @@
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from dpig_tf2.io.hashes import sha256, sha256_of_arrays, sha256_of_texts
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.preparation import photos, record_folder
 from dpig_tf2.progress import Progress
@@ -38,7 +38,7 @@ DEFAULTS = Options()
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What was written (None after a dry run), what would be, and every fault that was met."""
+    """What was written (None after a dry run), what would be, and every problem that was met."""
 
     written: record_folder.Written | None
     plan: str
@@ -46,12 +46,13 @@ class Conversion:
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
-    """One usable photo: `keypoints` float32 [18, 3], pixels of the record."""
+class UsablePhoto:
+    """The file of a photo that can become a record: `keypoints` float32 [18, 3] in its pixels."""
 
     path: pathlib.Path
     placement: photos.Placement
     keypoints: np.ndarray
+    is_plain: bool  # see `photos.Photo`
     sha256: str  # of the file
 
     def person(self, mirrored: bool, **fields) -> writer.Person:
@@ -61,7 +62,9 @@ class Photo:
             keypoints = keypoint_ops.flip_horizontal(keypoints, self.placement.width).numpy()
         return writer.Person(
             name=self.path.name,
-            encoded=functools.partial(photos.encode, self.path, self.placement, mirrored),
+            encoded=functools.partial(
+                photos.encode, self.path, self.placement, mirrored, self.is_plain
+            ),
             keypoints=keypoints,
             **fields,
         )
@@ -73,7 +76,7 @@ def usable_photos(
     size: tuple[int, int],
     resize: str,
     problems: list[str],
-) -> dict[str, Photo]:
+) -> dict[str, UsablePhoto]:
     """Photos that can be decoded and that fit, by name; every other one becomes a problem.
 
     Args:
@@ -81,7 +84,7 @@ def usable_photos(
         keypoints: float32 [18, 3] of each photo by name, pixels of the photo.
         size: rows and columns of the records.
         resize: one of `photos.RESIZE_MODES`.
-        problems: gets a line for each fault.
+        problems: gets a line for each.
     """
     progress = Progress(f"photos in {folder}", len(keypoints))
     found = {}
@@ -89,15 +92,16 @@ def usable_photos(
         progress.update(number)
         path = pathlib.Path(folder) / name
         try:
-            placement = photos.place(photos.size_of(path), size, resize)
+            photo = photos.read(path)
+            placement = photos.place(photo.size, size, resize)
         except ValueError as error:
             problems.append(f"{path}: {error}")
             continue
         placed = _inside(placement.keypoints(keypoints[name]), size, path, problems)
         if placed[:, 2].any():
-            found[name] = Photo(path, placement, placed, record_folder.sha256_of(path))
+            found[name] = UsablePhoto(path, placement, placed, photo.is_plain, sha256(path))
         else:
-            problems.append(f"{path}: no visible keypoint, left out")
+            problems.append(f"{path}: no visible keypoint, skipped")
     return found
 
 
@@ -137,7 +141,7 @@ class Target:
 def write(
     target: Target,
     examples: Sequence[writer.Pair],
-    used: Iterable[Photo],
+    used: Iterable[UsablePhoto],
     num_images: int,
     settings: Mapping[str, object],
     inputs: Mapping[str, str],
@@ -158,7 +162,7 @@ def write(
 
     Raises:
         ValueError: if there are fewer examples than shards.
-        record_folder.OutputError: if the folder holds records made from something else.
+        OutputError: if the folder holds records made from something else.
     """
     used = list(used)
     people = {person.identity for pair in examples for person in (pair.source, pair.target)}
@@ -183,8 +187,8 @@ def write(
         "parts": options.parts,
         "flip": bool(options.flip),
         "inputs": {
-            "images": hash_texts(f"{photo.path.name} {photo.sha256}" for photo in used),
-            "keypoints": hash_arrays(photo.keypoints for photo in used),
+            "images": sha256_of_texts(f"{photo.path.name} {photo.sha256}" for photo in used),
+            "keypoints": sha256_of_arrays(photo.keypoints for photo in used),
             **inputs,
         },
     }
@@ -192,19 +196,3 @@ def write(
     encoder = writer.PairEncoder(target.variant, *size, options.parts, target.image_format)
     written = record_folder.write_pairs(output, examples, encoder, settings, report)
     return Conversion(written, plan, tuple(problems))
-
-
-def hash_texts(texts: Iterable[str]) -> str:
-    """SHA-256 over texts, for the manifest."""
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode() + b"\0")
-    return digest.hexdigest()
-
-
-def hash_arrays(arrays: Iterable[np.ndarray]) -> str:
-    """SHA-256 over arrays, for the manifest."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array, np.float64).tobytes())
-    return digest.hexdigest()

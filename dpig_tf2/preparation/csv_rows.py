@@ -1,7 +1,9 @@
-"""Rows of CSV files that people made, every fault named by file and line."""
+"""Rows of CSV files that people made, every problem named by file and line."""
 
 import csv
 from collections.abc import Iterator, Sequence
+
+from dpig_tf2.errors import DpigError
 
 
 def read(path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[str, dict]]:
@@ -13,17 +15,19 @@ def read(path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[s
         delimiter: between fields.
 
     Raises:
-        ValueError: naming the file, and the line where there is one, if it is not of this form.
+        DpigError: naming the file, and the line where there is one, if it is not of this form.
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True, restval="")
         try:
             if not set(columns) <= set(rows.fieldnames or ()):
                 header = delimiter.join(columns)
-                raise ValueError(f"{path}: expected the header {header}; got {rows.fieldnames}")
+                raise DpigError(
+                    f"{path}: expected the header {header}; got {rows.fieldnames}", file=path
+                )
             for row in rows:
                 yield f"{path} line {rows.line_num}", row
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"{path}: no CSV in UTF-8 after line {rows.line_num}: {error}"
+            raise DpigError(
+                f"{path}: no CSV in UTF-8 after line {rows.line_num}: {error}", file=path
             ) from error

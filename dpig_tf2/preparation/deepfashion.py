@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation import conversion, photos, raw_records
 
 # Folder of images by split; the first that exists is taken.
@@ -35,10 +36,10 @@ def convert(
         options: shards and the like; nothing is mirrored unless asked for.
 
     Raises:
-        ValueError: naming the file or folder that is missing or unusable.
+        DpigError: naming the file or folder that is missing or unusable.
     """
     if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
+        raise DpigError(f"split must be one of {', '.join(SPLITS)}; got {split!r}", field="split")
     raw_dir = pathlib.Path(raw_dir)
     candidates = [raw_dir / name for name in _FOLDERS[split]]
     folder = next((path for path in candidates if path.is_dir()), candidates[0])

@@ -9,6 +9,7 @@ import dataclasses
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.preparation import safe_pickle
 
@@ -42,34 +43,36 @@ def read(
 
     Raises:
         safe_pickle.PickleError: if a file cannot be read or holds more than data.
-        ValueError: if a pickle is not a dictionary.
+        DpigError: if a pickle is not a dictionary.
     """
     peaks, subsets = (_dictionary(path) for path in (peaks_path, subsets_path))
-    found, faults = {}, {}
+    found, problems = {}, {}
     for name in sorted(set(peaks) | set(subsets)):
         try:
             if name not in peaks or name not in subsets:
                 where = subsets_path if name in peaks else peaks_path
-                raise ValueError(f"not in {where}")
+                raise DpigError(f"not in {where}")
             found[name] = _choose(peaks[name], subsets[name], person_only)
         except (ValueError, TypeError, IndexError) as error:
-            faults[name] = f"no keypoints: {error}"
-    return found, faults
+            problems[name] = f"no keypoints: {error}"
+    return found, problems
 
 
 def _dictionary(path):
     content = safe_pickle.load(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a dictionary of image names, got {type(content)}")
+        raise DpigError(
+            f"{path}: expected a dictionary of image names, got {type(content)}", file=path
+        )
     return content
 
 
 def _choose(candidates, persons, person_only):
     persons = np.asarray(persons, np.float64).reshape(-1, _ROW_LENGTH)
     if not len(persons):
-        raise ValueError("no person was detected")
+        raise DpigError("no person was detected")
     if len(candidates) < NUM_KEYPOINTS:
-        raise ValueError(f"{len(candidates)} lists of candidates, expected {NUM_KEYPOINTS}")
+        raise DpigError(f"{len(candidates)} lists of candidates, expected {NUM_KEYPOINTS}")
     person = persons[persons[:, _SCORE].argmax()]
     keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
     for k, choices in enumerate(candidates[:NUM_KEYPOINTS]):
@@ -78,5 +81,5 @@ def _choose(candidates, persons, person_only):
         for x, y, *_ in choices[:1]:
             keypoints[k] = (y, x, 1)
     if not np.isfinite(keypoints).all():
-        raise ValueError("a coordinate is not finite")
+        raise DpigError("a coordinate is not finite")
     return Detection(keypoints, persons[0].astype(np.float32))

@@ -1,6 +1,5 @@
 """Fetching archives from mirrors or local files, and unpacking them safely."""
 
-import hashlib
 import http.client
 import lzma
 import pathlib
@@ -15,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io import hashes
 from dpig_tf2.io.atomic import replacing
 from dpig_tf2.progress import Progress
 
@@ -183,8 +183,7 @@ def _receive(response, partial, have):
 def _matches(path, sha256):
     if sha256 is None:
         return True
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256.lower()
+    return hashes.sha256(path) == sha256.lower()
 
 
 def _require(path, sha256):

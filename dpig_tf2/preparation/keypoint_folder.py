@@ -5,6 +5,8 @@ import functools
 import random
 import re
 
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.hashes import sha256_of_texts
 from dpig_tf2.preparation import conversion, keypoint_formats, pairs, photos
 from dpig_tf2.records import schema, writer
 
@@ -48,8 +50,8 @@ def convert(
         options: shards and the like; nothing is mirrored unless asked for.
 
     Raises:
-        ValueError: naming what is missing, unknown or contradictory, or if no pair can be formed.
-        record_folder.OutputError: if the folder holds records made with other settings.
+        DpigError: naming what is missing, unknown or contradictory, or if no pair can be formed.
+        OutputError: if the folder holds records made with other settings.
     """
     chosen = schema.variant(variant)
     size = (height or chosen.height, width or chosen.width)
@@ -58,13 +60,13 @@ def convert(
     problems = list(annotations.problems)
     without = [name for name in names if name not in annotations.keypoints]
     unknown = sorted(set(annotations.keypoints) - set(names))
-    problems += [f"{images_dir}/{name}: image without keypoints, left out" for name in without]
+    problems += [f"{images_dir}/{name}: image without keypoints, skipped" for name in without]
     problems += [f"{keypoints}: {name}: keypoints without image" for name in unknown]
     known = {name: annotations.keypoints[name] for name in names if name in annotations.keypoints}
     found = conversion.usable_photos(images_dir, known, size, resize, problems)
     if not found:
         first = f": {problems[0]}" if problems else ""
-        raise ValueError(f"{images_dir}: no usable image{first}")
+        raise DpigError(f"{images_dir}: no usable image{first}", file=images_dir)
     identity_of = _identity_function(identity, annotations, keypoints)
     listed = _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems)
     if split == "train":
@@ -75,7 +77,7 @@ def convert(
         found.values(),
         len(names),
         {"source": "keypoints", "resize": resize, "seed": seed},
-        {"pairs": conversion.hash_texts(map(repr, listed))},
+        {"pairs": sha256_of_texts(map(repr, listed))},
         options,
         problems,
     )
@@ -111,16 +113,18 @@ def _identity_function(identity, annotations, keypoints):
         return lambda name: name
     if identity == "column":
         if not annotations.identities:
-            raise ValueError(f"{keypoints} has no column named identity")
+            raise DpigError(f"{keypoints} has no column named identity", file=keypoints)
         return lambda name: annotations.identities.get(name, name)
     try:
         pattern = re.compile(identity)
     except re.error as error:
-        raise ValueError(
-            f"identity pattern {identity!r} is no regular expression: {error}"
+        raise DpigError(
+            f"identity pattern {identity!r} is no regular expression: {error}", field="identity"
         ) from None
     if not pattern.groups:
-        raise ValueError(f"identity pattern {identity!r} needs a group, such as ([^_]+)_")
+        raise DpigError(
+            f"identity pattern {identity!r} needs a group, such as ([^_]+)_", field="identity"
+        )
 
     @functools.cache
     def from_name(name):
@@ -135,17 +139,17 @@ def _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems):
         wanted = pairs.read_pairs_csv(pairs_csv)
         listed = [pair for pair in wanted if found.keys() >= set(pair)]
         problems += [
-            f"{pairs_csv}: {source} -> {target}: pair with an unusable image, left out"
+            f"{pairs_csv}: {source} -> {target}: pair with an unusable image, skipped"
             for source, target in wanted
             if not found.keys() >= {source, target}
         ]
         if not listed:
-            raise ValueError(f"{pairs_csv}: no pair of two usable images")
+            raise DpigError(f"{pairs_csv}: no pair of two usable images", file=pairs_csv)
         return listed
     listed = pairs.make_pairs(pair_mode, list(found), identity_of)
     if not listed:
         people = collections.Counter(map(identity_of, found))
-        raise ValueError(
+        raise DpigError(
             f"no two of the {len(found)} usable images show the same person ({len(people)} "
             "identities); choose another identity pattern, or pairs each_once or one_to_all"
         )

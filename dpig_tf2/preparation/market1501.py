@@ -7,9 +7,11 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
-from dpig_tf2.preparation import conversion, mat_files, photos, raw_records, record_folder
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.hashes import sha256, sha256_of_texts
+from dpig_tf2.io.images import open_image
+from dpig_tf2.preparation import conversion, mat_files, photos, raw_records
 
 SPLITS = ("train", "test", "test_samples", "all")
 WORD_VECTOR_SIZES = (25, 50, 100, 150)
@@ -59,10 +61,10 @@ def convert(
             release.
 
     Raises:
-        ValueError: naming the file or folder that is missing or unusable.
+        DpigError: naming the file or folder that is missing or unusable.
     """
     if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
+        raise DpigError(f"split must be one of {', '.join(SPLITS)}; got {split!r}", field="split")
     raw_dir = pathlib.Path(raw_dir)
     if options.flip is None:
         options = dataclasses.replace(options, flip=split == "train")
@@ -87,7 +89,7 @@ def convert(
         shuffle=split == "train",
     )
     settings = {"source": "market1501", "split": split}
-    inputs = {"labels": conversion.hash_texts(labels.hash() for labels in all_labels)}
+    inputs = {"labels": sha256_of_texts(labels.hash() for labels in all_labels)}
     return raw_records.convert(plan, out_dir, settings, inputs, options, problems)
 
 
@@ -118,15 +120,17 @@ def _read_images(raw_dir, part, problems):
     folder = raw_dir / part.images
     names = photos.list_images(folder)
     if len(names) <= part.skip:
-        raise ValueError(
+        raise DpigError(
             f"{folder} holds {len(names)} images: the first {part.skip} of the sorted test images "
-            "are junk and distractors, so none is left; for a few images use --split=test_samples"
+            "are junk and distractors, so none is left; for a few images use --split=test_samples",
+            file=folder,
         )
     persons = [name for name in names[: part.skip] if not name.startswith(_NO_PERSON)]
     if persons:
-        raise ValueError(
+        raise DpigError(
             f"{folder}: the first {part.skip} names should be junk (-1) and distractors (0000), "
-            f"but {persons[0]} is among them; the folder is not complete"
+            f"but {persons[0]} is among them; the folder is not complete",
+            file=folder,
         )
     names = names[part.skip :]
     problems += [f"{folder / n}: not a Market-1501 name" for n in names if not _NAME.match(n)]
@@ -185,17 +189,15 @@ class _Labels:
                     lines.append(f"{path}: absent, its segmentation is zero")
                 else:
                     _read_segmentation(path)
-            except (ValueError, OSError) as error:
-                raise ValueError(f"{path}: no segmentation: {error}") from error
+            except ValueError as error:
+                raise DpigError(f"{path}: no segmentation: {error}", file=path) from error
         return lines
 
     def hash(self) -> str:
         """SHA-256 of all files that are read."""
         paths = [self._attribute_path, *map(self._vector_path, WORD_VECTOR_SIZES)]
         paths += map(self._segment_path, self.names)
-        return conversion.hash_texts(
-            f"{path.name} {record_folder.sha256_of(path)}" for path in paths if path.exists()
-        )
+        return sha256_of_texts(f"{path.name} {sha256(path)}" for path in paths if path.exists())
 
     @property
     def _attribute_path(self):
@@ -255,14 +257,14 @@ class _Labels:
 
 
 def _read_segmentation(path):
-    """Labels uint8 [128, 64] of a grey or palette image. Raises ValueError if it is another one."""
-    with Image.open(path) as image:
-        if image.size != (64, 128) or image.mode not in ("1", "L", "P"):
-            raise ValueError(
-                f"is {image.height} x {image.width} pixels of mode {image.mode}, expected 128 x 64 "
-                "of one channel"
-            )
-        return np.asarray(image, np.uint8)
+    """Labels uint8 [128, 64] of a gray or palette image. Raises DpigError if it is another one."""
+    image = open_image(path)
+    if image.size != (64, 128) or image.mode not in ("1", "L", "P"):
+        raise DpigError(
+            f"is {image.height} x {image.width} pixels of mode {image.mode}, expected 128 x 64 of "
+            "one channel"
+        )
+    return np.asarray(image, np.uint8)
 
 
 def read_attributes(path, split: str, people: Sequence[str]) -> dict[str, np.ndarray]:
@@ -277,7 +279,7 @@ def read_attributes(path, split: str, people: Sequence[str]) -> dict[str, np.nda
         people: sorted identities of the split.
 
     Raises:
-        ValueError: if the file is damaged or has other fields.
+        DpigError: if the file is damaged or has other fields.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -288,14 +290,17 @@ def read_attributes(path, split: str, people: Sequence[str]) -> dict[str, np.nda
         table = tables[split][0, 0]
         values = np.stack([np.ravel(table[name]) for name in order], axis=1).astype(np.int64)
     except (KeyError, IndexError, TypeError) as error:
-        raise ValueError(f"{path}: not the Market-1501 Attribute file ({error})") from error
+        raise DpigError(
+            f"{path}: not the Market-1501 Attribute file ({error})", file=path
+        ) from error
     if len(order) != 27:
-        raise ValueError(f"{path}: {len(order)} attributes, expected 27")
+        raise DpigError(f"{path}: {len(order)} attributes, expected 27", file=path)
     if "image_index" in table.dtype.names:
         people = [str(np.ravel(entry)[0]) for entry in np.ravel(table["image_index"])]
     if len(people) != len(values):
-        raise ValueError(
+        raise DpigError(
             f"{path}: {len(values)} rows for the {len(people)} persons of {split}, and no "
-            "image_index to tell which; without the file, records get no attributes"
+            "image_index to tell which; without the file, records get no attributes",
+            file=path,
         )
     return dict(zip(people, values, strict=True))

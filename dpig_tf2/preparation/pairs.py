@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation import csv_rows
 
 PairList = list[tuple[str, str]]
@@ -22,7 +23,7 @@ def make_pairs(mode: str, names: Sequence[str], identity: Callable[[str], Hashab
         identity: the person of a name.
 
     Raises:
-        ValueError: if the mode is unknown.
+        DpigError: if the mode is unknown.
     """
     if mode == "same_identity":
         return same_identity(names, identity)
@@ -30,7 +31,7 @@ def make_pairs(mode: str, names: Sequence[str], identity: Callable[[str], Hashab
         return [(name, names[-1]) for name in names]
     if mode == "one_to_all":
         return [(names[0], name) for name in names]
-    raise ValueError(f"pairs must be one of {', '.join(PAIR_MODES)}; got {mode!r}")
+    raise DpigError(f"pairs must be one of {', '.join(PAIR_MODES)}; got {mode!r}", field="pairs")
 
 
 def same_identity(names: Sequence[str], identity: Callable[[str], Hashable]) -> PairList:
@@ -66,13 +67,13 @@ def read_pairs_csv(path) -> PairList:
     """The (from, to) rows of a pairs CSV with that header.
 
     Raises:
-        ValueError: naming the file and line, if the header or a row is not of this form.
+        DpigError: naming the file and line, if the header or a row is not of this form.
     """
     pairs = []
     for where, row in csv_rows.read(path, ("from", "to")):
         pair = (row["from"].strip(), row["to"].strip())
         if not all(pair):
-            raise ValueError(f"{where}: from or to is empty")
+            raise DpigError(f"{where}: from or to is empty", file=path)
         pairs.append(pair)
     return pairs
 

@@ -1,13 +1,13 @@
 """Photos brought to the size of the records, together with their keypoints."""
 
 import dataclasses
-import io
 import pathlib
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from dpig_tf2.io.images import JPEG_OR_PNG, open_image
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.images import JPEG_OR_PNG, encode_jpeg, encode_png, open_image
 
 RESIZE_MODES = ("none", "stretch", "letterbox")
 # The formats that a photo may have by the ending of its name. JPEG and PNG may pass for each other,
@@ -21,8 +21,8 @@ _FORMATS = {
 }
 IMAGE_ENDINGS = tuple(_FORMATS)
 _DEEP_MODES = ("I", "F")  # first letters of Pillow's modes of more than 8 bits
-_JPEG_QUALITY = 95
-_LETTERBOX_COLOUR = (128, 128, 128)
+_LETTERBOX_COLOR = (128, 128, 128)
+_ORIENTATION = 0x0112  # EXIF tag; 1 = stored upright
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,17 +51,19 @@ def place(photo_size: tuple[int, int], size: tuple[int, int], mode: str) -> Plac
     Args:
         photo_size, size: rows and columns, pixels.
         mode: "none" admits photos of the right size only, "stretch" scales both axes on their own,
-            "letterbox" keeps the proportions and adds grey margins.
+            "letterbox" keeps the proportions and adds gray margins.
 
     Raises:
-        ValueError: if the mode is unknown, or it is "none" and the sizes differ.
+        DpigError: if the mode is unknown, or it is "none" and the sizes differ.
     """
     if mode not in RESIZE_MODES:
-        raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}; got {mode!r}")
+        raise DpigError(
+            f"resize must be one of {', '.join(RESIZE_MODES)}; got {mode!r}", field="resize"
+        )
     if photo_size == size:
         return Placement(*size)
     if mode == "none":
-        raise ValueError(
+        raise DpigError(
             f"is {photo_size[0]} x {photo_size[1]} pixels, expected {size[0]} x {size[1]} (rows x "
             "columns); resize by stretch or letterbox"
         )
@@ -74,70 +76,87 @@ def place(photo_size: tuple[int, int], size: tuple[int, int], mode: str) -> Plac
     return Placement(*size, scale, offset)
 
 
-def size_of(path) -> tuple[int, int]:
-    """Rows and columns of a photo as it is seen, its stored orientation applied.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photo:
+    """A photo as it is seen: decoded once, upright, in RGB.
+
+    Attributes:
+        image: the pixels.
+        is_plain: the file is a JPEG or PNG whose pixels every reader sees as they are here.
+    """
+
+    image: Image.Image
+    is_plain: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns, pixels."""
+        return self.image.height, self.image.width
+
+    def placed(self, placement: Placement) -> np.ndarray:
+        """The photo in its place, uint8 [placement.height, placement.width, 3]."""
+        return np.asarray(self._placed(placement))
+
+    def _placed(self, placement) -> Image.Image:
+        if placement.is_identity:
+            return self.image
+        inner = _inner_size(self.size, placement.scale)
+        resized = self.image.resize(inner[::-1], Image.Resampling.LANCZOS)
+        paper = Image.new("RGB", (placement.width, placement.height), _LETTERBOX_COLOR)
+        paper.paste(resized, placement.offset[::-1])
+        return paper
+
+
+def read(path) -> Photo:
+    """The photo of a file.
 
     Raises:
-        ValueError: if the content is not of a format that fits the name, is damaged, or has more
-            than 8 bits for each colour.
+        DpigError: if the content is not of a format that fits the name, is damaged, or has more
+            than 8 bits for each color; the message does not name the file.
     """
-    image = _open(path)
-    return image.height, image.width
+    image = open_image(path, _FORMATS.get(pathlib.Path(path).suffix.lower(), JPEG_OR_PNG))
+    if image.mode.startswith(_DEEP_MODES):
+        raise DpigError(f"has pixels of mode {image.mode}, expected 8 bits for each color")
+    upright = image.getexif().get(_ORIENTATION, 1) == 1
+    is_plain = image.format in JPEG_OR_PNG and image.mode == "RGB" and upright
+    return Photo(ImageOps.exif_transpose(image).convert("RGB"), is_plain)
 
 
-def encode(path, placement: Placement, flip: bool = False) -> bytes:
-    """The photo as JPEG or PNG bytes in its place: the file itself if nothing had to change."""
+def encode(path, placement: Placement, flip: bool = False, is_plain: bool = False) -> bytes:
+    """The photo as JPEG or PNG bytes in its place: the file itself if nothing had to change.
+
+    Args:
+        path: the file.
+        placement: where the photo lies in the record's image.
+        flip: mirror it left to right.
+        is_plain: as `Photo` says, if known: such a file need not be decoded to be taken as it is.
+    """
     path = pathlib.Path(path)
-    if placement.is_identity and not flip and _is_plain(path):
+    unchanged = placement.is_identity and not flip
+    if unchanged and is_plain:
         return path.read_bytes()
-    photo = _open(path)
-    if not placement.is_identity:
-        size = _inner_size((photo.height, photo.width), placement.scale)
-        resized = photo.resize(size[::-1], Image.Resampling.LANCZOS)
-        photo = Image.new("RGB", (placement.width, placement.height), _LETTERBOX_COLOUR)
-        photo.paste(resized, placement.offset[::-1])
+    photo = read(path)
+    if unchanged and photo.is_plain:
+        return path.read_bytes()
+    image = photo._placed(placement)
     if flip:
-        photo = ImageOps.mirror(photo)
-    encoded = io.BytesIO()
-    if path.suffix.lower() == ".png":
-        photo.save(encoded, "PNG")
-    else:
-        photo.save(encoded, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return encoded.getvalue()
+        image = ImageOps.mirror(image)
+    return encode_png(image) if path.suffix.lower() == ".png" else encode_jpeg(image)
 
 
 def list_images(folder) -> list[str]:
     """Names of the photos in a folder, sorted.
 
     Raises:
-        ValueError: if the folder does not exist or holds none.
+        DpigError: if the folder does not exist or holds none.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"image folder {folder} does not exist")
+        raise DpigError(f"image folder {folder} does not exist", file=folder)
     names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS)
     if not names:
-        raise ValueError(f"{folder} holds no images ({', '.join(IMAGE_ENDINGS)})")
+        raise DpigError(f"{folder} holds no images ({', '.join(IMAGE_ENDINGS)})", file=folder)
     return names
-
-
-def _open(path):
-    """The photo upright, in RGB."""
-    image = _read(path)
-    if image.mode.startswith(_DEEP_MODES):
-        raise ValueError(f"has pixels of mode {image.mode}, expected 8 bits for each colour")
-    return ImageOps.exif_transpose(image).convert("RGB")
-
-
-def _is_plain(path):
-    """Whether readers see the file as Pillow does: JPEG or PNG, RGB, upright."""
-    image = _read(path)
-    upright = image.getexif().get(0x0112, 1) == 1
-    return image.format in JPEG_OR_PNG and image.mode == "RGB" and upright
-
-
-def _read(path):
-    return open_image(path, _FORMATS.get(pathlib.Path(path).suffix.lower(), JPEG_OR_PNG))
 
 
 def _inner_size(photo_size, scale):

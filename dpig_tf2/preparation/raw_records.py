@@ -6,6 +6,7 @@ import pathlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation import conversion, detections, pairs
 from dpig_tf2.records import schema, writer
 
@@ -21,7 +22,7 @@ class ImageSet:
     """
 
     names: Sequence[str]  # all images, sorted
-    photos: Mapping[str, conversion.Photo]  # the usable ones
+    photos: Mapping[str, conversion.UsablePhoto]  # the usable ones
     rows: Mapping[str, object]  # of the detector, see `detections.Detection`
     fields: Callable[[str], dict] = lambda name: {}
     mirror: bool = False
@@ -44,27 +45,29 @@ def read_images(
         poses: path of the pose pickles with "{kind}" for all_peaks and subsets.
         variant: record schema, for the image size.
         person_only: see `detections.read`.
-        problems: gets a line for each fault.
+        problems: gets a line for each.
         shared_poses: the pickles also serve other folders.
 
     Raises:
-        ValueError: if a pickle is missing or cannot be used, or no image is usable.
+        DpigError: if a pickle is missing or cannot be used, or no image is usable.
     """
     peaks, subsets = (pathlib.Path(str(poses).format(kind=kind)) for kind in detections.KINDS)
     for path in (peaks, subsets):
         if not path.exists():
-            raise ValueError(f"{path} does not exist: it holds the detected poses of {folder}")
-    found, faults = detections.read(peaks, subsets, person_only)
+            raise DpigError(
+                f"{path} does not exist: it holds the detected poses of {folder}", file=path
+            )
+    found, unusable = detections.read(peaks, subsets, person_only)
     wanted = set(names)
     problems += [
-        f"{peaks.parent}: {name}: {fault}"
-        for name, fault in faults.items()
+        f"{peaks.parent}: {name}: {problem}"
+        for name, problem in unusable.items()
         if name in wanted or not shared_poses
     ]
     problems += [
-        f"{folder / name}: no keypoints, its pairs are left out"
+        f"{folder / name}: no keypoints, its pairs are skipped"
         for name in names
-        if name not in found and name not in faults
+        if name not in found and name not in unusable
     ]
     if not shared_poses:
         problems += [f"{peaks}: {name}: no such image" for name in sorted(set(found) - wanted)]
@@ -75,7 +78,7 @@ def read_images(
     )
     if not usable:
         first = f": {problems[0]}" if problems else ""
-        raise ValueError(f"{folder}: no usable image with keypoints{first}")
+        raise DpigError(f"{folder}: no usable image with keypoints{first}", file=folder)
     return ImageSet(names, usable, {name: found[name].row for name in usable})
 
 
@@ -118,8 +121,8 @@ def convert(
         settings, inputs, options, problems: as in `conversion.write`.
 
     Raises:
-        ValueError: if no pair is left.
-        record_folder.OutputError: if the folder holds records made from something else.
+        DpigError: if no pair is left.
+        OutputError: if the folder holds records made from something else.
     """
     generator = random.Random(_SHUFFLE_SEED)
     by_set = []
@@ -130,7 +133,7 @@ def convert(
         by_set.append(_pairs_of(plan, images, listed))
     examples = [pair for part in reversed(by_set) for pair in part]
     if not examples:
-        raise ValueError("no two usable images with keypoints show the same person")
+        raise DpigError("no two usable images with keypoints show the same person")
     variant = schema.variant(plan.variant)
     return conversion.write(
         conversion.Target(out_dir, plan.variant, plan.split, variant.height, variant.width),

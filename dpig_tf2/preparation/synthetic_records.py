@@ -1,16 +1,15 @@
 """Synthetic persons as records in the published Market-1501 schema."""
 
 import functools
-import io
 import pathlib
 
-from PIL import Image
-
 from dpig_tf2 import synthetic
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.atomic import write_json
+from dpig_tf2.io.images import encode_jpeg
 from dpig_tf2.preparation import pairs, record_folder
 from dpig_tf2.records import schema, writer
 
-_JPEG_QUALITY = 95  # close enough to the true render for scores against it
 _TEST_IDENTITY = 5001  # first identity of any split but "train", so that persons are disjoint
 
 
@@ -46,13 +45,18 @@ def write(
         overwrite: replace records made with other settings.
 
     Raises:
-        ValueError: naming the argument that is out of range.
-        record_folder.OutputError: if the folder holds records made with other settings.
+        DpigError: naming the argument that is out of range.
+        OutputError: if the folder holds records made with other settings.
     """
     if images_per_identity < 2:
-        raise ValueError(f"images_per_identity must be at least 2, got {images_per_identity}")
+        raise DpigError(
+            f"images_per_identity must be at least 2, got {images_per_identity}",
+            field="images_per_identity",
+        )
     if pairs_per_image < 1:
-        raise ValueError(f"pairs_per_image must be at least 1, got {pairs_per_image}")
+        raise DpigError(
+            f"pairs_per_image must be at least 1, got {pairs_per_image}", field="pairs_per_image"
+        )
     if first_identity is None:
         first_identity = 1 if split == "train" else _TEST_IDENTITY
     settings = {
@@ -79,7 +83,7 @@ def write(
     output = record_folder.Output(pathlib.Path(out_dir), prefix, split, num_shards, overwrite)
     examples = [writer.Pair(persons[source], persons[target]) for source, target in chosen]
     written = record_folder.write_pairs(output, examples, encoder, settings)
-    record_folder.write_json(factors_path(out_dir, split), _factors(made))
+    write_json(factors_path(out_dir, split), _factors(made))
     return written
 
 
@@ -92,9 +96,7 @@ def _person(image, height, width, first_identity):
     @functools.cache
     def encode():
         picture = synthetic.render(image.foreground, image.background, image.pose, height, width)
-        encoded = io.BytesIO()
-        Image.fromarray(picture).save(encoded, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-        return encoded.getvalue()
+        return encode_jpeg(picture)
 
     return writer.Person(
         name=image.name,

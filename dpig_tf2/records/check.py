@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops import images
-from dpig_tf2.records import files, index, schema
+from dpig_tf2.records import index, schema, shards
 
 _FIRST_PROBLEMS = 20  # problems listed in a report; all are counted
 _KINDS = {"bytes": "bytes_list", "int64": "int64_list", "float": "float_list"}
@@ -152,14 +152,14 @@ def check_folder(
         schema.RecordError: if the folder does not exist.
     """
     report = Report()
-    splits = files.find_splits(data_dir)
+    splits = shards.find_splits(data_dir)
     if not splits:
         report.problems.append(
             f"{data_dir}: no files like Market1501_train_00000-of-00001.tfrecord"
         )
     for prefix, split in splits:
         try:
-            paths = files.find_shards(data_dir, split, prefix)
+            paths = shards.find_shards(data_dir, split, prefix)
         except schema.RecordError as error:
             report.problems.append(str(error))
             paths = splits[prefix, split]
@@ -205,7 +205,7 @@ class _Tally:
 
 def _check_split(name, paths, report, progress, limit):
     reader = index.RecordReader([index.index_file(path) for path in paths])
-    report.problems += [f"{f.path}: {f.damage}" for f in reader.files if f.damage]
+    report.problems += [f"{f.path}: {f.problem}" for f in reader.files if f.problem]
     if not len(reader):
         report.problems.append(f"{name}: no records in {len(paths)} files")
     total = len(reader) if limit is None else min(limit, len(reader))

@@ -150,8 +150,8 @@ class Decoder:
 def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int) -> tf.Tensor:
     """Keypoints whose discs of radius 4 a sparse pose map holds.
 
-    A disc keeps the rows above and below its centre unless the border cuts them off, so that the
-    centre lies 4 pixels from whichever edge of the disc was not cut.
+    A disc keeps the rows above and below its center unless the border cuts them off, so that the
+    center lies 4 pixels from whichever edge of the disc was not cut.
 
     Args:
         indices: ragged int64 [B, N] of (row * width + column) * 18 + keypoint.
@@ -165,13 +165,13 @@ def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int)
     segment = row_of * 18 + flat % 18
     pixel = flat // 18
 
-    def centre(values):
+    def center(values):
         first = tf.math.unsorted_segment_min(values, segment, batch * 18)
         last = tf.math.unsorted_segment_max(values, segment, batch * 18)
         return tf.where(first > 0, first + _SPARSE_RADIUS, last - _SPARSE_RADIUS)
 
     visible = tf.math.unsorted_segment_sum(tf.ones_like(segment), segment, batch * 18) > 0
-    row, column = centre(pixel // width), centre(pixel % width)
+    row, column = center(pixel // width), center(pixel % width)
     found = tf.cast(tf.stack([row, column, tf.ones_like(row)], axis=-1), tf.float32)
     return tf.reshape(tf.where(visible[:, None], found, 0.0), [-1, 18, 3])
 

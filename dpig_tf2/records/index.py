@@ -18,33 +18,33 @@ _BUFFER = 1 << 16  # bytes read at once; records take 40 to 100 kB
 
 @dataclasses.dataclass(frozen=True)
 class FileIndex:
-    """Byte offsets of the records of one file; `damage` says what ended the listing early."""
+    """Byte offsets of the records of one file; `problem` says what ended the listing early."""
 
     path: pathlib.Path
     offsets: np.ndarray  # int64 [records]
-    damage: str | None = None
+    problem: str | None = None
 
 
 def index_file(path) -> FileIndex:
     """The record offsets of a file, from the length headers alone; the data is not read."""
     path = pathlib.Path(path)
     size = path.stat().st_size
-    offsets, damage = [], None
+    offsets, problem = [], None
     offset = 0
     with open(path, "rb", buffering=0) as file:
         while offset < size:
             file.seek(offset)
             header = file.read(_HEADER)
-            damage = _header_damage(header, size - offset, len(offsets))
-            if damage:
+            problem = _header_problem(header, size - offset, len(offsets))
+            if problem:
                 break
             offsets.append(offset)
             (length,) = struct.unpack_from("<Q", header)
             offset += _HEADER + length + _FOOTER
-    return FileIndex(path, np.asarray(offsets, np.int64), damage)
+    return FileIndex(path, np.asarray(offsets, np.int64), problem)
 
 
-def _header_damage(header, left, number):
+def _header_problem(header, left, number):
     """What is wrong with a record whose file has `left` bytes from its header on, or None."""
     if len(header) < _HEADER:
         return f"record {number} is cut off: {left} bytes are left for its header"
@@ -91,7 +91,7 @@ class RecordReader:
     """Access to the records of some files, numbered through from 0 in the files' order.
 
     Args:
-        files: indexed files; their damage, if any, is the caller's business.
+        files: indexed files; their problems, if any, are the caller's business.
     """
 
     def __init__(self, files: Sequence[FileIndex]):
@@ -113,10 +113,21 @@ class RecordReader:
         files = np.searchsorted(self._starts, numbers, side="right") - 1
         return files, self._offsets[numbers]
 
+    def place(self, number: int) -> tuple[pathlib.Path, int]:
+        """The file of a record, and its number within it."""
+        which = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self.files[which].path, int(number - self._starts[which])
+
     def describe(self, number: int) -> str:
         """`<file> record <number within it>`, for messages."""
-        which = int(np.searchsorted(self._starts, number, side="right")) - 1
-        return f"{self.files[which].path} record {number - self._starts[which]}"
+        path, record = self.place(number)
+        return f"{path} record {record}"
+
+    def error(self, number: int, problem: str, field: str | None = None) -> RecordError:
+        """What to raise for a record that cannot be used."""
+        path, record = self.place(number)
+        message = f"{path} record {record}: {problem}"
+        return RecordError(message, file=path, record=record, field=field)
 
     def read(self, number: int) -> bytes:
         """The serialized example. Raises RecordError if its checksum is wrong."""
@@ -124,7 +135,7 @@ class RecordReader:
         try:
             return _read_now([str(self.files[which].path)], [offset])[0].numpy()
         except tf.errors.DataLossError as error:
-            raise RecordError(f"{self.describe(number)}: wrong checksum") from error
+            raise self.error(number, "wrong checksum") from error
 
     def scan(self) -> Iterator[tuple[int, bytes | None]]:
         """(number, serialized example) of every record; None where the checksum is wrong."""

@@ -1,33 +1,27 @@
 """A folder of generated files that can be continued, with a record of what made each file."""
 
+import collections
 import dataclasses
 import io
-import json
 import os
 import pathlib
-import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
-from dpig_tf2.errors import DpigError
-from dpig_tf2.io.atomic import remove_temporaries, replacing
-from dpig_tf2.run_folder import write_text
-from dpig_tf2.visual.sheets import labelled_sheet, save_png
+from dpig_tf2.io.atomic import remove_temporaries, write_bytes
+from dpig_tf2.io.images import encode_jpeg, encode_png, read_rgb, save_png
+from dpig_tf2.io.manifests import Manifest, OutputError
+from dpig_tf2.visual.sheets import labelled_sheet
 
 MANIFEST = "samples.json"
-_SECONDS_BETWEEN_MANIFESTS = 5.0
-_JPEG_QUALITY = 95
 _FRAME_MILLISECONDS = 120
 # Pixels; smaller pictures are enlarged for people by a whole number.
 _SHEET_CELL_HEIGHT, _ANIMATION_HEIGHT = 128, 256
+_KEPT_BYTES = 1 << 28  # pictures kept in memory: a sheet of 16 x 64 of 256 x 256 pixels fits
 
 Cell = np.ndarray | str | None  # of a sheet: a picture, the name of a finished file, or nothing
-
-
-class OutputError(DpigError):
-    """The output folder holds something else; the message says what differs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,29 +51,43 @@ class OutputFolder:
         settings: JSON values, everything that decides what a file of a given name holds.
         overwrite: remove what an earlier run with other settings made.
 
+    Attributes:
+        summary: figures of the whole task, JSON values, for the list.
+        reused: how many files were finished by an earlier run.
+
     Raises:
         OutputError: if the folder holds files made with other settings, or strange files.
     """
 
     def __init__(self, path: str | os.PathLike, settings: Mapping, overwrite: bool = False):
         self.path = pathlib.Path(path)
-        self._settings = json.loads(json.dumps(settings))
-        self._manifest = self.path / MANIFEST
-        self.summary: dict[str, object] = {}  # figures of the whole task, for the list
-        self._files = self._listed_files(overwrite)
+        manifest = self.path / MANIFEST
+        if not manifest.exists() and self.path.is_dir() and any(self.path.iterdir()):
+            raise OutputError(
+                f"{self.path} holds files but no {MANIFEST}: choose another output folder",
+                file=self.path,
+            )
+        self._manifest = Manifest(manifest, settings, overwrite=overwrite)
+        for name, made_from in self._manifest.replaced.items():
+            for file in filter(None, (name, made_from.get("codes"))):
+                (self.path / file).unlink(missing_ok=True)
+        self.summary: dict[str, object] = {}
+        self._manifest.facts["summary"] = self.summary
+        self._files = self._manifest.files
         self.reused = len(self._files)
+        self._kept = _KeptPictures()
         self.path.mkdir(parents=True, exist_ok=True)
         remove_temporaries(self.path)  # of a killed run
-        self._write_manifest()
+        self._manifest.write()
 
     def __enter__(self) -> "OutputFolder":
         return self
 
     def __exit__(self, *_) -> None:
         if self._files:
-            self._write_manifest()
+            self._manifest.write()
             return
-        self._manifest.unlink()  # nothing was made: leave nothing behind
+        self._manifest.path.unlink()  # nothing was made: leave nothing behind
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -104,19 +112,24 @@ class OutputFolder:
         codes = f"codes/{pathlib.PurePath(item.name).stem}.npz"
         content = io.BytesIO()
         np.savez(content, **item.codes)
-        self._write(codes, content.getvalue())
+        write_bytes(self.path / codes, content.getvalue())
         if item.name.endswith(".png"):
-            save_png(self.path / item.name, item.image)
-        else:
-            content = io.BytesIO()
-            Image.fromarray(item.image).save(content, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-            self._write(item.name, content.getvalue())
-        self._list(item.name, {**item.made_from, "codes": codes})
+            write_bytes(self.path / item.name, encode_png(item.image))
+            self._kept.add(item.name, item.image)
+        else:  # not kept: a sheet must be the same when the file is read by a later run
+            write_bytes(self.path / item.name, encode_jpeg(item.image))
+        self._manifest.add(item.name, {**item.made_from, "codes": codes})
 
     def read(self, name: str) -> np.ndarray:
-        """A finished picture, uint8 [H, W, 3]."""
-        with Image.open(self.path / name) as image:
-            return np.asarray(image.convert("RGB"))
+        """A finished picture, uint8 [H, W, 3]; from memory where this run has made it lately."""
+        kept = self._kept.get(name)
+        if kept is not None:
+            return kept
+        try:
+            return read_rgb(self.path / name)
+        except ValueError as error:
+            path = self.path / name
+            raise OutputError(f"{path} {error}: remove it to have it redone", file=path) from error
 
     def codes(self, name: str) -> dict[str, np.ndarray]:
         """The codes of a finished picture."""
@@ -141,7 +154,7 @@ class OutputFolder:
         height = next(cell.shape[0] for row in pictures for cell in row if cell is not None)
         scale = max(1, _SHEET_CELL_HEIGHT // height)
         save_png(self.path / name, labelled_sheet(pictures, row_labels, column_labels, scale))
-        self._list(name, made_from)
+        self._manifest.add(name, made_from)
 
     def add_animation(self, name: str, frames: Sequence[str]) -> None:
         """Writes finished frames forth and back as an endless GIF or WebP, by the ending."""
@@ -158,50 +171,27 @@ class OutputFolder:
             duration=_FRAME_MILLISECONDS,
             loop=0,
         )
-        self._write(name, content.getvalue())
-        self._list(name, {"frames": list(frames)})
+        write_bytes(self.path / name, content.getvalue())
+        self._manifest.add(name, {"frames": list(frames)})
 
-    def _listed_files(self, overwrite):
-        """What an earlier run with the same settings has finished."""
-        if not self._manifest.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
-                raise OutputError(
-                    f"{self.path} holds files but no {MANIFEST}: choose another output folder"
-                )
-            return {}
-        try:
-            manifest = json.loads(self._manifest.read_text())
-            settings, files = manifest["settings"], manifest["files"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise OutputError(f"{self._manifest} is damaged ({error})") from None
-        if settings == self._settings:
-            return files
-        if overwrite:
-            for name, made_from in files.items():
-                (self.path / name).unlink(missing_ok=True)
-                if "codes" in made_from:
-                    (self.path / made_from["codes"]).unlink(missing_ok=True)
-            return {}
-        keys = [*settings, *(key for key in self._settings if key not in settings)]
-        key = next(key for key in keys if settings.get(key) != self._settings.get(key))
-        raise OutputError(
-            f"{self.path} holds files made with {key}={settings.get(key)}, not "
-            f"{self._settings.get(key)}: choose another output folder, or overwrite"
-        )
 
-    def _write(self, name, content):
-        with replacing(self.path / name) as temporary:
-            temporary.write_bytes(content)
+class _KeptPictures:
+    """The pictures added last, by name, as many as `_KEPT_BYTES` hold."""
 
-    def _list(self, name, made_from):
-        self._files[name] = dict(made_from)
-        if time.monotonic() - self._written >= _SECONDS_BETWEEN_MANIFESTS:
-            self._write_manifest()
+    def __init__(self):
+        self._pictures: collections.OrderedDict[str, np.ndarray] = collections.OrderedDict()
+        self._bytes = 0
 
-    def _write_manifest(self):
-        content = {"settings": self._settings, "summary": self.summary, "files": self._files}
-        write_text(self._manifest, json.dumps(content, indent=1, allow_nan=False) + "\n")
-        self._written = time.monotonic()
+    def add(self, name: str, picture: np.ndarray) -> None:
+        if name in self._pictures:
+            self._bytes -= self._pictures.pop(name).nbytes
+        self._pictures[name] = picture = picture.copy()  # not a view that holds its whole batch
+        self._bytes += picture.nbytes
+        while self._bytes > _KEPT_BYTES:
+            self._bytes -= self._pictures.popitem(last=False)[1].nbytes
+
+    def get(self, name: str) -> np.ndarray | None:
+        return self._pictures.get(name)
 
 
 def _enlarged(picture):

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dpig_tf2.config import ModelConfig
-from dpig_tf2.ops.images import decode_image
-from dpig_tf2.pipeline.input_pipeline import RecordSet, evaluation_batches
+from dpig_tf2.errors import DpigError
+from dpig_tf2.pipeline.batches import evaluation_batches
+from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.preparation import keypoint_formats, photos
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.sampling.persons import Namer, Persons, concatenate
-
-_PARTS = ("body_mask", "part_boxes", "part_visibility")
 
 
 class RecordReader:
@@ -23,11 +23,11 @@ class RecordReader:
         model: gives the image size, mask radius and box rule.
         batch_size: records per batch.
         limit: pairs or persons at most.
-        skip_bad_records: leave damaged records out.
+        skip_bad_records: leave out bad records.
         both_sides: targets count as persons too, each behind its source.
 
     Attributes:
-        failures: a line for each person that was left out.
+        skipped: a line for each person that was left out.
         notes: other remarks.
         done, total: how far reading is.
     """
@@ -49,7 +49,7 @@ class RecordReader:
         self._names: dict[bytes, str] = {}
         self._namer = Namer()
         self.notes: list[str] = []
-        self.failures: list[str] = []
+        self.skipped: list[str] = []
         self.done, self.total = 0, limit or len(self._records)
 
     def pairs(self) -> Iterator[tuple[Persons, Persons]]:
@@ -97,7 +97,7 @@ class RecordReader:
             person["keypoints"],
             person["image"],
             tuple(str(number) for number in person["identity"]),
-            {key: person[key] for key in _PARTS},
+            {key: person[key] for key in ANNOTATION_KEYS},
         )
 
     def _name(self, person, i):
@@ -115,7 +115,7 @@ class RecordReader:
     def _usable(self, name, persons, i):
         visible = persons.keypoints[i, :, 2].any()
         if not visible:
-            self.failures.append(f"{name}: not one keypoint is visible")
+            self.skipped.append(f"{name}: not one keypoint is visible")
         return visible
 
 
@@ -133,7 +133,7 @@ class FileReader:
         limit: images at most.
 
     Attributes:
-        failures: a line for each image that was left out.
+        skipped: a line for each image that was left out.
         notes: a line for each doubtful annotation.
         done, total: how far reading is.
     """
@@ -159,7 +159,7 @@ class FileReader:
         self._batch_size = batch_size
         self._namer = Namer()
         self.notes = self._annotations.problems
-        self.failures: list[str] = []
+        self.skipped: list[str] = []
         self.done, self.total = 0, len(self._names)
 
     def persons(self) -> Iterator[Persons]:
@@ -177,13 +177,14 @@ class FileReader:
         name = self._namer.name(file)
         path = self._folder / file
         try:
-            placement = photos.place(photos.size_of(path), self._size, self._resize)
+            photo = photos.read(path)
+            placement = photos.place(photo.size, self._size, self._resize)
             if file not in self._annotations.keypoints:
-                raise ValueError(f"no keypoints in {self._keypoints_path}")
+                raise DpigError(f"no keypoints in {self._keypoints_path}")
             keypoints = fit_keypoints(self._annotations.keypoints[file], placement)
-            image = decode_image(photos.encode(path, placement)).numpy()
-        except (ValueError, OSError) as error:
-            self.failures.append(f"{path}: {error}")
+            image = photo.placed(placement)
+        except ValueError as error:
+            self.skipped.append(f"{path}: {error}")
             return None
         identity = self._annotations.identities.get(file, name.partition("_")[0])
         return name, image, keypoints, identity
@@ -208,7 +209,7 @@ def read_poses(
         limit: poses at most.
 
     Raises:
-        ValueError: if there is no usable pose.
+        DpigError: if there is no usable pose.
     """
     annotations = keypoint_formats.load(path, keypoint_format)
     model_size = (model.height, model.width)
@@ -222,7 +223,7 @@ def read_poses(
         except ValueError as error:
             problems.append(f"{path}: {source}: {error}")
     if not poses:
-        raise ValueError(f"{path}: no usable pose; {problems[0]}")
+        raise DpigError(f"{path}: no usable pose; {problems[0]}", file=path)
     return Persons(tuple(names), np.stack(poses)), problems
 
 
@@ -230,11 +231,11 @@ def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndar
     """Keypoints in the model's pixels, those outside the image missing.
 
     Raises:
-        ValueError: if none is left.
+        DpigError: if none is left.
     """
     moved = placement.keypoints(keypoints)
     outside = (moved[:, :2] >= (placement.height, placement.width)).any(axis=1)
     moved = np.where(outside[:, None], np.float32(0), moved)
     if not moved[:, 2].any():
-        raise ValueError("not one keypoint is visible inside the image")
+        raise DpigError("not one keypoint is visible inside the image")
     return moved

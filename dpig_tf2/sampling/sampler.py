@@ -14,12 +14,13 @@ import tensorflow as tf
 from dpig_tf2.config import STAGES, Config, ConfigError
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io import array_files
+from dpig_tf2.io.atomic import write_text
 from dpig_tf2.models import factory, weights
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.images import to_uint8
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.ops.regions import NUM_REGIONS
-from dpig_tf2.run_folder import RunFolder, write_text
+from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling import interpolation, inversion, mixing
 
 Codes = dict[str, np.ndarray]  # {factor or KEYPOINTS: array with one row for each person}

@@ -11,8 +11,12 @@ import tensorflow as tf
 
 from dpig_tf2.config import Config, ConfigError
 from dpig_tf2.io import array_files
-from dpig_tf2.pipeline import input_pipeline
 from dpig_tf2.pipeline.arrays import array_batches
+from dpig_tf2.pipeline.batches import training_batches, unique_persons
+from dpig_tf2.pipeline.cache import count_distinct_images
+from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
+from dpig_tf2.pipeline.screening import require_examples, usable_records
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
 
@@ -29,10 +33,10 @@ class TrainingData:
         records: pairs of photos.
         keypoints: float32 [N, 18, 3], pixels of the model's image size.
         cache: decoded images kept in "memory", or "none".
-        skip_bad_records: drop and count damaged records instead of failing.
+        skip_bad_records: leave out and count bad records instead of failing.
     """
 
-    records: input_pipeline.RecordSet | None = None
+    records: RecordSet | None = None
     keypoints: np.ndarray | None = None
     cache: str = "none"
     skip_bad_records: bool = False
@@ -41,7 +45,7 @@ class TrainingData:
         """Keypoints of every distinct image with a visible keypoint, float32 [N, 18, 3]."""
         keypoints = self.keypoints
         if keypoints is None:
-            persons = input_pipeline.unique_persons(
+            persons = unique_persons(
                 self.records, config.model, _ENCODING_BATCH, self.skip_bad_records
             )
             keypoints = np.concatenate([p["keypoints"] for p in persons.as_numpy_iterator()])
@@ -51,7 +55,7 @@ class TrainingData:
         """Distinct images, counted up to `at_most`; or all poses with a visible keypoint."""
         if self.records is None:
             return len(self.person_keypoints(config))
-        return input_pipeline.count_distinct_images(self.records, at_most)
+        return count_distinct_images(self.records, at_most)
 
     def __len__(self) -> int:
         return len(self.keypoints if self.records is None else self.records)
@@ -65,14 +69,14 @@ class TrainingData:
 def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> TrainingData:
     """The same data, known to serve every stage; to be called before anything is written.
 
-    Damaged records that may be skipped are dropped here, once for all stages.
+    Bad records that may be skipped are left out here, once for all stages.
 
     Raises:
         ConfigError: if there are too few images or poses for a batch, or photos are needed.
-        RecordError: as `input_pipeline.training_batches`.
+        RecordError: as `training_batches`.
     """
     if data.records is not None:
-        records = input_pipeline.usable_records(data.records, config.model, data.skip_bad_records)
+        records = usable_records(data.records, config.model, data.skip_bad_records)
         data = dataclasses.replace(data, records=records, skip_bad_records=False)
     elif photo_stages := [s for s in stages if s not in ("pose", "pose_mapping")]:
         raise ConfigError(
@@ -80,7 +84,7 @@ def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> Train
         )
     if "reconstruction" in stages:
         size = config.reconstruction.batch_size * config.updates_per_step("reconstruction")
-        input_pipeline.require_examples(data.records, size)
+        require_examples(data.records, size)
     sizes = {s: config.stage(s).batch_size for s in stages if s != "reconstruction"}
     if sizes:
         found = data.count_persons(config, at_most=max(sizes.values()))
@@ -112,12 +116,12 @@ def stage_batches(
 
     Raises:
         ConfigError: if the predecessor is missing, or too few persons have a visible keypoint.
-        RecordError: as `input_pipeline.training_batches`.
+        RecordError: as `training_batches`.
     """
     config = run.config
     size = config.stage(stage).batch_size * updates
     if stage == "reconstruction":
-        return lambda start, context=None: input_pipeline.training_batches(
+        return lambda start, context=None: training_batches(
             data.records,
             config.model,
             size,
@@ -166,16 +170,13 @@ def _appearance_embeddings(run, data, report, writes_cache):
 def _encode_images(run, data, report):
     """{factor: float32 [N, E]} of every distinct image with a visible keypoint."""
     sampler = PersonSampler(run.config, load_stage_networks(run, "reconstruction"))
-    persons = input_pipeline.unique_persons(
-        data.records, run.config.model, _ENCODING_BATCH, data.skip_bad_records
-    )
+    persons = unique_persons(data.records, run.config.model, _ENCODING_BATCH, data.skip_bad_records)
     encoded, done = [], 0
     for person in persons.as_numpy_iterator():
         seen = (person["keypoints"][..., 2] > 0.5).any(axis=1)
         if not seen.any():
             continue
-        names = ("keypoints", "body_mask", "part_boxes", "part_visibility")
-        parts = {name: person[name][seen] for name in names}
+        parts = {name: person[name][seen] for name in ("keypoints", *ANNOTATION_KEYS)}
         encoded.append(sampler.encode_appearance(person["image"][seen], **parts))
         done += len(encoded[-1])
         report(done)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.visual.sheets import labelled_sheet, pose_picture
+from dpig_tf2.visual.sheets import labelled_sheet
+from dpig_tf2.visual.skeletons import pose_picture
 
 PERSONS = 8
 _SEED = 2018  # of the sampled codes, so that grids are comparable over time

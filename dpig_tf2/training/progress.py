@@ -7,7 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.run_folder import write_text
+from dpig_tf2.io.atomic import write_text
 
 
 def say(stage: str, text: str) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import PREDECESSORS, STAGES
+from dpig_tf2.io.images import save_png
 from dpig_tf2.models import factory, weights
-from dpig_tf2.pipeline import input_pipeline
+from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
 from dpig_tf2.training import pictures
@@ -22,7 +23,6 @@ from dpig_tf2.training.distribution import Devices
 from dpig_tf2.training.progress import StageLog, say
 from dpig_tf2.training.trainer import StageTrainer
 from dpig_tf2.training.trainers import build_trainer
-from dpig_tf2.visual.sheets import save_png
 
 _STOPPED = "stopped; start again to resume"
 
@@ -301,7 +301,7 @@ def _fixed_persons(run, data):
         chosen = np.linspace(0, len(seen) - 1, pictures.PERSONS).astype(int)
         return {"keypoints": seen[chosen]}
     count = min(pictures.PERSONS, len(data.records))
-    batches = input_pipeline.training_batches(data.records, run.config.model, count, seed=0)
+    batches = training_batches(data.records, run.config.model, count, seed=0)
     batch = next(batches.as_numpy_iterator())
     target = batch["target"]
     return batch["source"] | {

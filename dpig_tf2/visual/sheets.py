@@ -1,24 +1,16 @@
-"""Labelled picture sheets and pose drawings for people to look at."""
+"""Labeled picture sheets for people to look at."""
 
-from __future__ import annotations
-
-import colorsys
-import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dpig_tf2.io.atomic import replacing
+from dpig_tf2.io.images import as_rgb
 
-# Pairs of keypoints (COCO-18 order) joined in a pose drawing, from the neck outward.
-_BONES = (
-    (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12),
-    (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
-)  # fmt: skip
 _PAPER, _INK, _EMPTY = (255, 255, 255), (20, 20, 20), (226, 226, 226)
 _TITLE_SIZE, _LABEL_SIZE, _SMALLEST_LABEL = 16, 12, 7
 _MARGIN = 4
+_GAP = 12  # pixels between sheets that are put together
 
 
 def labelled_sheet(
@@ -50,7 +42,7 @@ def labelled_sheet(
     """
     if scale < 1 or gap < 0:
         raise ValueError(f"scale must be at least 1 and gap at least 0, got {scale} and {gap}")
-    cells = [[None if cell is None else _as_rgb(cell) for cell in row] for row in rows]
+    cells = [[None if cell is None else as_rgb(cell) for cell in row] for row in rows]
     columns = max((len(row) for row in cells), default=0)
     _check_labels("row_labels", row_labels, len(cells))
     _check_labels("column_labels", column_labels, columns)
@@ -66,59 +58,24 @@ def labelled_sheet(
     return sheet.image()
 
 
-def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Writes a PNG file that is complete or not there at all; makes the folder if needed.
+def stacked(sheets: Sequence[np.ndarray]) -> np.ndarray:
+    """Sheets uint8 [H, W, 3] one below the other on white paper."""
+    width = max(sheet.shape[1] for sheet in sheets)
+    return np.concatenate(
+        [
+            np.pad(
+                sheet,
+                ((0, _GAP), (0, width - sheet.shape[1]), (0, 0)),
+                constant_values=255,
+            )
+            for sheet in sheets
+        ]
+    )
 
-    Args:
-        path: where to write.
-        image: uint8 [H, W, 3], [H, W, 1] or [H, W].
 
-    Raises:
-        ValueError: if the image has another dtype or shape.
-    """
-    picture = Image.fromarray(_as_rgb(image))
-    with replacing(path) as temporary:
-        picture.save(temporary, format="PNG")
-
-
-def pose_picture(
-    keypoints: np.ndarray, height: int, width: int, background: np.ndarray | None = None
-) -> np.ndarray:
-    """A coloured drawing of a pose: a line for each bone, a dot for each visible keypoint.
-
-    Args:
-        keypoints: float [18, 3], pixels (row, column, visibility); invisible ones are left out.
-        height, width: size in pixels.
-        background: uint8 [H, W, 3] to draw on; black without one.
-
-    Returns:
-        uint8 [H, W, 3].
-
-    Raises:
-        ValueError: if keypoints or background have another shape.
-    """
-    keypoints = np.asarray(keypoints, np.float64)
-    if keypoints.shape != (18, 3):
-        raise ValueError(f"keypoints must be [18, 3], got {list(keypoints.shape)}")
-    if background is None:
-        background = np.zeros((height, width, 3), np.uint8)
-    background = _as_rgb(background)
-    if background.shape != (height, width, 3):
-        raise ValueError(f"background must be [{height}, {width}, 3], got {list(background.shape)}")
-    # Drawn four times too large and averaged, so that thin slanted lines stay smooth.
-    size = 4
-    large = Image.fromarray(background).resize((size * width, size * height), Image.Resampling.BOX)
-    draw = ImageDraw.Draw(large)
-    radius = size * max(0.9, height / 90)
-    spots = [((c + 0.5) * size, (r + 0.5) * size) for r, c, _ in keypoints]
-    seen = keypoints[:, 2] > 0.5
-    for index, (a, b) in enumerate(_BONES):
-        if seen[a] and seen[b]:
-            draw.line([spots[a], spots[b]], fill=_rainbow(index, len(_BONES)), width=round(radius))
-    for index in np.flatnonzero(seen):
-        x, y = spots[index]
-        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=_rainbow(index, 18))
-    return np.asarray(large.reduce(size))
+def beside(sheets: Sequence[np.ndarray]) -> np.ndarray:
+    """Sheets uint8 [H, W, 3] next to one another on white paper."""
+    return stacked([sheet.transpose(1, 0, 2) for sheet in sheets]).transpose(1, 0, 2)
 
 
 class _Sheet:
@@ -214,23 +171,6 @@ def _wrap(text: str, font, width: int, breaking: bool) -> list[str]:
     return [line for line in lines if line] or [" "]
 
 
-def _as_rgb(picture: np.ndarray) -> np.ndarray:
-    """A picture as uint8 [H, W, 3]."""
-    picture = np.asarray(picture)
-    if picture.dtype != np.uint8:
-        raise ValueError(f"a picture must be uint8, got {picture.dtype}")
-    if picture.ndim == 2:
-        picture = picture[:, :, None]
-    if picture.ndim != 3 or picture.shape[2] not in (1, 3):
-        raise ValueError(f"a picture must be [H, W, 3], [H, W, 1] or [H, W], got {picture.shape}")
-    return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3)))
-
-
 def _check_labels(name: str, labels: Sequence[str] | None, expected: int) -> None:
     if labels is not None and len(labels) != expected:
         raise ValueError(f"{name}: expected {expected} labels, got {len(labels)}")
-
-
-def _rainbow(index: int, count: int) -> tuple[int, int, int]:
-    rgb = colorsys.hsv_to_rgb(index / count * 0.9, 0.95, 1.0)
-    return tuple(round(255 * channel) for channel in rgb)

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from dpig_tf2.evaluation import metrics
 from dpig_tf2.evaluation.image_scores import ImageScores
+from dpig_tf2.evaluation.set_scores import frechet_distance, inception_score, kernel_distance
+from dpig_tf2.evaluation.ssim import apply_mask
 
 
 class Channels:
@@ -51,16 +52,16 @@ def test_set_scores_are_those_of_the_features(scored):
     network = Channels()
     features, others = (np.stack([network.prepare(i) for i in s]) for s in (generated, target))
     assert found["fid"] == {
-        "value": pytest.approx(metrics.frechet_distance(features, others)),
+        "value": pytest.approx(frechet_distance(features, others)),
         "count": 20,
     }
-    assert found["kid"]["value"] == pytest.approx(metrics.kernel_distance(features, others)[0])
+    assert found["kid"]["value"] == pytest.approx(kernel_distance(features, others)[0])
     probabilities = (features + 1) / (features + 1).sum(axis=1, keepdims=True)
-    expected, deviation = metrics.inception_score(probabilities, 10)
+    expected, deviation = inception_score(probabilities, 10)
     assert found["inception_score"]["value"] == pytest.approx(expected)
     assert found["inception_score"]["standard_deviation"] == pytest.approx(deviation)
-    masked = np.stack([network.prepare(metrics.apply_mask(i, mask)) for i in generated[:19]])
-    expected, _ = metrics.inception_score((masked + 1) / (masked + 1).sum(1, keepdims=True), 10)
+    masked = np.stack([network.prepare(apply_mask(i, mask)) for i in generated[:19]])
+    expected, _ = inception_score((masked + 1) / (masked + 1).sum(1, keepdims=True), 10)
     assert found["mask_inception_score"]["value"] == pytest.approx(expected)
     assert found["mask_inception_score"]["count"] == 19
 

@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dpig_tf2.evaluation import records as evaluation_records
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
 from dpig_tf2.evaluation.records import score_records
-from dpig_tf2.pipeline import input_pipeline
+from dpig_tf2.pipeline.batches import evaluation_batches
+from dpig_tf2.records.record_set import RecordSet
 
 
 class Copier:
@@ -26,20 +28,20 @@ class Copier:
 
 @pytest.fixture(scope="module")
 def records(synthetic_data):
-    return input_pipeline.RecordSet.open(synthetic_data, "test")
+    return RecordSet.open(synthetic_data, "test")
 
 
 def test_each_task_has_its_own_goal(tiny_config, records):
     sampler = Copier(tiny_config)
     same, examples = score_records(sampler, records, "reconstruct", ImageScores("tf"), limit=6)
     assert same["count"] == len(same["names"]) == len(examples) == 6
-    assert same["metrics"]["l1"]["mean"] == 0.0 and same["failed"] == []
+    assert same["metrics"]["l1"]["mean"] == 0.0 and same["skipped"] == []
     other, _ = score_records(sampler, records, "transfer", ImageScores("tf"), limit=6)
     assert other["metrics"]["l1"]["mean"] > 0.02
 
 
 def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, records, monkeypatch):
-    batches = input_pipeline.evaluation_batches
+    batches = evaluation_batches
 
     def with_one_unseen(*args):
         def unseen(batch):
@@ -53,14 +55,14 @@ def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, reco
 
         return Batches()
 
-    monkeypatch.setattr(input_pipeline, "evaluation_batches", with_one_unseen)
-    damaged = dataclasses.replace(records, dropped=("some record: truncated",))
+    monkeypatch.setattr(evaluation_records, "evaluation_batches", with_one_unseen)
+    damaged = dataclasses.replace(records, skipped=("some record: truncated",))
     scores, _ = score_records(
         Copier(tiny_config), damaged, "reconstruct", ImageScores("tf"), limit=4
     )
     assert scores["count"] == 3
-    assert scores["failed"][0] == "some record: truncated"
-    assert scores["failed"][1].endswith(": not one keypoint is visible")
+    assert scores["skipped"][0] == "some record: truncated"
+    assert scores["skipped"][1].endswith(": not one keypoint is visible")
 
 
 def test_unknown_task_is_refused(tiny_config, records):

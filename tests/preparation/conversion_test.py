@@ -49,7 +49,7 @@ def test_keypoints_out_of_frame_are_missing_and_named(folder):
 
 def test_photo_without_visible_keypoints_is_left_out(folder):
     found, told = usable(folder, {"b.png": np.zeros((18, 3), np.float32)})
-    assert not found and "b.png: no visible keypoint, left out" in told
+    assert not found and "b.png: no visible keypoint, skipped" in told
 
 
 @pytest.fixture
@@ -61,7 +61,14 @@ def write(folder):
         persons = [photo.person(False, identity=0) for photo in found.values()]
         target = conversion.Target(out_dir, "market1501", split, 128, 64, "png")
         return conversion.write(
-            target, [writer.Pair(*persons)], found.values(), 5, {"seed": 3}, {}, options, ["fault"]
+            target,
+            [writer.Pair(*persons)],
+            found.values(),
+            5,
+            {"seed": 3},
+            {},
+            options,
+            ["odd"],
         )
 
     return to
@@ -73,7 +80,7 @@ def test_manifest_tells_counts_settings_and_problems(write, tmp_path):
     manifest = json.loads((tmp_path / "out/manifest_Market1501_train.json").read_text())
     assert (manifest["images"], manifest["identities"]) == (2, 1)
     assert manifest["settings"]["seed"] == 3 and manifest["settings"]["examples"] == 1
-    assert manifest["problems"] == ["fault"]
+    assert manifest["problems"] == ["odd"]
     assert set(manifest["settings"]["inputs"]) == {"images", "keypoints"}
 
 

@@ -118,11 +118,11 @@ def test_everything_left_out_is_reported(folder):
     conversion = convert(folder, split="test")
     told = "\n".join(conversion.problems)
     for words in (
-        "carl_1.png: image without keypoints, left out",
+        "carl_1.png: image without keypoints, skipped",
         "dora_1.png: keypoints without image",
         "anna_2.png: is not a JPEG or PNG image",
         "bert_3.png: left_ear is out of frame (row 500, column 5 of 128 x 64), taken as missing",
-        "bert_4.png: no visible keypoint, left out",
+        "bert_4.png: no visible keypoint, skipped",
     ):
         assert words in told
     assert conversion.written.examples == 6  # bert 1, 2, 3

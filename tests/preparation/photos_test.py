@@ -55,7 +55,7 @@ def test_fitting_photo_stays_byte_for_byte(tmp_path, ending):
     assert photos.encode(path, photos.place((64, 32), (64, 32), "none")) == path.read_bytes()
 
 
-def test_letterboxed_photo_has_grey_margins(tmp_path):
+def test_letterboxed_photo_has_gray_margins(tmp_path):
     path = save(tmp_path / "a.png", 100, 50)
     pixels = decode(photos.encode(path, photos.place((100, 50), (64, 64), "letterbox")))
     assert pixels.shape == (64, 64, 3)
@@ -71,7 +71,7 @@ def test_flip_mirrors(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
-def test_other_colour_modes_become_rgb(tmp_path, mode):
+def test_other_color_modes_become_rgb(tmp_path, mode):
     path = save(tmp_path / ("a.jpg" if mode == "CMYK" else "a.png"), 64, 32, mode)
     encoded = photos.encode(path, photos.Placement(64, 32))
     assert Image.open(io.BytesIO(encoded)).mode == "RGB"
@@ -81,7 +81,7 @@ def test_stored_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     path = save(tmp_path / "a.jpg", 32, 64, exif=exif)
-    assert photos.size_of(path) == (64, 32)
+    assert photos.read(path).size == (64, 32)
     assert decode(photos.encode(path, photos.Placement(64, 32))).shape == (64, 32, 3)
 
 
@@ -89,7 +89,7 @@ def test_damaged_photo(tmp_path):
     path = save(tmp_path / "a.jpg", 64, 32)
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match="cannot be read"):
-        photos.size_of(path)
+        photos.read(path)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_the_content_decides_the_format(tmp_path, name, content, message):
     path = tmp_path / name
     with path.open("wb") as file:
         Image.new("RGB", (32, 64)).save(file, content)
-    for read in (photos.size_of, lambda path: photos.encode(path, photos.Placement(64, 32))):
+    for read in (photos.read, lambda path: photos.encode(path, photos.Placement(64, 32))):
         with pytest.raises(ValueError, match=message):
             read(path)
 
@@ -121,7 +121,7 @@ def test_formats_that_fit_the_name(tmp_path):
 def test_more_than_eight_bits(tmp_path):
     Image.fromarray(np.full((64, 32), 300, np.uint16)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="has pixels of mode I;16, expected 8 bits"):
-        photos.size_of(tmp_path / "a.png")
+        photos.read(tmp_path / "a.png")
 
 
 def test_list_images(tmp_path):
@@ -133,3 +133,20 @@ def test_list_images(tmp_path):
     (tmp_path / "sub").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         photos.list_images(tmp_path / "sub")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_photo_goes_to_its_place_without_another_compression(tmp_path, name):
+    photo = photos.read(save(tmp_path / name, 100, 50))
+    placed = photo.placed(photos.place(photo.size, (50, 64), "letterbox"))
+    expected = photo.image.resize((25, 50), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(placed[:, 19:44], np.asarray(expected))
+    assert (placed[:, :19] == 128).all() and (placed[:, 44:] == 128).all()
+
+
+def test_a_plain_photo_is_not_decoded_again(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.jpg", 64, 32)
+    assert photos.read(path).is_plain
+    monkeypatch.setattr(photos, "read", None)
+    place = photos.Placement(64, 32)
+    assert photos.encode(path, place, is_plain=True) == path.read_bytes()

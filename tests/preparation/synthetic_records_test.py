@@ -7,7 +7,8 @@ import tensorflow as tf
 from PIL import Image
 
 from dpig_tf2 import synthetic
-from dpig_tf2.preparation import record_folder, synthetic_records
+from dpig_tf2.io.manifests import OutputError
+from dpig_tf2.preparation import synthetic_records
 from dpig_tf2.records import check, decoder
 
 
@@ -77,7 +78,7 @@ def test_second_run_repeats_nothing(folder):
         folder, "train", identities=3, images_per_identity=3, pairs_per_image=1, parts=7
     )
     assert again.reused == 1
-    with pytest.raises(record_folder.OutputError, match="identities = 3, not 4"):
+    with pytest.raises(OutputError, match="identities=3, not 4"):
         synthetic_records.write(
             folder, "train", identities=4, images_per_identity=3, pairs_per_image=1, parts=7
         )

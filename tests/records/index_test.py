@@ -30,7 +30,7 @@ def test_records_by_number_across_files(path, tmp_path):
 def test_empty_file(tmp_path):
     (tmp_path / "empty.tfrecord").touch()
     file = index.index_file(tmp_path / "empty.tfrecord")
-    assert len(file.offsets) == 0 and file.damage is None
+    assert len(file.offsets) == 0 and file.problem is None
 
 
 @pytest.mark.parametrize("cut", [1, 4, 20, 29])
@@ -39,7 +39,7 @@ def test_cut_off_record_is_named(path, cut):
     path.write_bytes(data[:-cut])  # the last record takes 30 bytes
     file = index.index_file(path)
     assert len(file.offsets) == 4
-    assert "record 4 is cut off" in file.damage
+    assert "record 4 is cut off" in file.problem
 
 
 def test_damaged_header_is_named(path):
@@ -48,7 +48,7 @@ def test_damaged_header_is_named(path):
     path.write_bytes(data)
     file = index.index_file(path)
     assert len(file.offsets) == 1
-    assert "record 1 has a damaged header" in file.damage
+    assert "record 1 has a damaged header" in file.problem
 
 
 def test_wrong_checksum_names_file_and_record(path):
@@ -57,8 +57,9 @@ def test_wrong_checksum_names_file_and_record(path):
     path.write_bytes(data)
     reader = index.RecordReader([index.index_file(path)])
     assert reader.read(0) == b"\x00" * 10
-    with pytest.raises(RecordError, match=r"a\.tfrecord record 1: wrong checksum"):
+    with pytest.raises(RecordError, match=r"a\.tfrecord record 1: wrong checksum") as raised:
         reader.read(1)
+    assert (raised.value.file, raised.value.record) == (str(path), 1)
 
 
 def test_checksum_of_known_bytes():

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dpig_tf2.sampling.output_folder import MANIFEST, Item, OutputError, OutputFolder
+from dpig_tf2.io.manifests import OutputError
+from dpig_tf2.sampling import output_folder
+from dpig_tf2.sampling.output_folder import MANIFEST, Item, OutputFolder
 
 _SETTINGS = {"task": "test", "seed": 1}
 
@@ -52,8 +54,9 @@ def test_the_list_is_written_after_an_interruption(tmp_path):
 def test_other_settings_are_refused_or_replace_everything(tmp_path):
     _fill(tmp_path, "a.png", "b.png")
     other = _SETTINGS | {"seed": 2}
-    with pytest.raises(OutputError, match="holds files made with seed=1, not 2: .* overwrite"):
+    with pytest.raises(OutputError) as raised:
         OutputFolder(tmp_path, other)
+    assert (raised.value.file, raised.value.field) == (str(tmp_path), "seed")
     output = OutputFolder(tmp_path, other, overwrite=True)
     assert not output.has("a.png")
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [MANIFEST]
@@ -75,8 +78,9 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path):
 
 def test_a_damaged_list_is_named(tmp_path):
     (tmp_path / MANIFEST).write_text("{")
-    with pytest.raises(OutputError, match="samples.json is damaged"):
+    with pytest.raises(OutputError) as raised:
         OutputFolder(tmp_path, _SETTINGS)
+    assert raised.value.file == str(tmp_path / MANIFEST)
 
 
 def test_sheets_are_redrawn_only_when_their_rows_change(tmp_path):
@@ -98,3 +102,43 @@ def test_animations_go_forth_and_back(tmp_path, ending):
     output.add_animation(f"a.{ending}", names)
     with Image.open(tmp_path / f"a.{ending}") as image:
         assert (image.n_frames, image.size) == (4, (128, 256))
+
+
+def test_pictures_of_this_run_are_not_read_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(output_folder, "_KEPT_BYTES", 2 * 8 * 4 * 3)  # two pictures
+    read = []
+    monkeypatch.setattr(
+        output_folder,
+        "read_rgb",
+        lambda path: read.append(path.name) or np.zeros((8, 4, 3), np.uint8),
+    )
+    output = _fill(tmp_path, "a.png", "b.png", "c.png", "d.jpg")
+    output.add_sheet("s", [["a.png", "b.png", "c.png", "d.jpg"]], ["row"], list("abcd"))
+    assert read == ["a.png", "d.jpg"]  # forgotten, and not the same as on disk
+    later = OutputFolder(tmp_path, _SETTINGS)
+    later.add_animation("a.gif", ["b.png", "c.png"])
+    assert read[2:] == ["b.png", "c.png"]
+
+
+def test_a_picture_that_is_made_again_counts_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(output_folder, "_KEPT_BYTES", 2 * 8 * 4 * 3)  # two pictures
+    output = _fill(tmp_path, "a.png", "b.png", "b.png")
+    (tmp_path / "a.png").unlink()
+    assert output.read("a.png").shape == (8, 4, 3)
+
+
+def test_kept_pictures_are_those_on_disk(tmp_path):
+    with OutputFolder(tmp_path, _SETTINGS) as output:
+        batch = np.random.default_rng(0).integers(0, 256, (2, 8, 4, 3), np.uint8)
+        output.add(Item("a.png", {}, batch[0], {}))
+        batch += 1  # the caller goes on working with its array
+        np.testing.assert_array_equal(output.read("a.png"), batch[0] - 1)
+    np.testing.assert_array_equal(OutputFolder(tmp_path, _SETTINGS).read("a.png"), batch[0] - 1)
+
+
+def test_damaged_picture_is_named(tmp_path):
+    _fill(tmp_path, "a.png")
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(OutputError) as raised:
+        OutputFolder(tmp_path, _SETTINGS).read("a.png")
+    assert raised.value.file == str(tmp_path / "a.png")

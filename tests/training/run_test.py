@@ -16,7 +16,7 @@ from PIL import Image
 
 from dpig_tf2.config import STAGES, ConfigError
 from dpig_tf2.io import array_files
-from dpig_tf2.pipeline.input_pipeline import RecordSet
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.records.schema import RecordError
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler

@@ -19,8 +19,9 @@ import tensorflow as tf
 from dpig_tf2.config import Config
 from dpig_tf2.models import weights
 from dpig_tf2.pipeline.arrays import array_batches
-from dpig_tf2.pipeline.input_pipeline import RecordSet, training_batches
+from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import distribution, run
 from dpig_tf2.training.data import TrainingData

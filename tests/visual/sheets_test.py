@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from PIL import Image
 
 from dpig_tf2.visual import sheets
 
@@ -87,51 +86,3 @@ def test_long_row_labels_stay_beside_their_row():
 def test_bad_sheets_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         sheets.labelled_sheet(**arguments)
-
-
-def test_save_png_round_trip(tmp_path):
-    path = tmp_path / "made" / "sheet.png"
-    sheets.save_png(path, RED)
-    np.testing.assert_array_equal(np.asarray(Image.open(path)), RED)
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "sheet.png"
-    sheets.save_png(path, RED)
-
-    def disk_full(self, file, format):
-        file.write_bytes(b"half a")
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Image.Image, "save", disk_full)
-    with pytest.raises(OSError, match="no space"):
-        sheets.save_png(path, BLUE)
-    np.testing.assert_array_equal(np.asarray(Image.open(path)), RED)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_pose_picture_draws_visible_keypoints_only():
-    keypoints = np.zeros((18, 3), np.float32)
-    keypoints[2] = (10, 8, 1)
-    keypoints[3] = (30, 20, 1)
-    picture = sheets.pose_picture(keypoints, 64, 32)
-    assert picture.shape == (64, 32, 3) and picture.dtype == np.uint8
-    assert picture[10, 8].max() > 100 and picture[30, 20].max() > 100
-    assert picture[20, 14].max() > 100, "the bone between shoulder and elbow"
-    assert picture[0, 0].max() == 0, "missing keypoints are not drawn in the corner"
-    assert picture[40:].max() == 0
-
-
-def test_pose_picture_keeps_its_background():
-    background = np.full((64, 32, 3), 90, np.uint8)
-    np.testing.assert_array_equal(
-        sheets.pose_picture(np.zeros((18, 3)), 64, 32, background), background
-    )
-
-
-def test_bad_pose_pictures_are_refused():
-    with pytest.raises(ValueError, match=r"keypoints must be \[18, 3\], got \[17, 3\]"):
-        sheets.pose_picture(np.zeros((17, 3)), 64, 32)
-    with pytest.raises(ValueError, match=r"background must be \[64, 32, 3\], got \[20, 10, 3\]"):
-        sheets.pose_picture(np.zeros((18, 3)), 64, 32, RED)

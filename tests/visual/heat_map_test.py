@@ -1,6 +1,7 @@
 import numpy as np
 
-from dpig_tf2.evaluation.heat_map import beside, heat_map, stacked
+from dpig_tf2.visual.heat_map import heat_map
+from dpig_tf2.visual.sheets import beside, stacked
 
 
 def test_cells_are_blue_red_white_or_empty():

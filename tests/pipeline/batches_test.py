@@ -7,10 +7,12 @@ import tensorflow as tf
 
 from dpig_tf2 import config
 from dpig_tf2.ops import pose_maps, regions
-from dpig_tf2.pipeline import input_pipeline
-from dpig_tf2.pipeline.input_pipeline import RecordSet
+from dpig_tf2.pipeline import batches as pipeline
+from dpig_tf2.pipeline.cache import count_distinct_images
+from dpig_tf2.pipeline.screening import usable_records
 from dpig_tf2.preparation import synthetic_records
 from dpig_tf2.records import index, writer
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.records.schema import RecordError
 
 MODEL = dataclasses.replace(config.preset("synthetic").model, height=64, width=32, mask_radius=4)
@@ -44,19 +46,19 @@ OPTIONS = {"batch_size": 7, "seed": 5}
 @pytest.fixture(scope="module")
 def whole(records):
     """Seven epochs: 24 batches of 7 out of 24 examples."""
-    return take(input_pipeline.training_batches(records, MODEL, **OPTIONS), EXAMPLES)
+    return take(pipeline.training_batches(records, MODEL, **OPTIONS), EXAMPLES)
 
 
 @pytest.fixture(scope="module")
 def flipped(records):
     options = OPTIONS | {"flip": True, "cache": "memory"}
-    return take(input_pipeline.training_batches(records, MODEL, **options), 9)
+    return take(pipeline.training_batches(records, MODEL, **options), 9)
 
 
 @pytest.fixture(scope="module")
 def stored(records):
     """All examples in file order."""
-    return list(input_pipeline.evaluation_batches(records, MODEL, 5).as_numpy_iterator())
+    return list(pipeline.evaluation_batches(records, MODEL, 5).as_numpy_iterator())
 
 
 def rewritten(data_dir, tmp_path, change):
@@ -93,7 +95,7 @@ def test_open_counts_examples_over_shards(records):
 
 
 def test_training_batch_has_the_documented_form(records, whole):
-    batches = input_pipeline.training_batches(records, MODEL, 6, seed=1)
+    batches = pipeline.training_batches(records, MODEL, 6, seed=1)
     expected = {
         "image": ([6, 64, 32, 3], tf.uint8),
         "keypoints": ([6, 18, 3], tf.float32),
@@ -116,19 +118,19 @@ def test_every_example_comes_once_an_epoch(whole, stored):
     assert images(whole) == sorted(7 * images(stored))
 
 
-@pytest.mark.parametrize("cache", input_pipeline.CACHES)
+@pytest.mark.parametrize("cache", pipeline.CACHES)
 def test_start_continues_exactly(records, whole, cache):
-    rest = input_pipeline.training_batches(records, MODEL, start=4, cache=cache, **OPTIONS)
+    rest = pipeline.training_batches(records, MODEL, start=4, cache=cache, **OPTIONS)
     assert_equal(whole[4:9], take(rest, 5))
 
 
 def test_start_continues_flips_exactly(records, flipped):
-    rest = input_pipeline.training_batches(records, MODEL, start=4, flip=True, **OPTIONS)
+    rest = pipeline.training_batches(records, MODEL, start=4, flip=True, **OPTIONS)
     assert_equal(flipped[4:], take(rest, 5))
 
 
 def test_seed_decides_the_order(records, whole):
-    other = take(input_pipeline.training_batches(records, MODEL, 7, seed=6), 1)
+    other = take(pipeline.training_batches(records, MODEL, 7, seed=6), 1)
     assert not np.array_equal(whole[0]["source"]["image"], other[0]["source"]["image"])
 
 
@@ -156,11 +158,11 @@ def test_replicas_share_the_global_batch(records):
     """Two workers of two replicas each, at the global batch of one replica alone."""
     workers = 2
     options = {"batch_size": 8, "seed": 5, "cache": "memory"}
-    whole = take(input_pipeline.training_batches(records, MODEL, **options), 3)
+    whole = take(pipeline.training_batches(records, MODEL, **options), 3)
     pieces = []
     for worker in range(workers):
         context = tf.distribute.InputContext(workers, worker, num_replicas_in_sync=4)
-        batches = input_pipeline.training_batches(records, MODEL, input_context=context, **options)
+        batches = pipeline.training_batches(records, MODEL, input_context=context, **options)
         pieces.append(take(batches, 3 * 4 // workers))
     share = 4 // workers
     for step, batch in enumerate(whole):
@@ -174,9 +176,7 @@ def test_replicas_share_the_global_batch(records):
 def test_distributed_dataset_takes_the_batches(records, whole):
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     distributed = strategy.distribute_datasets_from_function(
-        lambda context: input_pipeline.training_batches(
-            records, MODEL, input_context=context, **OPTIONS
-        )
+        lambda context: pipeline.training_batches(records, MODEL, input_context=context, **OPTIONS)
     )
     batch = next(iter(distributed))
     np.testing.assert_array_equal(batch["source"]["image"], whole[0]["source"]["image"])
@@ -197,12 +197,12 @@ def test_evaluation_keeps_file_order_names_and_remainder(records, stored):
 
 
 def test_evaluation_limit(records):
-    batches = list(input_pipeline.evaluation_batches(records, MODEL, 4, limit=6))
+    batches = list(pipeline.evaluation_batches(records, MODEL, 4, limit=6))
     assert [len(batch["source"]["image"]) for batch in batches] == [4, 2]
 
 
 def test_unique_persons_are_every_image_once(records, stored):
-    batches = list(input_pipeline.unique_persons(records, MODEL, 5).as_numpy_iterator())
+    batches = list(pipeline.unique_persons(records, MODEL, 5).as_numpy_iterator())
     names = [name for batch in batches for name in batch["name"]]
     assert len(names) == len(set(names)) == 12
     by_name = {
@@ -217,7 +217,7 @@ def test_unique_persons_are_every_image_once(records, stored):
 
 def test_unique_persons_without_names(data_dir, tmp_path):
     nameless = rewritten(data_dir, tmp_path, lambda all_: stripped(all_, "image_name_{}"))
-    batches = list(input_pipeline.unique_persons(nameless, MODEL, 8))
+    batches = list(pipeline.unique_persons(nameless, MODEL, 8))
     assert sum(len(batch["image"]) for batch in batches) == 12
 
 
@@ -233,14 +233,14 @@ def test_absent_masks_and_boxes_are_computed_equal(data_dir, tmp_path, stored):
             for i, example in enumerate(all_)
         ],
     )
-    assert_equal(stored, list(input_pipeline.evaluation_batches(bare, MODEL, 5)))
+    assert_equal(stored, list(pipeline.evaluation_batches(bare, MODEL, 5)))
 
 
 def test_old_records_with_sparse_pose_maps_only(data_dir, tmp_path, stored):
     keys = ("pose_peaks_{}_rcv", "part_bbox_{}", "part_vis_{}", "image_name_{}")
     old = rewritten(data_dir, tmp_path, lambda all_: stripped(all_, *keys))
     assert old.sparse_keypoints
-    for read, full in zip(input_pipeline.evaluation_batches(old, MODEL, 5), stored, strict=True):
+    for read, full in zip(pipeline.evaluation_batches(old, MODEL, 5), stored, strict=True):
         np.testing.assert_array_equal(
             read["target"]["keypoints"], np.trunc(full["target"]["keypoints"])
         )
@@ -248,7 +248,7 @@ def test_old_records_with_sparse_pose_maps_only(data_dir, tmp_path, stored):
 
 def test_another_radius_is_drawn(records):
     model = dataclasses.replace(MODEL, mask_radius=5)
-    (batch,) = take(input_pipeline.training_batches(records, model, 4, seed=1), 1)
+    (batch,) = take(pipeline.training_batches(records, model, 4, seed=1), 1)
     drawn = pose_maps.body_mask(batch["source"]["keypoints"], 64, 32, 5)
     np.testing.assert_array_equal(batch["source"]["body_mask"], drawn)
     boxes, visible = regions.part_boxes(batch["source"]["keypoints"], 64, 32, "market1501")
@@ -257,14 +257,12 @@ def test_another_radius_is_drawn(records):
 
 
 def test_distinct_images_are_counted_as_far_as_asked(records):
-    assert input_pipeline.count_distinct_images(records, at_most=5) == 5
-    assert input_pipeline.count_distinct_images(records, at_most=100) == 12
+    assert count_distinct_images(records, at_most=5) == 5
+    assert count_distinct_images(records, at_most=100) == 12
 
 
 def test_extras_are_read_by_name(records):
-    cached = input_pipeline.training_batches(
-        records, MODEL, 4, 1, cache="memory", extras=("attributes",)
-    )
+    cached = pipeline.training_batches(records, MODEL, 4, 1, cache="memory", extras=("attributes",))
     assert take(cached, 1)[0]["target"]["attributes"].shape == (4, 27)
 
 
@@ -277,7 +275,7 @@ def break_image(examples, number):
 def test_undecodable_image_is_named(data_dir, tmp_path):
     broken = rewritten(data_dir, tmp_path, lambda all_: break_image(all_, 10))
     with pytest.raises(tf.errors.OpError) as raised:
-        take(input_pipeline.training_batches(broken, MODEL, 8, seed=1), 3)
+        take(pipeline.training_batches(broken, MODEL, 8, seed=1), 3)
     message = str(raised.value)
     assert "00000-of-00001.tfrecord record 10: image_raw_1 cannot be decoded" in message
 
@@ -289,37 +287,38 @@ def test_wrong_checksum_is_named(data_dir, tmp_path):
     data[index.index_file(path).offsets[2] + 500] ^= 1
     path.write_bytes(data)
     with pytest.raises(tf.errors.OpError, match="record 2: wrong checksum"):
-        list(input_pipeline.evaluation_batches(RecordSet.open(tmp_path, "train"), MODEL, 8))
+        list(pipeline.evaluation_batches(RecordSet.open(tmp_path, "train"), MODEL, 8))
 
 
 def test_cut_off_file_is_named(data_dir, tmp_path):
     path = rewritten(data_dir, tmp_path, lambda all_: all_).paths[0]
     path.write_bytes(path.read_bytes()[:-100])
     cut = RecordSet.open(tmp_path, "train")
-    with pytest.raises(RecordError, match="record 23 is cut off"):
-        input_pipeline.training_batches(cut, MODEL, 8, seed=1)
+    with pytest.raises(RecordError, match="record 23 is cut off") as raised:
+        pipeline.training_batches(cut, MODEL, 8, seed=1)
+    assert raised.value.file == str(path)
 
 
 @pytest.mark.slow
-def test_damaged_records_are_dropped_and_counted_on_request(data_dir, tmp_path):
+def test_bad_records_are_skipped_and_counted_on_request(data_dir, tmp_path):
     records = rewritten(data_dir, tmp_path, lambda all_: break_image(all_, 10))
     path = records.paths[0]
     data = bytearray(path.read_bytes())
     data[index.index_file(path).offsets[2] + 500] ^= 1
     path.write_bytes(data[:-100])
-    kept = input_pipeline.without_damaged(RecordSet.open(tmp_path, "train"), MODEL)
+    kept = usable_records(RecordSet.open(tmp_path, "train"), MODEL, skip_bad_records=True)
     assert len(kept) == EXAMPLES - 3
-    assert len(kept.dropped) == 3
-    assert any("record 2: wrong checksum" in line for line in kept.dropped)
-    assert any("record 10: image_raw_1" in line for line in kept.dropped)
-    assert any("record 23 is cut off" in line for line in kept.dropped)
-    batches = input_pipeline.training_batches(
+    assert len(kept.skipped) == 3
+    assert any("record 2: wrong checksum" in line for line in kept.skipped)
+    assert any("record 10: image_raw_1" in line for line in kept.skipped)
+    assert any("record 23 is cut off" in line for line in kept.skipped)
+    batches = pipeline.training_batches(
         RecordSet.open(tmp_path, "train"), MODEL, 7, seed=1, skip_bad_records=True
     )
     assert len(take(batches, 3)) == 3
 
 
-def test_first_record_may_be_damaged(data_dir, tmp_path):
+def test_first_record_may_be_bad(data_dir, tmp_path):
     path = rewritten(data_dir, tmp_path, lambda all_: break_image(all_, 1)).paths[0]
     data = bytearray(path.read_bytes())
     data[600] ^= 1
@@ -327,29 +326,29 @@ def test_first_record_may_be_damaged(data_dir, tmp_path):
     records = RecordSet.open(tmp_path, "train")
     assert (records.height, records.width) == (64, 32)
     with pytest.raises(tf.errors.OpError, match="record 0: wrong checksum"):
-        take(input_pipeline.evaluation_batches(records, MODEL, 8), 1)
+        take(pipeline.evaluation_batches(records, MODEL, 8), 1)
 
 
 def test_wrong_image_size_names_file_and_sizes(records):
     model = config.preset("market1501").model
     with pytest.raises(RecordError, match=r"00000-of-00003.*64 x 32.*takes 128 x 64"):
-        input_pipeline.training_batches(records, model, 4, seed=0)
+        pipeline.training_batches(records, model, 4, seed=0)
 
 
 def test_too_few_examples(records):
     with pytest.raises(RecordError, match="'train' has 24 examples, too few for a batch of 25"):
-        input_pipeline.training_batches(records, MODEL, 25, seed=0)
+        pipeline.training_batches(records, MODEL, 25, seed=0)
 
 
 def test_unknown_cache(records):
     with pytest.raises(ValueError, match="'disk'"):
-        input_pipeline.training_batches(records, MODEL, 4, seed=0, cache="disk")
+        pipeline.training_batches(records, MODEL, 4, seed=0, cache="disk")
 
 
 def test_replicas_must_divide_the_batch(records):
     context = tf.distribute.InputContext(1, 0, num_replicas_in_sync=3)
     with pytest.raises(ValueError, match="multiple of 3 replicas"):
-        input_pipeline.training_batches(records, MODEL, 8, 0, input_context=context)
+        pipeline.training_batches(records, MODEL, 8, 0, input_context=context)
 
 
 def test_open_without_records(tmp_path):
@@ -365,8 +364,8 @@ def test_released_records_read_as_train_and_test(shared_dir):
     folder = shared_dir / "fixtures/convert/market1501_records"
     train = RecordSet.open(folder / "train", "train")
     assert len(train) == 28
-    assert len(list(input_pipeline.evaluation_batches(train, model, 7))) == 4
+    assert len(list(pipeline.evaluation_batches(train, model, 7))) == 4
     test = RecordSet.open(folder / "test_samples", "test")
-    (batch,) = take(input_pipeline.training_batches(test, model, 8, seed=0), 1)
+    (batch,) = take(pipeline.training_batches(test, model, 8, seed=0), 1)
     drawn = pose_maps.body_mask(batch["source"]["keypoints"], 128, 64, 7)
     np.testing.assert_array_equal(batch["source"]["body_mask"], drawn)

@@ -1,4 +1,4 @@
-"""Tables of numbers drawn as coloured cells, and sheets put together."""
+"""Tables of numbers drawn as colored cells."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,9 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 from dpig_tf2.visual.sheets import labelled_sheet
 
 _CELL_HEIGHT, _CELL_WIDTH, _FONT_SIZE = 26, 84, 13
-_POSITIVE, _NEGATIVE = (40, 110, 190), (200, 70, 50)  # the colours of 1 and of -1
+_POSITIVE, _NEGATIVE = (40, 110, 190), (200, 70, 50)  # the colors of 1 and of -1
 _EMPTY = (226, 226, 226)
-_MARGIN = 12
 
 
 def heat_map(rows: Mapping[str, Sequence[float | None]], columns: Sequence[str], title: str):
@@ -30,8 +29,8 @@ def _cell(value: float | None) -> np.ndarray:
         return np.full((_CELL_HEIGHT, _CELL_WIDTH, 3), _EMPTY, np.uint8)
     strength = min(abs(value), 1.0)
     full = np.array(_POSITIVE if value > 0 else _NEGATIVE)
-    colour = tuple(np.rint(255 + strength * (full - 255)).astype(int).tolist())
-    picture = Image.new("RGB", (_CELL_WIDTH, _CELL_HEIGHT), colour)
+    color = tuple(np.rint(255 + strength * (full - 255)).astype(int).tolist())
+    picture = Image.new("RGB", (_CELL_WIDTH, _CELL_HEIGHT), color)
     ImageDraw.Draw(picture).text(
         (_CELL_WIDTH / 2, _CELL_HEIGHT / 2),
         f"{round(value, 2) + 0.0:.2f}",  # never -0.00
@@ -40,23 +39,3 @@ def _cell(value: float | None) -> np.ndarray:
         anchor="mm",
     )
     return np.asarray(picture)
-
-
-def stacked(sheets: Sequence[np.ndarray]) -> np.ndarray:
-    """Sheets uint8 [H, W, 3] one below the other on white paper."""
-    width = max(sheet.shape[1] for sheet in sheets)
-    return np.concatenate(
-        [
-            np.pad(
-                sheet,
-                ((0, _MARGIN), (0, width - sheet.shape[1]), (0, 0)),
-                constant_values=255,
-            )
-            for sheet in sheets
-        ]
-    )
-
-
-def beside(sheets: Sequence[np.ndarray]) -> np.ndarray:
-    """Sheets uint8 [H, W, 3] next to one another on white paper."""
-    return stacked([sheet.transpose(1, 0, 2) for sheet in sheets]).transpose(1, 0, 2)

@@ -1,0 +1,112 @@
+"""Manifests: which files of a folder are finished, and the settings that they were made with.
+
+A folder that has one can be continued after an interruption, and is never filled from two different
+settings.
+"""
+
+import json
+import os
+import pathlib
+import time
+from collections.abc import Mapping
+
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.atomic import write_json
+
+_SECONDS_BETWEEN_WRITES = 5.0
+
+
+class OutputError(DpigError):
+    """The output folder holds something else; the message says what differs.
+
+    Attributes:
+        file: the folder, or the manifest where that is damaged.
+        field: name of the first setting that differs, if any does.
+    """
+
+
+class Manifest:
+    """The JSON file {"settings": ..., facts, "files": {name: facts of a finished file}}.
+
+    Args:
+        path: the file; absent before the first `write`.
+        settings: JSON values, everything that decides what a file of a given name holds. Those that
+            follow from others come last, so that a refusal names the others.
+        what: the files, for messages: "records of Market1501_train".
+        overwrite: forget the files that were made with other settings.
+
+    Attributes:
+        files: facts of every finished file by name, JSON values.
+        facts: further JSON values for the manifest.
+        replaced: files of other settings, which the caller removes before the first `write`.
+
+    Raises:
+        OutputError: if the files were made with other settings, or the manifest is damaged.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        settings: Mapping[str, object],
+        what: str = "files",
+        overwrite: bool = False,
+    ):
+        self.path = pathlib.Path(path)
+        self.facts: dict[str, object] = {}
+        self.files: dict[str, dict] = {}
+        self.replaced: dict[str, dict] = {}
+        self._settings = json.loads(json.dumps(settings))
+        self._written = 0.0
+        stored = _read(self.path)
+        if stored is None:
+            return
+        differing = _first_difference(stored["settings"], self._settings)
+        if differing is None:
+            self.files = stored["files"]
+        elif overwrite:
+            self.replaced = stored["files"]
+        else:
+            raise self._refusal(stored["settings"], differing, what)
+
+    def add(self, name: str, facts: Mapping[str, object]) -> None:
+        """Lists a finished file; the manifest on disk follows within seconds, or by `write`."""
+        self.files[name] = dict(facts)
+        if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    def write(self) -> None:
+        """Brings the manifest on disk up to date."""
+        write_json(self.path, {"settings": self._settings, **self.facts, "files": self.files})
+        self._written = time.monotonic()
+
+    def _refusal(self, stored, key, what):
+        folder = self.path.parent
+        there, wanted = stored.get(key), self._settings.get(key)
+        if isinstance(there, dict) and isinstance(wanted, dict):  # such as hashes of the inputs
+            changed = [name for name in wanted if wanted[name] != there.get(name)]
+            difference = f"made with other {key} ({', '.join(changed or there)})"
+        else:
+            difference = f"made with {key}={there!r}, not {wanted!r}"
+        return OutputError(
+            f"{folder} holds {what} {difference}: choose another output folder, or overwrite",
+            file=folder,
+            field=key,
+        )
+
+
+def _read(path):
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise OutputError(f"{path} is damaged ({error})", file=path) from error
+    for key in ("settings", "files"):
+        if not isinstance(manifest, dict) or not isinstance(manifest.get(key), dict):
+            raise OutputError(f"{path} is damaged (it has no {key})", file=path, field=key)
+    return manifest
+
+
+def _first_difference(stored, wanted):
+    """The first key whose value differs, or None."""
+    return next((key for key in [*wanted, *stored] if stored.get(key) != wanted.get(key)), None)

@@ -1,0 +1,130 @@
+"""Records read by number and parsed, several batches at a time; a bad one is named.
+
+Decoding runs natively. Where it fails, the batch's records are examined one by one.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from dpig_tf2.config import ModelConfig
+from dpig_tf2.pipeline import parser
+from dpig_tf2.records import decoder, index, schema
+from dpig_tf2.records.record_set import RecordSet
+
+Choose = Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+
+def decoded(
+    records: RecordSet,
+    model_config: ModelConfig,
+    choose: Choose,
+    numbers: tf.data.Dataset,
+    keys: Sequence[str],
+    extras: Sequence[str],
+) -> tf.data.Dataset:
+    """Dataset of (batch as `pipeline.parser` documents, flips bool [b]).
+
+    Args:
+        records: what to read.
+        model_config: image size, mask radius and box rule.
+        choose, numbers: as for `read`.
+        keys: fields of a person.
+        extras: those of them that are from `records.decoder.EXTRAS`.
+    """
+    return read(records, choose, numbers, person_parser(records, model_config, keys, extras))
+
+
+def person_parser(records, model_config, keys, extras):
+    """A function from serialized string [b] to a batch; arguments as of `decoded`."""
+    decode = decoder.Decoder(
+        model_config.height,
+        model_config.width,
+        model_config.mask_radius,
+        records.sparse_keypoints,
+        tuple(extras),
+    )
+
+    # One function for both sides halves the time that tracing takes.
+    parse_person = tf.function(
+        functools.partial(parser.parse_person, model=model_config), autograph=False
+    )
+
+    def parse(serialized):
+        batch = decode(serialized)
+        persons = {side: parse_person(batch[side]) for side in schema.SIDES}
+        return {side: {key: person[key] for key in keys} for side, person in persons.items()}
+
+    return parse
+
+
+def read(
+    records: RecordSet, choose: Choose, numbers: tf.data.Dataset, parse: Callable
+) -> tf.data.Dataset:
+    """Dataset of (parsed records, flips bool [b]), in the order of the batch numbers.
+
+    Args:
+        records: what to read.
+        choose: batch number -> positions int64 [b] and flips bool [b].
+        numbers: dataset of batch numbers.
+        parse: serialized string [b] -> tensors. Where it fails, or a checksum is wrong, the error
+            names file and record.
+    """
+    # Traced once although it stands in two branches; it has no Python control flow to convert.
+    parse = tf.function(parse, autograph=False)
+
+    def find_problem(chosen):
+        for number in chosen:
+            for problem in records.problems(number):
+                raise problem
+        return chosen
+
+    def parse_places(*located):
+        return parse_located(records, parse, located), located[-1]
+
+    def examine(chosen, *located):
+        # TensorFlow's decoders do not say which element they failed on.
+        return parse_places(tf.numpy_function(find_problem, [chosen], tf.int64), *located)
+
+    return attempt(places(records, choose, numbers), parse_places, examine)
+
+
+def places(records, choose, numbers):
+    """Dataset of (record numbers, file indices, byte offsets, flips), each [b]."""
+
+    def locate(number):
+        positions, flips = choose(number)
+        chosen = records.numbers[positions]
+        return chosen, *records.reader.places(chosen), flips
+
+    def locate_in_graph(number):
+        located = tf.numpy_function(locate, [number], [tf.int64, tf.int64, tf.int64, tf.bool])
+        for tensor in located:
+            tensor.set_shape([None])
+        return tuple(located)
+
+    return numbers.map(locate_in_graph)
+
+
+def parse_located(records, parse, located):
+    """The parsed records of one element of `places`."""
+    _, files, offsets, _ = located
+    paths = tf.constant([str(path) for path in records.paths])
+    return parse(index.read_at(tf.gather(paths, files), offsets))
+
+
+def attempt(dataset, function, otherwise):
+    """Maps a function, or another one where it fails; several elements at a time, in order."""
+
+    def one(*element):
+        single = tf.data.Dataset.from_tensors(element)
+        return single.map(function).ignore_errors().concatenate(single.map(otherwise)).take(1)
+
+    return dataset.interleave(
+        one,
+        cycle_length=tf.data.AUTOTUNE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )

@@ -1,0 +1,90 @@
+"""Which records a model can be given."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from dpig_tf2.config import ModelConfig
+from dpig_tf2.pipeline import parser, reading
+from dpig_tf2.pipeline.schedule import FileOrder
+from dpig_tf2.records.record_set import RecordSet
+from dpig_tf2.records.schema import RecordError
+
+_SCAN_BATCH = 256  # records parsed at once
+_NAMED_RECORDS = 10  # skipped records that are logged one by one
+
+
+def usable_records(
+    records: RecordSet, model_config: ModelConfig, skip_bad_records: bool = False
+) -> RecordSet:
+    """The records if a model can take them, without the bad ones if these may be skipped.
+
+    To find the bad ones every record is read and decoded once, which is why it has to be asked for.
+    They are counted and named in the log, and in `skipped`.
+
+    Args:
+        records: what there is.
+        model_config: the image size.
+        skip_bad_records: find the bad ones.
+
+    Raises:
+        RecordError: if images have another size than the model, a file is cut off, or no record can
+            be used.
+    """
+    _check_size(records, model_config)
+    if skip_bad_records:
+        return _without_bad(records, model_config)
+    for file in records.reader.files:
+        if file.problem and not records.skipped:
+            raise RecordError(f"{file.path}: {file.problem}", file=file.path)
+    return records
+
+
+def require_examples(records: RecordSet, batch_size: int) -> None:
+    """Raises RecordError if there are fewer examples than a batch takes."""
+    if batch_size < 1 or len(records) < batch_size:
+        raise RecordError(
+            f"{records.paths[0].parent}: split {records.split!r} has {len(records)} examples, "
+            f"too few for a batch of {batch_size}",
+            file=records.paths[0].parent,
+        )
+
+
+def _without_bad(records, model_config):
+    schedule = FileOrder(len(records), _SCAN_BATCH)
+    parse = reading.person_parser(records, model_config, parser.MODEL_KEYS, ())
+    failed = reading.attempt(
+        reading.places(records, schedule.batch, tf.data.Dataset.range(schedule.batches)),
+        lambda *located: (
+            tf.size(reading.parse_located(records, parse, located)["source"]["image"]) < 0
+        ),
+        lambda *located: tf.constant(True),
+    )
+    logging.info("looking for bad ones among %d records of split %s", len(records), records.split)
+    skipped = [f"{file.path}: {file.problem}" for file in records.reader.files if file.problem]
+    usable = []
+    for batch, has_failed in enumerate(failed.prefetch(2).as_numpy_iterator()):
+        numbers = records.numbers[schedule.batch(batch)[0]]
+        problems = {number: records.problems(number) for number in numbers if has_failed}
+        usable += [number for number in numbers if not problems.get(number)]
+        skipped += [str(found[0]) for found in problems.values() if found]
+    for line in skipped[:_NAMED_RECORDS]:
+        logging.warning("skipped %s", line)
+    logging.info("%d records skipped, %d kept", len(skipped), len(usable))
+    if not usable:
+        message = f"{records.paths[0]}: not one of {len(records)} records can be used"
+        raise RecordError(message, file=records.paths[0])
+    numbers = np.asarray(usable, np.int64)
+    return dataclasses.replace(records, numbers=numbers, skipped=tuple(skipped))
+
+
+def _check_size(records, model_config):
+    size = (model_config.height, model_config.width)
+    if (records.height, records.width) != size:
+        raise RecordError(
+            f"{records.paths[0]}: images are {records.height} x {records.width} pixels (rows x "
+            f"columns), but the model takes {size[0]} x {size[1]}",
+            file=records.paths[0],
+        )

@@ -1,0 +1,98 @@
+"""The records of one split, counted and ready to be read by number."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from dpig_tf2.records import check, index, schema, shards
+from dpig_tf2.records.schema import RecordError
+
+_TRIED_RECORDS = 10  # how many bad records a file may begin with
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSet:
+    """The records of one split.
+
+    Attributes:
+        split: its name.
+        reader: reads records by number.
+        numbers: int64 [N], the usable records as `reader` counts them.
+        height, width: image size of the first record, pixels.
+        sparse_keypoints: some file holds keypoints only as a sparse pose map.
+        skipped: a line for each bad record that was left out.
+    """
+
+    split: str
+    reader: index.RecordReader
+    numbers: np.ndarray
+    height: int
+    width: int
+    sparse_keypoints: bool
+    skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, data_dir, split: str, *, prefix: str | None = None) -> "RecordSet":
+        """Finds and counts the records of a split.
+
+        Args:
+            data_dir: folder with files such as Market1501_train_00000-of-00001.tfrecord.
+            split: "train", "test" or whatever the file names say.
+            prefix: dataset part of the file names, needed where several have this split.
+
+        Raises:
+            RecordError: if the folder or the split does not exist, a shard is missing, or there is
+                no readable record.
+        """
+        paths = shards.find_shards(data_dir, split, prefix)
+        reader = index.RecordReader([index.index_file(path) for path in paths])
+        if not len(reader):
+            why = next((f"; {f.path}: {f.problem}" for f in reader.files if f.problem), "")
+            message = f"{paths[0]}: no records of split {split!r}{why}"
+            raise RecordError(message, file=paths[0])
+        # One good record of every file tells what to expect of the others.
+        samples = [_first_good(reader, start) for start in reader.starts]
+        height, width = samples[0].size
+        return cls(
+            split=split,
+            reader=reader,
+            numbers=np.arange(len(reader)),
+            height=height,
+            width=width,
+            sparse_keypoints=any(
+                not set(schema.KEYPOINTS.keys) <= sample.keys for sample in samples
+            ),
+        )
+
+    def __len__(self) -> int:
+        """Number of usable examples."""
+        return len(self.numbers)
+
+    @property
+    def paths(self) -> tuple[pathlib.Path, ...]:
+        return tuple(file.path for file in self.reader.files)
+
+    def problems(self, number: int) -> list[RecordError]:
+        """What is wrong with one record as `reader` counts them; empty if nothing."""
+        try:
+            serialized = self.reader.read(number)
+        except RecordError as error:
+            return [error]
+        found = check.problems(serialized, (self.height, self.width))
+        return [self.reader.error(number, problem) for problem in found]
+
+
+def _first_good(reader, start):
+    """Summary of the first record from a number on that can be used; a few bad ones may precede."""
+    problems = []
+    for number in range(start, min(start + _TRIED_RECORDS, len(reader))):
+        try:
+            summary = check.summarize(reader.read(number))
+        except RecordError as error:
+            problems.append(error)
+            continue
+        if not summary.problems:
+            return summary
+        problems.append(reader.error(number, summary.problems[0]))
+    raise problems[0]

@@ -1,0 +1,27 @@
+import os
+
+import pytest
+
+from dpig_tf2.io.atomic import write_json, write_text
+
+
+def test_a_text_is_replaced_whole(tmp_path, monkeypatch):
+    path = tmp_path / "config.json"
+    write_text(path, "old")
+
+    def fail(*paths):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["config.json"]
+
+
+def test_what_json_does_not_know_leaves_the_old_file(tmp_path):
+    path = tmp_path / "metrics.json"
+    write_json(path, {"ssim": 0.5})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"ssim": float("nan")})
+    assert path.read_text() == '{\n  "ssim": 0.5\n}\n'

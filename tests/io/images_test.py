@@ -1,0 +1,63 @@
+import io
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dpig_tf2.io import images
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (20, 10, 3), np.uint8)
+
+
+def test_save_png_round_trip(tmp_path):
+    path = tmp_path / "made" / "sheet.png"
+    images.save_png(path, PICTURE)
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), PICTURE)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "sheet.png"
+    images.save_png(path, PICTURE)
+
+    def disk_full(self, content):
+        with open(self, "wb") as file:
+            file.write(content[:6])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", disk_full)
+    with pytest.raises(OSError, match="no space"):
+        images.save_png(path, 255 - PICTURE)
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), PICTURE)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("shape", [(20, 10), (20, 10, 1)])
+def test_one_channel_becomes_three(shape):
+    gray = np.arange(200, dtype=np.uint8).reshape(shape)
+    assert (images.as_rgb(gray) == gray.reshape(20, 10, 1)).all()
+    assert images.as_rgb(gray).shape == (20, 10, 3)
+
+
+@pytest.mark.parametrize("bad", [PICTURE.astype(float), PICTURE[..., :2]])
+def test_other_pictures_are_refused(bad):
+    with pytest.raises(ValueError, match="a picture must be"):
+        images.as_rgb(bad)
+
+
+def test_files_are_opened_by_what_they_hold(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(images.encode_png(PICTURE))
+    np.testing.assert_array_equal(images.read_rgb(path), PICTURE)
+    Image.fromarray(PICTURE).save(path, "BMP")
+    with pytest.raises(ValueError, match="is not a JPEG or PNG image"):
+        images.read_rgb(path)
+    with pytest.raises(ValueError, match="cannot be read"):
+        images.read_rgb(tmp_path / "absent.png")
+
+
+def test_jpeg_keeps_the_picture_close():
+    smooth = np.linspace(0, 255, 32 * 32 * 3).reshape(32, 32, 3).astype(np.uint8)
+    decoded = np.asarray(Image.open(io.BytesIO(images.encode_jpeg(smooth))))
+    assert np.abs(decoded.astype(int) - smooth).max() <= 8

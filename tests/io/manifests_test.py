@@ -1,0 +1,77 @@
+import json
+
+import pytest
+
+from dpig_tf2.io.manifests import Manifest, OutputError
+
+SETTINGS = {"seed": 1, "size": (8, 4), "inputs": {"images": "a", "labels": "b"}, "count": 3}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A manifest of one finished file."""
+    manifest = Manifest(tmp_path / "list.json", SETTINGS)
+    manifest.facts["summary"] = {"mean": 0.5}
+    manifest.add("a.png", {"source": "me"})
+    return manifest.path
+
+
+def test_finished_files_are_known_again(path):
+    assert json.loads(path.read_text()) == {
+        "settings": SETTINGS | {"size": [8, 4]},
+        "summary": {"mean": 0.5},
+        "files": {"a.png": {"source": "me"}},
+    }
+    assert Manifest(path, SETTINGS).files == {"a.png": {"source": "me"}}
+
+
+def test_nothing_is_written_before_it_is_asked_for(tmp_path):
+    manifest = Manifest(tmp_path / "list.json", SETTINGS)
+    assert not manifest.path.exists()
+    manifest.write()
+    assert json.loads(manifest.path.read_text())["files"] == {}
+
+
+def test_the_file_follows_within_seconds(path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    manifest = Manifest(path, SETTINGS)
+    manifest.write()
+    manifest.add("b.png", {})
+    assert "b.png" not in Manifest(path, SETTINGS).files
+    now[0] += 6
+    manifest.add("c.png", {})
+    assert list(Manifest(path, SETTINGS).files) == ["a.png", "b.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    "changed, field",
+    [({"seed": 2, "count": 4}, "seed"), ({"count": 4}, "count"), ({"more": 1}, "more")],
+)
+def test_other_settings_are_refused_by_their_first_key(path, changed, field):
+    before = path.read_bytes()
+    with pytest.raises(OutputError) as raised:
+        Manifest(path, SETTINGS | changed, "pictures")
+    assert (raised.value.field, raised.value.file) == (field, str(path.parent))
+    assert path.read_bytes() == before
+
+
+def test_inputs_are_named_without_their_hashes(path):
+    with pytest.raises(OutputError, match=r"made with other inputs \(labels\)"):
+        Manifest(path, SETTINGS | {"inputs": {"images": "a", "labels": "c"}})
+
+
+def test_overwrite_hands_over_what_is_replaced(path):
+    manifest = Manifest(path, SETTINGS | {"seed": 2}, overwrite=True)
+    assert manifest.files == {} and list(manifest.replaced) == ["a.png"]
+    same = Manifest(path, SETTINGS, overwrite=True)
+    assert list(same.files) == ["a.png"] and same.replaced == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"settings": {}, "files": []}'])
+def test_damaged_manifest_is_named_and_left(path, text):
+    path.write_text(text)
+    with pytest.raises(OutputError) as raised:
+        Manifest(path, SETTINGS, overwrite=True)
+    assert raised.value.file == str(path)
+    assert path.read_text() == text
