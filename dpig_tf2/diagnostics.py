@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 
 from dpig_tf2 import config as configuration
+from dpig_tf2.execution import Execution
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 
@@ -267,7 +268,7 @@ def _train(jit_compile) -> StepResult:
     settings = tiny_config()
     model, count = settings.model, settings.reconstruction.batch_size
     keras.utils.set_random_seed(0)
-    trainer = build_trainer("reconstruction", settings, crop_method="matmul")
+    trainer = build_trainer("reconstruction", settings, Execution(jit_compile=jit_compile))
     rng = np.random.default_rng(0)
     keypoints = np.ones((count, 18, 3), np.float32)
     keypoints[..., :2] = rng.uniform(0, 1, (count, 18, 2)) * (model.height, model.width)
