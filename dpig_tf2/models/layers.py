@@ -37,8 +37,8 @@ class _Executed:
     def from_config(cls, config: dict):
         return cls(**(config | {"execution": Execution(**config["execution"])}))
 
-    def build_from_config(self, config: dict) -> None:
-        """Does nothing: variables come with the first call, under the paths of checkpoints."""
+    def get_build_config(self) -> None:
+        """None: variables come with the first call, under the paths of checkpoints."""
 
 
 class Block(_Executed, keras.layers.Layer):
