@@ -236,12 +236,13 @@ def _train(jit_compile) -> StepResult:
     import tensorflow as tf
 
     from dpig_tf2 import testing
+    from dpig_tf2.execution import Execution
     from dpig_tf2.training.trainers import build_trainer
 
     start = time.perf_counter()
     config = testing.tiny_config()
     keras.utils.set_random_seed(0)
-    trainer = build_trainer("reconstruction", config, crop_method="matmul")
+    trainer = build_trainer("reconstruction", config, Execution(jit_compile=jit_compile))
     person = testing.random_person(config.model, config.reconstruction.batch_size)
     step = tf.function(trainer.train_step, jit_compile=jit_compile)
     step({"source": person})

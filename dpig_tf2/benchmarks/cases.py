@@ -10,6 +10,7 @@ from dpig_tf2 import testing
 from dpig_tf2.benchmarks import operations, plain
 from dpig_tf2.benchmarks.measure import PLAIN, Result, Variant, compare, wait_for
 from dpig_tf2.config import Config
+from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops import pose_maps as pose_map_ops
@@ -19,7 +20,6 @@ from dpig_tf2.pipeline.batches import CACHES, training_batches
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
-from dpig_tf2.training.run import RunOptions
 from dpig_tf2.training.trainers import build_trainer
 
 OURS = "ours"
@@ -47,11 +47,6 @@ class Settings:
         return {f"{name} {precision}": build(precision) for precision in self.precisions}
 
 
-def _plain_forms():
-    """The region crops are ours in either way: a case of their own measures them."""
-    return factory.fastest_forms() | {"convolution": "direct"}
-
-
 def device() -> str:
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
@@ -62,7 +57,7 @@ def reconstruction(settings: Settings) -> list[Result]:
     size = config.reconstruction.batch_size
     batch = {"source": testing.random_person(config.model, size)}
     names = ReconstructionTrainer.NETWORKS
-    networks = factory.build_networks(names, config.model, **_plain_forms())
+    networks = factory.build_networks(names, config.model, plain.EXECUTION)
     reference = plain.PlainReconstructionTrainer(config, networks)
 
     def plain_step():
@@ -75,8 +70,7 @@ def reconstruction(settings: Settings) -> list[Result]:
 
 
 def _our_step(settings, batch, precision):
-    how = RunOptions(precision=precision).how()
-    trainer = build_trainer("reconstruction", settings.config, **how)
+    trainer = build_trainer("reconstruction", settings.config, Execution(precision=precision))
     step = tf.function(trainer.train_step)
     counted = operations.count(step, batch)
     return Variant(lambda: float(step(batch)["loss/reconstruction"]), precision, counted)
@@ -98,7 +92,7 @@ def stage2(settings: Settings) -> list[Result]:
     # Networks do the same work on any numbers, so noise stands in for embeddings here.
     cached = {"embedding": noise, "noise": noise}
 
-    frozen = factory.build_networks(["appearance_encoder"], model, **_plain_forms())
+    frozen = factory.build_networks(["appearance_encoder"], model, plain.EXECUTION)
     reference = plain.PlainMappingTrainer(config, trainer.networks, PersonModel(model, frozen))
     photos = {"source": testing.random_person(model, rows), "noise": noise}
     loss = f"loss/{trainer.factors[-1]}_critic"
@@ -119,23 +113,22 @@ def sampling(settings: Settings) -> list[Result]:
     mappings = [f"{factor}_mapping" for factor in config.model.factors]
     names = ["generator", "pose_decoder", *mappings]
 
-    def build(kind, convolution, frozen, precision):
-        networks = factory.build_networks(
-            names, config.model, precision=precision, convolution=convolution
-        )
+    def build(kind, execution, frozen=False):
+        networks = factory.build_networks(names, config.model, execution)
         if frozen:
             for network in networks.values():
                 network.freeze()
         graph = tf.function(functools.partial(_draw_pictures, kind(config.model, networks), size))
         seed = tf.constant(0)
         counted = operations.count(graph, seed)
-        return Variant(lambda: wait_for(graph(seed)), precision, counted)
+        return Variant(lambda: wait_for(graph(seed)), execution.precision, counted)
 
-    fastest = factory.fastest_forms()["convolution"]
-    variants = {PLAIN: build(plain.PlainPersonModel, "direct", False, "float32")}
+    def ours(precision, frozen):
+        return build(PersonModel, Execution(precision=precision), frozen)
+
+    variants = {PLAIN: build(plain.PlainPersonModel, plain.EXECUTION)}
     for name, frozen in {OURS: False, f"{OURS}, frozen": True}.items():
-        ours = functools.partial(build, PersonModel, fastest, frozen)
-        variants |= settings.our_variants(ours, name)
+        variants |= settings.our_variants(functools.partial(ours, frozen=frozen), name)
     return settings.measure("sampling", size, variants)
 
 
@@ -151,38 +144,41 @@ def pose_maps(settings: Settings) -> list[Result]:
     """Pose maps of a batch."""
     model, size = settings.config.model, settings.config.reconstruction.batch_size
     keypoints = tf.constant(testing.random_keypoints(model, size))
-    forms = {PLAIN: plain.pose_map, f"{OURS} float32": pose_map_ops.pose_map}
 
-    def variant(form):
-        graph = tf.function(
-            lambda points: form(points, model.height, model.width, model.pose_map_radius)
-        )
+    def variant(implementation):
+        size = model.height, model.width, model.pose_map_radius
+        graph = tf.function(lambda points: pose_map_ops.pose_map(points, *size, implementation))
         return Variant(lambda: wait_for(graph(keypoints)), repetitions=10)
 
-    variants = {name: variant(form) for name, form in forms.items()}
+    variants = {PLAIN: variant("reference"), f"{OURS} float32": variant("fast")}
     return settings.measure("pose maps", size, variants)
 
 
 def crops(settings: Settings) -> list[Result]:
-    """Region crops of the encoder's features and their gradient, in both equal forms."""
+    """Region crops of the encoder's features and their gradient, in both equal ways."""
     model, size = settings.config.model, settings.config.reconstruction.batch_size
     shape = (size, model.height, model.width, model.hidden)
     features = tf.random.stateless_normal(shape, [0, 0])
     boxes = testing.random_person(model, size)["part_boxes"]
 
-    def variant(method):
+    def variant(implementation, jit_compile):
         @tf.function
         def graph(features):
             with tf.GradientTape() as tape:
                 tape.watch(features)
-                found = regions.crop_regions(features, boxes, model.region_size, method)
+                found = regions.crop_regions(
+                    features, boxes, model.region_size, implementation, jit_compile
+                )
                 loss = tf.nn.l2_loss(found)
             return tape.gradient(loss, features)
 
         return Variant(lambda: wait_for(graph(features)), repetitions=10)
 
-    variants = {method: variant(method) for method in ("matmul", "gather")}
-    return settings.measure("region crops with gradient", size, variants, against="matmul")
+    variants = {
+        "products": variant("fast", jit_compile=True),
+        "crop_and_resize": variant("reference", jit_compile=False),
+    }
+    return settings.measure("region crops with gradient", size, variants, against="products")
 
 
 def supply(settings: Settings, records: RecordSet) -> list[Result]:

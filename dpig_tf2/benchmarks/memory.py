@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from dpig_tf2.config import Config
+from dpig_tf2.execution import Execution
 
 _STEPS = 2  # the second has what the first leaves behind
 
@@ -16,8 +17,8 @@ class Peak:
 
     Attributes:
         preset, hidden, batch: sizes.
-        precision: as `config.PRECISIONS`.
-        rematerialize: as `RunOptions`.
+        precision: as `Execution`.
+        rematerialize: as `Execution`.
         gib: the peak, with program and libraries.
         program_gib: what program and libraries take before networks are built.
         seconds: the last step's.
@@ -64,12 +65,11 @@ def train(config: Config, precision: str, rematerialize: bool) -> dict:
     import tensorflow as tf
 
     from dpig_tf2 import testing
-    from dpig_tf2.training.run import RunOptions
     from dpig_tf2.training.trainers import build_trainer
 
     program = _resident_gib()
-    how = RunOptions(precision=precision, rematerialize=rematerialize).how()
-    trainer = build_trainer("reconstruction", config, **how)
+    execution = Execution(precision=precision, rematerialize=rematerialize)
+    trainer = build_trainer("reconstruction", config, execution)
     batch = {"source": testing.random_person(config.model, config.reconstruction.batch_size)}
     step = tf.function(trainer.train_step)
     for _ in range(_STEPS):
@@ -88,5 +88,5 @@ def _resident_gib():
 
 
 if __name__ == "__main__":
-    text, *how = json.load(sys.stdin)
-    print(json.dumps(train(Config.from_json(text), *how)))
+    text, *execution = json.load(sys.stdin)
+    print(json.dumps(train(Config.from_json(text), *execution)))

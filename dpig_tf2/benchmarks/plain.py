@@ -1,70 +1,48 @@
 """The method without its shortcuts: what the networks compute, computed as it is written down.
 
-The measure of every shortcut: same weights, same numbers up to rounding, more work. Separate
-forwards for the two updates, a generator that convolves the broadcast embedding and the upsampled
-maps, pose maps from shifted copies, and a frozen encoder that runs for every critic update. Each
-update is one call of a compiled graph, as in the 2018 practice.
+The measure of every shortcut: same weights, same numbers up to rounding, more work. Networks of
+implementation "reference", pose maps likewise, separate forwards for the two updates, and a frozen
+encoder that runs for every critic update. Each update is one call of a compiled graph, as in the
+2018 practice.
 """
 
-import functools
 import itertools
 
-import keras
 import tensorflow as tf
 
-from dpig_tf2.config import Config
-from dpig_tf2.models import layers
+from dpig_tf2.config import Config, ModelConfig
+from dpig_tf2.execution import Execution
 from dpig_tf2.models.person_model import PersonModel
+from dpig_tf2.ops import pose_maps
 from dpig_tf2.ops.images import to_network_range
 from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.trainer import split_updates
 
-
-def pose_map(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
-    """`ops.pose_maps.pose_map`: one pixel for each keypoint, dilated by shifted copies."""
-    row, column, visibility = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
-
-    def marks(values, length):
-        padded = tf.one_hot(tf.cast(values, tf.int32) + radius, length + 2 * radius, axis=1)
-        return padded * tf.cast(visibility > 0.5, tf.float32)[:, None]
-
-    pixels = marks(row, height)[:, :, None] * marks(column, width)[:, None]
-    copies = [
-        pixels[:, y : y + height, x : x + width]
-        for y, x in itertools.product(range(2 * radius + 1), repeat=2)
-        if (y - radius) ** 2 + (x - radius) ** 2 <= radius**2
-    ]
-    return 2.0 * functools.reduce(tf.maximum, copies) - 1.0
+EXECUTION = Execution(implementation="reference")
 
 
-def generate(generator, embedding, pose_map) -> tf.Tensor:
-    """`generator(embedding, pose_map)` by plain convolutions on full-size maps; float32 only."""
-    _, height, width, _ = pose_map.shape
-    tiled = tf.tile(embedding[:, None, None, :], [1, height, width, 1])
-    first = generator.input_conv
-    x = tf.nn.conv2d(tf.concat([tiled, pose_map], axis=-1), first.kernel, 1, "SAME") + first.bias
-    skips = generator.pyramid(tf.nn.relu(x))
-    x = tf.reshape(generator.bottom_dense(generator.bottleneck(skips)), [-1, *generator.bottom])
-    upsample = keras.layers.UpSampling2D(2, interpolation="nearest")
-    for level, residual in enumerate(generator.residuals):
-        if level:
-            x = generator.ups[level - 1](upsample(x))
-        x = layers.ResidualConv.call(residual, tf.concat([x, skips[-1 - level]], axis=-1))
-    return generator.output_conv(x)
+def pose_map(keypoints, model: ModelConfig) -> tf.Tensor:
+    """The reference pose maps of a model's size, float32 [B, H, W, 18] in {-1, +1}."""
+    return pose_maps.pose_map(
+        keypoints, model.height, model.width, model.pose_map_radius, EXECUTION.implementation
+    )
 
 
 class PlainPersonModel(PersonModel):
-    """`PersonModel` that generates the plain way."""
+    """`PersonModel` of networks built with `EXECUTION`, with reference pose maps."""
 
     def generate(self, appearance_embedding, keypoints):
-        config = self.config
-        maps = pose_map(keypoints, config.height, config.width, config.pose_map_radius)
-        return generate(self.network("generator"), appearance_embedding, maps)
+        return self.network("generator")(appearance_embedding, pose_map(keypoints, self.config))
 
 
 class PlainReconstructionTrainer(ReconstructionTrainer):
-    """Stage I with a forward for each update, in the default order: discriminator, generator."""
+    """Stage I with a forward for each update, in the default order: discriminator, generator.
+
+    Args:
+        config: the run's configuration.
+        networks: built with `EXECUTION`.
+    """
 
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, networks)
@@ -91,9 +69,7 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
         return logs
 
     def generate(self, embedding, keypoints):
-        model = self.config.model
-        maps = pose_map(keypoints, model.height, model.width, model.pose_map_radius)
-        return generate(self.generator, embedding, maps)
+        return self.generator(embedding, pose_map(keypoints, self.config.model))
 
 
 class PlainMappingTrainer(MappingTrainer):
@@ -102,7 +78,7 @@ class PlainMappingTrainer(MappingTrainer):
     Args:
         config: the run's configuration.
         networks: mapping networks and critics.
-        encoder: has the frozen appearance encoder.
+        encoder: has the frozen appearance encoder, built with `EXECUTION`.
     """
 
     def __init__(self, config: Config, networks: dict, encoder: PersonModel):

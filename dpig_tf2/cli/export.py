@@ -13,6 +13,7 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import run_program
+from dpig_tf2.execution import Execution
 
 RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "Run folder, or a folder written by PersonSampler.save.", required=True
@@ -32,11 +33,12 @@ PRECISION = flags.DEFINE_enum(
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "latest", configuration.CHECKPOINTS, "Checkpoint of stage I of a run folder."
 )
-PORTABLE = flags.DEFINE_bool(
-    "portable",
+JIT_COMPILE = flags.DEFINE_bool(
+    "jit_compile",
     True,
-    "Compute in forms that run well everywhere: CPU, GPU, compiled by XLA. --noportable takes "
-    "those that are fastest on this machine, for servers like it; numbers are equal to rounding.",
+    "Keep to operations that XLA compiles, so that the model runs well everywhere: CPU, GPU, XLA. "
+    "--nojit_compile takes what is fastest on this machine, for servers like it; numbers are equal "
+    "to rounding.",
 )
 
 
@@ -51,9 +53,8 @@ def main(argv):
     out_dir = OUT_DIR.value or pathlib.Path(RUN_DIR.value, "export")
     sampler = PersonSampler.load(
         RUN_DIR.value,
-        precision=PRECISION.value,
+        execution=Execution(precision=PRECISION.value, jit_compile=JIT_COMPILE.value),
         checkpoint=CHECKPOINT.value,
-        portable=PORTABLE.value,
     )
     path = export(sampler, out_dir, VERSION.value)
     print(f"wrote {path}; signatures: {path / DESCRIPTION}")

@@ -32,6 +32,7 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import one_line, run_program
+from dpig_tf2.execution import Execution
 
 _SEEDS = 2**31 - 1  # a seed is an int32 in the SavedModel too
 
@@ -248,7 +249,7 @@ def _run(model):
         _RUN_DIR.value,
         _BATCH_SIZE.value,
         adversaries=scoring,
-        precision=_PRECISION.value,
+        execution=Execution(precision=_PRECISION.value),
         checkpoint=_CHECKPOINT.value,
     )
     for name in sorted(_networks(model, real=reader is not None)):

@@ -13,6 +13,7 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import EXIT_INTERRUPTED, EXIT_TRY_AGAIN, one_line, run_program
+from dpig_tf2.execution import IMPLEMENTATIONS, Execution
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Run folder, created if absent.", required=True)
 _PRESET = flags.DEFINE_enum(
@@ -74,15 +75,12 @@ _KEEP_BEST = flags.DEFINE_bool(
 _CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "Where decoded images are kept.")
 _SKIP_BAD = flags.DEFINE_bool("skip_bad_records", False, "Drop and count damaged records.")
 _JIT = flags.DEFINE_bool("jit_compile", False, "Compile the training step with XLA.")
-_CROPS = flags.DEFINE_enum(
-    "crop_method", "auto", ["auto", "gather", "matmul"], "Form of the region crops."
-)
-_CONVOLUTION = flags.DEFINE_enum(
-    "convolution",
-    "auto",
-    ["auto", "direct", "products"],
-    "Form of the convolutions; auto takes matrix products where they are faster, on CPU without "
-    "XLA. In float32 the numbers are the same to rounding.",
+_IMPLEMENTATION = flags.DEFINE_enum(
+    "implementation",
+    "fast",
+    IMPLEMENTATIONS,
+    "How layers are computed: as the paper writes them, or in equal ways that take less work. In "
+    "float32 the numbers are the same to rounding.",
 )
 _PRECISION = flags.DEFINE_enum(
     "precision",
@@ -124,8 +122,12 @@ def main(_):
         raise ValueError("give either --data_dir (tf-records) or --keypoints (a keypoint CSV)")
     if _HOLD_OUT.value and not _KEYPOINTS.value:
         raise ValueError("--hold_out needs --keypoints")
-    if _CROPS.value == "gather" and _JIT.value:
-        raise ValueError("--crop_method=gather cannot be compiled: leave out --jit_compile")
+    execution = Execution(
+        precision=_PRECISION.value,
+        implementation=_IMPLEMENTATION.value,
+        rematerialize=_REMATERIALIZE.value,
+        jit_compile=_JIT.value,
+    )
     if _REMATERIALIZE.value and "reconstruction" not in stages:
         raise ValueError(
             f"--rematerialize does not apply to stage {stages[0]}, only to reconstruction"
@@ -144,8 +146,8 @@ def main(_):
     from dpig_tf2.training import run as training
 
     if _DETERMINISTIC.value:
-        if _CROPS.value == "gather" and tf.config.list_physical_devices("GPU"):
-            raise ValueError("--crop_method=gather is not deterministic on a GPU: leave it out")
+        if execution.implementation == "reference" and tf.config.list_physical_devices("GPU"):
+            raise ValueError("--implementation=reference is not deterministic on a GPU")
         tf.config.experimental.enable_op_determinism()
     try:
         devices = distribution.devices(_DISTRIBUTE.value)
@@ -160,11 +162,7 @@ def main(_):
         checkpoint_minutes=_CHECKPOINT_MINUTES.value,
         keep=_KEEP.value,
         keep_best=_KEEP_BEST.value,
-        jit_compile=_JIT.value,
-        crop_method=_CROPS.value,
-        convolution=_CONVOLUTION.value,
-        precision=_PRECISION.value,
-        rematerialize=_REMATERIALIZE.value,
+        execution=execution,
         devices=devices,
     )
     try:

@@ -3,10 +3,12 @@
 import keras
 import tensorflow as tf
 
+from dpig_tf2.execution import Execution
 from dpig_tf2.models import layers
 from dpig_tf2.ops import regions
 
 
+@layers.serializable
 class AppearanceEncoder(layers.Network):
     """Encodes the seven body regions with shared weights and, for Market-1501, the background.
 
@@ -18,10 +20,7 @@ class AppearanceEncoder(layers.Network):
         background_levels: resolution levels of the background branch.
         background_embedding: code length of the background; 0 leaves the branch and the body mask
             out (DeepFashion).
-        crop_method: form of the region crops, see `ops.regions.crop_regions`.
-        rematerialize: compute the levels' activations again in the backward pass; saves memory,
-            costs a second forward.
-        convolution: form of the convolutions, see `layers.Conv`.
+        execution: how it computes.
 
     Call arguments:
         images: float32 [B, H, W, 3] in [-1, 1].
@@ -43,38 +42,47 @@ class AppearanceEncoder(layers.Network):
         region_embedding: int,
         background_levels: int = 5,
         background_embedding: int = 0,
-        crop_method: str = "matmul",
-        rematerialize: bool = False,
-        convolution: str = "direct",
+        execution: Execution = Execution(),
         **kwargs,
     ):
         # autocast=False: boxes in pixels do not survive bfloat16.
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, execution=execution, **kwargs)
         self.hidden = hidden
         self.region_size = region_size
         self.region_levels = region_levels
         self.region_embedding = region_embedding
         self.background_levels = background_levels
         self.background_embedding = background_embedding
-        self.crop_method = crop_method
-        self.rematerialize = rematerialize
-        self.convolution = convolution
-        self.stem_conv = layers.conv3x3(hidden, convolution, "stem_conv")
-        self.stem_residual = layers.ResidualConv(hidden, convolution, name="stem_residual")
-        self.region_pyramid = layers.ConvPyramid(
-            hidden, region_levels, rematerialize, convolution, name="region_pyramid"
+        self.stem_conv = layers.Conv(
+            hidden, 3, activation="relu", execution=execution, name="stem_conv"
         )
-        self.region_dense = keras.layers.Dense(region_embedding, name="region_dense")
+        self.stem_residual = layers.ResidualConv(hidden, execution, name="stem_residual")
+        self.region_pyramid = layers.ConvPyramid(
+            hidden, region_levels, execution, name="region_pyramid"
+        )
+        self.region_dense = keras.layers.Dense(
+            region_embedding, dtype=self.dtype_policy, name="region_dense"
+        )
         if background_embedding:
             self.background_pyramid = layers.ConvPyramid(
-                hidden, background_levels, rematerialize, convolution, name="background_pyramid"
+                hidden, background_levels, execution, name="background_pyramid"
             )
             self.background_dense = keras.layers.Dense(
-                background_embedding, name="background_dense"
+                background_embedding, dtype=self.dtype_policy, name="background_dense"
             )
 
+    def get_config(self):
+        return super().get_config() | {
+            "hidden": self.hidden,
+            "region_size": self.region_size,
+            "region_levels": self.region_levels,
+            "region_embedding": self.region_embedding,
+            "background_levels": self.background_levels,
+            "background_embedding": self.background_embedding,
+        }
+
     def call(self, images, part_boxes, part_visibility, body_mask=None):
-        again = self.rematerialize and self.stem_residual.built
+        again = self.execution.rematerialize and self.stem_residual.built
         stem = layers.run_level(self.stem, images, rematerialize=again)
         if not self.background_embedding:
             return self.encode_regions(stem, part_boxes, part_visibility)
@@ -92,7 +100,11 @@ class AppearanceEncoder(layers.Network):
         count = part_boxes.shape[1]
         # Crops in float32: their sampling positions need it, and the cost is small.
         crops = regions.crop_regions(
-            tf.cast(features, tf.float32), part_boxes, self.region_size, self.crop_method
+            tf.cast(features, tf.float32),
+            part_boxes,
+            self.region_size,
+            self.execution.implementation,
+            self.execution.jit_compile,
         )
         crops = tf.reshape(crops, [-1, self.region_size, self.region_size, self.hidden])
         codes = self.region_dense(_flatten(self.region_pyramid(crops)[-1]))

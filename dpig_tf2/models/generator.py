@@ -5,9 +5,12 @@ import functools
 import keras
 import tensorflow as tf
 
+from dpig_tf2.execution import Execution
 from dpig_tf2.models import layers
+from dpig_tf2.ops import convolutions
 
 
+@layers.serializable
 class Generator(layers.Network):
     """U-Net on the embedding, repeated at every pixel, and the pose map.
 
@@ -15,9 +18,7 @@ class Generator(layers.Network):
         hidden: base width h; level i has (i + 1) h channels.
         latent: length of the bottleneck code.
         levels: resolution levels.
-        rematerialize: compute the levels' activations again in the backward pass; saves memory,
-            costs a second forward.
-        convolution: form of the convolutions, see `layers.Conv`.
+        execution: how it computes.
 
     Call arguments:
         embedding: float32 [B, E], appearance embedding.
@@ -34,39 +35,47 @@ class Generator(layers.Network):
         hidden: int,
         latent: int,
         levels: int = 5,
-        rematerialize: bool = False,
-        convolution: str = "direct",
+        execution: Execution = Execution(),
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(execution=execution, **kwargs)
         self.hidden = hidden
         self.latent = latent
         self.levels = levels
-        self.rematerialize = rematerialize
-        self.convolution = convolution
-        self.input_conv = layers.EmbeddingMapConv(hidden, name="input_conv")
-        self.pyramid = layers.ConvPyramid(
-            hidden, levels, rematerialize, convolution, name="pyramid"
-        )
-        self.latent_dense = keras.layers.Dense(latent, name="latent_dense")
+        self.pyramid = layers.ConvPyramid(hidden, levels, execution, name="pyramid")
+        self.latent_dense = keras.layers.Dense(latent, dtype=self.dtype_policy, name="latent_dense")
         # The first decoder level joins h bottleneck channels with the coarsest skip, the others
         # join two equal halves.
         joined = [hidden * (levels + 1)] + [2 * hidden * (levels - i) for i in range(1, levels)]
-        kinds = [layers.ResidualConv] + [layers.UpsampledResidualConv] * (levels - 1)
         self.residuals = [
-            kind(channels, convolution, name=f"decoder_residual_{i}")
-            for i, (kind, channels) in enumerate(zip(kinds, joined, strict=True))
+            layers.ResidualConv(channels, execution, name=f"decoder_residual_{i}")
+            for i, channels in enumerate(joined)
         ]
         self.ups = [
-            keras.layers.Conv2D(hidden * (levels - 1 - i), 1, activation="relu", name=f"up_{i}")
+            layers.Conv(
+                hidden * (levels - 1 - i), 1, activation="relu", execution=execution, name=f"up_{i}"
+            )
             for i in range(levels - 1)
         ]
-        self.output_conv = layers.conv3x3(3, convolution, "output_conv", activation=None)
+        self.output_conv = layers.Conv(3, 3, execution=execution, name="output_conv")
+
+    def get_config(self):
+        return super().get_config() | {
+            "hidden": self.hidden,
+            "latent": self.latent,
+            "levels": self.levels,
+        }
 
     def build(self, embedding_shape, pose_map_shape):
         rows, columns = (size // 2 ** (self.levels - 1) for size in pose_map_shape[1:3])
         self.bottom = (rows, columns, self.hidden)
-        self.bottom_dense = keras.layers.Dense(rows * columns * self.hidden, name="bottom_dense")
+        self.bottom_dense = keras.layers.Dense(
+            rows * columns * self.hidden, dtype=self.dtype_policy, name="bottom_dense"
+        )
+        # Made last, because a seed's initial weights depend on the order in which layers are made.
+        self.input_conv = layers.Conv(
+            self.hidden, 3, activation="relu", execution=self.execution, name="input_conv"
+        )
 
     def call(self, embedding, pose_map):
         skips = self.encode(embedding, pose_map)
@@ -74,7 +83,8 @@ class Generator(layers.Network):
 
     def encode(self, embedding, pose_map):
         """Skip features of every level, finest first."""
-        return self.pyramid(self.input_conv(embedding, pose_map))
+        everywhere = convolutions.broadcast(embedding, pose_map, self.execution.implementation)
+        return self.pyramid(self.input_conv(convolutions.concat(everywhere, pose_map)))
 
     def bottleneck(self, skips):
         """Bottleneck code, [B, latent]."""
@@ -87,13 +97,11 @@ class Generator(layers.Network):
         x = tf.reshape(self.bottom_dense(code), [-1, *self.bottom])
         for i, residual in enumerate(self.residuals):
             level = functools.partial(self._decoder_level, i)
-            again = self.rematerialize and residual.built
+            again = self.execution.rematerialize and residual.built
             x = layers.run_level(level, x, skips[-1 - i], rematerialize=again)
         return tf.cast(self.output_conv(x), tf.float32)
 
     def _decoder_level(self, level, x, skip):
-        if not level:
-            return self.residuals[0](tf.concat([x, skip], axis=-1))
-        # A 1x1 convolution commutes with nearest-neighbour upsampling, so it runs on the small
-        # map: a quarter of the work, the same numbers.
-        return self.residuals[level](self.ups[level - 1](x), skip)
+        if level:
+            x = self.ups[level - 1](convolutions.upsample(x, self.execution.implementation))
+        return self.residuals[level](convolutions.concat(x, skip))

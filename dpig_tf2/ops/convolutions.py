@@ -1,214 +1,227 @@
-"""Convolutions as matrix products: forms that are faster on CPU than the library's convolution.
+"""Convolutions of joined maps: the paper's expressions, and equal ones that take less work.
 
-What a convolution gathers along an axis (tiles, windows, with SAME padding) is a product with a
-fixed matrix over the whole axis. Such products run at the machine's best speed, backwards too; the
-zeros in them cost little while the axes are short.
+Networks write what the paper says, `convolve(concat(upsample(x), skip), kernel)`. With
+implementation "reference" every function computes just that. With "fast", `broadcast` and
+`upsample` only note what is to be repeated, and `concat` keeps it apart from the other map:
+repeated pixels would be convolved again and again, and `convolve` knows how to convolve them once.
+A convolution that repeats nothing goes by its shape: `choose_algorithm`.
 """
 
-import functools
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.ops import matrix_convolutions
+from dpig_tf2.ops.implementations import is_reference, runs_on_cpu_uncompiled
 
-def fastest_form(image_shape, kernel_shape, stride: int) -> str:
-    """Which form of a convolution is the fastest on CPU: "winograd", "single_product" or "direct".
+# ---- joined maps
+
+
+class Broadcast(NamedTuple):
+    """A vector, the same at every pixel: [B, E] stands for [B, H, W, E]."""
+
+    vector: tf.Tensor
+
+
+class Upsampled(NamedTuple):
+    """A map doubled to nearest: [B, H / 2, W / 2, C] stands for [B, H, W, C]."""
+
+    small: tf.Tensor
+
+
+class BroadcastConcat(NamedTuple):
+    """[vector at every pixel | images]."""
+
+    vector: tf.Tensor
+    images: tf.Tensor
+
+    @property
+    def shape(self):
+        return (*self.images.shape[:-1], self.vector.shape[-1] + self.images.shape[-1])
+
+
+class UpsampledConcat(NamedTuple):
+    """[small map doubled to nearest | images], also as what it stands for, `pixels`."""
+
+    small: tf.Tensor
+    images: tf.Tensor
+    pixels: tf.Tensor
+
+    @property
+    def shape(self):
+        return self.pixels.shape
+
+
+def broadcast(vector, images, implementation: str = "fast") -> tf.Tensor | Broadcast:
+    """A vector [B, E] at every pixel of a map [B, H, W, C]: [B, H, W, E]."""
+    if is_reference(implementation):
+        return tf.tile(vector[:, None, None, :], [1, *images.shape[1:3], 1])
+    return Broadcast(vector)
+
+
+def upsample(images, implementation: str = "fast") -> tf.Tensor | Upsampled:
+    """A map [B, H, W, C] doubled to nearest: [B, 2 H, 2 W, C]."""
+    return _doubled(images) if is_reference(implementation) else Upsampled(images)
+
+
+def concat(first, images) -> tf.Tensor | BroadcastConcat | UpsampledConcat:
+    """Two maps of one size joined along channels; the first one may be broadcast or upsampled."""
+    if isinstance(first, Broadcast):
+        return BroadcastConcat(first.vector, images)
+    if isinstance(first, Upsampled):
+        joined = tf.concat([_doubled(first.small), images], axis=-1)
+        return UpsampledConcat(first.small, images, joined)
+    return tf.concat([first, images], axis=-1)
+
+
+def pixels(x) -> tf.Tensor:
+    """The map [B, H, W, C] itself, of a tensor or an `UpsampledConcat`."""
+    return x.pixels if isinstance(x, UpsampledConcat) else x
+
+
+def pointwise(function, x) -> tf.Tensor | Upsampled:
+    """`function(x)`, of a function that computes each pixel from that pixel alone.
+
+    Such a function, a 1x1 convolution for one, commutes with nearest upsampling: it runs on the
+    small map, a quarter of the work.
+    """
+    return Upsampled(function(x.small)) if isinstance(x, Upsampled) else function(x)
+
+
+def joined_shape(shape) -> tuple:
+    """Shape [B, H, W, C] of a joined map, from the shapes of its parts in their place."""
+    if isinstance(shape, Upsampled):
+        return tuple(shape.small)
+    if isinstance(shape, BroadcastConcat):
+        return (*shape.images[:-1], shape.vector[-1] + shape.images[-1])
+    return tuple(shape.pixels if isinstance(shape, UpsampledConcat) else shape)
+
+
+def _doubled(images):
+    return tf.repeat(tf.repeat(images, 2, axis=1), 2, axis=2)
+
+
+# ---- convolution
+
+
+def convolve(
+    x,
+    kernel,
+    stride: int = 1,
+    implementation: str = "fast",
+    jit_compile: bool = False,
+    prepared=None,
+) -> tf.Tensor:
+    """`tf.nn.conv2d(x, kernel, stride, "SAME")`.
+
+    Args:
+        x: float [B, H, W, C], or what `concat` makes, with stride 1 and a 3x3 kernel.
+        kernel: [K, K, C, D], of the same type.
+        stride: pixels.
+        implementation: "reference" is the library's convolution. "fast" is equal to rounding: 5e-6
+            of the largest output in float32.
+        jit_compile: whether "fast" keeps to what XLA compiles.
+        prepared: what `prepare_kernel` made of the kernel for these arguments, or None.
+
+    Returns:
+        float [B, H / stride, W / stride, D], sides rounded up.
+    """
+    if isinstance(x, BroadcastConcat):
+        return _convolve_broadcast(x.vector, x.images, kernel)
+    algorithm = choose_algorithm(
+        x.shape, kernel.shape, stride, kernel.dtype, implementation, jit_compile
+    )
+    if algorithm == "winograd":
+        if prepared is None:
+            return matrix_convolutions.winograd(pixels(x), kernel)
+        return matrix_convolutions.winograd_with(pixels(x), prepared)
+    if isinstance(x, UpsampledConcat):
+        return _convolve_upsampled(x.small, x.images, kernel)
+    if algorithm == "single_product":
+        return matrix_convolutions.single_product(x, kernel, stride)
+    return tf.nn.conv2d(x, kernel, stride, "SAME")
+
+
+def prepare_kernel(
+    image_shape, kernel, stride: int, implementation: str, jit_compile: bool
+) -> tf.Tensor | None:
+    """What `convolve` computes from the kernel alone, for `prepared`; None if that is nothing."""
+    algorithm = choose_algorithm(
+        image_shape, kernel.shape, stride, kernel.dtype, implementation, jit_compile
+    )
+    return matrix_convolutions.winograd_kernel(kernel) if algorithm == "winograd" else None
+
+
+def choose_algorithm(
+    image_shape,
+    kernel_shape,
+    stride: int,
+    dtype,
+    implementation: str = "fast",
+    jit_compile: bool = False,
+) -> str:
+    """How images are convolved: "winograd", "single_product" or "library".
 
     Args:
         image_shape: [B, H, W, C].
         kernel_shape: [K, K, C, D].
         stride: pixels.
+        dtype: of images and kernel. Between its transforms Winograd's algorithm needs a wider range
+            than float16 has, which keeps to the library.
+        implementation: "reference" keeps to the library.
+        jit_compile: whether the graph is compiled by XLA, which convolves best by itself, as GPUs.
     """
-    if kernel_shape[:2] == (3, 3) and stride == 1 and _winograd_pays(image_shape, kernel_shape):
-        return "winograd"
-    if _single_product_pays(image_shape, kernel_shape, stride):
-        return "single_product"
-    return "direct"
+    if is_reference(implementation) or tf.as_dtype(dtype) == tf.float16:
+        return "library"
+    if not runs_on_cpu_uncompiled(jit_compile):
+        return "library"
+    return matrix_convolutions.fastest(tuple(image_shape), tuple(kernel_shape), stride)
 
 
-# ---- Winograd's minimal filtering, F(4x4, 3x3)
-#
-# A convolution is a product of polynomials, and a polynomial is as good as its values at enough
-# points. So tiles of 6x6 inputs and the kernel are evaluated at six points along each axis,
-# multiplied there (36 products for 16 outputs instead of 144), and interpolated.
+def _convolve_broadcast(vector, images, kernel):
+    """3x3 convolution of [vector at every pixel | images].
 
-_TILE = 4  # outputs of a tile along an axis
-_WINDOW = _TILE + 2  # inputs that they need
-_ROWS_AT_A_TIME = 4  # of tiles, at most
-
-# And infinity. Rounding shows half as much as with the customary 0, +-1, +-2, in any precision.
-_POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)
-
-# Below this mean number of channels the transforms cost more than the products that they save.
-_FEWEST_CHANNELS = 96
-
-# From here on only images and kernel are kept for the backward pass: their values at the points are
-# 9/4 and 4 times as large, and computing them again costs little beside so many products.
-_CHANNELS_TO_RECOMPUTE = 256
-
-
-def _winograd_pays(image_shape, kernel_shape):
-    """Whether the sides are whole tiles, and the products saved more than the transforms cost.
-
-    The transforms cost as many channels as a side has pixels.
+    The vector's part of the convolution is one dense product for each of the nine kernel taps; SAME
+    padding only decides which taps a border pixel sums.
     """
-    _, height, width, _ = image_shape
-    *_, inputs, outputs = kernel_shape
-    channels = 2 * inputs * outputs / (inputs + outputs)
-    whole_tiles = height % _TILE == 0 and width % _TILE == 0
-    return whole_tiles and channels >= max(2 * height, 2 * width, _FEWEST_CHANNELS)
+    from_vector, from_images = tf.split(kernel, [vector.shape[-1], images.shape[-1]], axis=2)
+    taps = tf.einsum("be,yxec->byxc", vector, from_vector)
+    rows, columns = (
+        tf.constant(_taps_inside(length), images.dtype) for length in images.shape[1:3]
+    )
+    everywhere = tf.einsum("wx,byxc->bywc", columns, taps)
+    everywhere = tf.einsum("hy,bywc->bhwc", rows, everywhere)
+    return tf.nn.conv2d(images, from_images, 1, "SAME") + everywhere
 
 
-def winograd(images, kernel) -> tf.Tensor:
-    """`tf.nn.conv2d(images, kernel, 1, "SAME")` with a quarter of the products.
+def _taps_inside(length):
+    """[length, 3] in {0, 1}: which taps of a 3-wide SAME kernel fall inside the axis."""
+    source = np.arange(length)[:, None] + np.arange(-1, 2)[None, :]
+    return ((source >= 0) & (source < length)).astype(np.float32)
 
-    Equal to rounding: some 3e-6 of the largest output in float32; in bfloat16 1.5 % of the outputs'
-    standard deviation, where the plain form's is 0.3 %.
 
-    Args:
-        images: float [B, H, W, C], H and W multiples of 4.
-        kernel: [3, 3, C, D], of the same type.
+def _convolve_upsampled(small, images, kernel):
+    """3x3 convolution of [small map doubled to nearest | images].
 
-    Returns:
-        float [B, H, W, D].
-
-    Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+    Three rows of the doubled map are only two of the small one, so its part is a transposed
+    convolution of the small map with a 4x4 kernel of summed taps: 4/9 of the products.
     """
-    if images.shape[-1] < _CHANNELS_TO_RECOMPUTE:
-        return _winograd(images, kernel)
-    return tf.recompute_grad(_winograd)(images, kernel)
+    from_small, from_images = tf.split(kernel, [small.shape[-1], images.shape[-1]], axis=2)
+    shape = [tf.shape(images)[0], *images.shape[1:3], kernel.shape[-1]]
+    doubled = tf.nn.conv2d_transpose(small, _doubling_kernel(from_small), shape, strides=2)
+    return tf.nn.conv2d(images, from_images, 1, "SAME") + doubled
 
 
-def _winograd(images, kernel):
-    images_at_points = _images_at_points(images)
-    with tf.control_dependencies([images_at_points]):  # all kernels at once would fill memory
-        kernel_at_points = winograd_kernel(kernel)
-    return _interpolated(tf.matmul(images_at_points, kernel_at_points), images.shape)
+# Which taps [3] of a plain kernel reach the taps [4] of the transposed one, along an axis: pixel i
+# of the small map adds to the outputs 2i - 1 ... 2i + 2 through the taps 2, 1 + 2, 0 + 1 and 0.
+_DOUBLED_TAPS = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
 
 
-def winograd_kernel(kernel) -> tf.Tensor:
-    """What `winograd` makes of a kernel [3, 3, C, D], of its type: [36, C, D]."""
-    *_, inputs, outputs = kernel.shape
-    taps = tf.reshape(kernel, [9, inputs * outputs])
-    at_points = tf.matmul(tf.constant(_kernel_evaluation(), kernel.dtype), taps)
-    return tf.reshape(at_points, [_WINDOW**2, inputs, outputs])
-
-
-def winograd_with(images, kernel_at_points) -> tf.Tensor:
-    """`winograd` with a kernel that `winograd_kernel` has prepared."""
-    return _interpolated(tf.matmul(_images_at_points(images), kernel_at_points), images.shape)
-
-
-def _images_at_points(images):
-    """[B, H, W, C] -> [36, tiles, C]."""
-    _, height, width, channels = images.shape
-    rows, columns = height // _TILE, width // _TILE
-    x = _along_axes(_evaluation(height), _evaluation(width), images)
-    x = tf.reshape(x, [-1, _WINDOW, rows, _WINDOW, columns * channels])
-    return tf.reshape(tf.transpose(x, [1, 3, 0, 2, 4]), [_WINDOW**2, -1, channels])
-
-
-def _interpolated(at_points, image_shape):
-    """[36, tiles, D] -> [B, H, W, D]."""
-    _, height, width, _ = image_shape
-    channels = at_points.shape[-1]
-    rows, columns = height // _TILE, width // _TILE
-    # The outputs of tiles do not overlap, so a few rows of tiles at a time do: a shorter axis.
-    rows = max(count for count in range(1, _ROWS_AT_A_TIME + 1) if rows % count == 0)
-    x = tf.reshape(at_points, [_WINDOW, _WINDOW, -1, rows, columns * channels])
-    x = tf.transpose(x, [2, 0, 3, 1, 4])
-    x = tf.reshape(x, [-1, _WINDOW * rows, _WINDOW * columns, channels])
-    x = _along_axes(_interpolation(_TILE * rows), _interpolation(width), x)
-    return tf.reshape(x, [-1, height, width, channels])
-
-
-def _values(coefficients):
-    """Matrix [6, coefficients]: from a polynomial's coefficients to its values at the points."""
-    at_infinity = np.eye(coefficients)[-1:]
-    return np.concatenate([np.vander(_POINTS, coefficients, increasing=True), at_infinity])
-
-
-@functools.cache
-def _evaluation(length):
-    """[6 * tiles, length]: the tiles of an axis at each point."""
-    inside = _windows(length, _WINDOW, _TILE, before=1)
-    return np.einsum("pk,ktl->ptl", np.linalg.inv(_values(_WINDOW)).T, inside).reshape(-1, length)
-
-
-@functools.cache
-def _kernel_evaluation():
-    """[36, 9]: a kernel at the points of both axes."""
-    return np.kron(_values(3), _values(3))
-
-
-@functools.cache
-def _interpolation(length):
-    """[length, 6 * tiles]: from the values at the points to the outputs of an axis."""
-    place = _windows(length, _TILE, _TILE, before=0)
-    return np.einsum("pk,ktl->lpt", _values(_TILE), place).reshape(length, -1)
-
-
-# ---- Convolution as one product
-
-
-def _single_product_pays(image_shape, kernel_shape, stride):
-    """Whether there are few outputs in a row, along which the library works, of many channels.
-
-    Gathering the windows costs as many channels as a side has pixels.
-    """
-    _, height, width, _ = image_shape
-    return width <= 4 * stride and kernel_shape[-1] >= 4 * max(height, width)
-
-
-def single_product(images, kernel, stride: int) -> tf.Tensor:
-    """`tf.nn.conv2d(images, kernel, stride, "SAME")`: all windows times the kernel.
-
-    Args:
-        images: float [B, H, W, C].
-        kernel: [K, K, C, D], of the same type.
-        stride: between windows, pixels.
-
-    Returns:
-        float [B, H / stride, W / stride, D], sides rounded up.
-    """
-    _, height, width, inputs = images.shape
-    size, _, _, outputs = kernel.shape
-    rows, columns = -(-height // stride), -(-width // stride)
-    x = _along_axes(*(_same_windows(length, size, stride) for length in (height, width)), images)
-    x = tf.reshape(x, [-1, size, rows, size, columns, inputs])
-    x = tf.reshape(tf.transpose(x, [0, 2, 4, 1, 3, 5]), [-1, size * size * inputs])
-    x = tf.matmul(x, tf.reshape(kernel, [-1, outputs]))
-    return tf.reshape(x, [-1, rows, columns, outputs])
-
-
-@functools.cache
-def _same_windows(length, size, stride):
-    """[size * windows, length]: the pixels of an axis that each tap meets, with SAME padding."""
-    count = -(-length // stride)
-    padding = max((count - 1) * stride + size - length, 0)
-    return _windows(length, size, stride, before=padding // 2).reshape(-1, length)
-
-
-# ---- What both share
-
-
-def _along_axes(row_matrix, column_matrix, images):
-    """[B, H, W, C] -> [B, H', W', C] by a matrix [H', H] for rows and one [W', W] for columns."""
-    _, height, width, channels = images.shape
-    row_matrix, column_matrix = (tf.constant(m, images.dtype) for m in (row_matrix, column_matrix))
-    x = tf.matmul(row_matrix, tf.reshape(images, [-1, height, width * channels]))
-    x = tf.matmul(column_matrix, tf.reshape(x, [-1, width, channels]))
-    return tf.reshape(x, [-1, row_matrix.shape[0], column_matrix.shape[0], channels])
-
-
-def _windows(length, size, stride, before):
-    """[size, windows, length] in {0, 1}: which pixel is the k-th of a window; none in the padding.
-
-    Args:
-        length: pixels of the axis.
-        size: pixels of a window.
-        stride: from window to window.
-        before: padding before the first pixel.
-    """
-    pixel = stride * np.arange(-(-length // stride)) + np.arange(size)[:, None] - before
-    return (pixel[..., None] == np.arange(length)).astype(np.float64)
+def _doubling_kernel(kernel):
+    """Kernel [4, 4, D, C] of the transposed convolution, from the plain one's, [3, 3, C, D]."""
+    # One product for all taps: large kernels are summed in one pass over memory.
+    _, _, inputs, channels = kernel.shape
+    taps = tf.reshape(tf.transpose(kernel, [0, 1, 3, 2]), [9, channels * inputs])
+    summed = tf.matmul(tf.cast(np.kron(_DOUBLED_TAPS, _DOUBLED_TAPS), kernel.dtype), taps)
+    return tf.reshape(summed, [4, 4, channels, inputs])

@@ -1,15 +1,25 @@
 """Keypoints drawn as images: pose maps for the generator, body masks for the appearance encoder."""
 
+import functools
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.ops.implementations import is_reference
 from dpig_tf2.ops.keypoints import LIMBS, NUM_KEYPOINTS
 
 POSE_MAP_RADIUS = 4
 _CLOSING_SIZE = 5
 
 
-def pose_map(keypoints, height: int, width: int, radius: int = POSE_MAP_RADIUS) -> tf.Tensor:
+def pose_map(
+    keypoints,
+    height: int,
+    width: int,
+    radius: int = POSE_MAP_RADIUS,
+    implementation: str = "fast",
+) -> tf.Tensor:
     """One channel per keypoint, +1 inside a disc around it and -1 elsewhere.
 
     Args:
@@ -17,6 +27,8 @@ def pose_map(keypoints, height: int, width: int, radius: int = POSE_MAP_RADIUS) 
             toward zero; the disc is clipped at the border; invisible keypoints draw nothing.
         height, width: size of the map in pixels.
         radius: disc radius in pixels (inclusive).
+        implementation: "reference" sets one pixel for each keypoint and dilates it by shifted
+            copies; "fast" is one distance test, with equal results.
 
     Returns:
         float32 [B, H, W, 18] in {-1, +1}.
@@ -25,7 +37,28 @@ def pose_map(keypoints, height: int, width: int, radius: int = POSE_MAP_RADIUS) 
         ValueError: if radius < 1.
     """
     _check_radius(radius)
-    row, column, visibility = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
+    draw = _dilated_pixels if is_reference(implementation) else _distance_test
+    return draw(tf.cast(keypoints, tf.float32), height, width, radius)
+
+
+def _dilated_pixels(keypoints, height, width, radius):
+    row, column, visibility = tf.unstack(keypoints, axis=-1)
+
+    def marks(values, length):
+        padded = tf.one_hot(tf.cast(values, tf.int32) + radius, length + 2 * radius, axis=1)
+        return padded * tf.cast(visibility > 0.5, tf.float32)[:, None]
+
+    drawn = marks(row, height)[:, :, None] * marks(column, width)[:, None]
+    copies = [
+        drawn[:, y : y + height, x : x + width]
+        for y, x in itertools.product(range(2 * radius + 1), repeat=2)
+        if (y - radius) ** 2 + (x - radius) ** 2 <= radius**2
+    ]
+    return 2.0 * functools.reduce(tf.maximum, copies) - 1.0
+
+
+def _distance_test(keypoints, height, width, radius):
+    row, column, visibility = tf.unstack(keypoints, axis=-1)
     # Truncated coordinates are small integers, so float32 squared distances are exact.
     row_distance = tf.range(height, dtype=tf.float32)[:, None] - _truncate(row)[:, None, :]
     column_distance = tf.range(width, dtype=tf.float32)[:, None] - _truncate(column)[:, None, :]

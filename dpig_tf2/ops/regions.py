@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.ops.implementations import is_reference, runs_on_cpu_uncompiled
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 
 # Keypoints (0-based) of the 37 part regions of the published records.
@@ -122,7 +123,9 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
     return tf.cast(boxes, tf.float32), tf.cast(visible, tf.float32)
 
 
-def crop_regions(features, boxes, size: int, method: str = "matmul") -> tf.Tensor:
+def crop_regions(
+    features, boxes, size: int, implementation: str = "fast", jit_compile: bool = False
+) -> tf.Tensor:
     """Bilinear crops of a feature map, one per box, resized to a square.
 
     The box is divided by H and W, then sampled on the grid of `tf.image.crop_and_resize`, which
@@ -132,32 +135,41 @@ def crop_regions(features, boxes, size: int, method: str = "matmul") -> tf.Tenso
         features: float [B, H, W, C].
         boxes: float32 [B, R, 4], [y1, x1, y2, x2] in pixels.
         size: side of the crops in pixels, at least 2.
-        method: "gather" uses `tf.image.crop_and_resize` (fastest on CPU); "matmul" uses two
-            products with bilinear weights (compiles under XLA, deterministic on GPU). Equal within
-            1e-5.
+        implementation: "reference" is `tf.image.crop_and_resize`, which defines the released
+            networks; XLA does not compile it, and on GPU its gradient is not deterministic. "fast"
+            takes it on CPU, where nothing is faster, and two products with bilinear weights
+            elsewhere. Equal within 1e-5.
+        jit_compile: whether "fast" keeps to what XLA compiles.
 
     Returns:
         float [B, R, size, size, C], the dtype of `features`.
 
     Raises:
-        ValueError: if method is unknown or size < 2.
+        ValueError: if size < 2.
     """
     if size < 2:
         raise ValueError(f"crop size must be at least 2, got {size}")
+    if is_reference(implementation) or runs_on_cpu_uncompiled(jit_compile):
+        return _crop_and_resize(features, boxes, size)
+    return _crop_by_products(features, boxes, size)
+
+
+def _crop_and_resize(features, boxes, size):
     _, height, width, channels = features.shape
-    if method == "gather":
-        regions = boxes.shape[1]
-        scaled = tf.cast(boxes, tf.float32) / tf.constant([height, width] * 2, tf.float32)
-        crops = tf.image.crop_and_resize(
-            features,
-            tf.reshape(scaled, [-1, 4]),
-            tf.repeat(tf.range(tf.shape(features)[0]), regions),
-            [size, size],
-        )
-        crops = tf.reshape(crops, [-1, regions, size, size, channels])
-        return tf.cast(crops, features.dtype)
-    if method != "matmul":
-        raise ValueError(f"crop method must be gather or matmul, got {method!r}")
+    regions = boxes.shape[1]
+    scaled = tf.cast(boxes, tf.float32) / tf.constant([height, width] * 2, tf.float32)
+    crops = tf.image.crop_and_resize(
+        features,
+        tf.reshape(scaled, [-1, 4]),
+        tf.repeat(tf.range(tf.shape(features)[0]), regions),
+        [size, size],
+    )
+    crops = tf.reshape(crops, [-1, regions, size, size, channels])
+    return tf.cast(crops, features.dtype)
+
+
+def _crop_by_products(features, boxes, size):
+    _, height, width, _ = features.shape
     top, left, bottom, right = tf.unstack(tf.cast(boxes, tf.float32), axis=-1)
     rows = tf.cast(_bilinear_weights(top, bottom, height, size), features.dtype)
     columns = tf.cast(_bilinear_weights(left, right, width, size), features.dtype)

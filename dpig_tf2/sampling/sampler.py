@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from dpig_tf2.config import STAGES, Config, ConfigError
 from dpig_tf2.errors import DpigError
+from dpig_tf2.execution import Execution
 from dpig_tf2.io import array_files
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.models import factory, weights
@@ -87,9 +88,8 @@ class PersonSampler:
         path: str | os.PathLike,
         batch_size: int = 32,
         adversaries: bool = False,
-        precision: str = "float32",
+        execution: Execution = Execution(),
         checkpoint: str = "latest",
-        portable: bool = False,
     ) -> "PersonSampler":
         """A sampler from a run folder or a saved sampler.
 
@@ -97,11 +97,9 @@ class PersonSampler:
             path: the folder.
             batch_size: images per chunk.
             adversaries: also load the discriminator and critics of a run folder.
-            precision: what the networks compute in, one of `config.PRECISIONS`.
+            execution: how the networks compute.
             checkpoint: of every stage of a run folder the "latest", or the "best" where one is
                 kept. Mapping networks imitate the latest encoders: sample with those.
-            portable: compute in forms that run well everywhere, also compiled by XLA, instead of
-                the fastest on this machine. For exports; the numbers are the same to rounding.
 
         Raises:
             ConfigError: if the folder is neither, or no stage has a checkpoint.
@@ -113,15 +111,13 @@ class PersonSampler:
             arrays = array_files.load(path / _WEIGHTS)
             names = {name.split("/", 1)[0] for name in arrays}
             source = str(path / _WEIGHTS)
-            networks = _networks(names, config.model, arrays, source, precision, portable)
+            networks = _networks(names, config.model, arrays, source, execution)
             return cls(config, networks, batch_size)
         run = RunFolder.open(path)
         networks = {}
         for stage in STAGES:
             if run.latest_step(stage) is not None:
-                networks |= load_stage_networks(
-                    run, stage, adversaries, precision, checkpoint, portable
-                )
+                networks |= load_stage_networks(run, stage, adversaries, execution, checkpoint)
         if not networks:
             raise ConfigError(f"{path} has no checkpoint of any stage: train or import one first")
         return cls(run.config, networks, batch_size)
@@ -572,9 +568,8 @@ def load_stage_networks(
     run: RunFolder,
     stage: str,
     adversaries: bool = False,
-    precision: str = "float32",
+    execution: Execution = Execution(),
     checkpoint: str = "latest",
-    portable: bool = False,
 ) -> dict:
     """{name: network} of one stage with the weights of a checkpoint.
 
@@ -582,9 +577,8 @@ def load_stage_networks(
         run: the run folder.
         stage: name of the stage.
         adversaries: also load its discriminator or critics.
-        precision: what the networks compute in, one of `config.PRECISIONS`.
+        execution: how the networks compute.
         checkpoint: "latest" or "best", see `RunFolder.load_checkpoint`.
-        portable: see `PersonSampler.load`.
     """
     path, arrays = run.load_checkpoint(stage, checkpoint)
     names = [
@@ -592,13 +586,12 @@ def load_stage_networks(
         for name in factory.stage_networks(stage, run.config.model)
         if adversaries or not name.endswith(("discriminator", "critic"))
     ]
-    return _networks(names, run.config.model, arrays, str(path), precision, portable)
+    return _networks(names, run.config.model, arrays, str(path), execution)
 
 
-def _networks(names, model, arrays, source, precision, portable):
+def _networks(names, model, arrays, source, execution):
     """{name: network} with the weights of `arrays`, which were read from `source`."""
-    forms = {} if portable else factory.fastest_forms()
-    networks = factory.build_networks(sorted(names), model, precision=precision, **forms)
+    networks = factory.build_networks(sorted(names), model, execution)
     for network in networks.values():
         weights.assign(network.variables, arrays, source)
     return networks

@@ -13,6 +13,7 @@ import zlib
 import tensorflow as tf
 
 from dpig_tf2.config import Config, ConfigError
+from dpig_tf2.execution import Execution
 from dpig_tf2.ops import replicas
 
 # What a collective operation ends with if another worker has gone, depending on the moment.
@@ -101,14 +102,15 @@ class Devices:
         """Whether the flag is set on some worker: all workers get the same answer."""
         return self._total(flag) > 0
 
-    def check(self, config: Config, stages, jit_compile: bool, precision: str) -> None:
+    def check(self, config: Config, stages, execution: Execution) -> None:
         """Raises ConfigError if the replicas cannot share a stage, or not in this way."""
         if self.replicas == 1:
             return
         refused = {
-            "jit_compile": jit_compile,  # XLA does not compile MirroredStrategy's merge of replicas
+            # XLA does not compile MirroredStrategy's merge of replicas.
+            "jit_compile": execution.jit_compile,
             "match_release": config.match_release,  # its first step is a condition, as is the next
-            "precision=mixed_float16": precision == "mixed_float16",
+            "precision=mixed_float16": execution.precision == "mixed_float16",
         }
         for name, given in refused.items():
             if given:

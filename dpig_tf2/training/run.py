@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import PREDECESSORS, STAGES
+from dpig_tf2.execution import Execution
 from dpig_tf2.io.images import save_png
-from dpig_tf2.models import factory, weights
+from dpig_tf2.models import weights
 from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
@@ -46,12 +47,8 @@ class RunOptions:
         checkpoint_minutes: longest time between checkpoints.
         keep: newest checkpoints kept.
         keep_best: also keep that with the lowest `pictures.fixed_batch_error`.
-        jit_compile: compile the step with XLA.
-        crop_method: form of the region crops, see `models.factory.build_network`, or "auto".
-        convolution: form of the convolutions, likewise.
-        precision: one of `config.PRECISIONS`. Checkpoints are float32 in any case, so that a run
-            may go on in another one.
-        rematerialize: save memory in stage reconstruction, see `models.factory.build_network`.
+        execution: how the networks compute; its `jit_compile` compiles the step with XLA.
+            Checkpoints are float32 in any case, so that a run may go on in another precision.
         devices: what the steps run on; of several workers only the chief writes.
     """
 
@@ -61,23 +58,8 @@ class RunOptions:
     checkpoint_minutes: float = 10.0
     keep: int = 3
     keep_best: bool = True
-    jit_compile: bool = False
-    crop_method: str = "auto"
-    convolution: str = "auto"
-    precision: str = "float32"
-    rematerialize: bool = False
+    execution: Execution = Execution()
     devices: Devices = dataclasses.field(default_factory=Devices)
-
-    def how(self) -> dict:
-        """How the networks compute: arguments of `models.factory.build_network`."""
-        given = {"crop_method": self.crop_method, "convolution": self.convolution}
-        chosen = {name: form for name, form in given.items() if form != "auto"}
-        return {
-            **factory.fastest_forms(self.jit_compile),
-            **chosen,
-            "precision": self.precision,
-            "rematerialize": self.rematerialize,
-        }
 
 
 def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> None:
@@ -90,7 +72,7 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
         run: the run folder, which may be planned only.
         stages: names of the stages.
         data: what to train on.
-        options: how.
+        options: how the stages run.
 
     Raises:
         ConfigError, RecordError, WeightsError: if the data or a checkpoint does not serve a stage.
@@ -100,7 +82,7 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
         LostWorker: if another worker has gone.
     """
     devices = options.devices
-    devices.check(run.config, stages, options.jit_compile, options.precision)
+    devices.check(run.config, stages, options.execution)
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
     _require_predecessors(run, unfinished)
     if unfinished:
@@ -135,7 +117,7 @@ def _train_stage(run, stage, data, options, stop):
     # Initial weights depend on the stage and the seed, not on what ran before in this process.
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
     with devices.scope():
-        trainer = build_trainer(stage, run.config, **options.how())
+        trainer = build_trainer(stage, run.config, options.execution)
         restore(trainer, run)
     updates = trainer.updates_per_step
     report = functools.partial(say, stage)
@@ -143,8 +125,8 @@ def _train_stage(run, stage, data, options, stop):
     batches = iter(devices.batches(lambda context: batches_from(done, context)))
     batches = itertools.chain([next(batches)], batches)  # the first is read before anything written
     stage_run = _StageRun(run, trainer, data, options, stop)
-    how = f"{options.precision} on {devices.describe()}"
-    say(stage, f"{data.describe()}, {how}, from step {done} to {total}")
+    where = f"{options.execution.precision} on {devices.describe()}"
+    say(stage, f"{data.describe()}, {where}, from step {done} to {total}")
     images_per_step = updates * run.config.stage(stage).batch_size
     try:
         log = contextlib.nullcontext()
@@ -183,7 +165,9 @@ class _StageRun:
         self.options = options
         self.stop = stop
         self.devices = options.devices
-        self.step_function = self.devices.compiled_step(trainer.train_step, options.jit_compile)
+        self.step_function = self.devices.compiled_step(
+            trainer.train_step, options.execution.jit_compile
+        )
         if self.devices.is_chief:
             self.persons = _fixed_persons(run, data)
             self.sampler = _live_sampler(run, trainer)

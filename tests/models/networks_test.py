@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config
+from dpig_tf2.execution import IMPLEMENTATIONS, Execution
 from dpig_tf2.models import factory, layers
 from dpig_tf2.models.discriminator import BatchStatisticsNorm
+from dpig_tf2.ops import convolutions
 
 _PRESETS = ("market1501", "deepfashion", "synthetic")
 _APPEARANCE = {"market1501": 352, "deepfashion": 224, "synthetic": 352}
@@ -57,28 +59,47 @@ def _random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+def _inputs(name, model):
+    """Symbolic call arguments of a network."""
+    image = keras.Input((model.height, model.width, 3))
+    if name == "appearance_encoder":
+        mask = [keras.Input((model.height, model.width, 1))] if model.has_background else []
+        return [image, keras.Input((7, 4)), keras.Input((7,)), *mask]
+    if name == "generator":
+        pose_map = keras.Input((model.height, model.width, 18))
+        return [keras.Input((model.appearance_embedding,)), pose_map]
+    if name == "discriminator":
+        return [image]
+    if name == "pose_encoder":
+        return [keras.Input((18, 3))]
+    factor = "pose" if name == "pose_decoder" else name.rpartition("_")[0]
+    return [keras.Input((model.embedding_size(factor),))]
+
+
+def _shapes(layer):
+    return [(v.path, tuple(v.shape), v.dtype) for v in layer.variables]
+
+
 # ---- all networks at their published resolutions
 
 
 def test_shapes_for_unknown_batch_size(narrow):
     preset, model, networks = narrow
-    appearance = _APPEARANCE[preset]
-    image = keras.Input((model.height, model.width, 3))
-    encoder_inputs = [image, keras.Input((7, 4)), keras.Input((7,))]
-    if model.has_background:
-        encoder_inputs.append(keras.Input((model.height, model.width, 1)))
-    pose_map = keras.Input((model.height, model.width, 18))
-    embedding = keras.Input((appearance,))
-    pose = keras.Input((32,))
-    image_shape = (None, model.height, model.width, 3)
-    assert networks["appearance_encoder"](*encoder_inputs).shape == (None, appearance)
-    assert networks["generator"](embedding, pose_map).shape == image_shape
-    assert networks["pose_encoder"](keras.Input((18, 3))).shape == (None, 32)
-    assert networks["pose_decoder"](pose).shape == (None, 18, 3)
+    shapes = {
+        name: networks[name](*_inputs(name, model)).shape
+        for name in networks
+        if name != "discriminator"
+    }
+    expected = {
+        "appearance_encoder": (None, _APPEARANCE[preset]),
+        "generator": (None, model.height, model.width, 3),
+        "pose_encoder": (None, 32),
+        "pose_decoder": (None, 18, 3),
+    }
     for factor in model.factors:
-        noise = keras.Input((model.embedding_size(factor),))
-        assert networks[f"{factor}_mapping"](noise).shape == noise.shape
-        assert networks[f"{factor}_critic"](noise).shape == (None,)
+        expected[f"{factor}_mapping"] = (None, model.embedding_size(factor))
+        expected[f"{factor}_critic"] = (None,)
+    assert shapes == expected
 
 
 def test_discriminator_logits_per_image(narrow):
@@ -92,13 +113,54 @@ def test_config_round_trip(narrow):
     for name, network in networks.items():
         described = network.get_config()
         assert json.loads(json.dumps(described)) == described
-        assert type(network).from_config(described).get_config() == described, name
-    generator = networks["generator"]
-    copy = type(generator).from_config(generator.get_config())
-    copy(keras.Input((model.appearance_embedding,)), keras.Input((model.height, model.width, 18)))
-    assert [(v.path, v.shape) for v in copy.variables] == [
-        (v.path, v.shape) for v in generator.variables
-    ]
+        copy = type(network).from_config(described)
+        assert copy.get_config() == described, name
+        copy(*_inputs(name, model))
+        assert _shapes(copy) == _shapes(network)
+
+
+@pytest.mark.parametrize("name", ["appearance_encoder", "generator", "discriminator"])
+def test_networks_are_serialized_by_keras(tiny, name):
+    model, _ = tiny
+    execution = Execution("mixed_bfloat16", rematerialize=True, jit_compile=True)
+    network = factory.build_network(name, model, execution)
+    network.trainable = False
+    text = json.dumps(keras.saving.serialize_keras_object(network))
+    copy = keras.saving.deserialize_keras_object(json.loads(text))
+    assert type(copy) is type(network) and copy.get_config() == network.get_config()
+    assert copy.execution == execution and not copy.trainable
+    copy(*_inputs(name, model))
+    assert _shapes(copy) == _shapes(network)
+    computed_in = {layer.path: layer.compute_dtype for layer in network._flatten_layers()}
+    assert computed_in == {layer.path: layer.compute_dtype for layer in copy._flatten_layers()}
+    expected = {"bfloat16", "float32"} if name == "discriminator" else {"bfloat16"}
+    assert set(computed_in.values()) == expected  # batch norm keeps to float32
+
+
+_MIXED = Execution("mixed_bfloat16")
+
+
+@pytest.mark.parametrize(
+    "block, inputs",
+    [
+        (layers.Conv(4, 3, 2, "relu", "he_uniform", _MIXED), (6, 6, 3)),
+        (layers.ResidualConv(4, _MIXED), (6, 6, 4)),
+        (layers.ConvPyramid(4, 2, _MIXED), (6, 6, 4)),
+        (layers.ResidualDense(5, _MIXED), (5,)),
+        (layers.DenseTrunk(5, False, _MIXED), (3,)),
+        (BatchStatisticsNorm(), (6, 6, 3)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_blocks_are_serialized_by_keras(block, inputs):
+    outputs = tf.nest.flatten(block(keras.Input(inputs)))
+    described = keras.saving.serialize_keras_object(block)
+    assert described["registered_name"] == f"dpig_tf2>{type(block).__name__}"
+    copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(described)))
+    assert copy.get_config() == block.get_config()
+    again = tf.nest.flatten(copy(keras.Input(inputs)))
+    assert [(x.shape, x.dtype) for x in again] == [(x.shape, x.dtype) for x in outputs]
+    assert _shapes(copy) == _shapes(block)
 
 
 def test_paths_are_unique_and_start_with_the_network(narrow):
@@ -157,60 +219,9 @@ def test_published_shapes_and_parameter_count(shared_dir, listing, scope):
 # ---- blocks
 
 
-def test_embedding_map_conv_equals_the_plain_convolution():
-    """Values and all gradients, up to rounding: borders see fewer taps."""
-    embedding, feature_map = tf.constant(_random(2, 5)), tf.constant(_random(2, 7, 6, 3, seed=1))
-    layer = layers.EmbeddingMapConv(4)
-    layer.build(embedding.shape, feature_map.shape)
-    layer.bias.assign(_random(4, seed=2))
-    weights = _random(2, 7, 6, 4, seed=3)
-
-    def plain():
-        tiled = tf.broadcast_to(embedding[:, None, None], [2, 7, 6, 5])
-        joined = tf.concat([tiled, feature_map], axis=-1)
-        return tf.nn.relu(tf.nn.conv2d(joined, layer.kernel, 1, "SAME") + layer.bias)
-
-    results = []
-    for compute in (plain, lambda: layer(embedding, feature_map)):
-        with tf.GradientTape() as tape:
-            tape.watch([embedding, feature_map])
-            output = compute()
-            loss = tf.reduce_sum(output * weights)
-        sources = [embedding, feature_map, layer.kernel.value, layer.bias.value]
-        results.append([output, *tape.gradient(loss, sources)])
-    assert float(tf.reduce_mean(tf.cast(results[0][0] > 0, tf.float32))) > 0.2
-    for expected, found in zip(*results, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_upsampling_folded_into_a_residual_level_equals_the_plain_level():
-    """Values and all gradients, up to rounding: borders see fewer taps."""
-    small, skip = tf.constant(_random(2, 3, 4, 2)), tf.constant(_random(2, 6, 8, 3, seed=1))
-    layer = layers.UpsampledResidualConv(5)
-    layer(small, skip)
-    layer.conv_1.bias.assign(_random(5, seed=2))
-    weights = _random(2, 6, 8, 5, seed=3)
-
-    def plain():
-        doubled = tf.repeat(tf.repeat(small, 2, axis=1), 2, axis=2)
-        return layers.ResidualConv.call(layer, tf.concat([doubled, skip], axis=-1))
-
-    results = []
-    for compute in (plain, lambda: layer(small, skip)):
-        with tf.GradientTape() as tape:
-            tape.watch([small, skip])
-            output = compute()
-            loss = tf.reduce_sum(output * weights)
-        sources = [small, skip, *(variable.value for variable in layer.trainable_variables)]
-        results.append([output, *tape.gradient(loss, sources)])
-    assert all(gradient is not None for gradient in results[1])
-    for expected, found in zip(*results, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-
-
 @pytest.fixture(scope="module")
 def wide():
-    """Networks of 32 x 16 images wide enough for every form of a convolution: {form: networks}."""
+    """Networks of 32 x 16 images wide enough for every algorithm: {implementation: networks}."""
     settings = config.preset("synthetic").override(
         **{
             "model.height": 32,
@@ -225,24 +236,24 @@ def wide():
         }
     )
     names = factory.stage_networks("reconstruction", settings.model)
-    forms = {
-        form: factory.build_networks(names, settings.model, convolution=form)
-        for form in layers.CONVOLUTIONS
+    built = {
+        implementation: factory.build_networks(
+            names, settings.model, Execution(implementation=implementation)
+        )
+        for implementation in IMPLEMENTATIONS
     }
     for name in names:
-        forms["products"][name].set_weights(forms["direct"][name].get_weights())
-    return settings.model, forms
+        built["fast"][name].set_weights(built["reference"][name].get_weights())
+    return settings.model, built
 
 
-def test_convolutions_as_products_give_the_same_numbers(wide, monkeypatch):
-    """All networks of stage reconstruction and their gradients, with every form in use."""
-    model, forms = wide
+def test_both_implementations_give_the_same_numbers(wide, monkeypatch):
+    """All networks of stage reconstruction and their gradients, with every algorithm in use."""
+    model, built = wide
     used = set()
-    choose = layers.convolutions.fastest_form
+    choose = convolutions.choose_algorithm
     monkeypatch.setattr(
-        layers.convolutions,
-        "fastest_form",
-        lambda *shapes: used.add(choose(*shapes)) or choose(*shapes),
+        convolutions, "choose_algorithm", lambda *a: used.add(choose(*a)) or choose(*a)
     )
     images = _random(2, model.height, model.width, 3)
     boxes = np.tile(np.array([2, 3, 20, 12], np.float32), (2, 7, 1))
@@ -257,7 +268,7 @@ def test_convolutions_as_products_give_the_same_numbers(wide, monkeypatch):
     }
     for name, arguments in inputs.items():
         results = []
-        for network in (forms[form][name] for form in layers.CONVOLUTIONS):
+        for network in (built[implementation][name] for implementation in IMPLEMENTATIONS):
             with tf.GradientTape() as tape:
                 output = network(*arguments)
             weights = _random(*output.shape, seed=2)
@@ -267,12 +278,12 @@ def test_convolutions_as_products_give_the_same_numbers(wide, monkeypatch):
             # Batch norm leaves only rounding of the gradient of the biases before it.
             tolerance = 1e-5 * max(np.abs(expected).max(), 0.1)
             np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=name)
-    assert used == {"direct", "winograd", "single_product"}
+    assert used == {"library", "winograd", "single_product"}
 
 
 def test_frozen_networks_compute_from_the_weights_of_then(wide):
-    model, forms = wide
-    generator = forms["products"]["generator"]
+    model, built = wide
+    generator = built["fast"]["generator"]
     arguments = _random(2, model.appearance_embedding), _random(2, model.height, model.width, 18)
     before = generator(*arguments)
     generator.freeze()
@@ -280,7 +291,7 @@ def test_frozen_networks_compute_from_the_weights_of_then(wide):
     frozen = [
         c for r in generator.residuals for c in (r.conv_1, r.conv_2) if c.frozen_kernel is not None
     ]
-    assert frozen, "no convolution of this generator takes Winograd's form"
+    assert frozen, "no convolution of this generator takes Winograd's algorithm"
     weights = generator.get_weights()
     for conv in frozen:
         conv.kernel.assign(tf.zeros_like(conv.kernel))
@@ -288,44 +299,6 @@ def test_frozen_networks_compute_from_the_weights_of_then(wide):
     generator.thaw()
     assert np.abs(generator(*arguments) - before).max() > 0.01
     generator.set_weights(weights)
-
-
-def test_unknown_form_of_convolutions_is_refused():
-    with pytest.raises(ValueError, match=r"must be one of \('direct', 'products'\), got 'fast'"):
-        layers.Conv(4, 3, "fast")
-
-
-@pytest.mark.parametrize(
-    "dtype, form", [("float32", "winograd"), ("mixed_bfloat16", "winograd"), ("float16", "direct")]
-)
-def test_float16_keeps_to_the_library(dtype, form):
-    assert layers.Conv(128, 3, "products", dtype=dtype).form((None, 16, 8, 128)) == form
-
-
-def test_the_fastest_forms_depend_on_device_and_compiler(monkeypatch):
-    everywhere = {"crop_method": "matmul", "convolution": "direct"}
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
-    assert factory.fastest_forms() == {"crop_method": "gather", "convolution": "products"}
-    assert factory.fastest_forms(jit_compile=True) == everywhere
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
-    assert factory.fastest_forms() == everywhere
-
-
-def test_one_by_one_convolution_commutes_with_upsampling(tiny):
-    model, networks = tiny
-    generator = networks["generator"]
-    skips = generator.encode(
-        _random(2, model.appearance_embedding), _random(2, model.height, model.width, 18)
-    )
-    code = generator.bottleneck(skips)
-    x = tf.reshape(generator.bottom_dense(code), [-1, *generator.bottom])
-    upsample = keras.layers.UpSampling2D(2, interpolation="nearest")
-    for level, residual in enumerate(generator.residuals):
-        if level:
-            x = generator.ups[level - 1](upsample(x))
-        x = layers.ResidualConv.call(residual, tf.concat([x, skips[-1 - level]], axis=-1))
-    after = generator.output_conv(x)
-    np.testing.assert_allclose(generator.decode(code, skips), after, rtol=1e-5, atol=1e-5)
 
 
 def test_residual_levels_activate_both_convolutions_but_not_the_sum():

@@ -140,15 +140,18 @@ def test_network_outputs(reference, model, name):
 
 
 @pytest.mark.parametrize("model", ("m1", "m3", "m4"))
-@pytest.mark.parametrize("method", ("matmul", "gather"))
-def test_region_crops(reference, model, method):
+@pytest.mark.parametrize(
+    ("implementation", "jit_compile"), [("reference", False), ("fast", False), ("fast", True)]
+)
+def test_region_crops(reference, model, implementation, jit_compile):
     io = reference.numbers(model, "io")
     source = person(io)
     encoder = reference.loaded_network(model, "appearance_encoder")
     stem = encoder.stem(images.to_network_range(source["image"]))
     background = stem * (1.0 - source["body_mask"])
     assert deviation(background, io["out/bg_branch_in"]) < TOLERANCE
-    crops = regions.crop_regions(stem * source["body_mask"], source["part_boxes"], 48, method)
+    features = stem * source["body_mask"]
+    crops = regions.crop_regions(features, source["part_boxes"], 48, implementation, jit_compile)
     for part in (1, 4, 6):
         assert deviation(crops[:, part - 1], io[f"out/roi_part{part}_in"]) < TOLERANCE
 

@@ -1,9 +1,11 @@
+"""The fast convolutions of joined maps equal what the reference writes, values and gradients."""
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.benchmarks import operations
-from dpig_tf2.ops import convolutions
+from dpig_tf2.ops import convolutions, matrix_convolutions
 
 pytestmark = pytest.mark.numeric  # also run with narrower instructions, see .ci/run
 
@@ -12,105 +14,130 @@ def _random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def _plain(images, kernel, stride=1):
-    return tf.nn.conv2d(images, kernel, stride, "SAME")
-
-
-def _with_gradients(convolve, images, kernel, *stride):
-    """Result, gradient by the images, gradient by the kernel, for random output gradients."""
-    images, kernel = tf.constant(images), tf.constant(kernel)
+def _values_and_gradients(compute, *sources):
+    sources = [tf.constant(source) for source in sources]
     with tf.GradientTape() as tape:
-        tape.watch([images, kernel])
-        result = convolve(images, kernel, *stride)
+        tape.watch(sources)
+        result = compute(*sources)
     upstream = _random(*result.shape, seed=9)
-    return [result, *tape.gradient(result, [images, kernel], output_gradients=upstream)]
+    gradients = tape.gradient(result, sources, output_gradients=upstream)
+    assert all(gradient is not None for gradient in gradients)
+    return [result, *gradients]
 
 
-def _assert_equal(convolve, images, kernel, *stride):
-    expected = _with_gradients(_plain, images, kernel, *stride)
-    results = _with_gradients(convolve, images, kernel, *stride)
-    for found, wanted in zip(results, expected, strict=True):
-        assert found.shape == wanted.shape
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
-
-
-# One tile; rows of tiles that are interpolated all at once, in halves, and one by one.
-@pytest.mark.parametrize("height, width", [(4, 4), (12, 16), (32, 4), (20, 8)])
-def test_winograd_equals_the_plain_convolution(height, width):
-    _assert_equal(convolutions.winograd, _random(2, height, width, 5), _random(3, 3, 5, 7, seed=1))
-
-
-def test_winograd_that_keeps_little_for_the_backward_pass_is_equal(monkeypatch):
-    monkeypatch.setattr(convolutions, "_CHANNELS_TO_RECOMPUTE", 5)
-    monkeypatch.setattr(tf, "recompute_grad", _counting(tf.recompute_grad, calls := []))
-    _assert_equal(convolutions.winograd, _random(2, 8, 4, 5), _random(3, 3, 5, 7, seed=1))
-    _assert_equal(convolutions.winograd, _random(2, 8, 4, 4), _random(3, 3, 4, 7, seed=1))
-    assert len(calls) == 1
-
-
-def _counting(function, calls):
-    return lambda *arguments: calls.append(arguments) or function(*arguments)
-
-
-@pytest.mark.parametrize("size", [3, 5])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("height, width", [(8, 4), (7, 3), (1, 2)])
-def test_a_single_product_equals_the_plain_convolution(size, stride, height, width):
-    kernel = _random(size, size, 5, 7, seed=1)
-    _assert_equal(convolutions.single_product, _random(2, height, width, 5), kernel, stride)
-
-
-def test_any_batch_size():
-    kernel = tf.constant(_random(3, 3, 5, 7))
-    signature = [tf.TensorSpec([None, 8, 4, 5])]
-    winograd = tf.function(lambda x: convolutions.winograd(x, kernel), signature)
-    product = tf.function(lambda x: convolutions.single_product(x, kernel, 1), signature)
-    for batch in (1, 3):
-        images = _random(batch, 8, 4, 5, seed=batch)
-        expected = _plain(images, kernel)
-        np.testing.assert_allclose(winograd(images), expected, atol=1e-4)
-        np.testing.assert_allclose(product(images), expected, atol=1e-4)
-
-
-def test_the_documented_rounding():
-    """At the size of a decoder level; the largest output is some five standard deviations."""
-    images, kernel = _random(2, 32, 16, 192), _random(3, 3, 192, 192, seed=1)
-    exact = _plain(images.astype(np.float64), kernel.astype(np.float64)).numpy()
-
-    def error(convolve, dtype):
-        found = tf.cast(convolve(tf.cast(images, dtype), tf.cast(kernel, dtype)), tf.float64)
-        return found.numpy() - exact
-
-    assert np.abs(error(convolutions.winograd, tf.float32)).max() < 5e-6 * np.abs(exact).max()
-    assert error(convolutions.winograd, tf.bfloat16).std() < 0.02 * exact.std()
-    assert error(_plain, tf.bfloat16).std() < 0.005 * exact.std()
-
-
-def test_winograd_needs_a_quarter_of_the_products_and_the_transforms():
-    images, kernel = tf.zeros([8, 16, 8, 128]), tf.zeros([3, 3, 128, 128])
-    plain, winograd = (
-        operations.count(tf.function(convolve), images, kernel)
-        for convolve in (_plain, convolutions.winograd)
+def _assert_equal(compute, *sources):
+    """`compute(implementation, *sources)` is the same in both implementations."""
+    expected, found = (
+        _values_and_gradients(lambda *s, i=implementation: compute(i, *s), *sources)
+        for implementation in ("reference", "fast")
     )
-    assert 0.25 < winograd / plain < 0.4
+    for wanted, one in zip(expected, found, strict=True):
+        assert one.shape == wanted.shape
+        np.testing.assert_allclose(one, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.fixture
+def algorithms(monkeypatch):
+    """Every algorithm that is chosen."""
+    chosen, choose = [], convolutions.choose_algorithm
+    monkeypatch.setattr(
+        convolutions, "choose_algorithm", lambda *a: chosen.append(choose(*a)) or chosen[-1]
+    )
+    return chosen
+
+
+@pytest.mark.parametrize("height, width", [(7, 6), (1, 2)])
+def test_convolution_of_a_vector_at_every_pixel(height, width):
+    """Borders see fewer taps."""
+
+    def compute(implementation, vector, images, kernel):
+        everywhere = convolutions.broadcast(vector, images, implementation)
+        joined = convolutions.concat(everywhere, images)
+        assert tuple(joined.shape) == (2, height, width, 8)
+        return convolutions.convolve(joined, kernel, 1, implementation)
+
+    _assert_equal(
+        compute, _random(2, 5), _random(2, height, width, 3, seed=1), _random(3, 3, 8, 4, seed=2)
+    )
+
+
+# Few channels: the doubling is folded into a transposed convolution. Many: Winograd saves more.
+@pytest.mark.parametrize("channels, algorithm", [(5, "library"), (96, "winograd")])
+def test_convolution_of_an_upsampled_map(algorithms, channels, algorithm):
+    def compute(implementation, small, images, kernel):
+        joined = convolutions.concat(convolutions.upsample(small, implementation), images)
+        assert tuple(joined.shape) == (2, 8, 12, channels)
+        return convolutions.convolve(joined, kernel, 1, implementation)
+
+    small, images = _random(2, 4, 6, 2), _random(2, 8, 12, channels - 2, seed=1)
+    _assert_equal(compute, small, images, _random(3, 3, channels, channels, seed=2))
+    assert algorithms == ["library", algorithm]
+
+
+def test_a_joined_upsampled_map_is_that_of_keras():
+    small, images = _random(2, 3, 4, 2), _random(2, 6, 8, 3, seed=1)
+    doubled = keras.layers.UpSampling2D(2, interpolation="nearest")(small)
+    expected = np.concatenate([doubled, images], axis=-1)
+    for implementation in ("reference", "fast"):
+        joined = convolutions.concat(convolutions.upsample(small, implementation), images)
+        np.testing.assert_array_equal(convolutions.pixels(joined), expected)
+
+
+def test_what_sees_single_pixels_runs_before_the_doubling():
+    """A 1x1 convolution with its activation, joined to another map as in the decoder."""
+    sizes = []
+
+    def compute(implementation, small, images, kernel):
+        def up(x):
+            sizes.append(x.shape[1])
+            return tf.nn.relu(convolutions.convolve(x, kernel, 1, implementation))
+
+        x = convolutions.pointwise(up, convolutions.upsample(small, implementation))
+        return convolutions.pixels(convolutions.concat(x, images))
+
+    _assert_equal(
+        compute, _random(2, 3, 4, 5), _random(2, 6, 8, 3, seed=1), _random(1, 1, 5, 4, seed=2)
+    )
+    assert sizes == [6, 3]
+
+
+def test_a_prepared_kernel_is_taken(algorithms):
+    images, kernel = _random(2, 8, 8, 96), _random(3, 3, 96, 96, seed=1)
+    prepared = convolutions.prepare_kernel(images.shape, kernel, 1, "fast", False)
+    np.testing.assert_array_equal(prepared, matrix_convolutions.winograd_kernel(kernel))
+    found = convolutions.convolve(images, tf.zeros_like(kernel), prepared=prepared)
+    expected = tf.nn.conv2d(images, kernel, 1, "SAME")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert convolutions.prepare_kernel(images.shape, kernel, 1, "reference", False) is None
+
+
+_LARGE = (None, 16, 8, 128), (3, 3, 128, 128), 1
 
 
 @pytest.mark.parametrize(
-    "image, kernel, stride, form",
-    [
-        ((8, 64, 32, 128), (3, 3, 128, 128), 1, "winograd"),
-        ((8, 64, 32, 128), (3, 3, 128, 128), 2, "direct"),
-        ((8, 64, 32, 128), (5, 5, 128, 128), 1, "direct"),
-        ((8, 66, 32, 512), (3, 3, 512, 512), 1, "direct"),  # no whole tiles
-        ((8, 128, 64, 128), (3, 3, 128, 128), 1, "direct"),  # sides too long for the channels
-        ((8, 128, 64, 256), (3, 3, 256, 3), 1, "direct"),  # few outputs: nothing to save
-        ((8, 8, 4, 16), (3, 3, 16, 16), 1, "direct"),
-        ((None, 8, 4, 160), (3, 3, 160, 160), 1, "winograd"),
-        ((8, 16, 8, 256), (5, 5, 256, 512), 2, "single_product"),
-        ((56, 3, 3, 160), (3, 3, 160, 160), 1, "single_product"),
-        ((8, 32, 16, 128), (5, 5, 128, 256), 2, "direct"),  # eight outputs in a row
-        ((8, 64, 4, 128), (3, 3, 128, 128), 2, "direct"),  # a side of 64 costs too much
-    ],
+    "dtype, algorithm", [("float32", "winograd"), ("bfloat16", "winograd"), ("float16", "library")]
 )
-def test_the_fastest_form_follows_the_shape(image, kernel, stride, form):
-    assert convolutions.fastest_form(image, kernel, stride) == form
+def test_float16_keeps_to_the_library(dtype, algorithm):
+    assert convolutions.choose_algorithm(*_LARGE, dtype) == algorithm
+
+
+def test_the_algorithm_depends_on_device_and_compiler(monkeypatch):
+    def choose(**options):
+        return convolutions.choose_algorithm(*_LARGE, "float32", **options)
+
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
+    assert choose() == "winograd"
+    assert choose(jit_compile=True) == choose(implementation="reference") == "library"
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    assert choose() == "library"
+
+
+def test_unknown_implementation_is_refused():
+    images, kernel = _random(1, 4, 4, 2), _random(3, 3, 2, 2)
+    for compute in (
+        lambda: convolutions.convolve(images, kernel, implementation="plain"),
+        lambda: convolutions.upsample(images, "plain"),
+        lambda: convolutions.broadcast(images[:, 0, 0], images, "plain"),
+    ):
+        with pytest.raises(ValueError, match="one of reference, fast; got 'plain'"):
+            compute()

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from dpig_tf2.execution import IMPLEMENTATIONS
 from dpig_tf2.ops import pose_maps
 from dpig_tf2.ops.keypoints import LIMBS
 
@@ -47,6 +48,19 @@ def test_pose_map_equals_release(shared_dir):
     with np.load(shared_dir / "fixtures" / "tf1" / "m1_io.npz") as io:
         poses = io["in/pose_rcv_0"].reshape(-1, 18, 3)
         np.testing.assert_array_equal(pose_maps.pose_map(poses, 128, 64), io["out/pose"])
+
+
+@pytest.mark.parametrize(("height", "width", "radius"), [(20, 12, 4), (9, 16, 1)])
+def test_implementations_draw_the_same_pose_maps(height, width, radius):
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(-3, 22, (3, 18, 3)).astype(np.float32)
+    keypoints[..., 2] = rng.uniform(size=(3, 18)) < 0.7
+    expected, drawn = (
+        pose_maps.pose_map(keypoints, height, width, radius, implementation)
+        for implementation in IMPLEMENTATIONS
+    )
+    assert set(np.unique(expected)) == {-1.0, 1.0}
+    np.testing.assert_array_equal(drawn, expected)
 
 
 def test_body_mask_of_one_short_limb_is_two_closed_discs():

@@ -93,32 +93,52 @@ _BOXES = np.array(
 )
 
 
-@pytest.mark.parametrize("method", ["gather", "matmul"])
-def test_crop_samples_the_released_grid(method):
+# The two ways on CPU: `tf.image.crop_and_resize`, and products, which XLA compiles.
+_WAYS = [("reference", False), ("fast", True)]
+
+
+@pytest.mark.parametrize("way", _WAYS)
+def test_crop_samples_the_released_grid(way):
     """Edges divided by H and W, but sampled on a grid scaled by H - 1 and W - 1."""
     ramp = np.tile(np.arange(16.0, dtype=np.float32)[None, :, None, None], (1, 1, 12, 1))
-    crops = regions.crop_regions(ramp, np.array([[[4, 0, 12, 11]]], np.float32), 3, method)
+    crops = regions.crop_regions(ramp, np.array([[[4, 0, 12, 11]]], np.float32), 3, *way)
     expected = np.array([4, 8, 12]) / 16 * 15
     np.testing.assert_allclose(crops[0, 0, :, 0, 0], expected, rtol=1e-6)
 
 
-def test_crop_forms_are_equal_in_values_and_gradients():
-    results = {}
-    for method in ("gather", "matmul"):
+def test_implementations_of_crops_are_equal_in_values_and_gradients():
+    results = []
+    for way in _WAYS:
         features = tf.constant(_FEATURES)
         with tf.GradientTape() as tape:
             tape.watch(features)
-            crops = regions.crop_regions(features, _BOXES, 5, method)
+            crops = regions.crop_regions(features, _BOXES, 5, *way)
             loss = tf.reduce_sum(tf.sin(crops))
-        results[method] = crops, tape.gradient(loss, features)
-    assert results["matmul"][0].shape == (2, 3, 5, 5, 3)
-    for gather, matmul in zip(*results.values(), strict=True):
-        np.testing.assert_allclose(matmul, gather, atol=1e-5)
+        results.append([crops, tape.gradient(loss, features)])
+    assert results[1][0].shape == (2, 3, 5, 5, 3)
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_fast_crops_depend_on_device_and_compiler(monkeypatch):
+    used = []
+    monkeypatch.setattr(regions, "_crop_and_resize", lambda *_: used.append("library"))
+    monkeypatch.setattr(regions, "_crop_by_products", lambda *_: used.append("products"))
+
+    def way(*arguments):
+        regions.crop_regions(_FEATURES, _BOXES, 5, *arguments)
+        return used.pop()
+
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
+    assert (way("fast"), way("fast", True), way("reference")) == ("library", "products", "library")
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    assert (way("fast"), way("reference")) == ("products", "library")
 
 
 def test_crops_compile_under_xla():
     compiled = tf.function(
-        lambda features: regions.crop_regions(features, _BOXES, 5), jit_compile=True
+        lambda features: regions.crop_regions(features, _BOXES, 5, jit_compile=True),
+        jit_compile=True,
     )
     expected = regions.crop_regions(_FEATURES, _BOXES, 5)
     np.testing.assert_allclose(compiled(tf.constant(_FEATURES)), expected, atol=1e-5)
@@ -127,5 +147,5 @@ def test_crops_compile_under_xla():
 def test_crop_refuses_bad_arguments():
     with pytest.raises(ValueError, match="crop size must be at least 2, got 1"):
         regions.crop_regions(_FEATURES, _BOXES, 1)
-    with pytest.raises(ValueError, match="must be gather or matmul, got 'nearest'"):
+    with pytest.raises(ValueError, match="must be one of reference, fast; got 'nearest'"):
         regions.crop_regions(_FEATURES, _BOXES, 5, "nearest")

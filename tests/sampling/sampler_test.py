@@ -5,6 +5,7 @@ import pytest
 
 from dpig_tf2 import PersonSampler, config
 from dpig_tf2.config import STAGES, ConfigError
+from dpig_tf2.execution import Execution
 from dpig_tf2.io import array_files
 from dpig_tf2.models import factory, weights
 from dpig_tf2.ops.pose_maps import body_mask
@@ -23,7 +24,7 @@ def _networks(model):
         for name in factory.stage_networks(stage, model)
         if not name.endswith(("discriminator", "critic"))
     ]
-    networks = factory.build_networks(names, model, **factory.fastest_forms())
+    networks = factory.build_networks(names, model)
     rng = np.random.default_rng(0)
     for variable in (v for network in networks.values() for v in network.variables):
         variable.assign(variable + rng.normal(0.0, 0.1, variable.shape))
@@ -238,12 +239,12 @@ def test_save_and_load_are_bit_equal(sampler, person, tmp_path):
         np.testing.assert_array_equal(getattr(before, field), getattr(after, field))
 
 
-def test_portable_forms_give_the_same_numbers(sampler, person, tmp_path):
+def test_every_execution_gives_the_same_numbers(sampler, person, tmp_path):
     sampler.save(tmp_path / "saved")
-    loaded = {p: PersonSampler.load(tmp_path / "saved", portable=p) for p in (False, True)}
-    forms = {p: s.model.network("appearance_encoder").get_config() for p, s in loaded.items()}
-    assert factory.fastest_forms().items() <= forms[False].items()
-    assert {"crop_method": "matmul", "convolution": "direct"}.items() <= forms[True].items()
+    executions = Execution(), Execution(jit_compile=True)
+    loaded = {e: PersonSampler.load(tmp_path / "saved", execution=e) for e in executions}
+    for execution, one in loaded.items():
+        assert all(network.execution == execution for network in one.model.networks.values())
     expected, found = (s.encode_appearance(*person) for s in loaded.values())
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     pictures, others = (s.reconstruct(*person).astype(int) for s in loaded.values())
@@ -261,7 +262,9 @@ def test_loads_the_newest_checkpoints_of_a_run(sampler, tmp_path):
     _, keypoints = _persons(1, sampler.config.model)
     exact = sampler.encode_pose(keypoints)
     np.testing.assert_array_equal(loaded.encode_pose(keypoints), exact)
-    coarse = PersonSampler.load(tmp_path / "run", precision="mixed_bfloat16").encode_pose(keypoints)
+    coarse = PersonSampler.load(
+        tmp_path / "run", execution=Execution("mixed_bfloat16")
+    ).encode_pose(keypoints)
     assert 0 < np.abs(coarse - exact).max() < 0.03 * np.abs(exact).max()
     with pytest.raises(ConfigError, match="there is no trained generator"):
         loaded.generate(np.zeros((1, 36)), keypoints)

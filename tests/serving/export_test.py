@@ -209,7 +209,7 @@ def test_frozen_kernels_stay_out_of_the_graphs(tiny_config, tmp_path):
             "model.generator_levels": 2,
         }
     )
-    generator = factory.build_network("generator", wide.model, convolution="products")
+    generator = factory.build_network("generator", wide.model)
     sampler = PersonSampler(wide, {"generator": generator})
     given = _person_inputs(2, 0, wide.model)
     expected = sampler.generate(given["appearance"], given["keypoints"])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dpig_tf2.config import STAGES, ConfigError, preset
+from dpig_tf2.execution import Execution
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import distribution, run
 from dpig_tf2.training.data import TrainingData
@@ -115,13 +116,13 @@ def test_devices_are_described(monkeypatch, replicas, workers, text):
 def test_what_replicas_cannot_share_is_refused(tiny_config):
     check = several(3).check
     with pytest.raises(ConfigError, match="pose.batch_size .* multiple of the 3 replicas, got 8"):
-        check(tiny_config, ["pose"], False, "float32")
+        check(tiny_config, ["pose"], Execution())
     fitting = tiny_config.override(**{"pose.batch_size": 9})
-    check(fitting, ["pose"], False, "mixed_bfloat16")
+    check(fitting, ["pose"], Execution("mixed_bfloat16"))
     for flag, arguments in {
-        "jit_compile": (fitting, ["pose"], True, "float32"),
-        "precision=mixed_float16": (fitting, ["pose"], False, "mixed_float16"),
-        "match_release": (fitting.override(match_release=True), ["pose"], False, "float32"),
+        "jit_compile": (fitting, ["pose"], Execution(jit_compile=True)),
+        "precision=mixed_float16": (fitting, ["pose"], Execution("mixed_float16")),
+        "match_release": (fitting.override(match_release=True), ["pose"], Execution()),
     }.items():
         with pytest.raises(ConfigError, match=f"--{flag} does not go together"):
             check(*arguments)

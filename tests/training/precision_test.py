@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2.config import PRECISIONS
+from dpig_tf2.execution import Execution
 from dpig_tf2.io import array_files
 from dpig_tf2.models import factory, weights
 from dpig_tf2.testing import random_pair
@@ -19,10 +20,10 @@ from tests.training.trainers_test import embeddings
 _SCALES = {"generator": 16.0, "discriminator": 4096.0, "pose_mapping": 4096.0, "pose_critic": 512.0}
 
 
-def _trainer(stage, config, precision="float32", seed=0, **how):
+def _trainer(stage, config, precision="float32", seed=0, rematerialize=False):
     """A trainer that starts from the same weights in every precision."""
     keras.utils.set_random_seed(seed)
-    return build_trainer(stage, config, precision=precision, **how)
+    return build_trainer(stage, config, Execution(precision, rematerialize=rematerialize))
 
 
 def _scaled_trainer(stage, config):
@@ -54,7 +55,7 @@ def generators(tiny_config):
     for precision in PRECISIONS:
         keras.utils.set_random_seed(0)
         built[precision] = factory.build_network(
-            "generator", tiny_config.model, precision=precision
+            "generator", tiny_config.model, Execution(precision)
         )
     return built
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config as configuration
+from dpig_tf2.execution import Execution
 from dpig_tf2.testing import random_keypoints, random_pair
 from dpig_tf2.training import trainers
 from dpig_tf2.training.trainer import split_updates
@@ -295,7 +296,7 @@ def test_every_stage_compiles_with_xla(tiny_config, stage):
     losses = []
     for compiled in (False, True):
         keras.utils.set_random_seed(0)
-        trainer = trainers.build_trainer(stage, config)
+        trainer = trainers.build_trainer(stage, config, Execution(jit_compile=compiled))
         if stage == "reconstruction":
             batch = random_pair(config.model, 4)
         elif stage == "pose":
