@@ -76,6 +76,15 @@ class ModelConfig:
         return ("foreground", "background") if self.has_background else ("appearance",)
 
     @property
+    def appearance_layout(self) -> dict[str, tuple[int, int]]:
+        """{factor: (first, end)} of its code in the appearance embedding, in order."""
+        layout, first = {}, 0
+        for factor in self.appearance_factors:
+            layout[factor] = first, first + self.embedding_size(factor)
+            first = layout[factor][1]
+        return layout
+
+    @property
     def factors(self) -> tuple[str, ...]:
         return (*self.appearance_factors, "pose")
 
@@ -100,7 +109,9 @@ class ModelConfig:
 
     def check_factor(self, factor: str) -> None:
         if factor not in self.factors:
-            raise ConfigError(f"factor must be one of {', '.join(self.factors)}; got {factor!r}")
+            raise ConfigError(
+                f"factor must be one of {', '.join(self.factors)}; got {factor!r}", field="factor"
+            )
 
     def validate(self) -> None:
         """Raises ConfigError, naming the field, if the networks cannot be built."""

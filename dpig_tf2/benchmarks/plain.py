@@ -68,6 +68,7 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
 
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, networks)
+        self.person_model = PlainPersonModel(config.model, networks)
         self.graphs = [tf.function(self.move_discriminator), tf.function(self.move_generator)]
 
     def run_step(self, batch) -> dict:
@@ -89,11 +90,6 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
             loss, logs = self.generator_loss(real, fake, batch)
         self.players["generator"].minimize(tape, loss)
         return logs
-
-    def generate(self, embedding, keypoints):
-        model = self.config.model
-        maps = pose_map(keypoints, model.height, model.width, model.pose_map_radius)
-        return generate(self.generator, embedding, maps)
 
 
 class PlainMappingTrainer(MappingTrainer):
@@ -128,7 +124,6 @@ class PlainMappingTrainer(MappingTrainer):
         return logs
 
     def encode_and_update_critic(self, factor, piece):
-        person = {name: value for name, value in piece["source"].items() if name != "image"}
-        embedding = self.person_model.encode_appearance(piece["source"]["image"], **person)
+        embedding = self.person_model.encode_person(piece["source"])
         parts = self.person_model.split_appearance(embedding)
         return self.update_critic(factor, parts[factor], piece["noise"][factor])

@@ -45,17 +45,14 @@ def main(argv):
     from dpig_tf2.run_folder import RunFolder
 
     RunFolder.open(RUN_DIR.value)  # a wrong folder is refused before TensorFlow is loaded
-    from dpig_tf2.sampling.sampler import PersonSampler
+    from dpig_tf2.execution import Execution
+    from dpig_tf2.models.loading import load_networks
     from dpig_tf2.serving.export import DESCRIPTION, export
 
     out_dir = OUT_DIR.value or pathlib.Path(RUN_DIR.value, "export")
-    sampler = PersonSampler.load(
-        RUN_DIR.value,
-        precision=PRECISION.value,
-        checkpoint=CHECKPOINT.value,
-        portable=PORTABLE.value,
-    )
-    path = export(sampler, out_dir, VERSION.value)
+    execution = Execution(PRECISION.value, jit_compile=PORTABLE.value)
+    config, networks = load_networks(RUN_DIR.value, execution, CHECKPOINT.value)
+    path = export(config, networks, out_dir, VERSION.value)
     print(f"wrote {path}; signatures: {path / DESCRIPTION}")
 
 

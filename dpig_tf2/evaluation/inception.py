@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.evaluation.metrics import MAX_LEVEL
+from dpig_tf2.ops.images import to_network_range
 from dpig_tf2.run_folder import file_checksum
 
 
@@ -45,7 +45,7 @@ class Inception:
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """A picture [H, W, 3] in levels of [0, 255] as float32 [299, 299, 3] in [-1, 1]."""
         resized = tf.image.resize(np.asarray(image, np.float32), (self.size, self.size))
-        return resized.numpy() / np.float32(MAX_LEVEL / 2) - 1
+        return to_network_range(resized).numpy()
 
     def __call__(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features [N, 2048] and probabilities [N, 1000] of prepared pictures [N, 299, 299, 3]."""

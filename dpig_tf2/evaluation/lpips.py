@@ -21,8 +21,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.evaluation.metrics import MAX_LEVEL
 from dpig_tf2.models import weights as weight_files
+from dpig_tf2.ops.images import to_network_range
 from dpig_tf2.run_folder import file_checksum
 
 # Convolutions of VGG16 by block; features are taken behind the last one of each, pooling between.
@@ -70,8 +70,9 @@ class Lpips:
         return float(self._distance(pair))
 
     def _distance_of(self, pair):
-        pair = pair / (MAX_LEVEL / 2) - 1
-        features = self._features((pair - tf.constant(_SHIFT)) / tf.constant(_SCALE))
+        features = self._features(
+            (to_network_range(pair) - tf.constant(_SHIFT)) / tf.constant(_SCALE)
+        )
         return tf.add_n(
             [
                 tf.reduce_mean(

@@ -13,6 +13,8 @@ from scipy.linalg import svdvals
 from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 
+from dpig_tf2.ops.keypoints import normalize
+
 MAX_LEVEL = 255.0
 
 # Identical images would have an infinite PSNR, which spoils every mean and is not valid JSON.
@@ -400,10 +402,8 @@ def pose_frechet_distance(
     """
     if height < 1 or width < 1:
         raise ValueError(f"Image size {height}x{width}, expected at least 1x1.")
-    scale = np.array([2.0 / height, 2.0 / width, 1.0])
-    offset = np.array([1.0, 1.0, 0.0])
     features_a, features_b = (
-        (_check_poses(poses) * scale - offset).reshape(len(poses), -1)
+        normalize(_check_poses(poses), height, width).numpy().reshape(len(poses), -1)
         for poses in (poses_a, poses_b)
     )
     return frechet_distance(features_a, features_b)

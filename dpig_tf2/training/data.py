@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from dpig_tf2.config import Config, ConfigError
 from dpig_tf2.io import array_files
+from dpig_tf2.models.loading import load_stage_networks
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.pipeline import input_pipeline
 from dpig_tf2.pipeline.arrays import array_batches
 from dpig_tf2.run_folder import RunFolder
-from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
 
-_ENCODING_BATCH = 64
+_ENCODING_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,8 +137,8 @@ def stage_batches(
         if stage == "pose":
             arrays = {"keypoints": keypoints}
         else:
-            sampler = PersonSampler(config, load_stage_networks(run, "pose"), batch_size=1024)
-            arrays = {"embedding": {"pose": sampler.encode_pose(keypoints)}}
+            model = PersonModel(config.model, load_stage_networks(run, "pose"))
+            arrays = {"embedding": {"pose": tf.function(model.encode_pose)(keypoints)}}
     return lambda start, context=None: array_batches(
         arrays, size, config.seed, start, updates, context
     )
@@ -165,22 +166,21 @@ def _appearance_embeddings(run, data, report, writes_cache):
 
 def _encode_images(run, data, report):
     """{factor: float32 [N, E]} of every distinct image with a visible keypoint."""
-    sampler = PersonSampler(run.config, load_stage_networks(run, "reconstruction"))
+    model = PersonModel(run.config.model, load_stage_networks(run, "reconstruction"))
+    encode = tf.function(model.encode_person, reduce_retracing=True)
     persons = input_pipeline.unique_persons(
         data.records, run.config.model, _ENCODING_BATCH, data.skip_bad_records
     )
+    names = ("image", "keypoints", "body_mask", "part_boxes", "part_visibility")
     encoded, done = [], 0
     for person in persons.as_numpy_iterator():
         seen = (person["keypoints"][..., 2] > 0.5).any(axis=1)
         if not seen.any():
             continue
-        names = ("keypoints", "body_mask", "part_boxes", "part_visibility")
-        parts = {name: person[name][seen] for name in names}
-        encoded.append(sampler.encode_appearance(person["image"][seen], **parts))
+        encoded.append(encode({name: tf.constant(person[name][seen]) for name in names}).numpy())
         done += len(encoded[-1])
         report(done)
-    parts = sampler.model.split_appearance(np.concatenate(encoded))
-    return {factor: code.numpy() for factor, code in parts.items()}
+    return model.split_appearance(np.concatenate(encoded))
 
 
 def _fingerprint(arrays, data) -> str:

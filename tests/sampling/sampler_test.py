@@ -5,12 +5,13 @@ import pytest
 
 from dpig_tf2 import PersonSampler, config
 from dpig_tf2.config import STAGES, ConfigError
+from dpig_tf2.execution import Execution
 from dpig_tf2.io import array_files
 from dpig_tf2.models import factory, weights
 from dpig_tf2.ops.pose_maps import body_mask
 from dpig_tf2.ops.regions import part_boxes
 from dpig_tf2.run_folder import RunFolder
-from dpig_tf2.sampling.sampler import SamplerError
+from dpig_tf2.sampling.checks import SamplerError
 
 _FACTORS = ("foreground", "background", "pose")
 
@@ -114,13 +115,14 @@ def test_without_an_image_the_held_factors_are_one_sample(sampler):
     assert len(np.unique(parts["foreground"], axis=0)) == 3
     # The held code is not one of those that sampling it would give.
     sampled = sampler.sample(3, ["background"], seed=4)
-    backgrounds = sampler.model.split_appearance(sampled.appearance)["background"].numpy()
-    assert not (backgrounds == parts["background"].numpy()).all(axis=1).any()
+    backgrounds = sampler.model.split_appearance(sampled.appearance)["background"]
+    assert not (backgrounds == parts["background"]).all(axis=1).any()
 
 
 def test_nothing_sampled_is_a_reconstruction(sampler, person):
     samples = sampler.sample(2, [], *person)
-    np.testing.assert_array_equal(samples.images, np.repeat(sampler.reconstruct(*person), 2, 0))
+    expected = np.repeat(sampler.reconstruct(*person), 2, 0)
+    assert np.abs(samples.images.astype(int) - expected).max() <= 1  # another batch size
 
 
 def test_seeds(sampler):
@@ -240,7 +242,9 @@ def test_save_and_load_are_bit_equal(sampler, person, tmp_path):
 
 def test_portable_forms_give_the_same_numbers(sampler, person, tmp_path):
     sampler.save(tmp_path / "saved")
-    loaded = {p: PersonSampler.load(tmp_path / "saved", portable=p) for p in (False, True)}
+    loaded = {
+        p: PersonSampler.load(tmp_path / "saved", Execution(jit_compile=p)) for p in (False, True)
+    }
     forms = {p: s.model.network("appearance_encoder").get_config() for p, s in loaded.items()}
     assert factory.fastest_forms().items() <= forms[False].items()
     assert {"crop_method": "matmul", "convolution": "direct"}.items() <= forms[True].items()
@@ -261,7 +265,8 @@ def test_loads_the_newest_checkpoints_of_a_run(sampler, tmp_path):
     _, keypoints = _persons(1, sampler.config.model)
     exact = sampler.encode_pose(keypoints)
     np.testing.assert_array_equal(loaded.encode_pose(keypoints), exact)
-    coarse = PersonSampler.load(tmp_path / "run", precision="mixed_bfloat16").encode_pose(keypoints)
+    coarse = PersonSampler.load(tmp_path / "run", Execution("mixed_bfloat16"))
+    coarse = coarse.encode_pose(keypoints)
     assert 0 < np.abs(coarse - exact).max() < 0.03 * np.abs(exact).max()
     with pytest.raises(ConfigError, match="there is no trained generator"):
         loaded.generate(np.zeros((1, 36)), keypoints)
