@@ -39,8 +39,11 @@ class PersonCodes:
             shape = (None, NUM_KEYPOINTS, 3) if name == "keypoints" else (None, size)
             object.__setattr__(self, name, check_array(name, values, shape))
         counts = {name: len(values) for name, values in self.as_arrays().items()}
-        if len(set(counts.values())) > 1:
-            raise SamplerError(f"codes must be of equally many persons, got {counts}")
+        other = [name for name, count in counts.items() if count != len(self)]
+        if other:
+            raise SamplerError(
+                f"codes must be of equally many persons, got {counts}", field=other[0]
+            )
         if self.pose is not None and self.keypoints is not None:
             raise SamplerError(
                 "codes: the pose is given as its code or as keypoints, not as both", field="pose"
