@@ -148,6 +148,16 @@ def test_sampled_factor_equals_sampler(sampler, client_run, factor):
         _assert_close(outputs[name], array, name)
 
 
+def test_a_seed_gives_the_same_codes_whatever_the_count(sampler, client_run):
+    outputs = client_run[1]
+    for size in _BATCH_SIZES:
+        samples = sampler.sample(2, sampler.config.model.factors, seed=_SEED)
+        for name in ("appearance", "keypoints"):
+            np.testing.assert_array_equal(
+                outputs[f"{size}/sample/{name}"][:1], getattr(samples, name)[:1]
+            )
+
+
 @pytest.mark.parametrize("factor", ["foreground", "background", "pose"])
 def test_sampled_factor_leaves_the_others(client_run, exported, factor):
     inputs, outputs = client_run
