@@ -6,6 +6,7 @@ Nothing here imports TensorFlow, so that a program can refuse bad flags before t
 import dataclasses
 import json
 import typing
+from collections.abc import Iterable
 
 from dpig_tf2.errors import DpigError
 
@@ -112,6 +113,13 @@ class ModelConfig:
             raise ConfigError(
                 f"factor must be one of {', '.join(self.factors)}; got {factor!r}", field="factor"
             )
+
+    def known_factors(self, factors: Iterable[str] | None) -> tuple[str, ...]:
+        """The factors, all for None; raises ConfigError naming an unknown one."""
+        factors = self.factors if factors is None else tuple(factors)
+        for factor in factors:
+            self.check_factor(factor)
+        return factors
 
     def validate(self) -> None:
         """Raises ConfigError, naming the field, if the networks cannot be built."""

@@ -28,7 +28,7 @@ def codes_between(
             does so in its embedding, and is so encoded and decoded.
         path: "linear" or "spherical", see `blend`.
     """
-    factors = sampler.known_factors(factors)
+    factors = sampler.config.model.known_factors(factors)
     if "pose" in factors:
         start, end = sampler.encode_poses(start), sampler.encode_poses(end)
     start, end = start.one(), end.one()
@@ -53,7 +53,7 @@ def codes_between_noise(
         steps: number of persons, both ends included.
         path: "linear" or "spherical"; the latter keeps the length that Gaussian noise has.
     """
-    factors = sampler.known_factors(list(start))
+    factors = sampler.config.model.known_factors(start)
     ways = {f: blend(start[f][0], end[f][0], steps, path) for f in factors}
     mapped = {factor: sampler.map_noise(way, factor) for factor, way in ways.items()}
     return held.one().repeat(steps).replace(**mapped)

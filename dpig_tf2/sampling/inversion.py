@@ -90,7 +90,8 @@ def invert(
 
     Source: paper section 4.4, inverse interpolation: gradient descent on the noise.
     """
-    factors, model = sampler.known_factors(factors), sampler.config.model
+    model = sampler.config.model
+    factors = model.known_factors(factors)
     if "pose" in factors:
         codes = sampler.encode_poses(codes)
     found = {}

@@ -1,4 +1,4 @@
-"""PersonCodes: persons as the codes of their factors."""
+"""Persons as the codes of their factors, and drawn from them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -140,3 +140,18 @@ def concatenate(parts: Sequence[PersonCodes]) -> PersonCodes:
         known = " and ".join(sorted({", ".join(part) or "nothing" for part in arrays}))
         raise SamplerError(f"codes: cannot concatenate persons of whom {known or 'none'} is known")
     return PersonCodes(**{n: np.concatenate([part[n] for part in arrays]) for n in arrays[0]})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Samples:
+    """Generated persons and what made them.
+
+    Attributes:
+        images: uint8 [N, H, W, 3].
+        appearance: float32 [N, E], appearance embeddings.
+        keypoints: float32 [N, 18, 3], pixels.
+    """
+
+    images: np.ndarray
+    appearance: np.ndarray
+    keypoints: np.ndarray

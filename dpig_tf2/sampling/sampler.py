@@ -1,11 +1,9 @@
 """PersonSampler: everything that trained networks can do, on NumPy arrays."""
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
@@ -14,22 +12,8 @@ from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.sampling import checks, interpolation, inversion, mixing
 from dpig_tf2.sampling.checks import SamplerError
-from dpig_tf2.sampling.person_codes import PersonCodes
-
-
-@dataclasses.dataclass(frozen=True)
-class Samples:
-    """Generated persons and what made them.
-
-    Attributes:
-        images: uint8 [N, H, W, 3].
-        appearance: float32 [N, E], appearance embeddings.
-        keypoints: float32 [N, 18, 3], pixels.
-    """
-
-    images: np.ndarray
-    appearance: np.ndarray
-    keypoints: np.ndarray
+from dpig_tf2.sampling.compiled import CompiledModel
+from dpig_tf2.sampling.person_codes import PersonCodes, Samples
 
 
 class PersonSampler:
@@ -41,14 +25,8 @@ class PersonSampler:
     are the same bits in any batch size; encoded appearances differ in the seventh digit and
     pictures by a level here and there, because sums are then taken in another order.
 
-    A person can be held as `PersonCodes`, from a photo (`person_codes`) or a seed (`seed_codes`);
-    codes are drawn, interpolated, inverted and mixed:
-
-        a = sampler.person_codes(images[:1], keypoints[:1])
-        b = sampler.person_codes(images[1:2], keypoints[1:2])
-        frames = sampler.interpolate(a, b, steps=9, factors=["foreground"]).images
-        noise = sampler.invert(a)["background"].noise
-        dressed = sampler.mix(a, {"lower_garment": b}).images
+    A person can be held as `PersonCodes`, from a photo (`person_codes`) or a seed (`seed_codes`),
+    to be drawn, interpolated, inverted and mixed.
 
     Unusable input raises SamplerError, an unknown factor or absent network ConfigError.
 
@@ -62,7 +40,7 @@ class PersonSampler:
         self.config = config
         self.batch_size = batch_size
         self.model = PersonModel(config.model, networks)
-        self._functions: dict[tuple, tf.types.experimental.PolymorphicFunction] = {}
+        self._run = CompiledModel(self.model, batch_size)
 
     # ---- loading and saving
 
@@ -88,7 +66,7 @@ class PersonSampler:
         """
         for network in self.model.networks.values():
             network.freeze()
-        self._functions.clear()  # graphs that compute it anew
+        self._run.forget()
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes configuration and weights to a folder that `load` reads; no optimizer state."""
@@ -202,7 +180,7 @@ class PersonSampler:
             raise SamplerError(
                 "image and keypoints of the held person come together", field="keypoints"
             )
-        factors = self.known_factors(factors)
+        factors = self.config.model.known_factors(factors)
         held = [factor for factor in self.config.model.factors if factor not in factors]
         if image is None:
             # Another stream than the samples': a held factor is never one of them.
@@ -230,7 +208,7 @@ class PersonSampler:
 
         More persons begin with the same ones, bit for bit.
         """
-        noise = {f: self.draw_noise(n, f, seed) for f in self.known_factors(factors)}
+        noise = {f: self.draw_noise(n, f, seed) for f in self.config.model.known_factors(factors)}
         return PersonCodes(**{f: self.map_noise(values, f) for f, values in noise.items()})
 
     def identity_codes(self, n: int, seed: int = 0, keypoints=None) -> PersonCodes:
@@ -293,14 +271,7 @@ class PersonSampler:
         """Persons with body regions or the background of others; see `mixing.mix_codes`."""
         return self.draw(mixing.mix_codes(base, donors, background))
 
-    # ---- execution
-
-    def known_factors(self, factors: Sequence[str] | None) -> Sequence[str]:
-        """The factors, all for None; raises ConfigError naming an unknown one."""
-        factors = self.config.model.factors if factors is None else factors
-        for factor in factors:
-            self.config.model.check_factor(factor)
-        return factors
+    # ---- arguments and results
 
     def _photo(self, images, keypoints, parts):
         """Checked arguments of `PersonModel.encode_appearance`."""
@@ -314,27 +285,3 @@ class PersonSampler:
 
     def _draw(self, codes, noise):
         return Samples(**self._run("draw", {"codes": codes.as_arrays(), "noise": noise}))
-
-    def _run(self, verb: str, arrays: dict, **fixed):
-        """Runs a PersonModel function over chunks of the arrays' first axis; arrays may nest."""
-        function = self._function(verb, arrays, fixed)
-        count, size = len(tf.nest.flatten(arrays)[0]), self.batch_size
-        chunks = [
-            function(tf.nest.map_structure(lambda array, i=i: array[i : i + size], arrays))
-            for i in range(0, count, size)
-        ]
-        return tf.nest.map_structure(lambda *found: np.concatenate(found), *chunks)
-
-    def _function(self, verb, arrays, fixed):
-        """The compiled function for any batch size; built once for each kind of arguments."""
-        specs = tf.nest.map_structure(
-            lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), arrays
-        )
-        key = (verb, str(specs), *fixed.values())
-        if key not in self._functions:
-            call = getattr(self.model, verb)
-            # Without autograph, which would wrap our errors in its own.
-            self._functions[key] = tf.function(
-                lambda tensors: call(**tensors, **fixed), input_signature=[specs], autograph=False
-            )
-        return self._functions[key]

@@ -7,8 +7,7 @@ from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
 from dpig_tf2.evaluation import disentanglement
 from dpig_tf2.preparation import synthetic_records
-from dpig_tf2.sampling.person_codes import PersonCodes
-from dpig_tf2.sampling.sampler import Samples
+from dpig_tf2.sampling.person_codes import PersonCodes, Samples
 
 HEIGHT, WIDTH = 64, 32
 
