@@ -6,6 +6,7 @@ Nothing here imports TensorFlow, so that a program can refuse bad flags before t
 import dataclasses
 import json
 import typing
+from collections.abc import Iterable
 
 from dpig_tf2.errors import DpigError
 
@@ -76,6 +77,15 @@ class ModelConfig:
         return ("foreground", "background") if self.has_background else ("appearance",)
 
     @property
+    def appearance_layout(self) -> dict[str, tuple[int, int]]:
+        """{factor: (first, end)} of its code in the appearance embedding, in order."""
+        layout, first = {}, 0
+        for factor in self.appearance_factors:
+            layout[factor] = first, first + self.embedding_size(factor)
+            first = layout[factor][1]
+        return layout
+
+    @property
     def factors(self) -> tuple[str, ...]:
         return (*self.appearance_factors, "pose")
 
@@ -100,7 +110,16 @@ class ModelConfig:
 
     def check_factor(self, factor: str) -> None:
         if factor not in self.factors:
-            raise ConfigError(f"factor must be one of {', '.join(self.factors)}; got {factor!r}")
+            raise ConfigError(
+                f"factor must be one of {', '.join(self.factors)}; got {factor!r}", field="factor"
+            )
+
+    def known_factors(self, factors: Iterable[str] | None) -> tuple[str, ...]:
+        """The factors, all for None; raises ConfigError naming an unknown one."""
+        factors = self.factors if factors is None else tuple(factors)
+        for factor in factors:
+            self.check_factor(factor)
+        return factors
 
     def validate(self) -> None:
         """Raises ConfigError, naming the field, if the networks cannot be built."""

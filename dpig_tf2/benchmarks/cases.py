@@ -15,7 +15,6 @@ from dpig_tf2.models import factory
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops import pose_maps as pose_map_ops
 from dpig_tf2.ops import regions
-from dpig_tf2.ops.images import to_uint8
 from dpig_tf2.pipeline.batches import CACHES, training_batches
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.training.mapping import MappingTrainer
@@ -118,7 +117,8 @@ def sampling(settings: Settings) -> list[Result]:
         if frozen:
             for network in networks.values():
                 network.freeze()
-        graph = tf.function(functools.partial(_draw_pictures, kind(config.model, networks), size))
+        model = kind(config.model, networks)
+        graph = tf.function(lambda seed: model.sample(size, seed)["images"])
         seed = tf.constant(0)
         counted = operations.count(graph, seed)
         return Variant(lambda: wait_for(graph(seed)), execution.precision, counted)
@@ -130,14 +130,6 @@ def sampling(settings: Settings) -> list[Result]:
     for name, frozen in {OURS: False, f"{OURS}, frozen": True}.items():
         variants |= settings.our_variants(functools.partial(ours, frozen=frozen), name)
     return settings.measure("sampling", size, variants)
-
-
-def _draw_pictures(model, count, seed):
-    """uint8 [count, H, W, 3]: persons of whom every factor is new."""
-    factors = model.config.factors
-    codes = {f: model.map_noise(model.draw_noise(count, f, seed), f) for f in factors}
-    keypoints = model.decode_pose(codes["pose"])
-    return to_uint8(model.generate(model.join_appearance(codes), keypoints))
 
 
 def pose_maps(settings: Settings) -> list[Result]:

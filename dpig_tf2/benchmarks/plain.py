@@ -46,6 +46,7 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
 
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, networks)
+        self.person_model = PlainPersonModel(config.model, networks)
         self.graphs = [tf.function(self.move_discriminator), tf.function(self.move_generator)]
 
     def run_step(self, batch) -> dict:
@@ -67,9 +68,6 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
             loss, logs = self.generator_loss(real, fake, batch)
         self.optimized["generator"].minimize(tape, loss)
         return logs
-
-    def generate(self, embedding, keypoints):
-        return self.generator(embedding, pose_map(keypoints, self.config.model))
 
 
 class PlainMappingTrainer(MappingTrainer):
@@ -104,7 +102,6 @@ class PlainMappingTrainer(MappingTrainer):
         return logs
 
     def encode_and_update_critic(self, factor, piece):
-        person = {name: value for name, value in piece["source"].items() if name != "image"}
-        embedding = self.person_model.encode_appearance(piece["source"]["image"], **person)
+        embedding = self.person_model.encode_person(piece["source"])
         parts = self.person_model.split_appearance(embedding)
         return self.update_critic(factor, parts[factor], piece["noise"][factor])

@@ -13,7 +13,6 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flags import run_program
-from dpig_tf2.execution import Execution
 
 RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "Run folder, or a folder written by PersonSampler.save.", required=True
@@ -33,12 +32,11 @@ PRECISION = flags.DEFINE_enum(
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "latest", configuration.CHECKPOINTS, "Checkpoint of stage I of a run folder."
 )
-JIT_COMPILE = flags.DEFINE_bool(
-    "jit_compile",
+PORTABLE = flags.DEFINE_bool(
+    "portable",
     True,
-    "Keep to operations that XLA compiles, so that the model runs well everywhere: CPU, GPU, XLA. "
-    "--nojit_compile takes what is fastest on this machine, for servers like it; numbers are equal "
-    "to rounding.",
+    "Compute in forms that run well everywhere: CPU, GPU, compiled by XLA. --noportable takes "
+    "those that are fastest on this machine, for servers like it; numbers are equal to rounding.",
 )
 
 
@@ -47,16 +45,14 @@ def main(argv):
     from dpig_tf2.run_folder import RunFolder
 
     RunFolder.open(RUN_DIR.value)  # a wrong folder is refused before TensorFlow is loaded
-    from dpig_tf2.sampling.sampler import PersonSampler
+    from dpig_tf2.execution import Execution
+    from dpig_tf2.models.loading import load_networks
     from dpig_tf2.serving.export import DESCRIPTION, export
 
     out_dir = OUT_DIR.value or pathlib.Path(RUN_DIR.value, "export")
-    sampler = PersonSampler.load(
-        RUN_DIR.value,
-        execution=Execution(precision=PRECISION.value, jit_compile=JIT_COMPILE.value),
-        checkpoint=CHECKPOINT.value,
-    )
-    path = export(sampler, out_dir, VERSION.value)
+    execution = Execution(PRECISION.value, jit_compile=PORTABLE.value)
+    config, networks = load_networks(RUN_DIR.value, execution, CHECKPOINT.value)
+    path = export(config, networks, out_dir, VERSION.value)
     print(f"wrote {path}; signatures: {path / DESCRIPTION}")
 
 

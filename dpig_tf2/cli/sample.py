@@ -236,10 +236,10 @@ def main(_):
 
 
 def _run(model):
-    from dpig_tf2.sampling import tasks
     from dpig_tf2.sampling.mixing import expand_regions
     from dpig_tf2.sampling.output_folder import OutputFolder
     from dpig_tf2.sampling.sampler import PersonSampler
+    from dpig_tf2.sampling.tasks.context import Context
 
     expand_regions(_REGIONS.value)  # refuses unknown names
     _identity_set()  # refuses more than file names can tell apart
@@ -247,10 +247,10 @@ def _run(model):
     scoring = _TASK.value == "identities"
     sampler = PersonSampler.load(
         _RUN_DIR.value,
+        Execution(_PRECISION.value),
         _BATCH_SIZE.value,
+        _CHECKPOINT.value,
         adversaries=scoring,
-        execution=Execution(precision=_PRECISION.value),
-        checkpoint=_CHECKPOINT.value,
     )
     for name in sorted(_networks(model, real=reader is not None)):
         sampler.model.network(name)  # one that is not trained is named before anything is written
@@ -258,7 +258,7 @@ def _run(model):
     skipped = reader.skipped if reader else []
     try:
         with OutputFolder(folder, _settings(sampler), _OVERWRITE.value) as output:
-            context = tasks.Context(sampler, output, _report(), _MAX_SHEETS.value)
+            context = Context(sampler, output, _report(), _MAX_SHEETS.value)
             _TASKS[_TASK.value](context, reader)
     finally:
         for note in reader.notes if reader else ():
@@ -499,60 +499,62 @@ def _one_by_one(context, persons):
 
 
 def _overview(context, reader):
-    from dpig_tf2.sampling.overview import overview
+    from dpig_tf2.sampling.tasks.overview import overview
 
     overview(context, _few_persons(reader), _SEED.value)
 
 
 def _reconstruct(context, reader):
-    from dpig_tf2.sampling import tasks
+    from dpig_tf2.sampling.tasks.reconstruct import reconstruct
 
-    tasks.reconstruct(context, _tracked(context, reader, reader.persons()))
+    reconstruct(context, _tracked(context, reader, reader.persons()))
 
 
 def _transfer(context, reader):
-    from dpig_tf2.sampling import tasks
     from dpig_tf2.sampling.persons import concatenate
+    from dpig_tf2.sampling.tasks.context import ROWS_PER_SHEET
+    from dpig_tf2.sampling.transfer import transfer, transfer_grid
 
     if _ALL_PAIRS.value:
         persons = concatenate(reader.persons())
-        tasks.transfer_grid(context, _one_by_one(context, persons), persons, len(persons))
+        transfer_grid(context, _one_by_one(context, persons), persons, len(persons))
     elif _TARGET_KEYPOINTS.value:
         targets = _targets(context.sampler.config.model)
         batches = _tracked(context, reader, reader.persons())
-        tasks.transfer_grid(context, batches, targets, tasks.ROWS_PER_SHEET)
+        transfer_grid(context, batches, targets, ROWS_PER_SHEET)
     else:
-        tasks.transfer(context, _tracked(context, reader, reader.pairs()))
+        transfer(context, _tracked(context, reader, reader.pairs()))
 
 
 def _factors(context, reader):
-    from dpig_tf2.sampling import tasks
+    from dpig_tf2.sampling.tasks.sample import sample_factors, sample_persons
 
     subsets = _subsets(context.sampler.config.model, _SAMPLE.value)
     if reader is None:
-        tasks.sample_persons(context, subsets, _COUNT.value, _SEED.value)
+        sample_persons(context, subsets, _COUNT.value, _SEED.value)
         return
     batches = _tracked(context, reader, reader.persons())
-    tasks.sample_factors(context, batches, subsets, _COUNT.value, _SEED.value)
+    sample_factors(context, batches, subsets, _COUNT.value, _SEED.value)
 
 
 def _interpolate(context, reader):
-    from dpig_tf2.sampling import journeys
+    from dpig_tf2.sampling.tasks import interpolate
 
     if reader is None:
-        ends = [journeys.seed_end(context, seed) for seed in _seeds()]
+        ends = [interpolate.seed_endpoint(context, seed) for seed in _seeds()]
         pairs = list(itertools.pairwise(ends))
-        journeys.interpolate(context, pairs, _journey(context, "spherical"))
+        interpolate.interpolate(context, pairs, _journey(context, "spherical"))
         return
     persons = _few_persons(reader)
-    ends = journeys.person_ends(context, persons)
+    ends = interpolate.person_endpoints(context, persons)
     pairs = [(ends[i], ends[j]) for i, j in _pairs(persons)]
-    journeys.interpolate(context, pairs, _journey(context, "linear"))
+    interpolate.interpolate(context, pairs, _journey(context, "linear"))
 
 
 def _invert(context, reader):
-    from dpig_tf2.sampling import journeys
     from dpig_tf2.sampling.inversion import InversionSettings
+    from dpig_tf2.sampling.tasks.interpolate import interpolate
+    from dpig_tf2.sampling.tasks.invert import invert
 
     settings = InversionSettings(
         candidates=_CANDIDATES.value,
@@ -564,7 +566,7 @@ def _invert(context, reader):
     persons = _few_persons(reader)
     journey = _journey(context, "spherical")
     factors = tuple(dict.fromkeys(factor for subset in journey.subsets for factor in subset))
-    ends = journeys.invert(context, persons, factors, settings, _SEED.value)
+    ends = invert(context, persons, factors, settings, _SEED.value)
     for factor, figures in context.output.summary.items():
         variance = figures["explained_variance"]
         explained = "" if variance is None else f", {variance:.1%} of the variance explained"
@@ -575,20 +577,20 @@ def _invert(context, reader):
         )
     if len(persons) > 1:
         pairs = [(ends[i], ends[j]) for i, j in _pairs(persons)]
-        journeys.interpolate(context, pairs, journey)
+        interpolate(context, pairs, journey)
 
 
 def _mix(context, reader):
-    from dpig_tf2.sampling import journeys
+    from dpig_tf2.sampling.tasks.mix import mix
 
     persons = _few_persons(reader)
-    for note in journeys.mix(context, persons, _REGIONS.value, _BACKGROUND_OF.value):
+    for note in mix(context, persons, _REGIONS.value, _BACKGROUND_OF.value):
         print(f"note: {note}")
 
 
 def _identities(context, reader):
-    from dpig_tf2.sampling.identities import write_identities
     from dpig_tf2.sampling.persons import Persons, concatenate
+    from dpig_tf2.sampling.tasks.identities import write_identities
 
     poses = None
     if reader:
@@ -604,7 +606,7 @@ def _identities(context, reader):
 
 def _identity_set():
     """What --identities and its kin ask for."""
-    from dpig_tf2.sampling.identities import IdentitySet
+    from dpig_tf2.sampling.tasks.identities import IdentitySet
 
     return IdentitySet(_IDENTITIES.value, _IMAGES_PER_IDENTITY.value, _TEST_IDENTITIES.value)
 
@@ -617,21 +619,23 @@ def _few_persons(reader):
 
 def _pairs(persons):
     """Positions of the persons of every --between; a telling choice without it."""
-    from dpig_tf2.sampling.journeys import interesting_pairs, position
+    from dpig_tf2.sampling.tasks.interpolate import default_pairs
 
     if len(persons) < 2:
         raise ValueError(f"an interpolation needs two persons, got {len(persons)}")
     if not _BETWEEN.value:
-        return interesting_pairs(persons)
+        return default_pairs(persons)
     named = [text.split(",") for text in _BETWEEN.value]
-    return [(position(persons, first), position(persons, second)) for first, second in named]
+    return [(persons.position(first), persons.position(second)) for first, second in named]
 
 
 def _journey(context, default_path):
-    from dpig_tf2.sampling.journeys import Journey
+    from dpig_tf2.sampling.tasks.interpolate import InterpolationSettings
 
     subsets = _journey_subsets(context.sampler.config.model)
-    return Journey(subsets, _STEPS.value, _PATH.value or default_path, _ANIMATION.value)
+    return InterpolationSettings(
+        subsets, _STEPS.value, _PATH.value or default_path, _ANIMATION.value
+    )
 
 
 def _journey_subsets(model):

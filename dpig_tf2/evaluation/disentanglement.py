@@ -203,9 +203,8 @@ def probe_codes(
     keypoints = np.stack(
         [synthetic.pose_keypoints(p["pose"], model.height, model.width) for p in persons]
     )
-    codes = sampler.person_codes(images, keypoints)
-    named = {factor: codes[factor] for factor in model.appearance_factors}
-    return probes.probe(named | {"pose": sampler.pose_codes(codes)}, persons)
+    codes = sampler.encode_poses(sampler.person_codes(images, keypoints))
+    return probes.probe(codes.as_arrays(), persons)
 
 
 def with_tables(sheet: np.ndarray, scores: dict) -> np.ndarray:
@@ -240,20 +239,16 @@ def _joined(scores):
 def _swap_all(sampler, persons, report):
     """{"reconstruction" or factor: uint8 [N, H, W, 3]}."""
     report("encoding")
-    split = sampler.model.split_appearance
-    own = split(sampler.encode_appearance(persons.images, persons.keypoints))
-    other = split(sampler.encode_appearance(persons.other_images, persons.other_keypoints))
-
-    def generate(codes, keypoints):
-        return sampler.generate(sampler.model.join_appearance(codes).numpy(), keypoints)
-
-    report("generating")
-    return {
-        "reconstruction": generate(own, persons.keypoints),
-        "foreground": generate(own | {"foreground": other["foreground"]}, persons.keypoints),
-        "background": generate(own | {"background": other["background"]}, persons.keypoints),
-        "pose": generate(own, persons.other_keypoints),
+    own = sampler.person_codes(persons.images, persons.keypoints)
+    other = sampler.person_codes(persons.other_images, persons.other_keypoints)
+    swapped = {
+        "reconstruction": own,
+        "foreground": own.replace(foreground=other.foreground),
+        "background": own.replace(background=other.background),
+        "pose": own.replace(keypoints=other.keypoints),
     }
+    report("generating")
+    return {name: sampler.draw(codes).images for name, codes in swapped.items()}
 
 
 def _compare(generated, target):

@@ -1,4 +1,5 @@
-"""The inference functions as TensorFlow graphs, shared by the sampler and the SavedModel."""
+"""What trained networks can do, as TensorFlow functions: the one place for training, sampling,
+serving and benchmarks."""
 
 import tensorflow as tf
 
@@ -8,9 +9,18 @@ from dpig_tf2.ops import images as image_ops
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.ops import pose_maps, regions
 
+# Rows of every product in the small networks. Libraries sum in an order that depends on the number
+# of rows, and in incomplete register tiles on the row's place; 16 rows are one tile of AVX2 and of
+# AVX-512 (32 are not).
+ROWS_AT_ONCE = 16
 
-class PersonModel(tf.Module):
+
+class PersonModel:
     """Trained networks and the preprocessing around them; no validation, no randomness of its own.
+
+    Images are uint8 [B, H, W, 3], keypoints float32 [B, 18, 3] in pixels. Mapping networks and pose
+    autoencoder give a row the same bits whatever else is in the batch. Appearance encoder and
+    generator do so only to rounding: pictures may differ by a level here and there.
 
     Args:
         config: sizes of the networks.
@@ -19,14 +29,17 @@ class PersonModel(tf.Module):
     """
 
     def __init__(self, config: ModelConfig, networks: dict):
-        super().__init__(name="person_model")
         self.config = config
         self.networks = dict(networks)
 
     def network(self, name: str):
         if name not in self.networks:
-            raise ConfigError(f"there is no trained {name}: the stage that trains it has not run")
+            raise ConfigError(
+                f"there is no trained {name}: the stage that trains it has not run", field=name
+            )
         return self.networks[name]
+
+    # ---- appearance
 
     def body_mask(self, keypoints):
         """float32 [B, H, W, 1] in {0, 1}, at the radius that the encoder was trained with."""
@@ -41,16 +54,19 @@ class PersonModel(tf.Module):
     def encode_appearance(
         self, images, keypoints, body_mask=None, part_boxes=None, part_visibility=None
     ):
-        """uint8 images and pixel keypoints -> appearance embedding, float32 [B, E].
+        """Images and keypoints -> appearance embedding, float32 [B, E].
 
         What is None is computed from the keypoints; a mask that the network does not use is
         ignored.
         """
-        boxes, visibility = self.part_boxes(keypoints)
+        if part_boxes is None or part_visibility is None:
+            boxes, visibility = self.part_boxes(keypoints)
+            part_boxes = boxes if part_boxes is None else part_boxes
+            part_visibility = visibility if part_visibility is None else part_visibility
         inputs = [
             image_ops.to_network_range(images),
-            boxes if part_boxes is None else tf.cast(part_boxes, tf.float32),
-            visibility if part_visibility is None else tf.cast(part_visibility, tf.float32),
+            tf.cast(part_boxes, tf.float32),
+            tf.cast(part_visibility, tf.float32),
         ]
         if self.config.has_background:
             if body_mask is None:
@@ -59,34 +75,43 @@ class PersonModel(tf.Module):
             inputs.append(tf.cast(tf.reshape(body_mask, shape), tf.float32))
         return self.network("appearance_encoder")(*inputs)
 
-    def split_appearance(self, embedding) -> dict:
-        """{factor: embedding} of an appearance embedding."""
-        sizes = [self.config.embedding_size(f) for f in self.config.appearance_factors]
-        return dict(
-            zip(self.config.appearance_factors, tf.split(embedding, sizes, axis=-1), strict=True)
-        )
+    def encode_person(self, person: dict):
+        """Appearance embedding, float32 [B, E], of persons as `pipeline.parser` documents them."""
+        parts = {key: person[key] for key in ("body_mask", "part_boxes", "part_visibility")}
+        return self.encode_appearance(person["image"], person["keypoints"], **parts)
 
-    def join_appearance(self, parts: dict):
-        """Inverse of `split_appearance`."""
-        return tf.concat([parts[factor] for factor in self.config.appearance_factors], axis=-1)
+    def split_appearance(self, embedding) -> dict:
+        """{factor: code} of appearance embeddings [..., E], tensors or arrays."""
+        return {
+            factor: embedding[..., first:end]
+            for factor, (first, end) in self.config.appearance_layout.items()
+        }
+
+    def join_appearance(self, codes: dict):
+        """Inverse of `split_appearance`; other factors' codes are ignored."""
+        return tf.concat([codes[factor] for factor in self.config.appearance_layout], axis=-1)
+
+    # ---- pose
 
     def encode_pose(self, keypoints):
-        """Pixel keypoints [B, 18, 3] -> pose embedding, float32 [B, P]."""
+        """Keypoints -> pose code, float32 [B, P]."""
         normalized = keypoint_ops.normalize(keypoints, self.config.height, self.config.width)
-        return self.network("pose_encoder")(normalized)
+        return _row_by_row(self.network("pose_encoder"), normalized)
 
     def decode_pose(self, embedding):
-        """Pose embedding -> float32 [B, 18, 3], pixels, clamped to the image, not truncated."""
-        normalized = self.network("pose_decoder")(embedding)
+        """Pose code -> float32 [B, 18, 3], pixels, clamped to the image, not truncated."""
+        normalized = _row_by_row(self.network("pose_decoder"), embedding)
         keypoints = keypoint_ops.denormalize(normalized, self.config.height, self.config.width)
         # Coordinates that were never learned become those that stand for a missing keypoint.
         return keypoints if self.config.pose_learns_missing else keypoints * keypoints[..., 2:]
+
+    # ---- noise
 
     def draw_noise(self, count, factor: str, seed):
         """Noise of one factor, float32 [count, E], N(0, noise_scale ** 2).
 
         Args:
-            count: int or int32 scalar.
+            count: int or int32 scalar; more noise begins with the same rows.
             factor: name of the factor; the same seed gives each factor different noise.
             seed: int or int32 scalar.
         """
@@ -97,15 +122,66 @@ class PersonModel(tf.Module):
         return draw_noise(shape, seed, self.config.noise_scale)
 
     def map_noise(self, noise, factor: str):
-        """Noise [B, E], already scaled -> embedding of the factor, [B, E]."""
-        return self.network(f"{factor}_mapping")(noise)
+        """Noise [B, E], already scaled -> code of the factor, [B, E]."""
+        return _row_by_row(self.network(f"{factor}_mapping"), noise)
+
+    # ---- pictures
 
     def generate(self, appearance_embedding, keypoints):
-        """Embedding [B, E] and pixel keypoints -> float32 [B, H, W, 3] in [-1, 1] units."""
+        """Embedding [B, E] and keypoints -> float32 [B, H, W, 3] in [-1, 1] units, unbounded."""
         config = self.config
         maps = pose_maps.pose_map(keypoints, config.height, config.width, config.pose_map_radius)
         return self.network("generator")(appearance_embedding, maps)
 
+    def pictures(self, appearance_embedding, keypoints):
+        """`generate` as uint8 [B, H, W, 3]."""
+        return image_ops.to_uint8(self.generate(appearance_embedding, keypoints))
+
     def discriminate(self, images):
-        """uint8 [B, H, W, 3] -> logits of the image discriminator, one or more for each image."""
+        """Images -> logits of the image discriminator, one or more for each image."""
         return self.network("discriminator")(image_ops.to_network_range(images))
+
+    # ---- from input to picture
+
+    def transfer(self, images, keypoints, target_keypoints, **parts):
+        """The persons of the images in the target poses, uint8 [B, H, W, 3].
+
+        `parts` as in `encode_appearance`.
+        """
+        embedding = self.encode_appearance(images, keypoints, **parts)
+        return self.pictures(embedding, target_keypoints)
+
+    def draw(self, codes: dict, noise: dict) -> dict:
+        """The persons that codes and noise describe, one for each row.
+
+        Args:
+            codes: {factor: [B, E]}; a pose may be given as "keypoints" instead of its code.
+            noise: {factor: [B, E]} of the other factors, which is mapped.
+
+        Returns:
+            {"images": uint8 [B, H, W, 3], "appearance": [B, E], "keypoints": [B, 18, 3]}.
+        """
+        codes = codes | {factor: self.map_noise(values, factor) for factor, values in noise.items()}
+        appearance = self.join_appearance(codes)
+        keypoints = codes["keypoints"] if "pose" not in codes else self.decode_pose(codes["pose"])
+        images = self.pictures(appearance, keypoints)
+        return {"images": images, "appearance": appearance, "keypoints": keypoints}
+
+    def sample(self, count, seed) -> dict:
+        """New persons, every factor from noise, as `draw` gives them."""
+        return self.draw({}, {f: self.draw_noise(count, f, seed) for f in self.config.factors})
+
+    def sample_factor(self, factor: str, images, keypoints, seed) -> dict:
+        """Every person with one factor from noise, the others held, as `draw` gives them."""
+        codes = self.split_appearance(self.encode_appearance(images, keypoints))
+        codes["keypoints"] = tf.cast(keypoints, tf.float32)
+        return self.draw(codes, {factor: self.draw_noise(tf.shape(images)[0], factor, seed)})
+
+
+def _row_by_row(network, rows):
+    """A network on rows [B, ...], each row with the same bits whatever the others and B are."""
+    count = tf.shape(rows)[0]
+    padding = [[0, -count % ROWS_AT_ONCE]] + [[0, 0]] * (len(rows.shape) - 1)
+    blocks = tf.reshape(tf.pad(rows, padding), [-1, ROWS_AT_ONCE, *rows.shape[1:]])
+    found = tf.map_fn(network, blocks)
+    return tf.reshape(found, [-1, *found.shape[2:]])[:count]

@@ -185,3 +185,8 @@ def _bilinear_weights(low, high, length, size):
     weights = tf.nn.relu(1.0 - tf.abs(position[..., None] - tf.range(length, dtype=tf.float32)))
     inside = (position >= 0.0) & (position <= length - 1.0)
     return tf.where(inside[..., None], weights, 0.0)
+
+
+def by_region(code):
+    """Codes [N, 7 * e] of the seven regions as [N, 7, e], in the order of `REGION_NAMES`."""
+    return code.reshape(len(code), NUM_REGIONS, -1)

@@ -1,9 +1,62 @@
-"""Paths between two codes or two noise vectors."""
+"""Paths between two codes or two noise vectors, and the persons on them."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dpig_tf2.sampling.person_codes import PersonCodes
+
 PATHS = ("linear", "spherical")
 _NO_ANGLE = 1e-6  # sine of the angle below which a great circle is not defined
+
+
+def codes_between(
+    sampler,
+    start: PersonCodes,
+    end: PersonCodes,
+    steps: int = 9,
+    factors: Sequence[str] | None = None,
+    path: str = "linear",
+) -> PersonCodes:
+    """Persons on the way from one to another, straight from code to code.
+
+    Args:
+        sampler: a PersonSampler; encodes poses that are given as keypoints.
+        start, end: one person each.
+        steps: number of persons, both ends included.
+        factors: those that change, all by default; the others stay at `start`. A pose that changes
+            does so in its embedding, and is so encoded and decoded.
+        path: "linear" or "spherical", see `blend`.
+    """
+    factors = sampler.config.model.known_factors(factors)
+    if "pose" in factors:
+        start, end = sampler.encode_poses(start), sampler.encode_poses(end)
+    start, end = start.one(), end.one()
+    ways = {f: blend(start.code(f)[0], end.code(f)[0], steps, path) for f in factors}
+    return start.repeat(steps).replace(**ways)
+
+
+def codes_between_noise(
+    sampler,
+    start: Mapping[str, np.ndarray],
+    end: Mapping[str, np.ndarray],
+    held: PersonCodes,
+    steps: int = 9,
+    path: str = "spherical",
+) -> PersonCodes:
+    """Persons on the way from one noise vector to another, through the mapping networks.
+
+    Args:
+        sampler: a PersonSampler with the mapping networks.
+        start, end: {factor: noise [1, E]} of the factors that change.
+        held: one person who gives the other factors.
+        steps: number of persons, both ends included.
+        path: "linear" or "spherical"; the latter keeps the length that Gaussian noise has.
+    """
+    factors = sampler.config.model.known_factors(start)
+    ways = {f: blend(start[f][0], end[f][0], steps, path) for f in factors}
+    mapped = {factor: sampler.map_noise(way, factor) for factor, way in ways.items()}
+    return held.one().repeat(steps).replace(**mapped)
 
 
 def blend(start, end, steps: int, path: str = "linear") -> np.ndarray:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.sampling.checks import check_code
+from dpig_tf2.sampling.person_codes import PersonCodes
+
 # Adam. Short memory for the squares: slopes fall by orders of magnitude on the way, and with the
 # usual 0.999 the steps stay too small for what is left to find.
 _BETA1, _BETA2, _EPSILON = 0.95, 0.95, 1e-8
@@ -69,72 +72,112 @@ class Inversion:
     spread: np.ndarray
 
 
-class Inverter:
-    """Finds noise z that minimizes |mapping(z) - code|^2 / |code|^2 + prior * mean((z / s)^2).
+def invert(
+    sampler,
+    codes: PersonCodes,
+    factors: Sequence[str] | None = None,
+    settings: InversionSettings = InversionSettings(),
+    seed: int = 0,
+) -> dict[str, Inversion]:
+    """Noise of each factor whose mapped code is as close as possible to a given code.
+
+    Args:
+        sampler: a PersonSampler with the mapping networks; encodes poses given as keypoints.
+        codes: any number of persons.
+        factors: those to invert, all by default.
+        settings: of the search.
+        seed: of the noise from which the search starts.
+
+    Source: paper section 4.4, inverse interpolation: gradient descent on the noise.
+    """
+    model = sampler.config.model
+    factors = model.known_factors(factors)
+    if "pose" in factors:
+        codes = sampler.encode_poses(codes)
+    found = {}
+    for factor in factors:
+        wanted = check_code(model, f"{factor} code", codes.code(factor), factor)
+        mapping = sampler.model.network(f"{factor}_mapping")
+        chunks = [
+            find_noise(
+                mapping, wanted[i : i + sampler.batch_size], model.noise_scale, settings, seed
+            )
+            for i in range(0, len(wanted), sampler.batch_size)
+        ]
+        found[factor] = concatenate(chunks)
+    return found
+
+
+def find_noise(
+    mapping: Callable,
+    codes: np.ndarray,
+    noise_scale: float,
+    settings: InversionSettings = InversionSettings(),
+    seed: int = 0,
+) -> Inversion:
+    """Noise z that minimizes |mapping(z) - code|^2 / |code|^2 + prior * mean((z / s)^2).
 
     Every code is searched on its own, from those of many draws of N(0, s^2) that are mapped
-    nearest to it. The search is traced once, for any number of codes.
+    nearest to it. The search is traced once for a mapping and settings.
 
     Args:
         mapping: float32 [N, E] -> [N, E], differentiable.
+        codes: float32 [B, E].
         noise_scale: s, the standard deviation of the noise that the mapping was trained with.
         settings: how to search.
+        seed: decides from where the searches start.
     """
+    count, restarts = len(codes), settings.restarts
+    wanted = np.tile(codes, (restarts, 1)).astype(np.float32)
+    start = _nearest(mapping, codes, noise_scale, settings, seed)
+    noise = _descend(mapping, noise_scale, settings, tf.constant(start), tf.constant(wanted))
+    noise *= noise_scale
+    mapped, noise = mapping(noise).numpy(), noise.numpy()
+    residual = (_length(mapped - wanted) / _length(wanted)).reshape(restarts, count)
+    best = residual.argmin(axis=0) * count + np.arange(count)
+    residual = residual.min(axis=0)
+    return Inversion(
+        noise=noise[best],
+        code=mapped[best],
+        residual=residual,
+        explained=1 - np.square(residual),
+        converged=residual <= settings.tolerance,
+        spread=np.sqrt(np.square(noise[best] / noise_scale).mean(axis=1)),
+    )
 
-    def __init__(self, mapping: Callable, noise_scale: float, settings: InversionSettings):
-        self._mapping, self._noise_scale, self._settings = mapping, noise_scale, settings
-        self._traced_descent = tf.function(self._descend, reduce_retracing=True)
 
-    def __call__(self, codes: np.ndarray, seed: int = 0) -> Inversion:
-        """The noise of codes [B, E]; `seed` decides from where the searches start."""
-        count, restarts = len(codes), self._settings.restarts
-        wanted = np.tile(codes, (restarts, 1)).astype(np.float32)
-        start = self._nearest(codes, seed)
-        noise = self._traced_descent(tf.constant(start), tf.constant(wanted)) * self._noise_scale
-        mapped, noise = self._mapping(noise).numpy(), noise.numpy()
-        residual = (_length(mapped - wanted) / _length(wanted)).reshape(restarts, count)
-        best = residual.argmin(axis=0) * count + np.arange(count)
-        residual = residual.min(axis=0)
-        return Inversion(
-            noise=noise[best],
-            code=mapped[best],
-            residual=residual,
-            explained=1 - np.square(residual),
-            converged=residual <= self._settings.tolerance,
-            spread=np.sqrt(np.square(noise[best] / self._noise_scale).mean(axis=1)),
-        )
+def _nearest(mapping, codes, noise_scale, settings, seed):
+    """Standard noise mapped nearest: float32 [restarts * B, E], the best of each code first."""
+    shape = (settings.candidates, codes.shape[1])
+    noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    mapped = mapping(tf.constant(noise) * noise_scale).numpy()
+    # |mapped - code|^2 without |code|^2, which does not change the order.
+    distance = np.square(mapped).sum(axis=1) - 2 * codes @ mapped.T
+    ranked = np.argsort(distance, axis=1, kind="stable")[:, : settings.restarts]
+    return noise[ranked.T.ravel()]
 
-    def _nearest(self, codes, seed):
-        """Standard noise mapped nearest: float32 [restarts * B, E], the best of each code first."""
-        shape = (self._settings.candidates, codes.shape[1])
-        noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
-        mapped = self._mapping(tf.constant(noise) * self._noise_scale).numpy()
-        # |mapped - code|^2 without |code|^2, which does not change the order.
-        distance = np.square(mapped).sum(axis=1) - 2 * codes @ mapped.T
-        ranked = np.argsort(distance, axis=1, kind="stable")[:, : self._settings.restarts]
-        return noise[ranked.T.ravel()]
 
-    def _descend(self, z, wanted):
-        """Adam on standard noise [N, E], all searches side by side."""
-        settings = self._settings
-        weight = 1 / tf.maximum(tf.reduce_sum(tf.square(wanted), axis=-1), _SHORTEST**2)
-        mean, square = tf.zeros_like(z), tf.zeros_like(z)
-        for step in tf.range(settings.steps):
-            done = tf.cast(step, tf.float32)
-            with tf.GradientTape() as tape:
-                tape.watch(z)
-                mapped = self._mapping(z * self._noise_scale)
-                error = tf.reduce_sum(tf.square(mapped - wanted), axis=-1)
-                prior = tf.reduce_mean(tf.square(z), axis=-1)
-                loss = tf.reduce_sum(error * weight + settings.prior_weight * prior)
-            gradient = tape.gradient(loss, z)
-            mean = _BETA1 * mean + (1 - _BETA1) * gradient
-            square = _BETA2 * square + (1 - _BETA2) * tf.square(gradient)
-            rate = settings.learning_rate * (1 + tf.cos(math.pi * done / settings.steps)) / 2
-            direction = mean / (1 - _BETA1 ** (done + 1))
-            spread = tf.sqrt(square / (1 - _BETA2 ** (done + 1)))
-            z -= rate * direction / (spread + _EPSILON)
-        return z
+@tf.function(reduce_retracing=True)
+def _descend(mapping, noise_scale, settings, z, wanted):
+    """Adam on standard noise [N, E], all searches side by side."""
+    weight = 1 / tf.maximum(tf.reduce_sum(tf.square(wanted), axis=-1), _SHORTEST**2)
+    mean, square = tf.zeros_like(z), tf.zeros_like(z)
+    for step in tf.range(settings.steps):
+        done = tf.cast(step, tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            mapped = mapping(z * noise_scale)
+            error = tf.reduce_sum(tf.square(mapped - wanted), axis=-1)
+            prior = tf.reduce_mean(tf.square(z), axis=-1)
+            loss = tf.reduce_sum(error * weight + settings.prior_weight * prior)
+        gradient = tape.gradient(loss, z)
+        mean = _BETA1 * mean + (1 - _BETA1) * gradient
+        square = _BETA2 * square + (1 - _BETA2) * tf.square(gradient)
+        rate = settings.learning_rate * (1 + tf.cos(math.pi * done / settings.steps)) / 2
+        direction = mean / (1 - _BETA1 ** (done + 1))
+        spread = tf.sqrt(square / (1 - _BETA2 ** (done + 1)))
+        z -= rate * direction / (spread + _EPSILON)
+    return z
 
 
 def explained_variance(found: np.ndarray, wanted: np.ndarray) -> float | None:

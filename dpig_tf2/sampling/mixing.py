@@ -1,10 +1,12 @@
-"""Foreground codes put together from the body regions of different persons."""
+"""Persons put together from the body regions of different persons."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dpig_tf2.ops.regions import NUM_REGIONS, REGION_NAMES
+from dpig_tf2.ops.regions import REGION_NAMES, by_region
+from dpig_tf2.sampling.checks import SamplerError
+from dpig_tf2.sampling.person_codes import PersonCodes
 
 # What people wear covers several regions.
 GARMENTS = {
@@ -18,14 +20,50 @@ def expand_regions(names: Sequence[str]) -> tuple[str, ...]:
     """Region names, garments replaced by their regions, each once.
 
     Raises:
-        ValueError: naming an unknown region.
+        SamplerError: naming an unknown region.
     """
     expanded: dict[str, None] = {}
     for name in names:
         if name not in REGION_CHOICES:
-            raise ValueError(f"region must be one of {', '.join(REGION_CHOICES)}; got {name!r}")
+            raise SamplerError(
+                f"region must be one of {', '.join(REGION_CHOICES)}; got {name!r}", field="region"
+            )
         expanded |= dict.fromkeys(GARMENTS.get(name, (name,)))
     return tuple(expanded)
+
+
+def body_factor(codes: PersonCodes) -> str:
+    """The factor whose code is made of the regions' codes."""
+    return "appearance" if codes.foreground is None else "foreground"
+
+
+def mix_codes(
+    base: PersonCodes, donors: Mapping[str, PersonCodes], background: PersonCodes | None = None
+) -> PersonCodes:
+    """Persons with some body regions' codes from others; all else is that of `base`.
+
+    Args:
+        base: B persons.
+        donors: {region or garment: B persons}, names as in `REGION_CHOICES`.
+        background: B persons whose background is taken; None keeps it.
+
+    Raises:
+        SamplerError: if a region is unknown or not visible at its donor, or a background is given
+            to persons who have none.
+    """
+    body = body_factor(base)
+    regions = {name: donor.code(body) for name, donor in donors.items()}
+    for name, code in regions.items():
+        unseen = np.flatnonzero(~has_regions(code, [name]))
+        if len(unseen):
+            raise SamplerError(
+                f"{name} is not visible at donor {unseen[0]}", field=name, record=int(unseen[0])
+            )
+    mixed = {body: mix_regions(base.code(body), regions)}
+    if background is not None:
+        base.code("background")  # a model without this factor is refused
+        mixed["background"] = background.code("background")
+    return base.replace(**mixed)
 
 
 def mix_regions(base: np.ndarray, donors: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -39,21 +77,17 @@ def mix_regions(base: np.ndarray, donors: Mapping[str, np.ndarray]) -> np.ndarra
         float32 [B, E].
 
     Raises:
-        ValueError: naming an unknown region.
+        SamplerError: naming an unknown region.
     """
-    mixed = _by_region(base).copy()
+    mixed = by_region(base).copy()
     for name, donor in donors.items():
         for region in expand_regions([name]):
             index = REGION_NAMES.index(region)
-            mixed[:, index] = _by_region(donor)[:, index]
+            mixed[:, index] = by_region(donor)[:, index]
     return mixed.reshape(base.shape)
 
 
 def has_regions(code: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Whether at least one of the regions was visible, bool [B]: the code of the others is zero."""
     indices = [REGION_NAMES.index(region) for region in expand_regions(names)]
-    return _by_region(code)[:, indices].any(axis=(1, 2))
-
-
-def _by_region(code):
-    return np.asarray(code).reshape(len(code), NUM_REGIONS, -1)
+    return by_region(code)[:, indices].any(axis=(1, 2))

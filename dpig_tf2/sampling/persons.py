@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
+
 
 @dataclasses.dataclass(frozen=True)
 class Persons:
@@ -27,6 +29,17 @@ class Persons:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def position(self, name: str) -> int:
+        """Where a person is.
+
+        Raises:
+            DpigError: if no person has this name; the message gives known ones.
+        """
+        if name not in self.names:
+            some = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
+            raise DpigError(f"no person is called {name!r}; there are {some}", field=name)
+        return self.names.index(name)
 
     def take(self, rows: Sequence[int]) -> "Persons":
         """The persons at these positions, in this order."""

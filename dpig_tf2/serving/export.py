@@ -9,11 +9,11 @@ import shutil
 import tensorflow as tf
 
 import dpig_tf2
-from dpig_tf2.config import ModelConfig
+from dpig_tf2.config import Config
 from dpig_tf2.errors import DpigError
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
-from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.serving.signatures import PersonTasks, describe
+from dpig_tf2.serving.signatures import available_signatures, describe
 
 # TensorFlow and its server leave this folder of a SavedModel to the exporter.
 DESCRIPTION = pathlib.Path("assets.extra", "signatures.json")
@@ -24,7 +24,7 @@ class ExportError(DpigError):
 
 
 def export(
-    sampler: PersonSampler, directory: str | os.PathLike, version: int | None = None
+    config: Config, networks: dict, directory: str | os.PathLike, version: int | None = None
 ) -> pathlib.Path:
     """Writes `<directory>/<version>/`, the layout of model servers, and returns its path.
 
@@ -32,8 +32,9 @@ def export(
     describes every input and output.
 
     Args:
-        sampler: networks to export; signatures that need an absent one are left out, and the
-            description says which. Takes `sampler.freeze()` back.
+        config: the run's configuration.
+        networks: {name: network}, as `models.loading.load_networks` gives both; signatures that
+            need an absent one are left out, and the description says which. Frozen ones are thawed.
         directory: folder of all versions; created if missing.
         version: at least 1; None takes the next after the highest there.
 
@@ -43,15 +44,17 @@ def export(
     """
     directory = pathlib.Path(directory)
     if directory.exists() and not directory.is_dir():
-        raise ExportError(f"{directory} is a file, expected a folder for versions of the model")
+        raise ExportError(
+            f"{directory} is a file, expected a folder for versions of the model", file=directory
+        )
     target = directory / str(_next_version(directory) if version is None else version)
     if version is not None and version < 1:
-        raise ExportError(f"the version must be at least 1, got {version}")
+        raise ExportError(f"the version must be at least 1, got {version}", field="version")
     if target.exists():
-        raise ExportError(f"{target} exists already: choose another version")
-    for network in sampler.model.networks.values():
+        raise ExportError(f"{target} exists already: choose another version", file=target)
+    for network in networks.values():
         network.thaw()  # the graphs refer to weights; several times their size would not fit in
-    available, unavailable = PersonTasks(sampler.model).signatures()
+    available, unavailable = available_signatures(PersonModel(config.model, networks))
     if not available:
         reasons = "; ".join(f"{name} {why}" for name, why in unavailable.items())
         raise ExportError(f"the trained networks suffice for no signature: {reasons}")
@@ -59,23 +62,24 @@ def export(
     temporary = directory / f".{target.name}.{os.getpid()}.tmp"
     try:
         graphs = {name: signature.trace() for name, signature in available.items()}
-        tf.saved_model.save(_weights_holder(sampler), temporary, signatures=graphs)
+        tf.saved_model.save(_weights_holder(networks), temporary, signatures=graphs)
         described = {name: describe(available[name], graph) for name, graph in graphs.items()}
-        _write_description(temporary, sampler.config, described, unavailable)
+        _write_description(temporary, config, described, unavailable)
         os.rename(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
-def _weights_holder(sampler):
+def _weights_holder(networks):
     """What a SavedModel must own: the plain variables, not the Keras objects around them.
 
     A Keras model would add a signature of its own, which takes a single input.
     """
     holder = tf.Module()
-    networks = sampler.model.networks.values()
-    holder.weights = [variable.value for network in networks for variable in network.variables]
+    holder.weights = [
+        variable.value for network in networks.values() for variable in network.variables
+    ]
     return holder
 
 
@@ -86,22 +90,13 @@ def _write_description(folder, config, signatures, unavailable):
         "preset": config.preset,
         "model": dataclasses.asdict(config.model),
         "keypoint_names": KEYPOINT_NAMES,
-        "appearance_layout": _appearance_layout(config.model),
+        "appearance_layout": config.model.appearance_layout,
         "signatures": signatures,
         "unavailable": unavailable,
     }
     path = folder / DESCRIPTION
     path.parent.mkdir()
     path.write_text(json.dumps(description, indent=2) + "\n")
-
-
-def _appearance_layout(config: ModelConfig) -> dict:
-    """{factor: [first, end)} of each factor in the appearance embedding."""
-    layout, start = {}, 0
-    for factor in config.appearance_factors:
-        layout[factor] = [start, start + config.embedding_size(factor)]
-        start = layout[factor][1]
-    return layout
 
 
 def _next_version(directory):

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from dpig_tf2.config import Config, ConfigError
 from dpig_tf2.io import array_files
+from dpig_tf2.models.loading import load_stage_networks
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.pipeline.arrays import array_batches
 from dpig_tf2.pipeline.batches import training_batches, unique_persons
 from dpig_tf2.pipeline.cache import count_distinct_images
@@ -18,9 +20,8 @@ from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.pipeline.screening import require_examples, usable_records
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.run_folder import RunFolder
-from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
 
-_ENCODING_BATCH = 64
+_ENCODING_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +141,8 @@ def stage_batches(
         if stage == "pose":
             arrays = {"keypoints": keypoints}
         else:
-            sampler = PersonSampler(config, load_stage_networks(run, "pose"), batch_size=1024)
-            arrays = {"embedding": {"pose": sampler.encode_pose(keypoints)}}
+            model = PersonModel(config.model, load_stage_networks(run, "pose"))
+            arrays = {"embedding": {"pose": tf.function(model.encode_pose)(keypoints)}}
     return lambda start, context=None: array_batches(
         arrays, size, config.seed, start, updates, context
     )
@@ -169,19 +170,19 @@ def _appearance_embeddings(run, data, report, writes_cache):
 
 def _encode_images(run, data, report):
     """{factor: float32 [N, E]} of every distinct image with a visible keypoint."""
-    sampler = PersonSampler(run.config, load_stage_networks(run, "reconstruction"))
+    model = PersonModel(run.config.model, load_stage_networks(run, "reconstruction"))
+    encode = tf.function(model.encode_person, reduce_retracing=True)
     persons = unique_persons(data.records, run.config.model, _ENCODING_BATCH, data.skip_bad_records)
+    names = ("image", "keypoints", *ANNOTATION_KEYS)
     encoded, done = [], 0
     for person in persons.as_numpy_iterator():
         seen = (person["keypoints"][..., 2] > 0.5).any(axis=1)
         if not seen.any():
             continue
-        parts = {name: person[name][seen] for name in ("keypoints", *ANNOTATION_KEYS)}
-        encoded.append(sampler.encode_appearance(person["image"][seen], **parts))
+        encoded.append(encode({name: tf.constant(person[name][seen]) for name in names}).numpy())
         done += len(encoded[-1])
         report(done)
-    parts = sampler.model.split_appearance(np.concatenate(encoded))
-    return {factor: code.numpy() for factor, code in parts.items()}
+    return model.split_appearance(np.concatenate(encoded))
 
 
 def _fingerprint(arrays, data) -> str:

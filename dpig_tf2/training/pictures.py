@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dpig_tf2.sampling.person_codes import PersonCodes
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.sheets import labelled_sheet
 from dpig_tf2.visual.skeletons import pose_picture
@@ -32,30 +33,27 @@ def stage_picture(stage: str, sampler: PersonSampler, persons: dict) -> np.ndarr
         decoded = sampler.decode_pose(sampler.encode_pose(keypoints))
         rows = {"pose": skeletons(keypoints), "reconstructed": skeletons(decoded)}
     elif stage == "pose_mapping":
-        noise = sampler.draw_noise(PERSONS, "pose", _SEED)
-        sampled = sampler.decode_pose(sampler.map_noise(noise, "pose"))
+        sampled = sampler.decode_pose(sampler.seed_codes(PERSONS, _SEED, ["pose"]).pose)
         rows = {"real pose": skeletons(keypoints), "sampled pose": skeletons(sampled)}
     elif "image" not in persons or "generator" not in networks:
         return None
     elif stage == "reconstruction":
-        embedding = encode(sampler, persons)
+        codes, target_pose = encode(sampler, persons), persons["target_keypoints"]
         rows = {
             "source": persons["image"],
             "pose": skeletons(keypoints),
             "body mask": persons["body_mask"] * 255,
-            "output": sampler.generate(embedding, keypoints),
-            "target pose": skeletons(persons["target_keypoints"]),
-            "transferred": sampler.generate(embedding, persons["target_keypoints"]),
+            "output": sampler.draw(codes).images,
+            "target pose": skeletons(target_pose),
+            "transferred": sampler.draw(codes.replace(keypoints=target_pose)).images,
             "target": persons["target_image"],
         }
     else:
-        held = sampler.model.split_appearance(encode(sampler, persons))
+        held = encode(sampler, persons)
+        sampled = sampler.seed_codes(len(keypoints), _SEED, model.appearance_factors)
         rows = {"source": persons["image"]}
-        for factor in model.appearance_factors:
-            noise = sampler.draw_noise(len(keypoints), factor, _SEED)
-            codes = held | {factor: sampler.map_noise(noise, factor)}
-            appearance = sampler.model.join_appearance(codes).numpy()
-            rows[f"sampled {factor}"] = sampler.generate(appearance, keypoints)
+        for factor, code in sampled.as_arrays().items():
+            rows[f"sampled {factor}"] = sampler.draw(held.replace(**{factor: code})).images
     return labelled_sheet(list(rows.values()), row_labels=list(rows), scale=scale)
 
 
@@ -67,7 +65,7 @@ def fixed_batch_error(stage: str, sampler: PersonSampler, persons: dict) -> floa
     """
     keypoints = persons["keypoints"]
     if stage == "reconstruction":
-        images = sampler.generate(encode(sampler, persons), keypoints)
+        images = sampler.draw(encode(sampler, persons)).images
         return float(np.abs(images.astype(float) - persons["image"]).mean() / 255)
     if stage == "pose":
         decoded = sampler.decode_pose(sampler.encode_pose(keypoints))
@@ -76,7 +74,7 @@ def fixed_batch_error(stage: str, sampler: PersonSampler, persons: dict) -> floa
     return None
 
 
-def encode(sampler: PersonSampler, persons: dict) -> np.ndarray:
-    """Appearance embeddings of the fixed batch."""
+def encode(sampler: PersonSampler, persons: dict) -> PersonCodes:
+    """The fixed batch as codes."""
     parts = {name: persons[name] for name in ("body_mask", "part_boxes", "part_visibility")}
-    return sampler.encode_appearance(persons["image"], persons["keypoints"], **parts)
+    return sampler.person_codes(persons["image"], persons["keypoints"], **parts)

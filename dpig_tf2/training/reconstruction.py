@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.images import to_network_range
-from dpig_tf2.ops.pose_maps import pose_map
 from dpig_tf2.training import losses, optimizers
 from dpig_tf2.training.trainer import StageTrainer, split_updates
 
@@ -32,7 +32,8 @@ class ReconstructionTrainer(StageTrainer):
 
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, "reconstruction", networks)
-        self.encoder, self.generator, self.discriminator = (networks[n] for n in self.NETWORKS)
+        self.discriminator = networks["discriminator"]
+        self.person_model = PersonModel(config.model, networks)
         self.objective = losses.OBJECTIVES[self.settings.objective]
         self.add_optimizer("generator", self.NETWORKS[:2])
         self.add_optimizer("discriminator", self.NETWORKS[2:], adversary=True)
@@ -44,21 +45,8 @@ class ReconstructionTrainer(StageTrainer):
 
     def reconstruct(self, person):
         """Generator output for a person's own appearance and pose, float32 [B, H, W, 3]."""
-        return self.generate(self.encode(person), person["keypoints"])
-
-    def encode(self, person):
-        """Appearance embedding, float32 [B, E]."""
-        image = to_network_range(person["image"])
-        inputs = [image, person["part_boxes"], person["part_visibility"]]
-        if self.config.model.has_background:
-            inputs.append(tf.cast(person["body_mask"], tf.float32))
-        return self.encoder(*inputs)
-
-    def generate(self, embedding, keypoints):
-        """Generator output for an embedding and pixel keypoints, float32 [B, H, W, 3]."""
-        model = self.config.model
-        maps = pose_map(keypoints, model.height, model.width, model.pose_map_radius)
-        return self.generator(embedding, maps)
+        embedding = self.person_model.encode_person(person)
+        return self.person_model.generate(embedding, person["keypoints"])
 
     def _shared_forward(self, batch):
         real = to_network_range(batch["source"]["image"])

@@ -15,9 +15,10 @@ from dpig_tf2.config import PREDECESSORS, STAGES
 from dpig_tf2.execution import Execution
 from dpig_tf2.io.images import save_png
 from dpig_tf2.models import weights
+from dpig_tf2.models.loading import load_stage_networks
 from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.run_folder import RunFolder
-from dpig_tf2.sampling.sampler import PersonSampler, load_stage_networks
+from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.training import pictures
 from dpig_tf2.training.data import TrainingData, prepared, stage_batches
 from dpig_tf2.training.distribution import Devices
@@ -259,8 +260,8 @@ class _StageRun:
     def _embeddings(self):
         networks, embeddings = self.sampler.model.networks, {}
         if "appearance_encoder" in networks and "image" in self.persons:
-            embedding = pictures.encode(self.sampler, self.persons)
-            embeddings |= self.sampler.model.split_appearance(embedding)
+            embeddings |= pictures.encode(self.sampler, self.persons).as_arrays()
+            del embeddings["keypoints"]
         if "pose_encoder" in networks:
             embeddings["pose"] = self.sampler.encode_pose(self.persons["keypoints"])
         for factor in getattr(self.trainer, "factors", ()):

@@ -7,6 +7,7 @@ from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
 from dpig_tf2.evaluation import disentanglement
 from dpig_tf2.preparation import synthetic_records
+from dpig_tf2.sampling.person_codes import PersonCodes, Samples
 
 HEIGHT, WIDTH = 64, 32
 
@@ -22,26 +23,11 @@ def persons(factors):
     return disentanglement.SyntheticPersons(pairs, factors, HEIGHT, WIDTH)
 
 
-class OracleModel:
-    """Codes are row numbers of a table of factors."""
-
-    def split_appearance(self, codes):
-        return {"foreground": codes[:, :1], "background": codes[:, 1:]}
-
-    def join_appearance(self, codes):
-        class Joined:
-            def numpy(self):
-                return np.concatenate([codes["foreground"], codes["background"]], axis=1)
-
-        return Joined()
-
-
 class Oracle:
     """Looks persons up by their picture and draws what it is told, optionally with a flaw."""
 
     def __init__(self, config, persons, flaw=None):
         self.config = config
-        self.model = OracleModel()
         self.flaw = flaw
         sides = [side for pair in persons.pairs for side in pair]
         self.table = sides
@@ -51,13 +37,16 @@ class Oracle:
             synthetic.pose_keypoints(s["pose"], HEIGHT, WIDTH).tobytes(): s["pose"] for s in sides
         }
 
-    def encode_appearance(self, images, keypoints):
-        rows = [self.rows[image.tobytes()] for image in images]
-        return np.array([[row, row] for row in rows])
+    def person_codes(self, images, keypoints):
+        """A person's row in the table stands for both codes."""
+        rows = np.array([[self.rows[image.tobytes()]] for image in images])
+        return PersonCodes(foreground=rows, background=rows, keypoints=keypoints)
 
-    def generate(self, codes, keypoints):
+    def draw(self, codes):
         pictures = []
-        for (foreground, background), pose in zip(codes, keypoints, strict=True):
+        rows = zip(codes.foreground, codes.background, codes.keypoints, strict=True)
+        for (foreground,), (background,), pose in rows:
+            foreground, background = int(foreground), int(background)
             if self.flaw == "blind to foreground":
                 foreground = background
             if self.flaw == "background leaks":
@@ -71,7 +60,8 @@ class Oracle:
                     WIDTH,
                 )
             )
-        return np.stack(pictures)
+        images = np.stack(pictures)
+        return Samples(images, appearance=None, keypoints=codes.keypoints)
 
 
 def test_a_perfect_model_scores_perfectly(tiny_config, persons):

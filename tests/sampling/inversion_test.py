@@ -10,17 +10,13 @@ import tensorflow as tf
 from dpig_tf2.models.mapping_network import MappingNetwork
 from dpig_tf2.sampling.inversion import (
     InversionSettings,
-    Inverter,
     concatenate,
     explained_variance,
+    find_noise,
 )
 
 _SCALE = 0.2
 _SETTINGS = InversionSettings(candidates=64, steps=150, restarts=2)
-
-
-def invert(mapping, codes, scale, settings, seed=0):
-    return Inverter(mapping, scale, settings)(codes, seed)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +37,7 @@ def codes(mapping):
 
 
 def test_recovers_the_code_of_noise(mapping, codes):
-    found = invert(mapping, codes, _SCALE, InversionSettings(candidates=64, steps=400))
+    found = find_noise(mapping, codes, _SCALE, InversionSettings(candidates=64, steps=400))
     assert found.converged.all()
     assert found.residual.max() < 0.05 and found.explained.min() > 0.98
     np.testing.assert_array_equal(mapping(found.noise).numpy().round(4), found.code.round(4))
@@ -56,7 +52,7 @@ def test_a_linear_mapping_gives_the_noise_itself():
     wanted = np.random.default_rng(0).normal(0.0, _SCALE, (3, 4)).astype(np.float32)
     matrix = tf.constant(np.diag([1.0, -2.0, 0.5, 3.0]), tf.float32)
     settings = InversionSettings(steps=400, prior_weight=0.0)
-    found = invert(lambda z: z @ matrix, wanted @ matrix.numpy(), _SCALE, settings)
+    found = find_noise(lambda z: z @ matrix, wanted @ matrix.numpy(), _SCALE, settings)
     np.testing.assert_allclose(found.noise, wanted, atol=2e-3)
     np.testing.assert_allclose(found.residual, 0.0, atol=2e-3)
 
@@ -64,7 +60,7 @@ def test_a_linear_mapping_gives_the_noise_itself():
 def test_figures_are_what_they_say():
     """A mapping that reaches only the first axis leaves the second one unexplained."""
     codes = np.array([[3.0, 4.0]], np.float32)
-    found = invert(
+    found = find_noise(
         lambda z: z * [[1.0, 0.0]], codes, 1.0, dataclasses.replace(_SETTINGS, steps=400)
     )
     assert found.residual[0] == pytest.approx(4 / 5, abs=1e-3)
@@ -81,15 +77,15 @@ def test_explained_variance_is_measured_against_the_average_code():
 
 
 def test_the_prior_shortens_the_noise(mapping, codes):
-    free = invert(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, prior_weight=0.0))
-    bound = invert(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, prior_weight=1.0))
+    free = find_noise(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, prior_weight=0.0))
+    bound = find_noise(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, prior_weight=1.0))
     assert np.linalg.norm(bound.noise) < 0.9 * np.linalg.norm(free.noise)
     assert bound.residual.mean() > free.residual.mean()
 
 
 def test_more_restarts_are_never_worse(mapping, codes):
-    one = invert(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=1))
-    many = invert(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=4))
+    one = find_noise(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=1))
+    many = find_noise(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=4))
     assert (many.residual <= one.residual + 1e-5).all()
     assert many.residual.sum() < one.residual.sum()
 
@@ -98,16 +94,16 @@ def test_a_search_starts_from_the_nearest_candidates(mapping, codes):
     """With steps too short to move, more candidates alone come nearer."""
     still = InversionSettings(restarts=1, steps=1, learning_rate=1e-9)
     few, many = (
-        invert(mapping, codes, _SCALE, dataclasses.replace(still, candidates=candidates))
+        find_noise(mapping, codes, _SCALE, dataclasses.replace(still, candidates=candidates))
         for candidates in (1, 256)
     )
     assert (many.residual < few.residual).all()
 
 
 def test_each_code_is_searched_on_its_own(mapping, codes):
-    inverter = Inverter(mapping, _SCALE, _SETTINGS)
-    together = inverter(codes, seed=1)
-    apart = concatenate([inverter(part, seed=1) for part in (codes[:2], codes[2:])])
+    parts = (codes, codes[:2], codes[2:])
+    together, *apart = (find_noise(mapping, part, _SCALE, _SETTINGS, seed=1) for part in parts)
+    apart = concatenate(apart)
     np.testing.assert_allclose(apart.code, together.code, atol=1e-3)
     assert apart.converged.shape == (5,)
 

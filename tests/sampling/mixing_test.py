@@ -5,6 +5,7 @@ import pytest
 
 from dpig_tf2.ops.regions import REGION_NAMES
 from dpig_tf2.sampling import mixing
+from dpig_tf2.sampling.checks import SamplerError
 
 _BASE, _DONOR = np.random.default_rng(0).normal(size=(2, 3, 14)).astype(np.float32)
 
@@ -43,5 +44,5 @@ def test_an_invisible_region_has_a_zero_code():
 
 
 def test_refuses_an_unknown_region():
-    with pytest.raises(ValueError, match="region must be one of head, .*; got 'hat'"):
+    with pytest.raises(SamplerError, match="region must be one of head, .*; got 'hat'"):
         mixing.mix_regions(_BASE, {"hat": _DONOR})

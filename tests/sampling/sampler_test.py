@@ -11,7 +11,7 @@ from dpig_tf2.models import factory, weights
 from dpig_tf2.ops.pose_maps import body_mask
 from dpig_tf2.ops.regions import part_boxes
 from dpig_tf2.run_folder import RunFolder
-from dpig_tf2.sampling.sampler import SamplerError
+from dpig_tf2.sampling.checks import SamplerError
 
 _FACTORS = ("foreground", "background", "pose")
 
@@ -115,13 +115,14 @@ def test_without_an_image_the_held_factors_are_one_sample(sampler):
     assert len(np.unique(parts["foreground"], axis=0)) == 3
     # The held code is not one of those that sampling it would give.
     sampled = sampler.sample(3, ["background"], seed=4)
-    backgrounds = sampler.model.split_appearance(sampled.appearance)["background"].numpy()
-    assert not (backgrounds == parts["background"].numpy()).all(axis=1).any()
+    backgrounds = sampler.model.split_appearance(sampled.appearance)["background"]
+    assert not (backgrounds == parts["background"]).all(axis=1).any()
 
 
 def test_nothing_sampled_is_a_reconstruction(sampler, person):
     samples = sampler.sample(2, [], *person)
-    np.testing.assert_array_equal(samples.images, np.repeat(sampler.reconstruct(*person), 2, 0))
+    expected = np.repeat(sampler.reconstruct(*person), 2, 0)
+    assert np.abs(samples.images.astype(int) - expected).max() <= 1  # another batch size
 
 
 def test_seeds(sampler):
@@ -262,9 +263,8 @@ def test_loads_the_newest_checkpoints_of_a_run(sampler, tmp_path):
     _, keypoints = _persons(1, sampler.config.model)
     exact = sampler.encode_pose(keypoints)
     np.testing.assert_array_equal(loaded.encode_pose(keypoints), exact)
-    coarse = PersonSampler.load(
-        tmp_path / "run", execution=Execution("mixed_bfloat16")
-    ).encode_pose(keypoints)
+    coarse = PersonSampler.load(tmp_path / "run", Execution("mixed_bfloat16"))
+    coarse = coarse.encode_pose(keypoints)
     assert 0 < np.abs(coarse - exact).max() < 0.03 * np.abs(exact).max()
     with pytest.raises(ConfigError, match="there is no trained generator"):
         loaded.generate(np.zeros((1, 36)), keypoints)

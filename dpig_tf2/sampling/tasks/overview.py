@@ -3,7 +3,7 @@
 import numpy as np
 
 from dpig_tf2.sampling.persons import Persons
-from dpig_tf2.sampling.tasks import Context, encode
+from dpig_tf2.sampling.tasks.context import Context, encode
 
 SHEET = "overview"
 
@@ -31,30 +31,23 @@ def _rows(context, persons, seed):
     sampler = context.sampler
     model, networks = sampler.config.model, sampler.model.networks
     held = encode(sampler, persons)
-    own, other = persons.keypoints, np.roll(persons.keypoints, -1, axis=0)
-
-    def generate(keypoints, **sampled):
-        codes = {factor: sampled.get(factor, held[factor]) for factor in model.appearance_factors}
-        return sampler.generate(sampler.model.join_appearance(codes).numpy(), keypoints)
-
+    other = np.roll(persons.keypoints, -1, axis=0)
     rows = {
         "real": persons.images,
-        "reconstructed": generate(own),
+        "reconstructed": sampler.draw(held).images,
         "other pose": [context.skeleton(pose) for pose in other],
-        "re-posed": generate(other),
+        "re-posed": sampler.draw(held.replace(keypoints=other)).images,
     }
     trained = [factor for factor in model.factors if f"{factor}_mapping" in networks]
-    sampled = {
-        factor: sampler.map_noise(sampler.draw_noise(len(persons), factor, seed), factor)
-        for factor in trained
-    }
+    sampled = sampler.seed_codes(len(persons), seed, trained)
     for factor in model.appearance_factors:
-        if factor in sampled:
-            rows[f"{factor} sampled"] = generate(own, **{factor: sampled[factor]})
-    if "pose" in sampled and "pose_decoder" in networks:
-        poses = sampler.decode_pose(sampled["pose"])
-        rows["sampled pose"] = [context.skeleton(pose) for pose in poses]
-        rows["pose sampled"] = generate(poses)
+        if factor in trained:
+            changed = held.replace(**{factor: sampled.code(factor)})
+            rows[f"{factor} sampled"] = sampler.draw(changed).images
+    if "pose" in trained and "pose_decoder" in networks:
+        reposed = sampler.draw(held.replace(pose=sampled.pose))
+        rows["sampled pose"] = [context.skeleton(pose) for pose in reposed.keypoints]
+        rows["pose sampled"] = reposed.images
         if len(trained) == len(model.factors):
-            rows["all sampled"] = generate(poses, **sampled)
+            rows["all sampled"] = sampler.draw(sampled).images
     return rows

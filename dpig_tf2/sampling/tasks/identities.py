@@ -7,8 +7,7 @@ import numpy as np
 from dpig_tf2.config import ConfigError
 from dpig_tf2.sampling.output_folder import Item
 from dpig_tf2.sampling.persons import Persons
-from dpig_tf2.sampling.sampler import KEYPOINTS
-from dpig_tf2.sampling.tasks import Context, Pages
+from dpig_tf2.sampling.tasks.context import Context, Pages, kept_arrays
 
 TRAIN, QUERY, GALLERY = FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 CAMERAS = SEQUENCES = 6  # as Market-1501 has them; readers refuse others
@@ -121,8 +120,7 @@ def _write_identity(context, identity, files, seed, poses):
             "pose_of": "noise" if rows is None else poses.names[rows[i]],
             "discriminator": scores[i],
         }
-        kept = {name: code[i] for name, code in codes.items()}
-        kept[KEYPOINTS] = samples.keypoints[i]
+        kept = kept_arrays(codes, samples, i)
         context.output.add(Item(file, made_from, samples.images[i], kept))
 
 

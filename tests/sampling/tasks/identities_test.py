@@ -8,10 +8,10 @@ import pytest
 from dpig_tf2 import PersonSampler
 from dpig_tf2.config import STAGES
 from dpig_tf2.models import factory
-from dpig_tf2.sampling import identities
 from dpig_tf2.sampling.output_folder import OutputFolder
 from dpig_tf2.sampling.persons import Persons
-from dpig_tf2.sampling.tasks import Context
+from dpig_tf2.sampling.tasks import identities
+from dpig_tf2.sampling.tasks.context import Context
 
 pytestmark = pytest.mark.numeric  # also run with narrower instructions, see .ci/run
 
@@ -46,18 +46,19 @@ def test_names_are_those_of_market1501():
 
 def test_one_foreground_and_new_backgrounds_and_poses(sampler):
     codes = sampler.identity_codes(5, seed=9)
-    assert (codes["foreground"] == codes["foreground"][0]).all()
+    assert (codes.foreground == codes.foreground[0]).all()
     for factor in ("background", "pose"):
-        assert len(np.unique(codes[factor], axis=0)) == 5
+        assert len(np.unique(codes.code(factor), axis=0)) == 5
     other = sampler.identity_codes(5, seed=10)
-    assert not (other["foreground"] == codes["foreground"]).any()
+    assert not (other.foreground == codes.foreground).any()
     assert sampler.identity(5, seed=9).images.shape == (5, 64, 32, 3)
 
 
 def test_more_images_leave_the_first_ones_as_they_are(sampler):
     few, many = sampler.identity_codes(3, seed=9), sampler.identity_codes(7, seed=9)
-    for factor, code in few.items():
-        np.testing.assert_array_equal(code, many[factor][:3], err_msg=factor)
+    assert few.factors == ("foreground", "background", "pose")
+    for factor in few.factors:
+        np.testing.assert_array_equal(few.code(factor), many.code(factor)[:3], err_msg=factor)
 
 
 def test_real_poses_are_drawn_from_those_given(sampler, tmp_path):

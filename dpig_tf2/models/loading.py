@@ -1,0 +1,97 @@
+"""Trained networks from a run folder or a saved sampler, and a saved sampler's two files."""
+
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+
+from dpig_tf2.config import STAGES, Config, ConfigError, ModelConfig
+from dpig_tf2.execution import Execution
+from dpig_tf2.io import array_files
+from dpig_tf2.io.atomic import write_text
+from dpig_tf2.models import factory, weights
+from dpig_tf2.run_folder import RunFolder
+
+_WEIGHTS = "weights.npz"
+_CONFIG = "config.json"
+
+
+def load_networks(
+    path: str | os.PathLike,
+    execution: Execution = Execution(),
+    checkpoint: str = "latest",
+    adversaries: bool = False,
+) -> tuple[Config, dict]:
+    """Configuration and {name: network} of a run folder or a saved sampler.
+
+    Args:
+        path: the folder.
+        execution: how the networks compute.
+        checkpoint: of every stage of a run folder the "latest", or the "best" where one is kept.
+            Mapping networks imitate the latest encoders: sample with those.
+        adversaries: also load the discriminator and critics of a run folder.
+
+    Raises:
+        ConfigError: if the folder is neither, or no stage has a checkpoint.
+        array_files.WeightsError: if a file is damaged or does not fit the configuration.
+    """
+    path = pathlib.Path(path)
+    run = RunFolder.open(path)
+    if (path / _WEIGHTS).exists():
+        arrays = array_files.load(path / _WEIGHTS)
+        names = {name.split("/", 1)[0] for name in arrays}
+        return run.config, _networks(names, run.config.model, arrays, path / _WEIGHTS, execution)
+    networks = {}
+    for stage in STAGES:
+        if run.latest_step(stage) is not None:
+            networks |= load_stage_networks(run, stage, execution, checkpoint, adversaries)
+    if not networks:
+        raise ConfigError(
+            f"{path} has no checkpoint of any stage: train or import one first", file=path
+        )
+    return run.config, networks
+
+
+def load_stage_networks(
+    run: RunFolder,
+    stage: str,
+    execution: Execution = Execution(),
+    checkpoint: str = "latest",
+    adversaries: bool = False,
+) -> dict:
+    """{name: network} of one stage with the weights of a checkpoint; see `load_networks`."""
+    path, arrays = run.load_checkpoint(stage, checkpoint)
+    names = [
+        name
+        for name in factory.stage_networks(stage, run.config.model)
+        if adversaries or not name.endswith(("discriminator", "critic"))
+    ]
+    return _networks(names, run.config.model, arrays, path, execution)
+
+
+def save_networks(path: str | os.PathLike, config: Config, networks: dict) -> None:
+    """Writes configuration and weights to a folder for `load_networks`; no optimizer state."""
+    path = pathlib.Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    variables = [v for network in networks.values() for v in network.variables]
+    array_files.save(path / _WEIGHTS, weights.collect(variables))
+    write_text(path / _CONFIG, config.to_json() + "\n")
+
+
+def fingerprint(config: ModelConfig, networks: dict) -> str:
+    """16 hexadecimal digits that change with any weight or network size."""
+    digest = hashlib.blake2b(repr(config).encode(), digest_size=8)
+    for name, network in sorted(networks.items()):
+        for path, array in weights.collect(network.variables).items():
+            digest.update(f"{name} {path} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _networks(names, model, arrays, source, execution):
+    """{name: network} with the weights of `arrays`, which were read from `source`."""
+    networks = factory.build_networks(sorted(names), model, execution)
+    for network in networks.values():
+        weights.assign(network.variables, arrays, str(source))
+    return networks

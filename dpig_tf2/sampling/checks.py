@@ -1,0 +1,109 @@
+"""What arrays must be like to be sampled from; every check of a shape, type or value is here."""
+
+import numpy as np
+
+from dpig_tf2.config import ModelConfig
+from dpig_tf2.errors import DpigError
+from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
+from dpig_tf2.ops.regions import NUM_REGIONS
+
+_FAR_OUTSIDE = 10  # times the longer side of the image: such coordinates are not pixels
+
+
+class SamplerError(DpigError):
+    """An input that cannot be sampled from; the message names it and what was expected."""
+
+
+def check_array(name: str, values, shape, hint: str = "") -> np.ndarray:
+    """float32 array of the given shape (None: any number of rows), all finite."""
+    values = np.asarray(values, np.float32)
+    fits = values.ndim == len(shape) and all(
+        found == wanted if wanted is not None else found >= 1
+        for found, wanted in zip(values.shape, shape, strict=True)
+    )
+    if not fits:
+        expected = "[" + ", ".join("B" if size is None else str(size) for size in shape) + "]"
+        note = f" ({hint})" if hint else ""
+        raise SamplerError(
+            f"{name} has shape {list(values.shape)}, expected {expected}{note}", field=name
+        )
+    if not np.isfinite(values).all():
+        raise SamplerError(f"{name} holds NaN or infinite values", field=name)
+    return values
+
+
+def check_code(model: ModelConfig, name: str, code, factor: str) -> np.ndarray:
+    """Codes or noise of one factor, float32 [B, E]."""
+    shape = (None, model.embedding_size(factor))
+    return check_array(name, code, shape, hint=f"the {factor} code of this model")
+
+
+def check_images(model: ModelConfig, images) -> np.ndarray:
+    """uint8 [B, H, W, 3] of the model's size."""
+    images = np.asarray(images)
+    expected = (model.height, model.width, 3)
+    if images.ndim != 4 or images.shape[1:] != expected or not len(images):
+        raise SamplerError(
+            f"images have shape {list(images.shape)}, expected [B, "
+            f"{', '.join(map(str, expected))}] with B at least 1",
+            field="images",
+        )
+    if images.dtype != np.uint8:
+        raise SamplerError(f"images must be uint8 in [0, 255], got {images.dtype}", field="images")
+    return images
+
+
+def check_keypoints(
+    model: ModelConfig, keypoints, count: int | None = None, need_visible: bool = False
+) -> np.ndarray:
+    """float32 [B, 18, 3] in pixels; `need_visible`: at least one keypoint of each person."""
+    keypoints = check_array("keypoints", keypoints, (count, NUM_KEYPOINTS, 3))
+    if not np.isin(keypoints[..., 2], (0, 1)).all():
+        raise SamplerError("keypoints: visibility must be 0 or 1", field="keypoints")
+    farthest = np.abs(keypoints).max()
+    if farthest > _FAR_OUTSIDE * max(model.height, model.width):
+        raise SamplerError(
+            f"keypoints: coordinate {farthest:.0f} is far outside the image; expected pixels (row, "
+            "column, visibility)",
+            field="keypoints",
+        )
+    unseen = np.flatnonzero(~(keypoints[..., 2] > 0).any(axis=1))
+    if need_visible and len(unseen):
+        raise SamplerError(
+            f"keypoints of image {unseen[0]}: not one is visible",
+            field="keypoints",
+            record=int(unseen[0]),
+        )
+    return keypoints
+
+
+def check_parts(
+    model: ModelConfig, count: int, body_mask=None, part_boxes=None, part_visibility=None
+) -> dict[str, np.ndarray]:
+    """What is given of body mask [B, H, W] or [B, H, W, 1], boxes [B, 7, 4], visibility [B, 7].
+
+    A mask that the model does not use is left out.
+    """
+    given = {}
+    if body_mask is not None and model.has_background:
+        mask, size = np.asarray(body_mask), (count, model.height, model.width)
+        if mask.shape not in (size, (*size, 1)):
+            raise SamplerError(
+                f"body_mask has shape {mask.shape}, expected {size} or {(*size, 1)}",
+                field="body_mask",
+            )
+        if not np.isin(mask, (0, 1)).all():
+            raise SamplerError("body_mask must hold only 0 and 1", field="body_mask")
+        given["body_mask"] = mask.reshape(*size, 1).astype(np.float32)
+    if part_boxes is not None:
+        shape = (count, NUM_REGIONS, 4)
+        given["part_boxes"] = check_array("part_boxes", part_boxes, shape)
+    if part_visibility is not None:
+        shape = (count, NUM_REGIONS)
+        given["part_visibility"] = check_array("part_visibility", part_visibility, shape)
+    return given
+
+
+def check_count(count: int) -> None:
+    if count < 1:
+        raise SamplerError(f"the number of samples must be at least 1, got {count}", field="count")

@@ -1,0 +1,1 @@
+"""What writes files: one module for each verb."""

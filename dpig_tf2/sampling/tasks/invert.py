@@ -1,0 +1,105 @@
+"""The noise of real persons, and pictures drawn from it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dpig_tf2.sampling.inversion import InversionSettings, explained_variance
+from dpig_tf2.sampling.output_folder import Item
+from dpig_tf2.sampling.person_codes import concatenate
+from dpig_tf2.sampling.persons import Persons
+from dpig_tf2.sampling.tasks.context import Context, Pages, encode, generate_missing
+from dpig_tf2.sampling.tasks.interpolate import Endpoint
+
+_INVERTED_AT_ONCE = 8  # persons, so that progress is seen
+
+
+def invert(
+    context: Context,
+    persons: Persons,
+    factors: Sequence[str],
+    settings: InversionSettings,
+    seed: int,
+) -> list[Endpoint]:
+    """Finds the noise of real persons and draws them from it: <name>_inverted.png and others.
+
+    Residuals are in the list of files, those of all persons together in its summary.
+
+    Returns:
+        The persons with their noise, for `interpolate`.
+    """
+    output, codes = context.output, encode(context.sampler, persons)
+    files = [f"{name}_inverted.png" for name in persons.names]
+    missing = output.missing(files)
+    for start in range(0, len(missing), _INVERTED_AT_ONCE):
+        rows = missing[start : start + _INVERTED_AT_ONCE]
+        context.report("inversions", start, len(missing))
+        chosen = codes.take(rows)
+        found = context.sampler.invert(chosen, factors, settings, seed)
+        mapped = {factor: result.code for factor, result in found.items()}
+        samples = context.sampler.draw(chosen.replace(**mapped))
+        for i, row in enumerate(rows):
+            made_from = {"source": persons.names[row], "seed": seed}
+            made_from["inversion"] = {f: _figures(result, i) for f, result in found.items()}
+            kept = {f"noise_{f}": result.noise[i] for f, result in found.items()}
+            kept |= {f"code_{f}": result.code[i] for f, result in found.items()}
+            output.add(Item(files[row], made_from, samples.images[i], kept))
+        context.report("inversions", start + len(rows), len(missing))
+    kept = [output.codes(file) for file in files]
+    figures = [output.made_from(file)["inversion"] for file in files]
+    wanted = context.sampler.encode_poses(codes) if "pose" in factors else codes
+    for factor in factors:
+        found = np.stack([arrays[f"code_{factor}"] for arrays in kept])
+        means = {
+            f"mean_{name}": round(float(np.mean([person[factor][name] for person in figures])), 5)
+            for name in ("residual", "explained", "spread")
+        }
+        output.summary[factor] = means | {
+            "photos": len(persons),
+            "converged": sum(person[factor]["converged"] for person in figures),
+            "explained_variance": explained_variance(found, wanted.code(factor)),
+        }
+    _draw_parts(context, persons, codes, kept, files, factors)
+    return [
+        Endpoint(
+            name,
+            codes.take([i]),
+            persons.images[i],
+            noise={f: kept[i][f"noise_{f}"][None] for f in factors},
+        )
+        for i, name in enumerate(persons.names)
+    ]
+
+
+def _figures(result, i):
+    return {
+        "converged": bool(result.converged[i]),
+        "residual": round(float(result.residual[i]), 5),
+        "explained": round(float(result.explained[i]), 5),
+        "spread": round(float(result.spread[i]), 5),
+    }
+
+
+def _draw_parts(context, persons, codes, inverted, all_files, factors):
+    """Draws what each factor's inversion alone changes, and a sheet of it."""
+    columns = ["source", "from its codes", *(f"{f} inverted" for f in factors), "all inverted"]
+    pages = Pages(context, columns, name="inverted")
+    for i, name in enumerate(persons.names):
+        files = [f"{name}_codes.png", *(f"{name}_inverted_{f}.png" for f in factors)]
+        made_from = [{"source": name, "inverted": parts} for parts in ([], *([f] for f in factors))]
+
+        def codes_of(rows, i=i):
+            parts = [{}] + [{f: inverted[i][f"code_{f}"][None]} for f in factors]
+            return concatenate([_drawable(context, codes.take([i]), parts[row]) for row in rows])
+
+        generate_missing(context, files, made_from, codes_of)
+        pages.add(name, [persons.images[i], *files, all_files[i]])
+    pages.close()
+
+
+def _drawable(context, codes, replaced):
+    """Codes with some factors replaced, the pose as keypoints in any case."""
+    codes = codes.replace(**replaced)
+    if codes.pose is None:
+        return codes
+    return codes.replace(keypoints=context.sampler.decode_pose(codes.pose))
