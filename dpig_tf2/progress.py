@@ -63,6 +63,12 @@ class Progress:
         elif self._finished or force or time.monotonic() - self._printed[0] >= self._seconds:
             self._print(done, details)
 
+    def close(self) -> None:
+        """Leaves the bar as it is, before all items are done."""
+        self._finished = True
+        if self._bar is not None:
+            self._bar.close()
+
     def _draw(self, done, details):
         if self._bar is None:
             self._bar = _Bar(
@@ -78,7 +84,7 @@ class Progress:
             self._bar.set_postfix_str(details, refresh=False)
         self._bar.update(done - self._bar.n)
         if self._finished:
-            self._bar.close()
+            self.close()
 
     def _print(self, done, details):
         now = time.monotonic()

@@ -30,7 +30,8 @@ EXIT_TRY_AGAIN = 75  # by convention: a failure that may pass
 EXIT_INTERRUPTED = 130  # what shells report for a program stopped by Ctrl-C
 
 HELP_FLAGS = ("--help", "-help", "-h", "--helpfull", "--helpshort")
-_ENUM_VALUES = re.compile(r"^<[^>]*>: ")  # absl puts them before the help
+# absl writes the values of an enum before its help, and "repeat this option" behind it.
+_ADDED_BY_ABSL = re.compile(r"^<[^>]*>: |;\s+repeat this option.*", re.DOTALL)
 _VALUES = {"string": "TEXT", "int": "INTEGER", "float": "NUMBER"}
 
 
@@ -133,7 +134,7 @@ def help_text(module: ModuleType) -> str:
             notes.append(f"default: {flag.default_as_str.strip(chr(39))}")
         lines.append(f"  {syntax}" + (f"  ({', '.join(notes)})" if notes else ""))
         lines += textwrap.wrap(
-            _ENUM_VALUES.sub("", flag.help), 96, initial_indent=" " * 6, subsequent_indent=" " * 6
+            _ADDED_BY_ABSL.sub("", flag.help), 96, initial_indent=" " * 6, subsequent_indent=" " * 6
         )
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import PREDECESSORS, STAGES
+from dpig_tf2.errors import DpigError
 from dpig_tf2.models import factory, weights
 from dpig_tf2.pipeline import input_pipeline
 from dpig_tf2.run_folder import RunFolder
@@ -27,7 +28,7 @@ from dpig_tf2.visual.sheets import save_png
 _STOPPED = "stopped; start again to resume"
 
 
-class TrainingError(RuntimeError):
+class TrainingError(DpigError):
     """Training that cannot go on; the message names stage, step and the last good checkpoint."""
 
 
