@@ -21,7 +21,7 @@ class Progress:
     Args:
         label: what is being done.
         total: number of items.
-        unit: what is counted, with a blank before it; "B" prints bytes as kB, MB and so on.
+        unit: what is counted; "B" prints bytes as kB, MB and so on.
         initial: items that were done before; None: all but one of the first update, as items of
             an earlier, interrupted run do not count for the rate.
         seconds: between two plain lines.
@@ -32,7 +32,7 @@ class Progress:
         self,
         label: str,
         total: int,
-        unit: str = "",
+        unit: str = "it",
         initial: int | None = None,
         seconds: float = 5.0,
         stream: TextIO | None = None,

@@ -81,7 +81,7 @@ class ExecutionFlags:
     """
 
     def __init__(self, flag_values: flags.FlagValues, precision: bool = True):
-        self.precision = precision and define_precision(flag_values)
+        self.precision = define_precision(flag_values) if precision else None
         self._implementation = flags.DEFINE_enum(
             "implementation",
             "fast",
@@ -93,7 +93,7 @@ class ExecutionFlags:
 
     def arguments(self, training: bool = False, **more) -> dict:
         """Keyword arguments for what builds the networks, see `execution`."""
-        precision = self.precision.value if self.precision else "float32"
+        precision = "float32" if self.precision is None else self.precision.value
         return execution(precision, self._implementation.value, training, **more)
 
 

@@ -87,9 +87,9 @@ class PictureVerb:
         )
         for name in sorted(networks):
             sampler.model.network(name)
-        precision = [self._execution.precision] if self._execution.precision else []
+        precision = self._execution.precision
         settings = {"verb": self.name, "networks": sampler.fingerprint()}
-        settings |= flag_groups.settings(*decisive, *precision)
+        settings |= flag_groups.settings(*decisive, *([] if precision is None else [precision]))
         folder = self._out_dir.value or pathlib.Path(
             self.run_folder.path.value, "samples", self.name
         )

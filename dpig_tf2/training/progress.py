@@ -49,7 +49,7 @@ class StageLog:
         self._progress = Progress(
             f"[{stage}] step",
             total,
-            unit=" steps",
+            unit="step",
             initial=start,
             seconds=_SECONDS_BETWEEN_LINES,
             stream=sys.stdout,
