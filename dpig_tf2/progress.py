@@ -1,41 +1,120 @@
-"""A progress line with rate and time left."""
+"""Progress with rate and time left; the only place that knows tqdm."""
 
 import sys
 import time
+from collections.abc import Callable
+from typing import TextIO
+
+from tqdm import tqdm
+
+_LINE = "{desc}: {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left{postfix}"
+_LONGEST_WAIT = 0.1  # seconds until a terminal shows what was reported
+
+
+class _Bar(tqdm):
+    monitor_interval = 0  # no thread beside the program's own
 
 
 class Progress:
-    """Prints `label: done/total, rate, time left`: in place on a terminal, now and then elsewhere.
+    """A bar on a terminal; elsewhere a plain line now and then, and always the last one.
 
     Args:
         label: what is being done.
         total: number of items.
-        stream: where to print, standard error by default.
+        unit: what is counted; "B" prints bytes as kB, MB and so on.
+        initial: items that were done before; None: all but one of the first update, as items of
+            an earlier, interrupted run do not count for the rate.
+        seconds: between two plain lines.
+        stream: where to print; standard error by default.
     """
 
-    def __init__(self, label: str, total: int, stream=None):
-        self.label, self.total = label, total
-        self._stream = stream or sys.stderr
-        self._interval = 0.2 if self._stream.isatty() else 5.0
-        self._start = self._printed = time.monotonic()
-        self._first: int | None = None
+    def __init__(
+        self,
+        label: str,
+        total: int,
+        unit: str = "it",
+        initial: int | None = None,
+        seconds: float = 5.0,
+        stream: TextIO | None = None,
+    ):
+        self._label, self._total, self._initial = label, total, initial
+        self._unit = {"unit": unit, "unit_scale": unit == "B"}
+        self._seconds, self._stream = seconds, stream or sys.stderr
+        self._printed = (time.monotonic(), initial or 0)
+        self._bar: tqdm | None = None
+        self._finished = False
 
-    def update(self, done: int) -> None:
-        """Reports that `done` of the items are finished."""
-        if self._first is None:
-            self._first = done - 1  # items of an earlier, interrupted run do not count
-        now = time.monotonic()
-        if now - self._printed >= self._interval or done >= self.total:
-            self._printed = now
-            self._print(done, now - self._start)
+    def update(self, done: int, details: str = "", force: bool = False) -> None:
+        """Reports that `done` of the items are finished.
 
-    def _print(self, done, elapsed):
-        rate = (done - self._first) / max(elapsed, 1e-6)
-        left = (self.total - done) / rate
-        line = f"{self.label}: {done}/{self.total}, {rate:.0f}/s, {left:.0f} s left"
+        Args:
+            done: number of items.
+            details: what else to say, such as losses.
+            force: print now, whenever the last line was.
+        """
+        if self._initial is None:
+            self._initial = max(done - 1, 0)
+            self._printed = (self._printed[0], self._initial)
+        if self._finished:
+            return
+        self._finished = done >= self._total
         if self._stream.isatty():
-            end = "\n" if done >= self.total else ""
-            self._stream.write(f"\r{line:<78}{end}")
-        else:
-            self._stream.write(line + "\n")
+            self._draw(done, details)
+        elif self._finished or force or time.monotonic() - self._printed[0] >= self._seconds:
+            self._print(done, details)
+
+    def close(self) -> None:
+        """Leaves the bar as it is, before all items are done."""
+        self._finished = True
+        if self._bar is not None:
+            self._bar.close()
+
+    def _draw(self, done, details):
+        if self._bar is None:
+            self._bar = _Bar(
+                total=self._total,
+                desc=self._label,
+                initial=self._initial,
+                file=self._stream,
+                mininterval=_LONGEST_WAIT,
+                dynamic_ncols=True,
+                **self._unit,
+            )
+        if details:
+            self._bar.set_postfix_str(details, refresh=False)
+        self._bar.update(done - self._bar.n)
+        if self._finished:
+            self.close()
+
+    def _print(self, done, details):
+        now = time.monotonic()
+        then, before = self._printed
+        self._printed = (now, done)
+        line = tqdm.format_meter(
+            done,
+            self._total,
+            now - then,
+            prefix=self._label,
+            rate=(done - before) / max(now - then, 1e-6),
+            bar_format=_LINE,
+            postfix=details,
+            **self._unit,
+        )
+        self._stream.write(line + "\n")
         self._stream.flush()
+
+
+def reporter() -> Callable[[str, int, int], None]:
+    """A function of (label, done, total) that shows the progress of each label."""
+    shown: dict[str, Progress] = {}
+
+    def report(label: str, done: int, total: int) -> None:
+        shown.setdefault(label, Progress(label, total)).update(done)
+
+    return report
+
+
+def write_line(text: str) -> None:
+    """Prints a line to standard output at once, above a bar if one is being shown."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()

@@ -11,9 +11,9 @@ RUN=runs/demo
 step() { echo; echo "== $*"; }
 
 step "1/6 synthetic records"
-"$PYTHON" -m dpig_tf2.cli.make_records --source=synthetic --split=train --out_dir="$DATA" \
+"$PYTHON" -m dpig_tf2.cli.make_synthetic --split=train --out_dir="$DATA" \
   --identities=200 --images_per_identity=12 --pairs_per_image=2
-"$PYTHON" -m dpig_tf2.cli.make_records --source=synthetic --split=test --out_dir="$DATA" \
+"$PYTHON" -m dpig_tf2.cli.make_synthetic --split=test --out_dir="$DATA" \
   --identities=240 --images_per_identity=2 --pairs_per_image=1
 
 step "2/6 training, four stages"
@@ -24,11 +24,11 @@ step "3/6 scores on held-out persons against true renders"
 if grep -qs '"disentanglement"' "$RUN/metrics.json"; then
   echo "finished: $RUN/metrics.json"
 else
-  "$PYTHON" -m dpig_tf2.cli.evaluate --task=disentanglement --run_dir="$RUN" --data_dir="$DATA"
+  "$PYTHON" -m dpig_tf2.cli.evaluate_disentanglement --run_dir="$RUN" --data_dir="$DATA"
 fi
 
 step "4/6 picture sheet"
-"$PYTHON" -m dpig_tf2.cli.sample --task=overview --run_dir="$RUN" --data_dir="$DATA"
+"$PYTHON" -m dpig_tf2.cli.overview --run_dir="$RUN" --data_dir="$DATA"
 
 step "5/6 SavedModel"
 if compgen -G "$RUN/saved_model/*/saved_model.pb" > /dev/null; then

@@ -11,7 +11,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 if [[ $# -lt 4 || ! "$3" =~ ^[01]$ ]]; then
-  echo "usage: $0 HOST0:PORT HOST1:PORT OWN_NUMBER DPIG_TRAIN_FLAGS..." >&2
+  echo "usage: $0 HOST0:PORT HOST1:PORT OWN_NUMBER FLAGS_OF_DPIG_TRAIN..." >&2
   exit 1
 fi
 set_up

@@ -9,7 +9,7 @@ from dpig_tf2.benchmarks.measure import Result
 from dpig_tf2.benchmarks.memory import Peak
 from dpig_tf2.io.atomic import replacing
 
-START, END = "<!-- figures of dpig-benchmark -->", "<!-- end of figures -->"
+START, END = "<!-- figures of dpig benchmark -->", "<!-- end of figures -->"
 
 _COLUMNS = (
     "what", "way", "preset", "size", "width", "batch", "device", "precision",
@@ -23,7 +23,7 @@ _MEMORY_COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Everything that one run of `dpig-benchmark` measured.
+    """Everything that one run of `dpig benchmark` measured.
 
     Attributes:
         command: the command line.

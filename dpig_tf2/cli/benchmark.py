@@ -1,6 +1,8 @@
 """Measures speed and memory; prints tables and writes JSON.
 
-    python -m dpig_tf2.cli.benchmark --what=all --quick --out=benchmark.json
+Examples:
+    dpig benchmark --what=all --quick --out=benchmark.json
+    dpig benchmark --what=reconstruction --what=memory --hidden=128 --batch_size=16
 
 Every way to do a piece of work is measured in turns with the others, in one run: "plain" is the
 method without its shortcuts on the same weights (separate forwards, full convolutions, shifted-copy
@@ -19,7 +21,7 @@ import tempfile
 from absl import flags
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.cli.flags import run_program
+from dpig_tf2.cli import flag_groups, program
 
 # What is measured, and the base width and batch size that it is measured at unless flags say.
 _SIZES = {
@@ -35,22 +37,32 @@ _SIZES = {
 _SYNTHETIC_PERSONS = 12
 _QUICK_TURNS = 3
 
+FLAGS = flags.FlagValues()
 _WHAT = flags.DEFINE_multi_enum(
     "what",
     None,
     ["machine", *_SIZES, "all"],
-    "What is measured; may be given several times. machine: only the limits, which are always "
-    "measured. reconstruction, stage2: a training step. sampling: pictures from noise. input: what "
-    "the input pipeline supplies. curves: a training step at other sizes. memory: peak of training "
-    "in fresh processes.",
+    "What is measured. machine: only the limits, which are always measured. reconstruction, "
+    "stage2: a training step. sampling: pictures from noise. pose_maps, crops: these operations. "
+    "input: what the input pipeline supplies. curves: a training step at other sizes. memory: peak "
+    "of training in fresh processes.",
     required=True,
+    flag_values=FLAGS,
 )
-_PRESET = flags.DEFINE_enum("preset", "market1501", list(configuration.PRESETS), "Sizes.")
+_PRESET = flags.DEFINE_enum(
+    "preset",
+    "market1501",
+    list(configuration.PRESETS),
+    "Configuration whose image size and networks are measured.",
+    flag_values=FLAGS,
+)
 
 
 def _define_size(name, what, position):
     defaults = ", ".join(f"{case} {sizes[position]}" for case, sizes in _SIZES.items())
-    return flags.DEFINE_integer(name, None, f"{what}; default {defaults}.", lower_bound=1)
+    return flags.DEFINE_integer(
+        name, None, f"{what}. By default {defaults}.", lower_bound=1, flag_values=FLAGS
+    )
 
 
 _HIDDEN = _define_size("hidden", "Base width of the networks", 0)
@@ -59,34 +71,41 @@ _PRECISION = flags.DEFINE_multi_enum(
     "precision",
     ["float32", "mixed_bfloat16"],
     list(configuration.PRECISIONS),
-    "What our networks compute in; may be given several times. Plain is float32.",
+    "What our networks compute in; the plain method computes in float32.",
+    flag_values=FLAGS,
 )
-_RUNS = flags.DEFINE_integer("runs", 5, "Turns of each measurement.", lower_bound=1)
+_RUNS = flags.DEFINE_integer(
+    "runs", 5, "Turns of each measurement.", lower_bound=1, flag_values=FLAGS
+)
 _QUICK = flags.DEFINE_bool(
     "quick",
     False,
     "A few minutes on two cores: three turns, in stage2 one turn with one critic update per "
     "mapping update, which makes its ratio smaller; curves and memory in the first precision "
     "only, and curves with fewer sizes.",
+    flag_values=FLAGS,
 )
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder with tf-records for input; synthetic persons are drawn without one."
-)
-_SPLIT = flags.DEFINE_string("split", "train", "Split in the record files' names.")
-_OUT = flags.DEFINE_string("out", None, "JSON file to write.")
+# For input; synthetic persons are drawn without them.
+_RECORDS = flag_groups.RecordFlags(FLAGS, split="train", skippable=False)
+_OUT = flags.DEFINE_string("out", None, "JSON file to write.", flag_values=FLAGS)
 _MARKDOWN = flags.DEFINE_string(
-    "markdown", None, "Markdown file whose figures, between two marks, are replaced."
+    "markdown",
+    None,
+    "Markdown file whose figures, between two marks, are replaced.",
+    flag_values=FLAGS,
 )
 
 
-def main(_):
+def main() -> None:
+    _RECORDS.check()
     from dpig_tf2.benchmarks import machine, report
     from dpig_tf2.records.record_set import RecordSet
 
     chosen = set(_SIZES) if "all" in _WHAT.value else set(_WHAT.value) & set(_SIZES)
     configs = {what: _config(what) for what in _SIZES if what in chosen}
     # What is wrong with the flags is told now, not after minutes of measuring.
-    records = RecordSet.open(_DATA_DIR.value, _SPLIT.value) if _DATA_DIR.value else None
+    data_dir = _RECORDS.data_dir.value
+    records = RecordSet.open(data_dir, _RECORDS.split.value) if data_dir else None
     if _MARKDOWN.value:
         report.check_marks(_MARKDOWN.value)
 
@@ -99,7 +118,7 @@ def main(_):
         else:
             results += _results(what, config, records)
     measured = report.Report(
-        command=shlex.join(["python", "-m", "dpig_tf2.cli.benchmark", *sys.argv[1:]]),
+        command=shlex.join(["dpig", "benchmark", *_typed_flags()]),
         machine=machine.describe(),
         # Before and after, because others may have used the machine at one of the times.
         limits={p: machine.faster(before[p], after) for p, after in _limits().items()},
@@ -111,7 +130,12 @@ def main(_):
         report.write_json(_OUT.value, measured)
     if _MARKDOWN.value:
         report.insert(_MARKDOWN.value, measured.markdown())
-    return 0
+
+
+def _typed_flags():
+    """The flags of the command line."""
+    given = [FLAGS[name] for name in FLAGS if FLAGS[name].present]
+    return [text for flag in given for text in flag.serialize().splitlines()]
 
 
 def _config(what):
@@ -185,9 +209,5 @@ def _peaks(config):
     return [memory.peak(config, precision, again) for precision, again in ways]
 
 
-def run():
-    run_program("dpig-benchmark", main)
-
-
 if __name__ == "__main__":
-    run()
+    program.run(__name__)

@@ -1,10 +1,12 @@
-"""Says whether this machine can train: versions, devices, one training step, the same under XLA.
+"""Says whether this machine can train.
 
-Example:
-  python -m dpig_tf2.cli.doctor
+Examples:
+    dpig doctor
+    dpig doctor --json
 
-Every line begins with its verdict: ok, warning (something optional does not work) or failed. The
-exit status is 0 unless a line failed.
+Looks at versions and devices, and makes one training step, with XLA and without. Every line begins
+with its verdict: ok, warning (something optional does not work) or failed. The exit status is 0
+unless a line failed.
 """
 
 import dataclasses
@@ -12,14 +14,17 @@ import json
 
 from absl import flags
 
-from dpig_tf2 import diagnostics
-from dpig_tf2.cli.flags import run_program
+from dpig_tf2.cli import program
 
-_JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of lines.")
+FLAGS = flags.FlagValues()
+_JSON = flags.DEFINE_bool(
+    "json", False, "Print one JSON object instead of lines.", flag_values=FLAGS
+)
 
 
-def main(argv):
-    del argv
+def main() -> int:
+    from dpig_tf2 import diagnostics
+
     checks = []
     for check in diagnostics.run_checks():
         checks.append(check)
@@ -40,9 +45,5 @@ def _line(check):
     return f"{check.verdict:9}{check.name:26}{check.finding}{advice}"
 
 
-def run():
-    run_program("dpig-doctor", main)
-
-
 if __name__ == "__main__":
-    run()
+    program.run(__name__)

@@ -1,7 +1,8 @@
 """Writes trained networks as a SavedModel that runs without this package.
 
-Example:
-  python -m dpig_tf2.cli.export --run_dir=runs/demo --out_dir=models/person
+Examples:
+    dpig export --run_dir=runs/demo --out_dir=models/person
+    dpig export --run_dir=runs/demo --precision=mixed_bfloat16 --noportable
 
 writes models/person/1/ for a model server, with assets.extra/signatures.json describing the typed
 signatures (reconstruct, transfer, encode, generate, sample, ...).
@@ -11,54 +12,46 @@ import pathlib
 
 from absl import flags
 
-from dpig_tf2 import config as configuration
-from dpig_tf2.cli.flags import run_program
+from dpig_tf2.cli import flag_groups, program
+from dpig_tf2.execution import Execution
 
-RUN_DIR = flags.DEFINE_string(
-    "run_dir", None, "Run folder, or a folder written by PersonSampler.save.", required=True
+FLAGS = flags.FlagValues()
+_RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir",
+    None,
+    "Folder for all versions of the model. By default RUN_DIR/export.",
+    flag_values=FLAGS,
 )
-OUT_DIR = flags.DEFINE_string(
-    "out_dir", None, "Folder for all versions of the model. Default: <run_dir>/export."
+_VERSION = flags.DEFINE_integer(
+    "version",
+    None,
+    "Version number. By default the next after the highest one there.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
-VERSION = flags.DEFINE_integer(
-    "version", None, "Version number. Default: the next after the highest there.", lower_bound=1
-)
-PRECISION = flags.DEFINE_enum(
-    "precision",
-    "float32",
-    configuration.PRECISIONS,
-    "What the networks compute in; weights, inputs and outputs keep their types.",
-)
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "latest", configuration.CHECKPOINTS, "Checkpoint of stage I of a run folder."
-)
-PORTABLE = flags.DEFINE_bool(
+_PRECISION = flag_groups.define_precision(FLAGS)
+_PORTABLE = flags.DEFINE_bool(
     "portable",
     True,
-    "Compute in forms that run well everywhere: CPU, GPU, compiled by XLA. --noportable takes "
-    "those that are fastest on this machine, for servers like it; numbers are equal to rounding.",
+    "Compute in a way that runs well everywhere: CPU, GPU, compiled by XLA. --noportable takes "
+    "what is fastest on this machine, for servers like it; numbers are equal up to rounding.",
+    flag_values=FLAGS,
 )
 
 
-def main(argv):
-    del argv
-    from dpig_tf2.run_folder import RunFolder
-
-    RunFolder.open(RUN_DIR.value)  # a wrong folder is refused before TensorFlow is loaded
-    from dpig_tf2.execution import Execution
+def main() -> None:
+    _RUN_FOLDER.config()  # a wrong folder is refused before TensorFlow is loaded
     from dpig_tf2.models.loading import load_networks
     from dpig_tf2.serving.export import DESCRIPTION, export
 
-    out_dir = OUT_DIR.value or pathlib.Path(RUN_DIR.value, "export")
-    execution = Execution(PRECISION.value, jit_compile=PORTABLE.value)
-    config, networks = load_networks(RUN_DIR.value, execution, CHECKPOINT.value)
-    path = export(config, networks, out_dir, VERSION.value)
+    run_dir = _RUN_FOLDER.path.value
+    execution = Execution(_PRECISION.value, jit_compile=_PORTABLE.value)
+    config, networks = load_networks(run_dir, execution, _RUN_FOLDER.checkpoint.value)
+    out_dir = _OUT_DIR.value or pathlib.Path(run_dir, "export")
+    path = export(config, networks, out_dir, _VERSION.value)
     print(f"wrote {path}; signatures: {path / DESCRIPTION}")
 
 
-def run():
-    run_program("dpig-export", main)
-
-
 if __name__ == "__main__":
-    run()
+    program.run(__name__)

@@ -1,9 +1,9 @@
 """Turns checkpoints of the released TensorFlow 1 code into a run folder.
 
-Example:
-  python -m dpig_tf2.cli.import_tf1 --preset=market1501 --run_dir=runs/released \
-      --reconstruction=MODELS/market_reconstruction --pose=MODELS/market_pose \
-      --appearance_mapping=MODELS/market_appearance --pose_mapping=MODELS/market_pose_sampling
+Examples:
+    dpig import_tf1 --preset=market1501 --run_dir=runs/released --reconstruction=OLD/image_model
+    dpig import_tf1 --preset=deepfashion --run_dir=runs/poses --verify --pose=OLD/pose_model \\
+        --pose_mapping=OLD/pose_sampling
 
 Any subset of the four; each is a checkpoint prefix (.../model.ckpt-120000) or its folder. Widths
 and code lengths are read from the checkpoints. Nothing is written unless all of them are good. The
@@ -14,47 +14,57 @@ import os
 
 from absl import flags
 
-from dpig_tf2.cli.flags import run_program
+from dpig_tf2.cli import program
 from dpig_tf2.config import STAGES
 
+FLAGS = flags.FlagValues()
 _PRESET = flags.DEFINE_enum(
     "preset",
     None,
     ["market1501", "deepfashion"],
-    "Dataset that the networks were trained for.",
+    "Data set that the networks were trained for.",
     required=True,
+    flag_values=FLAGS,
 )
 _RUN_DIR = flags.DEFINE_string(
     "run_dir",
     None,
-    "Run folder, created if absent; must not hold a checkpoint of an imported stage.",
+    "Run folder, created if absent; it must not hold a checkpoint of an imported stage.",
     required=True,
+    flag_values=FLAGS,
 )
 _CHECKPOINTS = {
-    stage: flags.DEFINE_string(stage, None, f"Checkpoint prefix or folder: {content}.")
+    stage: flags.DEFINE_string(
+        stage, None, f"Checkpoint prefix, or its folder, of the {content}.", flag_values=FLAGS
+    )
     for stage, content in {
         "reconstruction": "appearance encoder, generator and discriminator",
         "pose": "pose autoencoder",
-        "appearance_mapping": "noise to appearance codes; only mapping networks and critics",
-        "pose_mapping": "noise to pose codes; only the mapping network and its critic",
+        "appearance_mapping": "mapping networks from noise to appearance codes, and their critics",
+        "pose_mapping": "mapping network from noise to pose codes, and its critic",
     }.items()
 }
 _STRICT = flags.DEFINE_bool(
     "strict",
     True,
-    "Fail on a missing, surplus or misshapen variable; --strict=false skips and lists it, leaving "
+    "Fail on a missing, surplus or misshapen variable. --nostrict skips and lists it, and leaves "
     "what was not found freshly initialized.",
+    flag_values=FLAGS,
 )
 _VERIFY = flags.DEFINE_bool(
-    "verify", False, "Read the run back, compare, and print a checksum for each network."
+    "verify",
+    False,
+    "Read the run back, compare, and print a checksum for each network.",
+    flag_values=FLAGS,
 )
 
 
-def main(argv):
-    del argv
+def main() -> None:
     paths = {stage: _CHECKPOINTS[stage].value for stage in STAGES if _CHECKPOINTS[stage].value}
     if not paths:
-        raise ValueError(f"give at least one of {', '.join(f'--{stage}' for stage in STAGES)}")
+        raise program.FlagError(
+            f"give at least one of {', '.join(f'--{stage}' for stage in STAGES)}"
+        )
     from dpig_tf2.legacy_tf1 import convert
 
     report = convert.import_checkpoints(_PRESET.value, paths, _RUN_DIR.value, _STRICT.value)
@@ -91,9 +101,5 @@ def _print_networks(report):
     print("verified: the run folder holds these values")
 
 
-def run():
-    run_program("dpig-import-tf1", main)
-
-
 if __name__ == "__main__":
-    run()
+    program.run(__name__)

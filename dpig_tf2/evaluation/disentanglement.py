@@ -180,7 +180,7 @@ def measure(
 def probe_codes(
     sampler: PersonSampler,
     factors: dict,
-    count: int,
+    count: int = 900,
     seed: int = 0,
     report: Callable[[str], None] = lambda text: None,
 ) -> dict:

@@ -167,7 +167,7 @@ def _version(headers):
 def _receive(response, partial, have):
     length = response.headers.get("Content-Length")
     total = have + int(length) if length else None
-    progress = Progress(f"{partial.name}, bytes", total) if total else None
+    progress = Progress(partial.name, total, unit="B", initial=have) if total else None
     if progress:
         progress.update(have)
     with open(partial, "ab" if have else "wb") as file:

@@ -1,22 +1,26 @@
-"""What a running stage shows: progress lines, TensorBoard scalars, scalars.jsonl."""
+"""What a running stage shows: progress, TensorBoard scalars, scalars.jsonl."""
 
 import json
 import pathlib
+import sys
 import time
 
 import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.io.atomic import write_text
+from dpig_tf2.progress import Progress, write_line
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(stage: str, text: str) -> None:
     """Prints a line about a stage."""
-    print(f"[{stage}] {text}", flush=True)
+    write_line(f"[{stage}] {text}")
 
 
 class StageLog:
-    """Writes the scalars of one stage and prints a progress line now and then.
+    """Writes the scalars of one stage and shows its progress.
 
     Args:
         folder: where TensorBoard events and scalars.jsonl go.
@@ -25,7 +29,6 @@ class StageLog:
             removed from scalars.jsonl.
         total: steps of the finished stage.
         images_per_step: examples consumed by a step.
-        seconds_between_lines: how often to print.
     """
 
     def __init__(
@@ -35,25 +38,33 @@ class StageLog:
         start: int,
         total: int,
         images_per_step: int,
-        seconds_between_lines: float = 10.0,
     ):
         folder.mkdir(parents=True, exist_ok=True)
-        self.stage = stage
-        self.total = total
         self.images_per_step = images_per_step
-        self.seconds_between_lines = seconds_between_lines
         self.scalars_file = folder / "scalars.jsonl"
         self._drop_lines_from(start)
+        self._images_per_second = 0.0
         self.writer = tf.summary.create_file_writer(str(folder))
-        self._last_print = self._last_log = (time.monotonic(), start)
-        self._printed = 0
+        self._last_log = (time.monotonic(), start)
+        self._progress = Progress(
+            f"[{stage}] step",
+            total,
+            unit="step",
+            initial=start,
+            seconds=_SECONDS_BETWEEN_LINES,
+            stream=sys.stdout,
+        )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Records {slash name: value} after `step` steps, with the speed since the last call."""
-        steps_per_second = self._rate("_last_log", step)
+        now = time.monotonic()
+        then, before = self._last_log
+        self._last_log = (now, step)
+        steps_per_second = (step - before) / max(now - then, 1e-9)
+        self._images_per_second = steps_per_second * self.images_per_step
         values = values | {
             "speed/steps_per_second": steps_per_second,
-            "speed/images_per_second": steps_per_second * self.images_per_step,
+            "speed/images_per_second": self._images_per_second,
         }
         with self.writer.as_default(step=step):
             for name, value in values.items():
@@ -62,22 +73,20 @@ class StageLog:
             file.write(json.dumps({"step": step} | values) + "\n")
 
     def progress(self, step: int, values: dict[str, float], force: bool = False) -> None:
-        """Prints step, speed, losses and time left, at most every few seconds."""
-        elapsed = time.monotonic() - self._last_print[0]
-        if elapsed < self.seconds_between_lines and not force:
-            return
-        rate = self._rate("_last_print", step)
+        """Shows step, speed, losses and time left; on other outputs than terminals now and then.
+
+        Args:
+            step: steps that are done.
+            values: what `scalars` was called with.
+            force: show it now, whenever it was shown last.
+        """
         losses = "  ".join(
             f"{name.split('/', 1)[1]} {value:.4f}"
             for name, value in values.items()
             if not name.startswith(("learning_rate/", "loss_scale/"))
         )
-        say(
-            self.stage,
-            f"step {step}/{self.total}  {rate:.1f} steps/s  "
-            f"{rate * self.images_per_step:.0f} images/s  {losses}  "
-            f"{_duration((self.total - step) / rate if rate else None)} left",
-        )
+        details = f"{self._images_per_second:.0f} images/s  {losses}"
+        self._progress.update(step, details, force)
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Shows a uint8 [H, W, 3] picture in TensorBoard."""
@@ -92,13 +101,8 @@ class StageLog:
         return self
 
     def __exit__(self, *_) -> None:
+        self._progress.close()
         self.writer.close()
-
-    def _rate(self, since: str, step: int) -> float:
-        now = time.monotonic()
-        then, first = getattr(self, since)
-        setattr(self, since, (now, step))
-        return (step - first) / max(now - then, 1e-9)
 
     def _drop_lines_from(self, start: int) -> None:
         if not self.scalars_file.exists():
@@ -107,11 +111,3 @@ class StageLog:
         # The last line of a killed process may be cut off.
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= start]
         write_text(self.scalars_file, "".join(line + "\n" for line in kept))
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown time"
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

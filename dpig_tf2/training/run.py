@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import PREDECESSORS, STAGES
+from dpig_tf2.errors import DpigError
 from dpig_tf2.execution import Execution
 from dpig_tf2.io.images import save_png
 from dpig_tf2.models import weights
@@ -29,7 +30,7 @@ from dpig_tf2.training.trainers import build_trainer
 _STOPPED = "stopped; start again to resume"
 
 
-class TrainingError(RuntimeError):
+class TrainingError(DpigError):
     """Training that cannot go on; the message names stage, step and the last good checkpoint."""
 
 

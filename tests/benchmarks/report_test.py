@@ -27,7 +27,7 @@ def measured():
     ]
     peaks = [Peak("market1501", 32, 8, "float32", True, 1.5, 0.5, 2.0)]
     limits = {"mixed_bfloat16": {"matmul": 80.0, "conv": 50.0}}
-    return report.Report("dpig-benchmark --quick", MACHINE, limits, results, peaks)
+    return report.Report("dpig benchmark --quick", MACHINE, limits, results, peaks)
 
 
 def test_json_holds_every_figure(measured, tmp_path):

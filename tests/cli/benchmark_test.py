@@ -8,7 +8,7 @@ import pytest
 @pytest.mark.slow
 def test_ways_are_compared_and_written(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("<!-- figures of dpig-benchmark -->\n<!-- end of figures -->\n")
+    page.write_text("<!-- figures of dpig benchmark -->\n<!-- end of figures -->\n")
     command = [sys.executable, "-m", "dpig_tf2.cli.benchmark", "--what=pose_maps", "--what=crops"]
     command += ["--preset=synthetic", "--hidden=4", "--batch_size=2", "--runs=1"]
     command += ["--precision=float32", f"--out={tmp_path}/figures.json", f"--markdown={page}"]
@@ -27,3 +27,4 @@ def test_ways_are_compared_and_written(tmp_path):
     assert figures["limits_gflops"]["float32"]["matmul"] > 0
     assert "| pose maps | ours |" in page.read_text()
     assert "pose maps" in result.stdout
+    assert figures["command"].startswith("dpig benchmark --what=pose_maps --what=crops --preset=")

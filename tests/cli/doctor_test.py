@@ -1,4 +1,4 @@
-"""dpig-doctor as a user starts it; also the proof that a training step compiles under XLA."""
+"""dpig doctor as a user starts it; also the proof that a training step compiles under XLA."""
 
 import json
 import pathlib
@@ -30,4 +30,4 @@ def test_json_report():
 def test_refuses_a_misspelt_flag():
     result = _doctor("--jason")
     assert result.returncode == 1
-    assert "Unknown command line flag 'jason'" in result.stderr
+    assert "unknown flag --jason; did you mean --json?" in result.stderr

@@ -1,4 +1,4 @@
-"""dpig-export as a user starts it: one process for each command line."""
+"""dpig export as a user starts it: one process for each command line."""
 
 import json
 import pathlib
@@ -42,8 +42,8 @@ def test_writes_the_next_version(run_dir, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ([], "Flag --run_dir must have a value other than None"),
-        (["--run_dir=x", "--verzion=2"], "Unknown command line flag 'verzion'"),
+        ([], "--run_dir must be given"),
+        (["--run_dir=x", "--verzion=2"], "unknown flag --verzion; did you mean --version?"),
         (["--run_dir=x", "--version=0"], "flag --version=0"),
     ],
 )
@@ -59,14 +59,15 @@ def test_refuses_flags(flags, message):
         (["--run_dir={}"], "{} is not a run folder: it has no readable config.json"),
         (
             ["--run_dir={}", "more", "words"],
-            "unexpected argument 'more' 'words': this program takes only --flags",
+            "unexpected argument 'more' 'words': this verb takes only --flags "
+            "(see dpig export --help)",
         ),
     ],
 )
 def test_bad_input_ends_in_one_line(arguments, message, tmp_path):
     result = _export(*(argument.format(tmp_path) for argument in arguments))
     assert result.returncode == 1
-    assert result.stderr == f"dpig-export: error: {message.format(tmp_path)}\n"
+    assert result.stderr == f"dpig export: error: {message.format(tmp_path)}\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -77,5 +78,5 @@ def test_damaged_weights_are_named(run_dir, tmp_path):
     result = _export(f"--run_dir={tmp_path}")
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"dpig-export: error: {tmp_path / 'weights.npz'}: not a readable")
+    assert last.startswith(f"dpig export: error: {tmp_path / 'weights.npz'}: not a readable")
     assert "Traceback" not in result.stderr

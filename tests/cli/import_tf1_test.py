@@ -1,4 +1,4 @@
-"""dpig-import-tf1 as a user starts it, and what the imported run computes."""
+"""dpig import_tf1 as a user starts it, and what the imported run computes."""
 
 import json
 import pathlib
@@ -100,7 +100,7 @@ def test_lists_what_it_skips(reference, tmp_path):
     assert result.returncode == 1
     assert f"missing variables: {name}" in result.stderr
     assert not (tmp_path / "run").exists()
-    result = _import(*flags, "--strict=false")
+    result = _import(*flags, "--nostrict")
     assert result.returncode == 0, result.stderr
     assert f"skipped, missing: {name} (not in the checkpoint)" in result.stdout
 
@@ -120,7 +120,7 @@ def test_bad_input_ends_in_one_line_and_writes_nothing(reference, tmp_path):
         result = _import(*flags, *arguments)
         assert result.returncode == 1
         last = result.stderr.strip().splitlines()[-1]
-        assert last.startswith("dpig-import-tf1: error: ") and message in last
+        assert last.startswith("dpig import_tf1: error: ") and message in last
         assert "Traceback" not in result.stderr
         assert not folder.exists()
 
@@ -129,8 +129,11 @@ def test_bad_input_ends_in_one_line_and_writes_nothing(reference, tmp_path):
     ("flags", "message"),
     [
         (["--preset=synthetic", "--run_dir=x"], "<market1501|deepfashion>"),
-        (["--preset=market1501"], "--run_dir must have a value"),
-        (["--preset=market1501", "--run_dir=x", "--poses=y"], "Unknown command line flag 'poses'"),
+        (["--preset=market1501"], "--run_dir must be given"),
+        (
+            ["--preset=market1501", "--run_dir=x", "--poses=y"],
+            "unknown flag --poses; did you mean --pose?",
+        ),
     ],
 )
 def test_bad_flags(flags, message):

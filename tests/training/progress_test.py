@@ -16,4 +16,4 @@ def test_tensorboard_sees_scalars_at_once(tmp_path, capsys):
         ]
     seen = {(record.step, value.tag) for record in records for value in record.summary.value}
     assert {(4, "loss/pose"), (5, "loss/pose")} <= seen
-    assert "step 5/10" in capsys.readouterr().out
+    assert "[pose] step: 5/10, " in capsys.readouterr().out

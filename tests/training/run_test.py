@@ -426,7 +426,7 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--data_dir=x"], "--preset is needed"),
+        (["--data_dir=x"], "--preset must be given"),
         (["--preset=synthetic"], "either --data_dir"),
         (["--preset=synthetic", "--data_dir=x", "--keypoints=y"], "either --data_dir"),
         (["--preset=synthetic", "--data_dir=x", "--set=model.hiden=3"], "model.hiden"),
@@ -440,6 +440,7 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
             ["--preset=synthetic", "--data_dir=x", "--jit_compile", "--implementation=reference"],
             "jit_compile needs implementation=fast",
         ),
+        (["--preset=synthetic", "--data_dir=x", "--implementation=quick"], "fast|reference"),
         (
             ["--preset=synthetic", "--data_dir=x", "--stage=pose", "--rematerialize"],
             "--rematerialize does not apply to stage pose",
@@ -481,5 +482,5 @@ def test_too_few_examples_for_a_batch(tmp_path, tiny_overrides, synthetic_data):
     result = run_program(*flags, "--stage=reconstruction")
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()[-1:]
-    assert line.startswith("dpig-train: error: ") and "too few for a batch of 1000" in line
+    assert line.startswith("dpig train: error: ") and "too few for a batch of 1000" in line
     assert not (tmp_path / "run").exists()

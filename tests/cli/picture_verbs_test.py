@@ -1,4 +1,4 @@
-"""dpig-sample as a user starts it; several command lines share a process where TensorFlow runs."""
+"""The verbs that write pictures; several command lines share a process where TensorFlow runs."""
 
 import json
 import pathlib
@@ -17,19 +17,17 @@ _REPOSITORY = pathlib.Path(__file__).parents[2]
 # Runs every command line of a JSON list and prints what became of each as the last line.
 _DRIVER = """
 import contextlib, functools, io, json, sys
-from absl import flags
-from absl.testing import flagsaver
-from dpig_tf2.cli import sample
+from dpig_tf2.cli import main
 from dpig_tf2.sampling.sampler import PersonSampler
 
 PersonSampler.load = functools.cache(PersonSampler.load)  # traces every network once
 results = []
 for arguments in json.loads(sys.argv[1]):
     out, err = io.StringIO(), io.StringIO()
-    sys.argv = ["dpig-sample", *arguments]
-    with flagsaver.flagsaver(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    sys.argv = ["dpig", *arguments]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            sample.run()
+            main.run()
         except SystemExit as stop:
             results.append([stop.code or 0, out.getvalue(), err.getvalue()])
 print(json.dumps(results))
@@ -91,35 +89,36 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
-    """Every task once, {name: (folder, status, stdout, stderr)}; some are run a second time."""
+    """Every verb once, {name: (folder, status, stdout, stderr)}; some are run a second time."""
     folder = tmp_path_factory.mktemp("out")
     records = [f"--data_dir={synthetic_data}"]
     files = [f"--images={photos}", f"--keypoints={photos / 'keypoints.csv'}"]
     one = [f"--image={photos / 'a_0.png'}", f"--keypoints={photos / 'me_keypoints.json'}"]
     lines = {
-        "reconstruct": ["--task=reconstruct", *records, "--limit=5"],
-        "transfer": ["--task=transfer", *records, "--limit=4"],
-        "all_pairs": ["--task=transfer", "--all_pairs", *files],
-        "poses": ["--task=transfer", *one, f"--target_keypoints={photos / 'keypoints.csv'}"]
+        "overview": ["overview", *records, "--limit=3"],
+        "reconstruct": ["reconstruct", *records, "--limit=5"],
+        "transfer": ["transfer", *records, "--limit=4"],
+        "all_pairs": ["transfer", "--all_pairs", *files],
+        "poses": ["transfer", *one, f"--target_keypoints={photos / 'keypoints.csv'}"]
         + ["--target_size=100x80"],
-        "target_image": ["--task=transfer", *one, f"--target_image={photos / 'b_0.png'}"]
+        "target_image": ["transfer", *one, f"--target_image={photos / 'b_0.png'}"]
         + [f"--target_keypoints={photos / 'keypoints.csv'}"],
-        "factors": ["--task=factors", "--sample=foreground,pose", "--count=2", *one],
-        "noise": ["--task=factors", "--count=2", "--seed=4"],
-        "interpolate": ["--task=interpolate", *records, "--steps=3", "--factors=all"],
-        "between": ["--task=interpolate", *files, "--steps=2", "--factors=pose"]
+        "factors": ["sample", "--factors=foreground,pose", "--count=2", *one],
+        "noise": ["sample", "--count=2", "--seed=4"],
+        "interpolate": ["interpolate", *records, "--steps=3", "--factors=all"],
+        "between": ["interpolate", *files, "--steps=2", "--factors=pose"]
         + ["--between=a_0,b_0", "--animation=none", "--path=spherical"],
-        "seeds": ["--task=interpolate", "--seeds=4,5", "--steps=3", "--animation=webp"]
+        "seeds": ["interpolate", "--seeds=4,5", "--steps=3", "--animation=webp"]
         + ["--factors=background"],
-        "invert": ["--task=invert", *records, "--limit=2", "--inversion_steps=10", "--steps=3"]
+        "invert": ["invert", *records, "--limit=2", "--inversion_steps=10", "--steps=3"]
         + ["--factors=background,pose", "--animation=none"],
-        "mix": ["--task=mix", *files, "--regions=head", "--background_of=b_0"],
-        "identities": ["--task=identities", "--identities=2", "--images_per_identity=3"]
+        "mix": ["mix", *files, "--regions=head", "--background_of=b_0"],
+        "identities": ["identities", "--identities=2", "--images_per_identity=3"]
         + ["--test_identities=1"],
-        "real_poses": ["--task=identities", "--identities=1", "--images_per_identity=2", *records],
+        "real_poses": ["identities", "--identities=1", "--images_per_identity=2", *records],
     }
     lines = {
-        name: [f"--run_dir={run_dir}", f"--out_dir={folder / name}", *line]
+        name: [line[0], f"--run_dir={run_dir}", f"--out_dir={folder / name}", *line[1:]]
         for name, line in lines.items()
     }
     results = _start(*lines.values())
@@ -127,7 +126,7 @@ def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
 
 
 def _finished(outputs, name):
-    """Folder of a task that ended well."""
+    """Folder of a verb that ended well."""
     folder, status, _, stderr = outputs[name]
     assert status == 0, stderr
     return folder
@@ -147,6 +146,12 @@ def test_reconstruct_names_files_after_their_sources(outputs):
             assert image.size == (32, 64)
             assert codes["keypoints"].shape == (18, 3)
     assert (folder / "sheets" / "sheet_000.png").exists()
+
+
+def test_overview_is_one_sheet(outputs):
+    folder = _finished(outputs, "overview")
+    sheet = _manifest(folder)["files"]["sheets/overview.png"]
+    assert sheet["rows"][:2] == ["real", "reconstructed"] and len(sheet["columns"]) == 3
 
 
 def test_transfer_pairs_records(outputs):
@@ -281,7 +286,7 @@ def test_goes_on_where_it_stopped_and_a_seed_gives_the_same_picture(outputs, run
     lost, kept = again / "seed4_pose_001.png", again / "seed4_pose_000.png"
     lost.unlink()
     stamp = kept.stat().st_mtime_ns
-    line = [f"--run_dir={run_dir}", f"--out_dir={again}", "--task=factors", "--count=2"]
+    line = ["sample", f"--run_dir={run_dir}", f"--out_dir={again}", "--count=2"]
     same, other = _start([*line, "--seed=4"], [*line, "--seed=5"])
     assert same[0] == 0, same[2]
     assert kept.stat().st_mtime_ns == stamp
@@ -291,50 +296,88 @@ def test_goes_on_where_it_stopped_and_a_seed_gives_the_same_picture(outputs, run
     assert re.search(r"holds files made with seed=4, not 5", other[2])
 
 
-@pytest.mark.parametrize(
-    "flags, message",
-    [
-        ([], "--task is needed"),
-        (["--task=reconstruct"], "--task=reconstruct needs --data_dir, --image or --images"),
-        (["--task=reconstruct", "--count=3"], "--count does not apply to --task=reconstruct"),
-        (["--task=reconstruct", "--image=a.jpg"], "--keypoints and --image"),
+_REFUSED = {
+    "reconstruct": [
+        ([], "--data_dir, --image or --images must be given"),
+        (["--data_dir=d", "--count=3"], "unknown flag --count"),
+        (["--image=a.jpg"], "--keypoints and --image"),
+        (["--data_dir=d", "--keypoints=c.csv"], "--keypoints and --image"),
         (
-            ["--task=reconstruct", "--image=a.jpg", "--images=b", "--keypoints=c.csv"],
+            ["--image=a.jpg", "--images=b", "--keypoints=c.csv"],
             "--image and --images exclude each other",
         ),
-        (["--task=factors", "--split=test"], "--split needs --data_dir"),
-        (["--task=factors", "--sample=pose,pose"], "a factor is named twice in pose,pose"),
-        (["--task=interpolate", "--between=a,b"], "--between needs --data_dir or --images"),
+    ],
+    "transfer": [
         (
-            ["--task=transfer", "--image=a.jpg", "--keypoints=c.csv"],
-            "--task=transfer needs --target_keypoints or --all_pairs for images",
+            ["--image=a.jpg", "--keypoints=c.csv"],
+            "photos have no pairs: --target_keypoints or --all_pairs must be given",
         ),
         (
-            ["--task=transfer", "--data_dir=d", "--target_image=a.jpg", "--target_keypoints=c.csv"]
-            + ["--target_size=9x9"],
+            ["--data_dir=d", "--target_image=a.jpg", "--target_keypoints=c", "--target_size=9x9"],
             "--target_image and --target_size exclude each other",
         ),
+        (["--data_dir=d", "--target_image=a.jpg"], "--target_image needs --target_keypoints"),
         (
-            ["--task=invert", "--data_dir=d", "--restarts=5", "--candidates=4"],
-            "--restarts=5 start from as many of --candidates=4",
+            ["--data_dir=d", "--all_pairs", "--target_keypoints=c"],
+            "--all_pairs and --target_keypoints exclude each other",
         ),
-        (["--task=factors", "--sample=shoes"], "factor must be one of .*; got 'shoes'"),
-        (["--task=interpolate", "--seeds=1"], "--seeds needs at least two numbers"),
-        (["--task=interpolate", "--seeds=1,x"], "--seeds: 'x' is not a number"),
         (
-            ["--task=transfer", "--target_keypoints=k", "--target_size=9", "--data_dir=d"],
+            ["--target_keypoints=k", "--target_size=9", "--data_dir=d"],
             "--target_size=9: expected ROWSxCOLUMNS",
         ),
     ],
-)
-def test_refuses_flags_before_tensorflow_is_loaded(run_dir, tmp_path, flags, message):
-    program = "import sys; from dpig_tf2.cli import sample\ntry: sample.run()\nfinally: "
-    program += "assert 'tensorflow' not in sys.modules"
-    command = [sys.executable, "-c", program, f"--run_dir={run_dir}", *flags]
-    command.append(f"--out_dir={tmp_path / 'out'}")
+    "sample": [
+        (["--split=test"], "--split needs --data_dir"),
+        (["--factors=pose,pose"], "--factors=pose,pose: a factor is named twice"),
+        (["--factors=shoes"], "factor must be one of .*; got 'shoes'"),
+    ],
+    "interpolate": [
+        (["--between=a,b"], "--between needs --data_dir or --images"),
+        (["--data_dir=d", "--between=a"], "--between=a: expected NAME,NAME"),
+        (["--seeds=1"], "--seeds needs at least two numbers"),
+        (["--seeds=1,x"], "--seeds: 'x' is not a number"),
+        (["--seeds=1,2", "--data_dir=d"], "--seeds and --data_dir exclude each other"),
+    ],
+    "invert": [
+        (["--data_dir=d", "--precision=mixed_bfloat16"], "unknown flag --precision"),
+        (["--data_dir=d", "--candidates=4"], "unknown flag --candidates"),
+    ],
+    "mix": [(["--regions=head"], "--data_dir, --image or --images must be given")],
+    "overview": [([], "--data_dir, --image or --images must be given")],
+    "identities": [
+        (
+            ["--data_dir=d", "--target_keypoints=k"],
+            "--data_dir and --target_keypoints exclude each other",
+        ),
+        (["--limit=5"], "--limit needs --data_dir"),
+    ],
+}
+
+
+@pytest.mark.parametrize("verb", _REFUSED)
+def test_refuses_flags_before_tensorflow_is_loaded(run_dir, tmp_path, verb):
+    given = [f"--run_dir={run_dir}", f"--out_dir={tmp_path / 'out'}"]
+    program = f"""
+import contextlib, io, json, sys
+from dpig_tf2.cli import program
+import dpig_tf2.cli.{verb}
+results = []
+for flags in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            program.run("dpig_tf2.cli.{verb}", {given!r} + flags)
+        except SystemExit as stop:
+            results.append([stop.code, errors.getvalue()])
+assert "tensorflow" not in sys.modules
+print(json.dumps(results))
+"""
+    flags, messages = zip(*_REFUSED[verb], strict=True)
+    command = [sys.executable, "-c", program, json.dumps(flags)]
     result = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 1
-    assert re.fullmatch(f"dpig-sample: error: .*{message}.*\n", result.stderr)
+    assert result.returncode == 0, result.stderr
+    for (status, errors), message in zip(json.loads(result.stdout), messages, strict=True):
+        assert status == 1
+        assert re.fullmatch(f"dpig {verb}: error: .*{message}.*\n", errors)
     assert not (tmp_path / "out").exists()
 
 
@@ -348,48 +391,50 @@ def test_refuses_input_that_does_not_serve(run_dir, photos, synthetic_data, tmp_
     np.savez(untrained / "weights.npz", **kept)
     cases = {
         "an empty folder": (
-            ["--task=reconstruct", f"--images={run_dir}", f"--keypoints={csv}"],
+            ["reconstruct", f"--images={run_dir}", f"--keypoints={csv}"],
             "holds no images",
         ),
         "no keypoints for the image": (
-            ["--task=reconstruct", f"--image={stranger}", f"--keypoints={csv}"],
+            ["reconstruct", f"--image={stranger}", f"--keypoints={csv}"],
             "stranger.png: no keypoints in",
         ),
         "no visible keypoint": (
-            ["--task=reconstruct", f"--image={photos / 'unseen.png'}", f"--keypoints={csv}"],
+            ["reconstruct", f"--image={photos / 'unseen.png'}", f"--keypoints={csv}"],
             "unseen.png: not one keypoint is visible",
         ),
         "wrong size": (
-            ["--task=reconstruct", f"--image={photos / 'a_0.png'}", f"--keypoints={csv}"]
+            ["reconstruct", f"--image={photos / 'a_0.png'}", f"--keypoints={csv}"]
             + ["--resize=none"],
             "a_0.png: is 100 x 80 pixels, expected 64 x 32",
         ),
         "unknown region": (
-            ["--task=mix", f"--data_dir={synthetic_data}", "--regions=head,hat"],
+            ["mix", f"--data_dir={synthetic_data}", "--regions=head,hat"],
             "region must be one of head, ",
         ),
         "no records": (
-            ["--task=reconstruct", f"--data_dir={tmp_path}"],
+            ["reconstruct", f"--data_dir={tmp_path}"],
             "no record",
         ),
         "one person only": (
-            ["--task=interpolate", f"--data_dir={synthetic_data}", "--limit=1"],
+            ["interpolate", f"--data_dir={synthetic_data}", "--limit=1"],
             "an interpolation needs two persons, got 1",
         ),
         "unknown person": (
-            ["--task=interpolate", f"--data_dir={synthetic_data}", "--between=me,you"],
+            ["interpolate", f"--data_dir={synthetic_data}", "--between=me,you"],
             "no person is called 'me'; there are 5001",
         ),
     }
     lines = [
-        [f"--run_dir={run_dir}", f"--out_dir={tmp_path / f'out{i}'}", *flags]
-        for i, (flags, _) in enumerate(cases.values())
+        [verb, f"--run_dir={run_dir}", f"--out_dir={tmp_path / f'out{i}'}", *flags]
+        for i, ((verb, *flags), _) in enumerate(cases.values())
     ]
-    lines.append([f"--run_dir={untrained}", f"--out_dir={tmp_path / 'out'}", "--task=factors"])
+    lines.append(["sample", f"--run_dir={untrained}", f"--out_dir={tmp_path / 'out'}"])
     results = _start(*lines)
-    for (case, (_, message)), (status, _, stderr) in zip(cases.items(), results, strict=False):
+    for (case, ((verb, *_), message)), (status, _, stderr) in zip(
+        cases.items(), results, strict=False
+    ):
         assert status == 1, case
         error = stderr.splitlines()[-1]
-        assert error.startswith("dpig-sample: error: ") and message in error, (case, stderr)
+        assert error.startswith(f"dpig {verb}: error: ") and message in error, (case, stderr)
     assert not list(tmp_path.glob("out*"))
     assert "there is no trained background_mapping" in results[-1][2]

@@ -1,4 +1,4 @@
-"""How every program ends: a small one stands in for all."""
+"""How every verb starts and ends: a small one stands in for all."""
 
 import os
 import pathlib
@@ -10,24 +10,21 @@ import pytest
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 _PROGRAM = '''"""Does what --fail says."""
 from absl import flags
-from dpig_tf2.cli.flags import run_program
+from dpig_tf2.cli import program
 
-_FAIL = flags.DEFINE_string("fail", "", "Statement to run.")
-_STATUS = flags.DEFINE_integer("status", None, "Exit status.")
+FLAGS = flags.FlagValues()
+_FAIL = flags.DEFINE_string("fail", "", "Statement to run.", flag_values=FLAGS)
+_STATUS = flags.DEFINE_integer("status", None, "Exit status.", flag_values=FLAGS)
 
 
-def main(argv):
+def main():
     exec(_FAIL.value)
     print("done")
     return _STATUS.value
 
 
-def run():
-    run_program("dpig-example", main)
-
-
 if __name__ == "__main__":
-    run()
+    program.run(__name__)
 '''
 
 
@@ -69,14 +66,22 @@ def test_returned_status_is_the_exit_status(program, flags, status):
 def test_bad_input_is_one_line(program, statement, message):
     result = _start(program, program, f"--fail={statement}")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"dpig-example: error: {message}\n"
+    assert result.stderr == f"dpig example: error: {message}\n"
+
+
+def test_an_error_of_tensorflow_is_one_line(program):
+    statement = "import tensorflow as tf; raise tf.errors.DataLossError(None, None, 'cut\\n off')"
+    result = _start(program, program, f"--fail={statement}")
+    assert result.returncode == 1
+    assert result.stderr.endswith("\ndpig example: error: cut off\n")
+    assert "Traceback" not in result.stderr
 
 
 def test_verbosity_adds_the_traceback(program):
     result = _start(program, program, "--fail=raise ValueError('wrong')", "--verbosity=1")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
-    assert result.stderr.endswith("dpig-example: error: wrong\n")
+    assert result.stderr.endswith("dpig example: error: wrong\n")
 
 
 @pytest.mark.parametrize(
@@ -100,18 +105,39 @@ def test_a_bug_is_not_hidden(program):
 
 def test_interruption(program):
     result = _start(program, program, "--fail=raise KeyboardInterrupt")
-    assert (result.returncode, result.stderr) == (130, "dpig-example: interrupted\n")
+    assert (result.returncode, result.stderr) == (130, "dpig example: interrupted\n")
 
 
 def test_arguments_without_dashes_are_named(program):
     result = _start(program, program, "preset=market1501")
     assert result.returncode == 1
-    assert "unexpected argument 'preset=market1501': this program takes only" in result.stderr
+    assert "unexpected argument 'preset=market1501': this verb takes only" in result.stderr
 
 
-def test_help_lists_the_flags_also_by_the_installed_name(program):
-    installed = "import sys, example; sys.argv = ['dpig-example', '--help']; example.run()"
-    for command in ([program, "--help"], ["-c", installed]):
-        result = _start(program, *command)
-        assert "Statement to run." in result.stdout
-        assert "Exit status." in result.stdout
+def test_help_shows_the_docstring_and_the_flags(program):
+    result = _start(program, program, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Does what --fail says.\n")
+    assert "  --status=INTEGER\n      Exit status.\n" in result.stdout
+
+
+def test_a_misspelt_flag_is_told_its_nearest(program):
+    result = _start(program, program, "--statsu=3")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "dpig example: error: unknown flag --statsu; did you mean --status? (see dpig example "
+        "--help)\n"
+    )
+
+
+def test_flags_of_an_earlier_command_line_are_forgotten(program):
+    twice = """
+import example
+from dpig_tf2.cli import program
+for arguments in (["--status=3"], []):
+    try:
+        program.run("example", arguments)
+    except SystemExit as stop:
+        print(stop.code)
+"""
+    assert _start(program, "-c", twice).stdout == "done\n3\ndone\nNone\n"

@@ -1,3 +1,5 @@
+"""The verbs that make, check and fetch records, as a user starts them."""
+
 import os
 import pathlib
 import subprocess
@@ -10,9 +12,9 @@ pytestmark = pytest.mark.slow  # starts programs
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
-def run(*flags, **environment):
+def run(verb, *flags, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "dpig_tf2.cli.make_records", *flags],
+        [sys.executable, "-m", f"dpig_tf2.cli.{verb}", *flags],
         cwd=REPOSITORY,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
         capture_output=True,
@@ -23,59 +25,58 @@ def run(*flags, **environment):
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("verb", "flags", "message"),
     [
-        ([], "give one of --source (write records), --check (report on a folder) and --download"),
-        (["--source=synthetic", "--check=x"], "give one of --source"),
-        (["--source=synthetic"], "--out_dir is needed for --source=synthetic"),
+        ("make_synthetic", [], "--out_dir must be given"),
+        ("make_synthetic", ["--out_dir=x", "--keypoints=k.csv"], "unknown flag --keypoints"),
+        ("check_records", ["x", "--seed=1"], "unknown flag --seed"),
+        ("check_records", [], "DIR must be given"),
+        ("check_records", ["x", "y"], "unexpected argument 'y': this verb takes DIR"),
         (
-            ["--source=synthetic", "--out_dir=x", "--keypoints=k.csv"],
-            "--keypoints does not apply to --source=synthetic",
+            "convert_market1501",
+            ["--raw_dir=r", "--out_dir=x", "--height=64"],
+            "unknown flag --height",
         ),
-        (["--check=x", "--seed=1"], "--seed does not apply to --check"),
+        ("convert_deepfashion", ["--out_dir=x"], "--raw_dir must be given"),
         (
-            ["--source=market1501", "--raw_dir=r", "--out_dir=x", "--height=64"],
-            "--height does not apply to --source=market1501",
+            "make_records",
+            ["--raw_dir=r", "--keypoints=k", "--out_dir=x", "--pairs_csv=p", "--pairs=one_to_all"],
+            "--pairs_csv and --pairs exclude each other",
         ),
-        (
-            ["--source=keypoints", "--raw_dir=r", "--keypoints=k", "--out_dir=x"]
-            + ["--pairs_csv=p", "--pairs=one_to_all"],
-            "--pairs_csv takes the place of --pairs",
-        ),
-        (["--download=market1501", "--out_dir=x", "--sha256=0"], "name it with --archive"),
-        (["--bogus=1"], "Unknown command line flag 'bogus'"),
-        (["--source=synthetic", "--out_dir=x", "spare"], "unexpected argument 'spare'"),
+        ("make_records", ["--raw_dir=r", "--out_dir=x"], "--keypoints must be given"),
+        ("download", ["--dataset=market1501", "--out_dir=x", "--sha256=0"], "name it with --arch"),
+        ("download", ["--dataset=mnist", "--out_dir=x"], "<market1501|deepfashion>"),
+        ("make_synthetic", ["--out_dir=x", "--bogus=1"], "unknown flag --bogus"),
+        ("make_synthetic", ["--out_dir=x", "spare"], "unexpected argument 'spare'"),
     ],
 )
-def test_bad_flags_fail_at_once_in_one_line(tmp_path, flags, message):
-    result = run(*flags)
-    assert result.returncode != 0
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+def test_bad_flags_fail_at_once_in_one_line(verb, flags, message):
+    result = run(verb, *flags)
+    assert result.returncode == 1
+    assert message in result.stderr and result.stderr.count("\n") == 1
     assert not (REPOSITORY / "x").exists()
 
 
 def test_synthetic_then_check(tmp_path):
-    flags = ("--source=synthetic", f"--out_dir={tmp_path}", "--identities=2", "--num_shards=2")
-    made = run(*flags, "--images_per_identity=3", "--pairs_per_image=1")
+    flags = (f"--out_dir={tmp_path}", "--identities=2", "--num_shards=2")
+    made = run("make_synthetic", *flags, "--images_per_identity=3", "--pairs_per_image=1")
     assert made.returncode == 0, made.stderr
     assert f"6 examples in {tmp_path}" in made.stdout
     assert "Market1501_train: 6/6" in made.stderr
-    report = run(f"--check={tmp_path}")
+    report = run("check_records", str(tmp_path))
     assert report.returncode == 0
     assert "2 files, 6 examples" in report.stdout and "no problems" in report.stdout
     (shard,) = tmp_path.glob("*00001-of-00002.tfrecord")
     shard.write_bytes(shard.read_bytes()[:-5])
-    damaged = run(f"--check={tmp_path}")
+    damaged = run("check_records", str(tmp_path))
     assert damaged.returncode == 1
     assert f"{shard}: record 2 is cut off" in damaged.stdout
 
 
 def test_market1501_dry_run(shared_dir, tmp_path):
     raw_dir = shared_dir / "fixtures/convert/market1501_raw"
-    result = run(
-        "--source=market1501", f"--raw_dir={raw_dir}", f"--out_dir={tmp_path}", "--dry_run"
-    )
+    flags = (f"--raw_dir={raw_dir}", f"--out_dir={tmp_path}", "--dry_run")
+    result = run("convert_market1501", *flags)
     assert result.returncode == 0, result.stderr
     assert "28 examples of 3 identities from 18 of 20 images, 128 x 64 pixels" in result.stdout
     assert "note: " in result.stdout
@@ -85,8 +86,8 @@ def test_market1501_dry_run(shared_dir, tmp_path):
 def test_dead_host_says_what_to_put_where(tmp_path):
     # A proxy that is not there: no test reaches the real host.
     dead = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    flags = ("--download=market1501", f"--out_dir={tmp_path}")
-    result = run(*flags, DPIG_MARKET1501_MIRRORS="", no_proxy="", **dead)
+    flags = ("--dataset=market1501", f"--out_dir={tmp_path}")
+    result = run("download", *flags, DPIG_MARKET1501_MIRRORS="", no_proxy="", **dead)
     assert result.returncode == 1
     assert "NIPS17_PG2/data/Market_train_data.zip: " in result.stderr
     assert f"put the file at {tmp_path / 'Market_train_data.zip'}" in result.stderr
@@ -103,7 +104,8 @@ def test_download_from_local_archives(tmp_path):
             file.writestr("data4tf/tf_record_pair_num.txt", "1")
     out_dir = tmp_path / "out"
     mirrors = f"{tmp_path / 'absent'} {tmp_path}"
-    result = run("--download=deepfashion", f"--out_dir={out_dir}", DPIG_DEEPFASHION_MIRRORS=mirrors)
+    flags = ("--dataset=deepfashion", f"--out_dir={out_dir}")
+    result = run("download", *flags, DPIG_DEEPFASHION_MIRRORS=mirrors)
     assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in out_dir.glob("*")) == [
         "DeepFashion_test_00000-of-00001.tfrecord",

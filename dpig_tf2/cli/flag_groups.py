@@ -1,0 +1,454 @@
+"""Flags that several verbs share, each declared once.
+
+A group defines its flags on the FLAGS of a verb and knows what their values mean together. Checks
+raise `FlagError` naming the flag, and none of them loads TensorFlow.
+"""
+
+import pathlib
+
+from absl import flags
+
+from dpig_tf2 import config as configuration
+from dpig_tf2.cli.program import FlagError
+from dpig_tf2.execution import IMPLEMENTATIONS, Execution
+
+LARGEST_SEED = 2**31 - 1  # a seed is an int32 in the SavedModel too
+_KEYPOINT_FORMATS = ("auto", "csv", "pickle", "openpose", "coco", "joint2d")
+_RESIZE_MODES = ("none", "stretch", "letterbox")
+_PATH_FLAGS = {"data_dir", "image", "images", "keypoints", "target_image", "target_keypoints"}
+
+
+# ---- what flags have to do with each other
+
+
+def exclusive(*holders: flags.FlagHolder) -> None:
+    """Raises FlagError if more than one of the flags was given."""
+    given = [f"--{holder.name}" for holder in holders if holder.present]
+    if len(given) > 1:
+        raise FlagError(f"{' and '.join(given)} exclude each other", field=given[0][2:])
+
+
+def needs(holder: flags.FlagHolder, other: flags.FlagHolder) -> None:
+    """Raises FlagError if a flag was given without the one that gives it a meaning."""
+    if holder.present and not other.present:
+        raise FlagError(f"--{holder.name} needs --{other.name}", field=holder.name)
+
+
+def settings(*holders: flags.FlagHolder) -> dict[str, object]:
+    """{flag name: value} for the list of what made the files of a folder; paths are absolute."""
+    values = {holder.name: holder.value for holder in holders}
+    for name in _PATH_FLAGS & values.keys():
+        if values[name]:
+            values[name] = str(pathlib.Path(values[name]).resolve())
+    return values
+
+
+# ---- trained networks
+
+
+class RunFolderFlags:
+    """Which trained networks: --run_dir, --checkpoint."""
+
+    def __init__(self, flag_values: flags.FlagValues, required: bool = True):
+        self.path = flags.DEFINE_string(
+            "run_dir",
+            None,
+            "Run folder, or a folder written by PersonSampler.save.",
+            required=required,
+            flag_values=flag_values,
+        )
+        self.checkpoint = flags.DEFINE_enum(
+            "checkpoint",
+            "latest",
+            configuration.CHECKPOINTS,
+            "Checkpoint of every stage of a run folder. The best one is kept for stage I only; "
+            "mapping networks imitate the latest encoders, so sample factors with the latest.",
+            flag_values=flag_values,
+        )
+
+    def config(self) -> configuration.Config:
+        """The configuration of the run; refuses a wrong folder before TensorFlow is loaded."""
+        from dpig_tf2.run_folder import RunFolder
+
+        return RunFolder.open(self.path.value).config
+
+
+class ExecutionFlags:
+    """How the networks compute: --precision, --implementation.
+
+    Args:
+        flag_values: the flags of the verb.
+        precision: False where 16 bits are too coarse; float32 then.
+    """
+
+    def __init__(self, flag_values: flags.FlagValues, precision: bool = True):
+        self.precision = define_precision(flag_values) if precision else None
+        self._implementation = flags.DEFINE_enum(
+            "implementation",
+            "fast",
+            IMPLEMENTATIONS,
+            "How layers are computed. The reference is every layer as the paper has it; fast gives "
+            "the same numbers up to rounding in less time, for more memory on a CPU.",
+            flag_values=flag_values,
+        )
+
+    def execution(self, rematerialize: bool = False, jit_compile: bool = False) -> Execution:
+        """What the flags say."""
+        precision = "float32" if self.precision is None else self.precision.value
+        return Execution(precision, self._implementation.value, rematerialize, jit_compile)
+
+
+def define_precision(flag_values: flags.FlagValues) -> flags.FlagHolder:
+    return flags.DEFINE_enum(
+        "precision",
+        "float32",
+        configuration.PRECISIONS,
+        "What the networks compute in. Weights, losses, inputs and outputs keep their types. "
+        "Training with mixed_float16 scales the losses; mixed_bfloat16 needs no scaling and is "
+        "the better choice where a machine has both.",
+        flag_values=flag_values,
+    )
+
+
+def define_seed(flag_values: flags.FlagValues, what: str) -> flags.FlagHolder:
+    return flags.DEFINE_integer(
+        "seed",
+        0,
+        f"Seed of {what}; the same seed gives the same result.",
+        lower_bound=0,
+        upper_bound=LARGEST_SEED,
+        flag_values=flag_values,
+    )
+
+
+def factor_subsets(model: configuration.ModelConfig, holder: flags.FlagHolder) -> list[tuple]:
+    """The factors of every value of a flag such as --factors=foreground,pose or --factors=all."""
+    subsets = []
+    for text in holder.value:
+        subset = model.factors if text == "all" else tuple(text.split(","))
+        for factor in subset:
+            model.check_factor(factor)
+        if len(set(subset)) < len(subset):
+            raise FlagError(f"--{holder.name}={text}: a factor is named twice", field=holder.name)
+        subsets.append(subset)
+    return subsets
+
+
+# ---- persons
+
+
+class RecordFlags:
+    """A record split: --data_dir, --split, --skip_bad_records.
+
+    Args:
+        flag_values: the flags of the verb.
+        required: whether the verb does nothing without records.
+        split: default of --split.
+        skippable: False where records are not read, only what lies beside them.
+    """
+
+    def __init__(
+        self,
+        flag_values: flags.FlagValues,
+        required: bool = False,
+        split: str = "test",
+        skippable: bool = True,
+    ):
+        self.data_dir = flags.DEFINE_string(
+            "data_dir",
+            None,
+            "Folder with tf-records.",
+            required=required,
+            flag_values=flag_values,
+        )
+        self.split = flags.DEFINE_string(
+            "split",
+            split,
+            "Which record files of --data_dir: the split in their names.",
+            flag_values=flag_values,
+        )
+        self.holders = (self.data_dir, self.split)
+        if skippable:
+            self.skip_bad_records = flags.DEFINE_bool(
+                "skip_bad_records",
+                False,
+                "Leave damaged records out and count them, instead of stopping at the first.",
+                flag_values=flag_values,
+            )
+            self.holders += (self.skip_bad_records,)
+
+    def check(self) -> None:
+        for holder in self.holders[1:]:
+            needs(holder, self.data_dir)
+
+
+class KeypointReadingFlags:
+    """How keypoints and images of other sizes are read: --keypoint_format, --resize."""
+
+    def __init__(self, flag_values: flags.FlagValues, resize: str = "letterbox"):
+        self.keypoint_format = flags.DEFINE_enum(
+            "keypoint_format",
+            "auto",
+            _KEYPOINT_FORMATS,
+            "Format of keypoint files; auto finds out.",
+            flag_values=flag_values,
+        )
+        self.resize = flags.DEFINE_enum(
+            "resize",
+            resize,
+            _RESIZE_MODES,
+            "How images of another size are brought to the wanted one, and their keypoints along: "
+            "letterbox keeps the aspect ratio, none refuses them.",
+            flag_values=flag_values,
+        )
+
+
+class PersonFlags:
+    """Persons from records, or from photos with keypoints.
+
+    Args:
+        flag_values: the flags of the verb.
+        limit: persons at most unless --limit says otherwise; None: all.
+        required: whether the verb does nothing without persons.
+    """
+
+    def __init__(
+        self, flag_values: flags.FlagValues, limit: int | None = None, required: bool = True
+    ):
+        self._required = required
+        self.records = RecordFlags(flag_values)
+        self.image = flags.DEFINE_string(
+            "image", None, "One photo, a JPEG or PNG file.", flag_values=flag_values
+        )
+        self.images = flags.DEFINE_string(
+            "images", None, "Folder of photos, JPEG or PNG files.", flag_values=flag_values
+        )
+        self.keypoints = flags.DEFINE_string(
+            "keypoints",
+            None,
+            "File or folder with the keypoints of --image or --images, in pixels of the photos.",
+            flag_values=flag_values,
+        )
+        self.reading = KeypointReadingFlags(flag_values)
+        self.limit = define_limit(flag_values, "persons", limit)
+        self.decisive = (
+            self.records.data_dir,
+            self.records.split,
+            self.image,
+            self.images,
+            self.keypoints,
+            self.reading.keypoint_format,
+            self.reading.resize,
+        )
+
+    @property
+    def given(self) -> bool:
+        """Whether the flags name any persons."""
+        return self.from_records or self.from_photos
+
+    @property
+    def from_records(self) -> bool:
+        return self.records.data_dir.present > 0
+
+    @property
+    def from_photos(self) -> bool:
+        return bool(self.image.present or self.images.present)
+
+    def check(self) -> None:
+        exclusive(self.records.data_dir, self.image, self.images)
+        if self._required and not self.given:
+            raise FlagError("--data_dir, --image or --images must be given", field="data_dir")
+        if self.from_photos != bool(self.keypoints.present):
+            raise FlagError(
+                "--keypoints and --image (or --images) come together", field="keypoints"
+            )
+        self.records.check()
+
+    def reader(
+        self,
+        model: configuration.ModelConfig,
+        batch_size: int,
+        limit: int | None,
+        both_sides: bool = False,
+    ):
+        """Reader of the persons, or None if the flags name none; see `sampling.readers`."""
+        from dpig_tf2.preparation.photos import list_images
+        from dpig_tf2.sampling.readers import FileReader, RecordReader
+
+        if not self.given:
+            return None
+        if self.from_records:
+            return RecordReader(
+                self.records.data_dir.value,
+                self.records.split.value,
+                model,
+                batch_size,
+                limit,
+                self.records.skip_bad_records.value,
+                both_sides,
+            )
+        if self.image.present:
+            image = pathlib.Path(self.image.value)
+            folder, names = image.parent, [image.name]
+        else:
+            folder = pathlib.Path(self.images.value)
+            names = list_images(folder)
+        return FileReader(
+            folder,
+            names,
+            self.keypoints.value,
+            self.reading.keypoint_format.value,
+            self.reading.resize.value,
+            model,
+            batch_size,
+            limit,
+        )
+
+
+def define_limit(
+    flag_values: flags.FlagValues, what: str, default: int | None = None
+) -> flags.FlagHolder:
+    return flags.DEFINE_integer(
+        "limit",
+        default,
+        f"How many {what} at most" + ("." if default else "; all of them by default."),
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+
+
+class TargetPoseFlags:
+    """Poses of a keypoint file: --target_keypoints, --target_size.
+
+    Args:
+        flag_values: the flags of the verb.
+        reading: how keypoints are read.
+        what: what the poses are for.
+    """
+
+    def __init__(self, flag_values: flags.FlagValues, reading: KeypointReadingFlags, what: str):
+        self._reading = reading
+        self.keypoints = flags.DEFINE_string(
+            "target_keypoints", None, f"File or folder of keypoints: {what}.",
+            flag_values=flag_values,
+        )  # fmt: skip
+        self._size = flags.DEFINE_string(
+            "target_size",
+            None,
+            "ROWSxCOLUMNS, e.g. 128x64: size in pixels of the images that --target_keypoints "
+            "belong to; by default the size of the model's images.",
+            flag_values=flag_values,
+        )
+        self.decisive = (self.keypoints, self._size)
+
+    @property
+    def size_flag(self) -> flags.FlagHolder:
+        return self._size
+
+    def check(self) -> None:
+        needs(self._size, self.keypoints)
+        self.size()
+
+    def size(self) -> tuple[int, int] | None:
+        """(rows, columns) of the images; None: the model's."""
+        text = self._size.value
+        if text is None:
+            return None
+        rows, _, columns = text.partition("x")
+        if not (rows.isdecimal() and columns.isdecimal() and int(rows) and int(columns)):
+            raise FlagError(
+                f"--target_size={text}: expected ROWSxCOLUMNS, e.g. 128x64", field="target_size"
+            )
+        return int(rows), int(columns)
+
+    def read(self, model: configuration.ModelConfig):
+        """The poses as `Persons` without images; prints a line for each that cannot be used."""
+        from dpig_tf2.sampling.readers import read_poses
+
+        poses, problems = read_poses(
+            self.keypoints.value,
+            self._reading.keypoint_format.value,
+            self.size(),
+            self._reading.resize.value,
+            model,
+            limit=None,
+        )
+        for problem in problems:
+            print(f"note: {problem}")
+        return poses
+
+
+# ---- from person to person
+
+
+class InterpolationFlags:
+    """The way from one person to another: --factors, --between, --steps, --path, --animation.
+
+    Args:
+        flag_values: the flags of the verb.
+        path: the default of --path, with where it applies.
+    """
+
+    def __init__(self, flag_values: flags.FlagValues, path: str):
+        self.factors = flags.DEFINE_multi_string(
+            "factors",
+            [],
+            "Factors that change together on the way, e.g. foreground,pose, or all. By default "
+            "each factor alone, and all together.",
+            flag_values=flag_values,
+        )
+        self.between = flags.DEFINE_multi_string(
+            "between",
+            [],
+            "NAME,NAME: persons to go between. By default two images of one person, and images "
+            "of two persons.",
+            flag_values=flag_values,
+        )
+        self.steps = flags.DEFINE_integer(
+            "steps", 9, "Frames from one person to the other, both included.", lower_bound=2,
+            flag_values=flag_values,
+        )  # fmt: skip
+        self.path = flags.DEFINE_enum(
+            "path",
+            None,
+            ["linear", "spherical"],
+            f"Shape of the way through the codes or the noise. By default {path}.",
+            flag_values=flag_values,
+        )
+        self.animation = flags.DEFINE_enum(
+            "animation",
+            "gif",
+            ["gif", "webp", "none"],
+            "Format of the animation that shows the frames forth and back.",
+            flag_values=flag_values,
+        )
+        self.decisive = (self.steps, self.path)
+
+    def check(self) -> None:
+        for text in self.between.value:
+            if len(text.split(",")) != 2:
+                raise FlagError(f"--between={text}: expected NAME,NAME", field="between")
+
+    def subsets(self, model: configuration.ModelConfig) -> list[tuple]:
+        """The factors of every --factors; without one, each factor alone and all together."""
+        alone = [(factor,) for factor in model.factors]
+        return factor_subsets(model, self.factors) or [*alone, model.factors]
+
+    def settings(self, model: configuration.ModelConfig, path: str):
+        """The `InterpolationSettings`; `path` is taken unless --path says otherwise."""
+        from dpig_tf2.sampling.tasks.interpolate import InterpolationSettings
+
+        return InterpolationSettings(
+            self.subsets(model), self.steps.value, self.path.value or path, self.animation.value
+        )
+
+    def pairs(self, persons) -> list[tuple[int, int]]:
+        """Positions of the persons of every --between; a telling choice without it."""
+        from dpig_tf2.sampling.tasks.interpolate import default_pairs
+
+        if len(persons) < 2:
+            raise FlagError(f"an interpolation needs two persons, got {len(persons)}")
+        if not self.between.value:
+            return default_pairs(persons)
+        named = [text.split(",") for text in self.between.value]
+        return [(persons.position(first), persons.position(second)) for first, second in named]

@@ -1,0 +1,46 @@
+"""The installed command: `dpig` lists the verbs, `dpig <verb> --flags` runs one."""
+
+import sys
+
+from dpig_tf2 import __version__
+from dpig_tf2.cli import program, verbs
+
+_USAGE = """Disentangled person image generation.
+
+Usage: dpig VERB --flags
+       dpig VERB --help     shows what a verb does, two examples and all its flags
+       dpig --version"""
+_END = 'eval "$(dpig completion)" completes verbs and flags in bash.'
+_SUMMARY_COLUMN = 26
+
+
+def run() -> None:
+    """Runs the verb that the command line names, and exits with its status."""
+    arguments = sys.argv[1:]
+    verb = (arguments or ["--help"])[0]
+    if verb in ("help", *program.HELP_FLAGS):
+        program.show(overview())
+    elif verb == "--version":
+        print(f"dpig_tf2 {__version__}")
+    elif verb in verbs.VERBS:
+        program.run(verbs.load(verb).__name__, arguments[1:])
+    else:
+        nearest = program.did_you_mean(verb, verbs.VERBS, "dpig ")
+        problem = (
+            f"the verb comes first, got {verb}" if verb.startswith("-") else f"no verb {verb!r}"
+        )
+        print(f"dpig: error: {problem}{nearest} (dpig --help lists all)", file=sys.stderr)
+        sys.exit(program.EXIT_BAD_INPUT)
+
+
+def overview() -> str:
+    """All verbs with a line each."""
+    lines = [_USAGE]
+    for group, names in verbs.GROUPS.items():
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:{_SUMMARY_COLUMN}}{verbs.summary(name)}" for name in names]
+    return "\n".join([*lines, "", _END])
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,124 @@
+"""What all verbs share that write pictures of trained networks."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+
+from absl import flags
+
+from dpig_tf2.cli import flag_groups
+from dpig_tf2.config import ModelConfig
+from dpig_tf2.errors import DpigError
+
+
+class PictureVerb:
+    """Flags for networks and output folder, and the run from networks to finished folder.
+
+    Args:
+        name: of the verb.
+        flag_values: the flags of the verb.
+        precision: whether the verb works in other precisions than float32.
+    """
+
+    def __init__(self, name: str, flag_values: flags.FlagValues, precision: bool = True):
+        self.name = name
+        self.run_folder = flag_groups.RunFolderFlags(flag_values)
+        self._execution = flag_groups.ExecutionFlags(flag_values, precision)
+        self._batch_size = flags.DEFINE_integer(
+            "batch_size",
+            32,
+            "Pictures generated at once; fewer need less memory.",
+            lower_bound=1,
+            flag_values=flag_values,
+        )
+        self._out_dir = flags.DEFINE_string(
+            "out_dir",
+            None,
+            f"Folder for the pictures. By default RUN_DIR/samples/{name}.",
+            flag_values=flag_values,
+        )
+        self._overwrite = flags.DEFINE_bool(
+            "overwrite",
+            False,
+            "Replace what was made with other settings.",
+            flag_values=flag_values,
+        )
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size.value
+
+    def model(self) -> ModelConfig:
+        """Configuration of the networks, read before TensorFlow is loaded."""
+        return self.run_folder.config().model
+
+    def write(
+        self,
+        task: Callable,
+        reader=None,
+        networks: Iterable[str] = (),
+        decisive: Iterable[flags.FlagHolder] = (),
+        adversaries: bool = False,
+    ) -> int:
+        """Loads the networks, lets the task write its files, and says what came of it.
+
+        Args:
+            task: called with a `sampling.tasks.context.Context`.
+            reader: of the persons, if there are any; see `sampling.readers`.
+            networks: names of those that the task runs. One that is not trained is refused before
+                anything is written.
+            decisive: the flags that decide what a file of a given name holds. A folder made with
+                other values is refused unless --overwrite is given.
+            adversaries: load the discriminator too.
+
+        Returns:
+            The exit status: 1 if a person was left out.
+        """
+        from dpig_tf2.progress import reporter
+        from dpig_tf2.sampling.output_folder import OutputFolder
+        from dpig_tf2.sampling.sampler import PersonSampler
+        from dpig_tf2.sampling.tasks.context import Context
+
+        sampler = PersonSampler.load(
+            self.run_folder.path.value,
+            batch_size=self.batch_size,
+            adversaries=adversaries,
+            checkpoint=self.run_folder.checkpoint.value,
+            execution=self._execution.execution(),
+        )
+        for name in sorted(networks):
+            sampler.model.network(name)
+        precision = self._execution.precision
+        settings = {"verb": self.name, "networks": sampler.fingerprint()}
+        settings |= flag_groups.settings(*decisive, *([] if precision is None else [precision]))
+        folder = self._out_dir.value or pathlib.Path(
+            self.run_folder.path.value, "samples", self.name
+        )
+        skipped = reader.skipped if reader else []
+        try:
+            with OutputFolder(folder, settings, self._overwrite.value) as output:
+                task(Context(sampler, output, reporter()))
+        finally:
+            for note in reader.notes if reader else ():
+                print(f"note: {note}")
+            for line in skipped if reader and reader.total > 1 else ():
+                print(f"left out: {line}")
+        if skipped and not len(output):
+            raise DpigError(f"no usable person; {skipped[0]}")
+        print(f"{len(output)} files in {output.path}, {output.reused} of them from before")
+        return 1 if skipped else 0
+
+
+def tracked(context, reader, batches: Iterable, label: str) -> Iterator:
+    """The batches, with progress shown when each one has been worked on."""
+    context.report(label, 0, reader.total)
+    for batch in batches:
+        yield batch
+        context.report(label, reader.done, reader.total)
+
+
+def one_by_one(context, persons, label: str) -> Iterator:
+    """Every person alone, with progress as `tracked` shows it."""
+    context.report(label, 0, len(persons))
+    for i in range(len(persons)):
+        yield persons.take([i])
+        context.report(label, i + 1, len(persons))

@@ -1,0 +1,106 @@
+"""What all verbs share that write records: flags, and what they print in the end."""
+
+from absl import flags
+
+_FIRST_NOTES = 20  # notes printed of a conversion
+
+
+class RecordOutputFlags:
+    """Record files to be written: --out_dir, --split, --num_shards, --parts, --overwrite."""
+
+    def __init__(self, flag_values: flags.FlagValues, splits: str = "Any name will do."):
+        self.out_dir = flags.DEFINE_string(
+            "out_dir",
+            None,
+            "Folder for the records, created if absent.",
+            required=True,
+            flag_values=flag_values,
+        )
+        self.split = flags.DEFINE_string(
+            "split",
+            "train",
+            f"Split, which becomes part of the file names. {splits}",
+            flag_values=flag_values,
+        )
+        self.num_shards = flags.DEFINE_integer(
+            "num_shards", 1, "Number of record files.", lower_bound=1, flag_values=flag_values
+        )
+        self.parts = flags.DEFINE_enum(
+            "parts",
+            "37",
+            ["7", "37"],
+            "Number of body parts whose boxes are stored; the networks need 7.",
+            flag_values=flag_values,
+        )
+        self.overwrite = flags.DEFINE_bool(
+            "overwrite",
+            False,
+            "Replace records that were made with other settings.",
+            flag_values=flag_values,
+        )
+
+
+class RawDataFlags:
+    """Records made from files: --raw_dir, --flip, --dry_run, and those of `RecordOutputFlags`."""
+
+    def __init__(self, flag_values: flags.FlagValues, raw_data: str, splits: str = "Any name."):
+        self.output = RecordOutputFlags(flag_values, splits)
+        self.raw_dir = flags.DEFINE_string(
+            "raw_dir", None, raw_data, required=True, flag_values=flag_values
+        )
+        self._flip = flags.DEFINE_bool(
+            "flip",
+            None,
+            "Add every pair once more, mirrored left to right. By default for the train split of "
+            "Market-1501 only.",
+            flag_values=flag_values,
+        )
+        self._dry_run = flags.DEFINE_bool(
+            "dry_run", False, "Print what would be written and stop.", flag_values=flag_values
+        )
+
+    def options(self):
+        """Options of `preparation.conversion`."""
+        from dpig_tf2.preparation import conversion
+
+        return conversion.Options(
+            flip=self._flip.value,
+            parts=int(self.output.parts.value),
+            num_shards=self.output.num_shards.value,
+            overwrite=self.output.overwrite.value,
+            dry_run=self._dry_run.value,
+        )
+
+
+def define_image_size(
+    flag_values: flags.FlagValues, default: str
+) -> tuple[flags.FlagHolder, flags.FlagHolder]:
+    """--height and --width of the images in records."""
+    return tuple(
+        flags.DEFINE_integer(
+            name,
+            None,
+            f"{what} of the images in the records, pixels; by default {default}.",
+            lower_bound=16,
+            flag_values=flag_values,
+        )
+        for name, what in (("height", "Rows"), ("width", "Columns"))
+    )
+
+
+def print_conversion(conversion) -> None:
+    """The problems found in raw data, the plan, and what was written."""
+    # A dry run tells all; otherwise the manifest does.
+    shown = _FIRST_NOTES if conversion.written else len(conversion.problems)
+    for problem in conversion.problems[:shown]:
+        print(f"note: {problem}")
+    if conversion.problems[shown:]:
+        print(f"note: {len(conversion.problems) - shown} more, all of them in the manifest")
+    print(conversion.plan)
+    if conversion.written:
+        print_written(conversion.written)
+
+
+def print_written(written) -> None:
+    reused = f", {written.reused} files were there already" if written.reused else ""
+    print(f"{written.examples} examples in {written.shards[0].parent}{reused}")

@@ -1,0 +1,110 @@
+"""What all verbs share that score: where the scores go, and what they say about the networks."""
+
+import json
+import pathlib
+
+from absl import flags
+
+from dpig_tf2 import config as configuration
+from dpig_tf2.cli.flag_groups import RunFolderFlags
+
+_LISTS = ("per_image", "names", "checkpoints", "skipped")  # written, but not printed
+
+
+class ScoreVerb:
+    """Flags for the networks and the JSON file, and what is done with finished scores.
+
+    Args:
+        flag_values: the flags of the verb.
+        required: whether networks are needed.
+    """
+
+    def __init__(self, flag_values: flags.FlagValues, required: bool = True):
+        self.run_folder = RunFolderFlags(flag_values, required)
+        self._out = flags.DEFINE_string(
+            "out",
+            None,
+            "JSON file for the scores. By default an entry of RUN_DIR/metrics.json.",
+            flag_values=flag_values,
+        )
+
+    def sampler(self):
+        """The networks that are scored."""
+        from dpig_tf2.sampling.sampler import PersonSampler
+
+        return PersonSampler.load(
+            self.run_folder.path.value, checkpoint=self.run_folder.checkpoint.value
+        )
+
+    def save_picture(self, name: str, picture) -> None:
+        """Writes RUN_DIR/samples/<name>.png."""
+        from dpig_tf2.io.images import save_png
+        from dpig_tf2.run_folder import RunFolder
+
+        path = RunFolder.open(self.run_folder.path.value).samples / f"{name}.png"
+        save_png(path, picture)
+        print(f"picture: {path}")
+
+    def finish(self, name: str, scores: dict) -> int:
+        """Prints and writes scores with what they were computed from; the exit status.
+
+        Args:
+            name: of the entry in metrics.json.
+            scores: JSON values; lines under "skipped" are printed and make the status 1.
+        """
+        from dpig_tf2.io.atomic import write_json
+        from dpig_tf2.run_folder import RunFolder
+
+        run_dir = self.run_folder.path.value
+        if run_dir:
+            scores = scores | _provenance(run_dir, self.run_folder.checkpoint.value)
+        print(json.dumps(_brief(scores), indent=2))
+        if self._out.value:
+            path = pathlib.Path(self._out.value)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, scores)
+            print(f"scores: {path}")
+        elif run_dir:
+            run = RunFolder.open(run_dir)
+            run.write_metrics(name, scores)
+            print(f"scores: {run.path / 'metrics.json'}")
+        skipped = scores.get("skipped", [])
+        for line in skipped:
+            print(f"skipped: {line}")
+        return 1 if skipped else 0
+
+
+def reporter(verb: str):
+    """Prints what is being done; scoring knows no number of steps."""
+    return lambda text: print(f"[{verb}] {text}", flush=True)
+
+
+def _provenance(run_dir, checkpoint):
+    """Which networks were scored: preset and the checkpoints with their steps and checksums."""
+    from dpig_tf2.io import array_files
+    from dpig_tf2.io.hashes import sha256
+    from dpig_tf2.run_folder import RunFolder
+
+    run = RunFolder.open(run_dir)
+    files = {
+        stage: run.checkpoint_file(stage, checkpoint)
+        for stage in configuration.STAGES
+        if run.latest_step(stage) is not None
+    }
+    return {
+        "preset": run.config.preset,
+        "checkpoints": {
+            stage: {
+                "step": int(array_files.load(path, ["step"])["step"]),
+                "sha256": sha256(path),
+            }
+            for stage, path in files.items()
+        },
+    }
+
+
+def _brief(scores):
+    """The scores without the lists of single images."""
+    if isinstance(scores, dict):
+        return {name: _brief(value) for name, value in scores.items() if name not in _LISTS}
+    return scores

@@ -1,0 +1,111 @@
+"""Draws persons in the pose of their pair, of others or of a file.
+
+Examples:
+    dpig transfer --run_dir=runs/demo --data_dir=data/synthetic
+    dpig transfer --run_dir=runs/demo --image=me.jpg --keypoints=me.json \\
+        --target_keypoints=poses.csv --target_size=128x64
+
+Without --all_pairs and --target_keypoints every source of --data_dir takes the pose of its pair.
+With --all_pairs every person takes the pose of every other one, in one sheet. Writes pictures,
+their codes, labeled sheets, and samples.json, which tells what made each file. Started again, it
+goes on where it stopped.
+"""
+
+import pathlib
+
+from absl import flags
+
+from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.errors import DpigError
+
+_GRID_LIMIT = 24  # persons that one sheet of all pairs still shows well
+
+FLAGS = flags.FlagValues()
+_PICTURES = pictures.PictureVerb("transfer", FLAGS)
+_PERSONS = flag_groups.PersonFlags(FLAGS)
+_TARGETS = flag_groups.TargetPoseFlags(
+    FLAGS, _PERSONS.reading, "the poses that every person takes, or that of --target_image"
+)
+_TARGET_IMAGE = flags.DEFINE_string(
+    "target_image",
+    None,
+    "Photo whose pose, found in --target_keypoints, every person takes.",
+    flag_values=FLAGS,
+)
+_ALL_PAIRS = flags.DEFINE_bool(
+    "all_pairs",
+    False,
+    f"Every person in every person's pose; {_GRID_LIMIT} persons unless --limit says otherwise.",
+    flag_values=FLAGS,
+)
+
+
+def main() -> int:
+    _check()
+    model = _PICTURES.model()
+    limit = _PERSONS.limit.value or (_GRID_LIMIT if _ALL_PAIRS.value else None)
+    reader = _PERSONS.reader(model, _PICTURES.batch_size, limit)
+
+    def task(context):
+        from dpig_tf2.sampling.persons import concatenate
+        from dpig_tf2.sampling.tasks.context import ROWS_PER_SHEET
+        from dpig_tf2.sampling.tasks.transfer import transfer, transfer_grid
+
+        if _ALL_PAIRS.value:
+            persons = concatenate(reader.persons())
+            batches = pictures.one_by_one(context, persons, "transfer")
+            transfer_grid(context, batches, persons, len(persons))
+        elif _TARGETS.keypoints.present:
+            targets = _targets(model)
+            batches = pictures.tracked(context, reader, reader.persons(), "transfer")
+            transfer_grid(context, batches, targets, ROWS_PER_SHEET)
+        else:
+            batches = pictures.tracked(context, reader, reader.pairs(), "transfer")
+            transfer(context, batches)
+
+    return _PICTURES.write(
+        task,
+        reader,
+        ["appearance_encoder", "generator"],
+        decisive=(*_PERSONS.decisive, *_TARGETS.decisive, _TARGET_IMAGE, _ALL_PAIRS),
+    )
+
+
+def _check():
+    _PERSONS.check()
+    _TARGETS.check()
+    flag_groups.exclusive(_ALL_PAIRS, _TARGETS.keypoints)
+    flag_groups.exclusive(_TARGET_IMAGE, _TARGETS.size_flag)  # an image tells its own size
+    flag_groups.needs(_TARGET_IMAGE, _TARGETS.keypoints)
+    if _PERSONS.from_photos and not (_ALL_PAIRS.value or _TARGETS.keypoints.present):
+        raise program.FlagError(
+            "photos have no pairs: --target_keypoints or --all_pairs must be given",
+            field="target_keypoints",
+        )
+
+
+def _targets(model):
+    """The poses of --target_keypoints, with their photo if --target_image names one."""
+    from dpig_tf2.sampling.persons import concatenate
+    from dpig_tf2.sampling.readers import FileReader
+
+    if not _TARGET_IMAGE.value:
+        return _TARGETS.read(model)
+    image = pathlib.Path(_TARGET_IMAGE.value)
+    reader = FileReader(
+        image.parent,
+        [image.name],
+        _TARGETS.keypoints.value,
+        _PERSONS.reading.keypoint_format.value,
+        _PERSONS.reading.resize.value,
+        model,
+        batch_size=1,
+    )
+    persons = list(reader.persons())
+    if reader.skipped:
+        raise DpigError(reader.skipped[0], file=image)
+    return concatenate(persons)
+
+
+if __name__ == "__main__":
+    program.run(__name__)
