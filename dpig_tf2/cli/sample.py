@@ -513,7 +513,7 @@ def _reconstruct(context, reader):
 def _transfer(context, reader):
     from dpig_tf2.sampling.persons import concatenate
     from dpig_tf2.sampling.tasks.context import ROWS_PER_SHEET
-    from dpig_tf2.sampling.transfer import transfer, transfer_grid
+    from dpig_tf2.sampling.tasks.transfer import transfer, transfer_grid
 
     if _ALL_PAIRS.value:
         persons = concatenate(reader.persons())
