@@ -153,7 +153,7 @@ def _parse(module, argv):
         raise FlagError(f"unknown flag --{name}{nearest}", field=name) from error
     except flags.Error as error:
         missing = [name for name, flag in _flags_of(module).items() if _missing(flag)]
-        if missing:
+        if missing and values.is_parsed():  # all values are well-formed, some are absent
             needed = " and ".join(f"--{name}" for name in missing)
             raise FlagError(f"{needed} must be given", field=missing[0]) from error
         raise FlagError(one_line(error)) from error

@@ -1,0 +1,96 @@
+"""What flags of the shared groups have to do with each other."""
+
+import pathlib
+
+import pytest
+from absl import flags
+
+from dpig_tf2 import config
+from dpig_tf2.cli import flag_groups
+from dpig_tf2.cli.program import FlagError
+
+
+@pytest.fixture
+def values():
+    return flags.FlagValues()
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ([], "data_dir"),
+        (["--data_dir=d", "--image=i"], "data_dir"),
+        (["--data_dir=d", "--images=i", "--keypoints=k"], "data_dir"),
+        (["--image=i"], "keypoints"),
+        (["--data_dir=d", "--keypoints=k"], "keypoints"),
+        (["--images=i", "--keypoints=k", "--split=train"], "split"),
+        (["--image=i", "--keypoints=k", "--skip_bad_records"], "skip_bad_records"),
+    ],
+)
+def test_persons_come_from_one_place(values, given, field):
+    group = flag_groups.PersonFlags(values)
+    values(["verb", *given])
+    with pytest.raises(FlagError) as raised:
+        group.check()
+    assert raised.value.field == field
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--data_dir=d", "--split=train", "--skip_bad_records"],
+        ["--image=i", "--keypoints=k", "--resize=stretch"],
+        ["--images=i", "--keypoints=k", "--keypoint_format=coco"],
+    ],
+)
+def test_persons_that_are_given(values, given):
+    group = flag_groups.PersonFlags(values)
+    values(["verb", *given])
+    group.check()
+    assert group.given
+
+
+def test_persons_may_be_left_out_where_they_are_not_needed(values):
+    group = flag_groups.PersonFlags(values, required=False)
+    values(["verb"])
+    group.check()
+    assert not group.given
+    assert group.reader(config.preset("synthetic").model, 8, None) is None
+
+
+def test_settings_name_absolute_paths(values):
+    group = flag_groups.PersonFlags(values)
+    values(["verb", "--images=photos", "--keypoints=/k.csv", "--limit=3"])
+    assert flag_groups.settings(*group.decisive) == {
+        "data_dir": None,
+        "split": "test",
+        "image": None,
+        "images": str(pathlib.Path("photos").resolve()),
+        "keypoints": "/k.csv",
+        "keypoint_format": "auto",
+        "resize": "letterbox",
+    }
+
+
+def test_factors_of_a_flag(values):
+    model = config.preset("synthetic").model
+    holder = flags.DEFINE_multi_string("factors", [], "Factors.", flag_values=values)
+    values(["verb", "--factors=all", "--factors=pose,background"])
+    assert flag_groups.factor_subsets(model, holder) == [model.factors, ("pose", "background")]
+    values["factors"].value = ["pose,pose"]
+    with pytest.raises(FlagError) as raised:
+        flag_groups.factor_subsets(model, holder)
+    assert raised.value.field == "factors"
+
+
+@pytest.mark.parametrize("size", ["128", "0x64", "ax64", "128x64x3", "-1x5"])
+def test_a_size_is_rows_by_columns(values, size):
+    reading = flag_groups.KeypointReadingFlags(values)
+    group = flag_groups.TargetPoseFlags(values, reading, "poses")
+    values(["verb", "--target_keypoints=k", "--target_size=128x64"])
+    group.check()
+    assert group.size() == (128, 64)
+    values["target_size"].value = size
+    with pytest.raises(FlagError) as raised:
+        group.check()
+    assert raised.value.field == "target_size"
