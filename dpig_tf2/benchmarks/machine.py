@@ -77,8 +77,8 @@ def _random(shape, dtype):
 def _processor():
     try:
         with open("/proc/cpuinfo") as file:
-            return re.search(r"model name\s*:\s*(.+)", file.read()).group(1)
-    except (OSError, AttributeError):
+            return re.findall(r"model name\s*:\s*(.+)", file.read())[0]
+    except (OSError, IndexError):
         return platform.processor() or platform.machine()
 
 

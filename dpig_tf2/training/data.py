@@ -42,12 +42,20 @@ class TrainingData:
     cache: str = "none"
     skip_bad_records: bool = False
 
+    @property
+    def pairs(self) -> RecordSet:
+        """The records. Raises ConfigError if there are only keypoints."""
+        if self.records is None:
+            raise ConfigError("poses alone train only the pose stages: photos are needed")
+        return self.records
+
     def person_keypoints(self, config: Config) -> np.ndarray:
         """Keypoints of every distinct image with a visible keypoint, float32 [N, 18, 3]."""
-        keypoints = self.keypoints
-        if keypoints is None:
+        if self.keypoints is not None:
+            keypoints = self.keypoints
+        else:
             persons = unique_persons(
-                self.records, config.model, _ENCODING_BATCH, self.skip_bad_records
+                self.pairs, config.model, _ENCODING_BATCH, self.skip_bad_records
             )
             keypoints = np.concatenate([p["keypoints"] for p in persons.as_numpy_iterator()])
         return keypoints[(keypoints[..., 2] > 0.5).any(axis=1)]
@@ -59,12 +67,12 @@ class TrainingData:
         return count_distinct_images(self.records, at_most)
 
     def __len__(self) -> int:
-        return len(self.keypoints if self.records is None else self.records)
+        return len(self.pairs if self.keypoints is None else self.keypoints)
 
     def describe(self) -> str:
         if self.records is None:
-            return f"{len(self.keypoints)} poses"
-        return f"{len(self.records)} pairs of {self.records.paths[0].parent}"
+            return f"{len(self)} poses"
+        return f"{len(self)} pairs of {self.records.paths[0].parent}"
 
 
 def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> TrainingData:
@@ -85,7 +93,7 @@ def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> Train
         )
     if "reconstruction" in stages:
         size = config.reconstruction.batch_size * config.updates_per_step("reconstruction")
-        require_examples(data.records, size)
+        require_examples(data.pairs, size)
     sizes = {s: config.stage(s).batch_size for s in stages if s != "reconstruction"}
     if sizes:
         found = data.count_persons(config, at_most=max(sizes.values()))
@@ -123,7 +131,7 @@ def stage_batches(
     size = config.stage(stage).batch_size * updates
     if stage == "reconstruction":
         return lambda start, context=None: training_batches(
-            data.records,
+            data.pairs,
             config.model,
             size,
             config.seed,
@@ -172,7 +180,7 @@ def _encode_images(run, data, report):
     """{factor: float32 [N, E]} of every distinct image with a visible keypoint."""
     model = PersonModel(run.config.model, load_stage_networks(run, "reconstruction"))
     encode = tf.function(model.encode_person, reduce_retracing=True)
-    persons = unique_persons(data.records, run.config.model, _ENCODING_BATCH, data.skip_bad_records)
+    persons = unique_persons(data.pairs, run.config.model, _ENCODING_BATCH, data.skip_bad_records)
     names = ("image", "keypoints", *ANNOTATION_KEYS)
     encoded, done = [], 0
     for person in persons.as_numpy_iterator():
@@ -190,8 +198,8 @@ def _fingerprint(arrays, data) -> str:
     checksum = 0
     for name in sorted(arrays):
         if name.startswith("appearance_encoder/"):
-            checksum = zlib.crc32(np.ascontiguousarray(arrays[name]), checksum)
-    for file in data.records.paths:
+            checksum = zlib.crc32(arrays[name].tobytes(), checksum)
+    for file in data.pairs.paths:
         status = os.stat(file)
         identity = f"{pathlib.Path(file).name} {status.st_size} {status.st_mtime_ns}"
         checksum = zlib.crc32(identity.encode(), checksum)

@@ -15,7 +15,7 @@ class FusedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        count = tf.cast(self.iterations + 1, tf.float32)
+        count = tf.cast(tf.convert_to_tensor(self.iterations) + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
             m=_handle(self._momentums[index]),
@@ -47,7 +47,7 @@ class ReleaseRMSprop(keras.optimizers.RMSprop):
     def build(self, variables):
         super().build(variables)
         for velocity in self._velocities:
-            velocity.assign(tf.ones_like(velocity))
+            velocity.assign(tf.ones_like(velocity))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def build_optimizer(

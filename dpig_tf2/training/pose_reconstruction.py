@@ -37,8 +37,7 @@ class PoseReconstructionTrainer(StageTrainer):
             error = self._error(decoded, keypoints)
             loss = self.settings.reconstruction_weight * error
         self.optimized["pose"].minimize(tape, loss)
-        agreement = tf.reduce_mean(tf.cast(decoded[..., 2] == keypoints[..., 2], tf.float32))
-        return {"loss/reconstruction": error, "accuracy/visibility": agreement}
+        return {"loss/reconstruction": error, "accuracy/visibility": _accuracy(decoded, keypoints)}
 
     def _with_noise(self, code):
         if not self.settings.code_noise:
@@ -54,3 +53,8 @@ class PoseReconstructionTrainer(StageTrainer):
         visible = keypoints[..., 2:]
         weights = tf.concat([visible, visible, tf.ones_like(visible)], axis=-1)
         return losses.squared_error(decoded * weights, keypoints * weights)
+
+
+def _accuracy(decoded, keypoints):
+    """Share of the keypoints whose visibility is right."""
+    return tf.reduce_mean(tf.cast(decoded[..., 2] == keypoints[..., 2], tf.float32))
