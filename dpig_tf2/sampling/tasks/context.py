@@ -9,7 +9,7 @@ from dpig_tf2.sampling.output_folder import Cell, Item, OutputFolder
 from dpig_tf2.sampling.person_codes import PersonCodes, Samples
 from dpig_tf2.sampling.persons import Persons
 from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.visual.sheets import pose_picture
+from dpig_tf2.visual.skeletons import pose_picture
 
 ROWS_PER_SHEET = 16
 
