@@ -1,4 +1,4 @@
-"""The plain form gives the same numbers, so that the benchmark's ratios compare equal work."""
+"""The plain method gives the same numbers, so that the benchmark's ratios compare equal work."""
 
 import keras
 import numpy as np

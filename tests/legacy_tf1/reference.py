@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import preset
+from dpig_tf2.execution import Execution
 from dpig_tf2.legacy_tf1 import convert, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, read
 from dpig_tf2.models import factory, weights
@@ -68,13 +69,13 @@ class Reference:
         return config.override(**overrides)
 
     @functools.lru_cache  # noqa: B019
-    def network(self, model: str, name: str):
+    def network(self, model: str, name: str, execution=Execution()):
         """A network of a model's sizes; its values are whatever the last caller assigned."""
-        return factory.build_network(name, self.config(model).model)
+        return factory.build_network(name, self.config(model).model, execution)
 
-    def loaded_network(self, model: str, name: str, tensors=None):
+    def loaded_network(self, model: str, name: str, tensors=None, execution=Execution()):
         """The network with the checkpoint's values, or with those of another {name: array}."""
-        network = self.network(model, name)
+        network = self.network(model, name, execution)
         tensors = tensors or self.checkpoint(model).tensors
         table = variable_map.network_table(name, self.config(model).model)
         weights.assign(network.variables, {p: tensors[s] for s, p in table.items()}, model)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dpig_tf2.execution import IMPLEMENTATIONS, Execution
 from dpig_tf2.legacy_tf1 import convert, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint
 from dpig_tf2.ops import images, keypoints, pose_maps, regions
@@ -131,9 +132,11 @@ def test_pose_maps_masks_and_boxes_are_exact(reference, model):
 
 
 @pytest.mark.parametrize(("model", "name"), NETWORK_OUTPUTS)
-def test_network_outputs(reference, model, name):
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_network_outputs(reference, model, name, implementation):
     io = reference.numbers(model, "io")
-    network = reference.loaded_network(model, name)
+    execution = Execution(implementation=implementation)
+    network = reference.loaded_network(model, name, execution=execution)
     tolerance = LOGIT_TOLERANCE if name == "discriminator" else TOLERANCE
     for what, found, expected in NETWORK_OUTPUTS[model, name](network, io):
         assert deviation(found, expected) < tolerance, what
