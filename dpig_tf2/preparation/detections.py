@@ -9,8 +9,8 @@ import dataclasses
 
 import numpy as np
 
+from dpig_tf2.io import pickles
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
-from dpig_tf2.preparation import safe_pickle
 
 KINDS = ("all_peaks", "subsets")
 _SCORE = 18  # column of a person's total score
@@ -41,7 +41,7 @@ def read(
             (DeepFashion: a slip of the release that its records carry).
 
     Raises:
-        safe_pickle.PickleError: if a file cannot be read or holds more than data.
+        pickles.PickleError: if a file cannot be read or holds more than data.
         ValueError: if a pickle is not a dictionary.
     """
     peaks, subsets = (_dictionary(path) for path in (peaks_path, subsets_path))
@@ -58,7 +58,7 @@ def read(
 
 
 def _dictionary(path):
-    content = safe_pickle.load(path)
+    content = pickles.load(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a dictionary of image names, got {type(content)}")
     return content

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from dpig_tf2.io import mat_files, pickles
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS
-from dpig_tf2.preparation import csv_rows, mat_files, safe_pickle
+from dpig_tf2.preparation import csv_rows
 
 _MISSING = -1  # of the keypoint CSVs
 _NECK = KEYPOINT_NAMES.index("neck")
@@ -160,7 +161,7 @@ def _visible_unless(points, missing):
 def _read_pickle(path, stems):
     del stems  # the pickle names whole files
     annotations = Annotations()
-    content = safe_pickle.load(path)
+    content = pickles.load(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a dictionary of image names, got {type(content)}")
     for name, value in content.items():

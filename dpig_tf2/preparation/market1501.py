@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from dpig_tf2.preparation import conversion, mat_files, photos, raw_records, record_folder
+from dpig_tf2.io import mat_files
+from dpig_tf2.preparation import conversion, photos, raw_records, record_folder
 
 SPLITS = ("train", "test", "test_samples", "all")
 WORD_VECTOR_SIZES = (25, 50, 100, 150)
