@@ -51,7 +51,7 @@ __all__ = [
 
 # In this order the JSON formats are tried.
 _JSON_READERS = (
-    pose_editor, openpose, coco, coco_results, alphapose, mmpose, mediapipe, labelme,
+    pose_editor, openpose, coco, mmpose, coco_results, alphapose, mediapipe, labelme,
 )  # fmt: skip
 _READERS = {
     reader.NAME: reader for reader in (keypoint_csv, pickled, joint2d, points_text, *_JSON_READERS)
@@ -67,14 +67,16 @@ _SCALED_NOTES = 3  # of which the first are spelled out
 
 @dataclasses.dataclass
 class Annotations:
-    """Keypoints by image name, what was wrong with the file, and identities where it has them.
+    """Keypoints by image name, what was wrong with the file, and what else it tells.
 
     `keypoints` float32 [18, 3]: pixels (row, column, visibility), (0, 0, 0) where missing.
+    `sizes` (rows, columns) of the images that they belong to, where the file says so.
     """
 
     keypoints: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     problems: list[str] = dataclasses.field(default_factory=list)
     identities: dict[str, str] = dataclasses.field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
 
 def load(
@@ -162,6 +164,8 @@ def _add(annotations, name, entry, frames):
     cleaned, faults = _clean(keypoints)
     problems += [f"{where}: {fault}" for fault in faults]
     annotations.keypoints[name] = cleaned
+    if entry.size:
+        annotations.sizes[name] = (round(entry.size[0]), round(entry.size[1]))
     if entry.identity:
         annotations.identities[name] = entry.identity
 

@@ -61,9 +61,12 @@ class Frames:
     def _photo_size(self, name):
         if self.photo_sizes is None:
             return None
-        if callable(self.photo_sizes):
+        if not callable(self.photo_sizes):
+            return self.photo_sizes.get(name)
+        try:
             return self.photo_sizes(name)
-        return self.photo_sizes.get(name)
+        except (ValueError, OSError):  # reported where the photo itself is read
+            return None
 
     def _refuse_normalized(self, keypoints):
         values = _coordinates(keypoints)

@@ -44,6 +44,8 @@ def read(source: Source) -> Iterator[Entry]:
     size = size_of(content.get("imageHeight"), content.get("imageWidth"))
     name = content.get("imagePath")
     if isinstance(name, str) and name.strip():
+        if not {"/", "\\"} & set(name):  # beside the file
+            name = "/".join([*source.name.split("/")[:-1], name])
         yield Entry(name, people, path, size=size)
     else:
         yield source.own_photo(people, size=size)

@@ -97,7 +97,9 @@ class PhotoNames:
             plain = last.removesuffix(_OPENPOSE)
             ways += [self._by_name.get(plain), self._by_stem.get(plain)]
         for found in ways:
-            ranked = [(_shared(parts(name), wanted), parts(name) == wanted) for name in found or ()]
+            # The same folders all the way come before a shared part of the way.
+            paths = [parts(name) for name in found or ()]
+            ranked = [(_shared(path, wanted), len(path) == len(wanted)) for path in paths]
             fits = [i for i, rank in enumerate(ranked) if rank[0] >= 0]
             if fits:
                 best = max(ranked[i] for i in fits)
