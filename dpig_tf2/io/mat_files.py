@@ -88,7 +88,8 @@ def read(path: str | os.PathLike, variable: str) -> object:
             field=variable,
             position=position,
         ) from error
-    there = ", ".join(name for name in names if name)[:200] or "nothing"
+    shown = [name for name in names if name and name.isprintable()]
+    there = ", ".join(shown)[:200] or "nothing"
     raise MatError(f"{path}: no variable {variable}; it holds {there}", file=path, field=variable)
 
 

@@ -39,7 +39,7 @@ def case(target, kind: str, seed: int, number: int) -> tuple[str, bytes]:
     generator = random.Random(f"{kind} {seed} {number}")
     name = generator.choice(names)
     others = [seeds[other] for other in names]
-    return name, mutate(seeds[name], generator, others, 3 * list(target.changes))
+    return name, mutate(seeds[name], generator, others, target.changes)
 
 
 def judge(target, path: pathlib.Path) -> tuple[str, str]:

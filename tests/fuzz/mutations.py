@@ -1,5 +1,7 @@
 """Ways to damage a file, all drawn from one generator of random numbers."""
 
+import copy
+import json
 import pickletools
 import random
 import struct
@@ -9,8 +11,10 @@ _LENGTHS = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 
 
 def mutate(data: bytes, generator: random.Random, others: list[bytes], special=()) -> bytes:
     """One to four changes; `others` are files to splice with, `special` the kind's own changes."""
-    ways = [flip, cut, insert, remove, repeat, swap, overwrite_length, *special]
-    for _ in range(generator.randint(1, 4)):
+    ways = [flip, cut, insert, remove, repeat, swap, overwrite_length]
+    if special:  # damage of the kind's own form goes deeper than what no reader takes for it
+        ways = [*special, *(ways if generator.random() < 0.5 else ())]
+    for _ in range(generator.choice((1, 1, 1, 2, 3, 4))):
         if generator.random() < 0.1:
             data = splice(data, generator, generator.choice(others))
         else:
@@ -161,4 +165,48 @@ def replace_value(data, generator):
     return data[:start] + generator.choice(_TEXTS).encode() + data[end:]
 
 
-TEXT = (insert_text, replace_value)
+def change_json(data, generator):
+    """Another value, or one more or less, somewhere in sound JSON."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return replace_value(data, generator)
+    places: list[tuple] = []
+    _collect(content, places)
+    if not places:
+        return data
+    # Lists of numbers have most of the places; what is above them is tried as often.
+    short = [place for place in places if len(place[0]) < 20]
+    owner, key = generator.choice(short if short and generator.random() < 0.6 else places)
+    match generator.randrange(5):
+        case 0 | 1:
+            owner[key] = copy.deepcopy(generator.choice(_VALUES))
+        case 2:
+            del owner[key]
+        case 3:
+            other, name = generator.choice(places)
+            if name in other if isinstance(other, dict) else name < len(other):
+                owner[key] = copy.deepcopy(other[name])
+        case _ if isinstance(owner, list):
+            owner.insert(key, copy.deepcopy(generator.choice((owner[key], *_VALUES))))
+        case _:
+            owner[generator.choice(("people", "image_id", "size", "b.jpg"))] = owner[key]
+    try:
+        return json.dumps(content).encode()
+    except (ValueError, RecursionError):  # a copy that holds itself
+        return data
+
+
+def _collect(value, places):
+    if isinstance(value, dict | list):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            places.append((value, key))
+            _collect(value[key], places)
+
+
+_VALUES = (
+    None, True, False, 0, -1, 1, 2.5, -0.0, 1e300, 1e39, 10**299, float("nan"), float("inf"), "",
+    "a.jpg", "\x1b[2J", "\ud800", "x" * 5000, [], {}, [[]], [None], [0, 0, 0], {"x": 1, "y": 2},
+    [{}], [[1, 2]] * 17, [1.0] * 51, {"people": []}, -(10**18), "5", 785,
+)  # fmt: skip
+TEXT = (insert_text, replace_value, change_json, change_json, change_json, change_json)

@@ -140,6 +140,39 @@ def _described(value):
     return repr(value)
 
 
+# Candidates of the pose detector.
+
+
+@functools.cache
+def _detection_seeds():
+    import numpy as np
+
+    candidates = [[(10 + k, np.float64(20), 0.9, k), (3, 4, 0.5, 30)] for k in range(18)]
+    peaks = {name: candidates for name in ("a.jpg", "b.jpg", "c.jpg")}
+    return {f"peaks{protocol}.p": pickle.dumps(peaks, protocol) for protocol in (0, 2, 4)}
+
+
+def _read_detections(path):
+    import numpy as np
+
+    from dpig_tf2.preparation import detections
+
+    subsets = path.with_name("subsets.p")
+    row = np.array([[*range(18), 9.0, 18]])
+    subsets.write_bytes(pickle.dumps({name: row for name in ("a.jpg", "b.jpg", "c.jpg")}, 2))
+    return detections.read(path, subsets, True)
+
+
+def _check_detections(read, path):
+    import numpy as np
+
+    found, faults = read
+    assert set(found) | set(faults) >= {"a.jpg", "b.jpg", "c.jpg"}
+    for detection in found.values():
+        assert detection.keypoints.shape == (18, 3) and detection.keypoints.dtype == np.float32
+        assert np.isfinite(detection.keypoints).all() and np.isfinite(detection.row).all()
+
+
 # MATLAB files.
 
 
@@ -305,6 +338,9 @@ TARGETS = {
     "pickle": Target(
         _pickle_seeds, _read_pickle, _check_pickle, mutations.PICKLE, _hostile_pickles,
         re.compile(r"byte \d+"),
+    ),
+    "detections": Target(
+        _detection_seeds, _read_detections, _check_detections, mutations.PICKLE, _hostile_pickles,
     ),
     "mat": Target(
         _mat_seeds, _read_mat, _check_mat, mutations.MAT, _hostile_mats,
