@@ -351,7 +351,8 @@ class _Machine:
 
     def name(self, module, name):
         if (module, name) not in _NAMES:
-            raise _Refused(f"it asks for {module}.{name}, which is not admitted"[:300])
+            asked = ascii(f"{module}.{name}"[:200])[1:-1]
+            raise _Refused(f"it asks for {asked}, which is not admitted")
         self.push(_Name(_NAMES[module, name]))
 
     def name_lines(self):
