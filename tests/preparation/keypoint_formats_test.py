@@ -239,7 +239,7 @@ def test_openpose_of_another_form_is_reported(tmp_path, people):
         path = tmp_path / f"{name}_keypoints.json"
         path.write_text(json.dumps({"people": content}))
     (problem,) = keypoint_formats.load(tmp_path).problems
-    assert re.search("a_keypoints.json: (unusable person|not in the format openpose)", problem)
+    assert re.search("a_keypoints.json: (unusable person|not in the expected format)", problem)
 
 
 def test_deeply_nested_json_is_refused(tmp_path):

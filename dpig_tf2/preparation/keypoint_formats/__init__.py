@@ -4,7 +4,9 @@ What a file is, is found by its content; each format has a module here. Whatever
 refused with the reason; one unusable person or photo costs only itself, and is reported.
 """
 
+import contextlib
 import dataclasses
+import functools
 import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -177,83 +179,90 @@ def _comparable(rank):
 def _clean(keypoints):
     """Keypoints float32 with unusable ones marked missing, and a line for each of these."""
     problems = []
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         keypoints = keypoints.astype(np.float32)  # what is too large becomes infinite
-    for k, (row, column, visibility) in enumerate(keypoints):
-        if visibility <= 0:
-            continue
-        if not (math.isfinite(row) and math.isfinite(column) and math.isfinite(visibility)):
-            problems.append(f"{KEYPOINT_NAMES[k]} is not a finite number, taken as missing")
-        elif row < 0 or column < 0:
-            where = f"(row {row:g}, column {column:g})"
-            problems.append(f"{KEYPOINT_NAMES[k]} is negative {where}, taken as missing")
-    with np.errstate(invalid="ignore"):
-        usable = np.isfinite(keypoints).all(axis=1) & (keypoints >= 0).all(axis=1)
-        usable &= keypoints[:, 2] > 0
-    ones = np.ones((len(keypoints), 1), np.float32)
-    cleaned = np.where(usable[:, None], np.hstack([keypoints[:, :2], ones]), np.float32(0))
-    return cleaned, problems
+        finite = np.isfinite(keypoints).all(axis=1)
+        usable = finite & (keypoints >= 0).all(axis=1) & (keypoints[:, 2] > 0)
+        faulty = ~usable & ~(keypoints[:, 2] <= 0)
+    for k in np.flatnonzero(faulty):
+        row, column, _ = keypoints[k]
+        what = f"negative (row {row:g}, column {column:g})" if finite[k] else "not a finite number"
+        problems.append(f"{KEYPOINT_NAMES[k]} is {what}, taken as missing")
+    keypoints[:, 2] = 1
+    return np.where(usable[:, None], keypoints, np.float32(0)), problems
 
 
 def _entries(path, wanted, names, problems) -> Iterator[Entry]:
-    """What is said about each photo in a file, or in the files of a folder."""
-    files, folder = [path], path.parent
-    if path.is_dir():
-        folder = path
-        files = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in _ENDINGS and not file.name.startswith(".") and file.is_file()
-        )
-        if not files:
-            raise KeypointsError(f"{path}: no keypoint files in this folder", file=path)
+    """What is said about each photo in a file, or in the files of a folder.
+
+    A file of a folder that cannot be read costs only itself.
+    """
+    folder = path if path.is_dir() else path.parent
     waiting = []  # COCO results need the images of annotation files
-    for file in files:
-        try:
+    for file in _files(path, wanted):
+        with _sparing(path, problems):
             reader, content = _open(file, wanted)
             name = file.relative_to(folder).with_suffix("").as_posix()
-            source = Source(
-                file, name, content, problems, names.of_number,
-                lambda count, stem=name: names.in_order(count, stem),
-            )  # fmt: skip
+            in_order = functools.partial(names.in_order, stem=name)
+            source = Source(file, name, content, problems, names.of_number, in_order)
             if reader in (coco, coco_results):
                 waiting.append((reader, source))
             elif content is not None and content in ([], {}):
                 yield source.own_photo([])
             else:
-                yield from _read(reader, source)
-        except DpigError as error:
-            if not path.is_dir():
-                raise
-            problems.append(str(error))
-    has_results = any(reader is coco_results for reader, _ in waiting)
-    images = {}
-    if has_results:
-        for reader, source in waiting:
-            if reader is coco:
-                images |= coco.image_table(source)
+                yield from _read(reader.read, source)
+    results = [source for reader, source in waiting if reader is coco_results]
+    images: dict = {}
     for reader, source in waiting:
+        with _sparing(path, problems):
+            if reader is coco and results:
+                images |= _read(coco.image_table, source)
+                problems.append(f"{source.path}: only names the images of the results beside it")
+            elif reader is coco:
+                yield from _read(reader.read, source)
+    for source in results:
         source.images = images
-        if reader is coco and has_results:
-            problems.append(f"{source.path}: only names the images of the results beside it")
-            continue
-        try:
-            yield from _read(reader, source)
-        except DpigError as error:
-            if not path.is_dir():
-                raise
-            problems.append(str(error))
+        with _sparing(path, problems):
+            yield from _read(coco_results.read, source)
 
 
-def _read(reader, source):
-    """The reader's entries; errors name the file."""
+def _files(path, wanted):
+    """The file itself, or those of a folder that may hold keypoints in the wanted format."""
+    if not path.is_dir():
+        return [path]
+    endings = [
+        ending
+        for ending, reader in _ENDINGS.items()
+        if wanted is None or reader is (None if wanted in _JSON_READERS else wanted)
+    ]
+    files = [file for file in path.rglob("*") if file.suffix.lower() in endings and file.is_file()]
+    files = sorted(file for file in files if not file.name.startswith("."))
+    if not files:
+        raise KeypointsError(f"{path}: no {', '.join(endings)} in this folder", file=path)
+    return files
+
+
+@contextlib.contextmanager
+def _sparing(path, problems):
+    """Faults of one file of a folder become problems."""
     try:
-        yield from reader.read(source)
+        yield
+    except DpigError as error:
+        if not path.is_dir():
+            raise
+        problems.append(str(error))
+
+
+def _read(function, source):
+    """What a reader returns, as a list where it generates; errors name the file."""
+    try:
+        result = function(source)
+        return list(result) if isinstance(result, Iterator) else result
     except KeypointsError as error:
         if error.file:
             raise
         raise KeypointsError(
-            f"{source.path}: not in the format {reader.NAME}: {error}", file=source.path
+            f"{source.path}: not in the expected format: {error}", file=source.path
         ) from error
 
 
