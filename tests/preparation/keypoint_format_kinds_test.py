@@ -447,3 +447,30 @@ def test_frames_without_names(tmp_path):
     assert set(keypoint_formats.load(path).keypoints) == {"video_0", "video_1"}
     with pytest.raises(keypoint_formats.KeypointsError, match="2 frames without names for 3"):
         load(path, ["a.jpg", "b.jpg", "c.jpg"])
+
+
+def test_sizes_are_read_from_the_headers_of_turned_photos(tmp_path):
+    from PIL import Image
+
+    from dpig_tf2.io.images import upright_size
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (50, 100)).save(tmp_path / "a.jpg", exif=exif)
+    assert upright_size(tmp_path / "a.jpg") == (50, 100, 6)
+    path = write(tmp_path, *JSON_FORMATS["coco"])
+    read = keypoint_formats.load(
+        path, "auto", ["a.jpg"], lambda name: upright_size(tmp_path / name)
+    )
+    assert read.keypoints["a.jpg"][0].tolist() == [10, 79, 1]
+
+
+def test_poses_are_placed_by_the_size_that_their_file_declares(tmp_path):
+    from dpig_tf2 import config
+    from dpig_tf2.sampling.readers import read_poses
+
+    model = config.preset("market1501").model
+    path = write(tmp_path, *JSON_FORMATS["coco"])
+    poses, _ = read_poses(str(path), "auto", None, "stretch", model, None)
+    factors = model.height / 100, model.width / 50, 1
+    np.testing.assert_allclose(poses.keypoints[0], pose() * factors, rtol=1e-5)
