@@ -89,3 +89,22 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 
 def _as_pillow(image):
     return image if isinstance(image, Image.Image) else Image.fromarray(image)
+
+
+_EXIF_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)  # orientations that exchange rows and columns
+
+
+def upright_size(path: str | os.PathLike) -> tuple[int, int, int]:
+    """(rows, columns, EXIF orientation) of an image as it is seen, read from its header.
+
+    Raises:
+        DpigError: if it cannot be read; the message does not name the file.
+    """
+    try:
+        with Image.open(path) as image:
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            size = image.size if orientation in _TURNED else image.size[::-1]
+            return *size, orientation
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DpigError(f"cannot be read: {error}", file=path) from error

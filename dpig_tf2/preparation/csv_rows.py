@@ -6,6 +6,10 @@ from collections.abc import Iterator, Sequence
 from dpig_tf2.errors import DpigError
 
 
+class CsvError(DpigError):
+    """A CSV of another form than expected."""
+
+
 def read(path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[str, dict]]:
     """(place for messages, row by column name) of every row; absent fields are empty text.
 
@@ -15,19 +19,18 @@ def read(path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[s
         delimiter: between fields.
 
     Raises:
-        DpigError: naming the file, and the line where there is one, if it is not of this form.
+        CsvError: naming the file, and the line where there is one, if it is not of this form.
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True, restval="")
         try:
             if not set(columns) <= set(rows.fieldnames or ()):
                 header = delimiter.join(columns)
-                raise DpigError(
-                    f"{path}: expected the header {header}; got {rows.fieldnames}", file=path
-                )
+                got = str(rows.fieldnames)[:200]
+                raise CsvError(f"{path}: expected the header {header}; got {got}", file=path)
             for row in rows:
                 yield f"{path} line {rows.line_num}", row
         except (csv.Error, UnicodeDecodeError) as error:
-            raise DpigError(
+            raise CsvError(
                 f"{path}: no CSV in UTF-8 after line {rows.line_num}: {error}", file=path
             ) from error

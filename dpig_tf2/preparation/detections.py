@@ -10,8 +10,8 @@ import dataclasses
 import numpy as np
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io import pickles
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
-from dpig_tf2.preparation import safe_pickle
 
 KINDS = ("all_peaks", "subsets")
 _SCORE = 18  # column of a person's total score
@@ -42,7 +42,7 @@ def read(
             (DeepFashion: a slip of the release that its records carry).
 
     Raises:
-        safe_pickle.PickleError: if a file cannot be read or holds more than data.
+        pickles.PickleError: if a file cannot be read or holds more than data.
         DpigError: if a pickle is not a dictionary.
     """
     peaks, subsets = (_dictionary(path) for path in (peaks_path, subsets_path))
@@ -53,17 +53,19 @@ def read(
                 where = subsets_path if name in peaks else peaks_path
                 raise DpigError(f"not in {where}")
             found[name] = _choose(peaks[name], subsets[name], person_only)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
             problems[name] = f"no keypoints: {error}"
     return found, problems
 
 
 def _dictionary(path):
-    content = safe_pickle.load(path)
+    content = pickles.load(path)
     if not isinstance(content, dict):
-        raise DpigError(
-            f"{path}: expected a dictionary of image names, got {type(content)}", file=path
-        )
+        kind = type(content).__name__
+        raise DpigError(f"{path}: expected a dictionary of image names, got a {kind}", file=path)
+    odd = next((name for name in content if not isinstance(name, str)), None)
+    if odd is not None:
+        raise DpigError(f"{path}: an image name that is {type(odd).__name__}, no text", file=path)
     return content
 
 
@@ -76,10 +78,13 @@ def _choose(candidates, persons, person_only):
     person = persons[persons[:, _SCORE].argmax()]
     keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
     for k, choices in enumerate(candidates[:NUM_KEYPOINTS]):
+        if not isinstance(choices, list | tuple):
+            raise ValueError("candidates that are no list")
         if person_only:
             choices = [choice for choice in choices if choice[3] in person[:NUM_KEYPOINTS]][-1:]
         for x, y, *_ in choices[:1]:
             keypoints[k] = (y, x, 1)
-    if not np.isfinite(keypoints).all():
+    row = persons[0].astype(np.float32)
+    if not (np.isfinite(keypoints).all() and np.isfinite(row).all()):
         raise DpigError("a coordinate is not finite")
-    return Detection(keypoints, persons[0].astype(np.float32))
+    return Detection(keypoints, row)

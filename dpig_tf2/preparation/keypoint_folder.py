@@ -2,11 +2,13 @@
 
 import collections
 import functools
+import pathlib
 import random
 import re
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.hashes import sha256_of_texts
+from dpig_tf2.io.images import upright_size
 from dpig_tf2.preparation import conversion, keypoint_formats, pairs, photos
 from dpig_tf2.records import schema, writer
 
@@ -21,6 +23,7 @@ def convert(
     split: str = "train",
     *,
     keypoint_format: str = "auto",
+    units: str | None = None,
     variant: str = "keypoints",
     height: int | None = None,
     width: int | None = None,
@@ -39,6 +42,7 @@ def convert(
         out_dir: folder for the records.
         split: split part of the file names; the order of "train" is shuffled.
         keypoint_format: one of `keypoint_formats.FORMATS`, or "auto".
+        units: of the keypoints, see `keypoint_formats.load`.
         variant: record schema and box rule, "keypoints", "market1501" or "deepfashion".
         height, width: image size in the records, pixels; None: the variant's.
         resize: "none", "stretch" or "letterbox".
@@ -56,7 +60,10 @@ def convert(
     chosen = schema.variant(variant)
     size = (height or chosen.height, width or chosen.width)
     names = photos.list_images(images_dir)
-    annotations = keypoint_formats.load(keypoints, keypoint_format, names)
+    folder = pathlib.Path(images_dir)
+    annotations = keypoint_formats.load(
+        keypoints, keypoint_format, names, lambda name: upright_size(folder / name), units
+    )
     problems = list(annotations.problems)
     without = [name for name in names if name not in annotations.keypoints]
     unknown = sorted(set(annotations.keypoints) - set(names))

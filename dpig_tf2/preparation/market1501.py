@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io import mat_files
 from dpig_tf2.io.hashes import sha256, sha256_of_texts
 from dpig_tf2.io.images import open_image
-from dpig_tf2.preparation import conversion, mat_files, photos, raw_records
+from dpig_tf2.preparation import conversion, photos, raw_records
 
 SPLITS = ("train", "test", "test_samples", "all")
 WORD_VECTOR_SIZES = (25, 50, 100, 150)
@@ -234,7 +235,12 @@ class _Labels:
             path = self._vector_path(size)
             if path.exists():
                 cells = mat_files.read(path, f"{self.split}_att")
-                tables[size] = [np.asarray(cell, np.float64) for cell in cells.ravel()]
+                try:
+                    tables[size] = [np.asarray(cell, np.float64) for cell in cells]
+                except (TypeError, ValueError) as error:
+                    raise DpigError(
+                        f"{path}: cells that are no tables: {error}", file=path
+                    ) from None
         return tables
 
     def _fits(self, tables):
@@ -285,18 +291,20 @@ def read_attributes(path, split: str, people: Sequence[str]) -> dict[str, np.nda
     if not path.exists():
         return {}
     try:
-        tables = mat_files.read(path, "market_attribute")[0, 0]
-        order = [name for name in tables["train"].dtype.names if name != "image_index"]
-        table = tables[split][0, 0]
+        tables = mat_files.read(path, "market_attribute")
+        order = [name for name in tables["train"] if name != "image_index"]
+        table = tables[split]
         values = np.stack([np.ravel(table[name]) for name in order], axis=1).astype(np.int64)
-    except (KeyError, IndexError, TypeError) as error:
+    except mat_files.MatError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise DpigError(
             f"{path}: not the Market-1501 Attribute file ({error})", file=path
         ) from error
     if len(order) != 27:
         raise DpigError(f"{path}: {len(order)} attributes, expected 27", file=path)
-    if "image_index" in table.dtype.names:
-        people = [str(np.ravel(entry)[0]) for entry in np.ravel(table["image_index"])]
+    if "image_index" in table:
+        people = [str(entry) for entry in table["image_index"]]
     if len(people) != len(values):
         raise DpigError(
             f"{path}: {len(values)} rows for the {len(people)} persons of {split}, and no "

@@ -133,7 +133,7 @@ class OutputFolder:
 
     def codes(self, name: str) -> dict[str, np.ndarray]:
         """The codes of a finished picture."""
-        with np.load(self.path / self._files[name]["codes"]) as arrays:
+        with np.load(self.path / self._files[name]["codes"], allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
 
     def add_sheet(

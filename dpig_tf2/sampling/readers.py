@@ -8,6 +8,7 @@ import numpy as np
 
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io.images import upright_size
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.preparation import keypoint_formats, photos
@@ -131,6 +132,7 @@ class FileReader:
         model: gives the image size.
         batch_size: persons per batch.
         limit: images at most.
+        units: of the keypoints, see `keypoint_formats.load`.
 
     Attributes:
         skipped: a line for each image that was left out.
@@ -148,9 +150,12 @@ class FileReader:
         model: ModelConfig,
         batch_size: int,
         limit: int | None = None,
+        units: str | None = None,
     ):
         self._folder, self._names = folder, list(names)[:limit]
-        self._annotations = keypoint_formats.load(keypoints, keypoint_format, names)
+        self._annotations = keypoint_formats.load(
+            keypoints, keypoint_format, names, lambda name: upright_size(folder / name), units
+        )
         found = self._annotations.keypoints
         if len(names) == 1 and len(found) == 1:  # one photo, one pose: they belong together
             self._annotations.keypoints = {names[0]: next(iter(found.values()))}
@@ -197,28 +202,33 @@ def read_poses(
     resize: str,
     model: ModelConfig,
     limit: int | None,
+    units: str | None = None,
 ) -> tuple[Persons, list[str]]:
     """The poses of a keypoint file, and a line for each one that cannot be used.
 
     Args:
         path: file or folder of keypoints.
         keypoint_format: one of `keypoint_formats.FORMATS`, or "auto".
-        size: (rows, columns) of the images that they belong to; None: the model's.
+        size: (rows, columns) of the images that they belong to; None: as the file says, else the
+            model's.
         resize: how these images would be brought to the model's size.
         model: gives the image size.
         limit: poses at most.
+        units: of the keypoints, see `keypoint_formats.load`.
 
     Raises:
         DpigError: if there is no usable pose.
     """
-    annotations = keypoint_formats.load(path, keypoint_format)
     model_size = (model.height, model.width)
-    placement = photos.place(size or model_size, model_size, resize)
+    annotations = keypoint_formats.load(
+        path, keypoint_format, (), (lambda name: size) if size else None, units
+    )
     namer, problems = Namer(), list(annotations.problems)
     names, poses = [], []
     for source, keypoints in list(annotations.keypoints.items())[:limit]:
         try:
-            poses.append(fit_keypoints(keypoints, placement))
+            own = size or annotations.sizes.get(source, model_size)
+            poses.append(fit_keypoints(keypoints, photos.place(own, model_size, resize)))
             names.append(namer.name(source))
         except ValueError as error:
             problems.append(f"{path}: {source}: {error}")

@@ -58,3 +58,18 @@ def test_images_without_a_person_are_reported(tmp_path):
 def test_not_a_dictionary(tmp_path):
     with pytest.raises(ValueError, match="peaks.p: expected a dictionary"):
         read(tmp_path, [1], {})
+
+
+@pytest.mark.parametrize(
+    "odd", [{5: 1}, {"a": candidates(), 7.5: candidates()}, {b"a": candidates()}]
+)
+def test_names_that_are_no_text(tmp_path, odd):
+    with pytest.raises(ValueError, match="peaks.p: an image name that is"):
+        read(tmp_path, odd, {})
+
+
+@pytest.mark.parametrize("broken", [5, {}, "x" * 18, [5] * 18, [{}] * 18, [[{}]] * 18, [None] * 18])
+def test_odd_candidates_cost_only_their_image(tmp_path, broken):
+    subsets = {name: np.array([person(0, 1.0)]) for name in "ab"}
+    found, faults = read(tmp_path, {"a": broken, "b": candidates((1, 2, 0.5, 0))}, subsets)
+    assert set(found) == {"b"} and faults["a"].startswith("no keypoints: ")

@@ -1,5 +1,6 @@
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -182,7 +183,7 @@ def test_joint2d(tmp_path, transposed):
 
 
 def test_joint2d_faults(tmp_path):
-    io.savemat(tmp_path / "a.mat", {"joint2d": np.ones((17, 2))})
+    io.savemat(tmp_path / "a.mat", {"joint2d": np.full((17, 2), 9)})
     io.savemat(tmp_path / "b.mat", {"joint2d": np.ones((16, 2))})
     io.savemat(tmp_path / "c.mat", {"other": 1})
     problems = keypoint_formats.load(tmp_path).problems
@@ -223,7 +224,7 @@ def test_coco_oddities_are_reported(tmp_path):
     path.write_text(json.dumps(content))
     told = "\n".join(keypoint_formats.load(path).problems)
     assert "image id 1 appears twice, the first one is kept" in told
-    assert "a.jpg: unusable annotation: '>' not supported" in told
+    assert "a.jpg: unusable annotation: area is text, expected a number" in told
 
 
 def test_csv_with_half_a_keypoint_is_reported(tmp_path):
@@ -238,7 +239,7 @@ def test_openpose_of_another_form_is_reported(tmp_path, people):
         path = tmp_path / f"{name}_keypoints.json"
         path.write_text(json.dumps({"people": content}))
     (problem,) = keypoint_formats.load(tmp_path).problems
-    assert "a_keypoints.json: not an OpenPose file" in problem
+    assert re.search("a_keypoints.json: (unusable person|not in the expected format)", problem)
 
 
 def test_deeply_nested_json_is_refused(tmp_path):
@@ -257,7 +258,7 @@ def test_unusable_files(tmp_path):
     with pytest.raises(ValueError, match="a.csv: expected the header"):
         keypoint_formats.load(tmp_path / "a.csv")
     (tmp_path / "a.json").write_text("[]")
-    with pytest.raises(ValueError, match="a.json: not a COCO"):
+    with pytest.raises(ValueError, match="a.json: .*no person"):
         keypoint_formats.load(tmp_path / "a.json")
     with pytest.raises(ValueError, match="'xml'"):
         keypoint_formats.load(tmp_path / "a.json", "xml")

@@ -1,0 +1,123 @@
+"""Which photo a name in a keypoint file means."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from dpig_tf2.preparation.keypoint_formats.model import Entry, KeypointsError, shown
+
+_OPENPOSE = "_keypoints"  # what OpenPose adds to the name of the photo
+_LAST_NUMBER = re.compile(r"(\d+)\D*$")
+
+
+class PhotoNames:
+    """The photos that keypoints are wanted for; none: whatever a file names.
+
+    Names may be paths. Two photos of one name in different folders are two photos: a name means the
+    photo with which it shares the longest path, if all of the shorter path is shared; composed and
+    decomposed letters (NFC, NFD) and both kinds of slashes are the same.
+    """
+
+    def __init__(self, names: Iterable[str]):
+        self.names = list(names)
+        self._by_name: dict[str, list[str]] = {}
+        self._by_stem: dict[str, list[str]] = {}
+        self._by_number: dict[int, list[str]] = {}
+        for name in self.names:
+            last = parts(name)[-1]
+            self._by_name.setdefault(last, []).append(name)
+            self._by_stem.setdefault(_stem(last), []).append(name)
+            number = _LAST_NUMBER.search(_stem(last))
+            if number and len(number.group(1)) < 20:
+                self._by_number.setdefault(int(number.group(1)), []).append(name)
+
+    def of_number(self, number: int) -> str | None:
+        """The only photo whose name ends in that number."""
+        found = self._by_number.get(number, ())
+        return found[0] if len(found) == 1 else None
+
+    def in_order(self, count: int, stem: str) -> list[str]:
+        """Photos for frames that have no names: one after the other, if their numbers agree.
+
+        Raises:
+            KeypointsError: if they do not.
+        """
+        if not self.names:
+            return [f"{stem}_{i}" for i in range(count)]
+        if len(self.names) != count:
+            raise KeypointsError(
+                f"{count} frames without names for {len(self.names)} photos; give one file for "
+                "each photo, named after it"
+            )
+        return sorted(self.names)
+
+    def assign(self, entries: Iterable[Entry], problems: list[str]) -> Iterator[tuple[str, Entry]]:
+        """(name of the photo, entry), one entry for each photo.
+
+        Entries that mean no photo keep their own name; those that cannot be told apart are reported
+        and left out.
+        """
+        entries = list(entries)
+        alone = len(entries) == len(self.names) == 1 and entries[0].from_file
+        claims: dict[str, list[Entry]] = {}
+        for entry in entries:
+            found = self.names if alone else self._photos(entry)
+            if len(found) > 1:
+                choices = " and ".join(found[:3])
+                problems.append(f"{entry.place}: {shown(entry.name)} may mean {choices}, left out")
+                continue
+            claims.setdefault(found[0] if found else self._own(entry), []).append(entry)
+        for name, claimed in claims.items():
+            if len({parts(entry.name) for entry in claimed}) > 1:
+                shared = [_shared(parts(name), parts(entry.name)) for entry in claimed]
+                claimed = [e for e, n in zip(claimed, shared, strict=True) if n == max(shared)]
+            if len({parts(entry.name) for entry in claimed}) > 1:
+                choices = " and ".join(shown(entry.name) for entry in claimed[:3])
+                problems.append(f"{claimed[0].place}: {choices} may both mean {name}, left out")
+                continue
+            problems += [
+                f"{entry.place}: {shown(name)} appears twice, the first one is kept"
+                for entry in claimed[1:]
+            ]
+            yield name, claimed[0]
+
+    def _own(self, entry):
+        return entry.name.removesuffix(_OPENPOSE) if entry.from_file else entry.name
+
+    def _photos(self, entry):
+        """The photos that an entry may mean."""
+        wanted = parts(entry.name)
+        if not wanted:
+            return []
+        last = wanted[-1]
+        ways = [self._by_name.get(last)]
+        if not entry.exact:
+            ways += [self._by_stem.get(last if entry.from_file else _stem(last))]
+        if entry.from_file:
+            plain = last.removesuffix(_OPENPOSE)
+            ways += [self._by_name.get(plain), self._by_stem.get(plain)]
+        for found in ways:
+            # The same folders all the way come before a shared part of the way.
+            paths = [parts(name) for name in found or ()]
+            ranked = [(_shared(path, wanted), len(path) == len(wanted)) for path in paths]
+            fits = [i for i, rank in enumerate(ranked) if rank[0] >= 0]
+            if fits:
+                best = max(ranked[i] for i in fits)
+                return [found[i] for i in fits if ranked[i] == best]
+        return []
+
+
+def parts(name: str) -> tuple[str, ...]:
+    """Folders and file of a path of any system, in composed letters."""
+    name = unicodedata.normalize("NFC", name).replace("\\", "/")
+    return tuple(part for part in name.split("/") if part not in ("", ".", ".."))
+
+
+def _stem(last):
+    return last.rpartition(".")[0] or last
+
+
+def _shared(photo, wanted):
+    """How many folders above the file agree; -1 if there is one that does not."""
+    pairs = list(zip(reversed(photo[:-1]), reversed(wanted[:-1]), strict=False))
+    return len(pairs) if all(a == b for a, b in pairs) else -1
