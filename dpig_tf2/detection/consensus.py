@@ -6,6 +6,7 @@ the lower body, and looks that saw it the other way have their sides exchanged; 
 is taken where most looks have it.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,13 +21,33 @@ _EXCHANGED = 0.7  # what a landmark counts whose sides were exchanged
 _LEAST_WEIGHT = 0.02  # of any landmark of any look
 _BLUR = 0.03  # person heights within which looks agree
 _ROUNDS = 8
+_DISAGREEMENT = 4.0  # how strongly disagreement speaks against a person
+# Landmarks that people have whatever they wear: nose, eyes, ears, arms, legs; no hands, no feet.
+_BODY = np.array([0, 2, 5, 7, 8, *range(11, 17), *range(23, 29)])
 
 
-def agree(looks: Sequence[Look]) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks (x, y) float64 [39, 2] in the photo, and their visibility [39] in [0, 1]."""
+@dataclasses.dataclass(frozen=True)
+class Opinion:
+    """What several looks say together.
+
+    Attributes:
+        points: float64 [39, 2], (x, y) in the photo, continuous.
+        visibility: float64 [39] in [0, 1].
+        evidence: of a person, in [0, 1]: how clearly the landmarks were seen, and how well the
+            looks agree on where they are. Persons have 0.2 and more.
+    """
+
+    points: np.ndarray
+    visibility: np.ndarray
+    evidence: float
+
+
+def agree(looks: Sequence[Look]) -> Opinion:
+    """The looks' common opinion."""
     points = np.stack([look.points for look in looks])
+    seen = np.stack([look.weights for look in looks])
     presence = np.array([look.presence for look in looks])[:, None]
-    weights = (np.stack([look.weights for look in looks]) + _LEAST_WEIGHT) * (presence + 0.01)
+    weights = (seen + _LEAST_WEIGHT) * (presence + _LEAST_WEIGHT)
     visibility = np.stack([look.visibility for look in looks])
     for part, sides in ((_UPPER, _SHOULDERS), (_LOWER, _HIPS)):
         for look in np.flatnonzero(_seen_the_other_way(points, weights, part, sides)):
@@ -34,7 +55,11 @@ def agree(looks: Sequence[Look]) -> tuple[np.ndarray, np.ndarray]:
             weights[look, part] = weights[look, MIRRORED[part]] * _EXCHANGED
             visibility[look, part] = visibility[look, MIRRORED[part]]
     agreed = (visibility * weights).sum(axis=0) / weights.sum(axis=0)
-    return _middle(points, weights[:, :, None]), agreed
+    middle = _middle(points, weights[:, :, None])
+    apart = np.linalg.norm(points - middle, axis=-1)[:, _BODY].mean()
+    extent = max(float(np.ptp(middle[_BODY], axis=0).max()), 1e-6)
+    clearness = seen[:, _BODY].mean()
+    return Opinion(middle, agreed, float(clearness * np.exp(-_DISAGREEMENT * apart / extent)))
 
 
 def _seen_the_other_way(points, weights, part, sides) -> np.ndarray:

@@ -28,6 +28,7 @@ _EARS, _HIPS = [16, 17], [8, 11]
 
 _LEAST_SCORE = 0.5  # of a person in the finder
 _LEAST_PRESENCE = 0.5  # of a person in at least one look
+_LEAST_EVIDENCE = 0.16  # of a person in all looks together
 _LEAST_TRUSTED = 0.3  # presence from which a look has a say once there is a person
 _LEAST_VISIBILITY = 0.1  # the references also have most keypoints that are hard to see
 _OUTSIDE = 0.04  # of the person's extent: nearer keypoints outside the photo are taken to its edge
@@ -166,21 +167,20 @@ class PoseDetector:
         return candidates
 
     def _person(self, photo, looks: list[Look]) -> Person | None:
-        points, _ = consensus.agree(looks)
-        region = Region.around(points[HIP_CENTRE], points[UPPER_END])
-        closer = []
+        first = consensus.agree(looks).points
+        region = Region.around(first[HIP_CENTRE], first[UPPER_END])
         if region.fits(photo):
-            closer = [
+            looks = looks + [
                 self._landmarks.look(photo, region.scaled(factor), mirrored)
                 for factor, mirrored in self._further
             ]
-        looks = looks + closer
         presence = max(look.presence for look in looks)
-        if presence < _LEAST_PRESENCE:
+        evidence = consensus.agree(looks).evidence
+        if presence < _LEAST_PRESENCE or evidence < _LEAST_EVIDENCE:
             return None
         looks = [look for look in looks if look.presence >= _LEAST_TRUSTED]
-        points, visibility = consensus.agree(looks)
-        return _as_person(points, visibility, presence, *_agreed_mask(looks), photo.shape[:2])
+        opinion = consensus.agree(looks)
+        return _as_person(opinion, presence, *_agreed_mask(looks), photo.shape[:2])
 
 
 def _checked(photo, index) -> np.ndarray:
@@ -200,17 +200,16 @@ def _agreed_mask(looks: Sequence[Look]) -> tuple[np.ndarray, Region]:
     return np.mean(masks, axis=0, dtype=np.float32), region
 
 
-def _as_person(points, visibility, presence, mask, region, photo_size) -> Person:
+def _as_person(opinion, presence, mask, region, photo_size) -> Person:
     # Landmarks are continuous; a keypoint at the middle of a pixel has that pixel's number.
-    points = points[_LANDMARKS, ::-1] - 0.5
-    scores = visibility[_LANDMARKS].astype(np.float32)
+    points = opinion.points[_LANDMARKS, ::-1] - 0.5
+    scores = opinion.visibility[_LANDMARKS].astype(np.float32)
     shoulders = [_RIGHT_SHOULDER, _LEFT_SHOULDER]
     points[_NECK], scores[_NECK] = points[shoulders].mean(axis=0), scores[shoulders].min()
     inside = np.clip(points, 0, np.subtract(photo_size, 1))
     outside_by = np.linalg.norm(points - inside, axis=1)
-    visible = (scores >= _LEAST_VISIBILITY) & (
-        outside_by <= _OUTSIDE * np.ptp(points, axis=0).max()
-    )
+    near = outside_by <= _OUTSIDE * np.ptp(points, axis=0).max()
+    visible = near & (scores >= _LEAST_VISIBILITY)
     if _face_is_hidden(points):
         visible[_FACE] = False
     keypoints = np.where(visible[:, None], np.c_[inside, visible], 0).astype(np.float32)
@@ -242,7 +241,7 @@ def _box(keypoints, mask, region, photo_size) -> np.ndarray:
 
 
 def _torso_distance(points, other) -> float:
-    """Mean distance of shoulders and hips, in torso lengths, whichever side is left."""
+    """Mean distance of the middles of shoulders and hips, in torso lengths."""
     torsos = [
         np.stack([p[[11, 12]].mean(axis=0), p[[23, 24]].mean(axis=0)]) for p in (points, other)
     ]
