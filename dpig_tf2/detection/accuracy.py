@@ -107,7 +107,7 @@ class _Tally:
             return
         both = here & there
         errors = np.linalg.norm(keypoints[both, :2] - reference[both, :2], axis=1)
-        extent = np.ptp(reference[there, :2], axis=0).max()
+        extent = max(np.ptp(reference[there, :2], axis=0).max(), 1.0)
         self.found += int((errors <= NEAR * extent).sum())
         self.agreeing += int((here == there).sum())
         self.errors.extend(errors.tolist())
