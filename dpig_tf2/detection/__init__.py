@@ -1,0 +1,1 @@
+"""Poses and masks found in photos, and persons cut out of them; needs no TensorFlow."""
