@@ -25,7 +25,7 @@ class _Executed:
     def __init__(self, *args, execution: Execution = Execution(), **kwargs):
         super().__init__(*args, dtype=execution.precision, **kwargs)
         self.execution = execution
-        # Of what `fit` finds out by itself: XLA does not compile everything that is fast without.
+        # Keras' `fit` would otherwise compile on GPU what was built to run without XLA.
         self.supports_jit = execution.jit_compile
 
     def get_config(self) -> dict:
