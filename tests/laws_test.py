@@ -120,8 +120,8 @@ people = st.builds(
     st.text(st.characters(blacklist_categories=["Cs"])),
     poses(HEIGHT, WIDTH),
     st.integers(0, 2**32),
-    identity=st.integers(-1, 2**62),
-    camera=st.integers(-1, 99),
+    identity=st.integers(-1, 6) | st.integers(0, 2**62),
+    camera=st.integers(-1, 6),
     attributes=st.none() | st.lists(st.integers(0, 9), min_size=27, max_size=27).map(np.array),
 )
 
