@@ -76,12 +76,12 @@ def _write_sheet(number, page):
 
     blocks = [page[i : i + _SHEET_COLUMNS] for i in range(0, len(page), _SHEET_COLUMNS)]
     # Names differ from row to row, so each row is a sheet of its own.
-    path = pathlib.Path(_SHEETS.value, f"poses_{number:03d}.png")
-    rows = [
-        labelled_sheet([[picture for _, picture in row]], column_labels=[name for name, _ in row])
-        for row in blocks
-    ]
-    save_png(path, labelled_sheet([[row] for row in rows]))
+    rows = []
+    for row in blocks:
+        empty = [("", None)] * (len(blocks[0]) - len(row))
+        labels, pictures = zip(*row, *empty, strict=True)
+        rows.append([labelled_sheet([pictures], column_labels=labels)])
+    save_png(pathlib.Path(_SHEETS.value, f"poses_{number:03d}.png"), labelled_sheet(rows))
 
 
 def run():

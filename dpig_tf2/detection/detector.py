@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import os
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +17,6 @@ from dpig_tf2.detection.networks import (
     PersonFinder,
     Region,
     mask_in_photo,
-    overlap,
 )
 from dpig_tf2.errors import DpigError
 
@@ -26,21 +26,29 @@ _NOSE, _NECK, _RIGHT_SHOULDER, _LEFT_SHOULDER = 0, 1, 2, 5
 _FACE = [0, 14, 15]  # nose and eyes
 _EARS, _HIPS = [16, 17], [8, 11]
 
-_LEAST_SCORE = 0.5  # of a person in the finder
+_LEAST_SCORE = 0.5  # of a person in the finder's view of the whole photo
+_LEAST_CLOSER_SCORE = 0.3  # and in closer views; the looks that follow are a second check
 _LEAST_PRESENCE = 0.5  # of a person in at least one look
 _LEAST_EVIDENCE = 0.16  # of a person in all looks together
+_LEAST_CLOSER_EVIDENCE = 0.27  # of one whom only a closer view shows
+_CLEAR_EVIDENCE = 0.35
 _LEAST_TRUSTED = 0.3  # presence from which a look has a say once there is a person
 _LEAST_VISIBILITY = 0.1  # the references also have most keypoints that are hard to see
 _OUTSIDE = 0.04  # of the person's extent: nearer keypoints outside the photo are taken to its edge
 _PROFILE = 0.1  # torso lengths by which the nose sticks out between the ears in a side view
-_MARGIN = 0.5  # around the padded photo on each side, in longer sides
+# The finder sees persons best that are a quarter to a half as tall as its view. Views of this side,
+# in longer sides of the photo, are tried in turn; those after the first overlap by half.
+_VIEWS = (2.0, 1.0, 0.7, 0.5, 0.35, 0.25)
+_SMALLEST_VIEW = 200  # pixels
 # Sides of the regions that are tried where a person may fill the photo, in longer sides.
 _WHOLE = ((1.25, False), (1.5, True))
-_SMALL = 0.3  # a person whose region is smaller than this part of the photo's does not fill it
-# Further looks, in this order, at the agreed region: (enlarged by, mirrored).
+_FILLS = 0.6  # a person fills the photo whose region has at least this side, in longer sides
+# Further looks, in this order, at the agreed region: (enlarged by, mirrored). After a pair that
+# makes a person clear no more are needed.
 _FURTHER = ((1.0, False), (1.0, True), (1.15, False), (1.15, True))
 MAX_FURTHER_LOOKS = len(_FURTHER)
 _SAME_PERSON = 0.35  # distance of two torsos, in torso lengths, below which they are one
+_COVERED = 0.7  # of a person's box by another's: they are one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,13 +120,14 @@ class PoseDetector:
         Args:
             path: a `.task` bundle or a folder with the two `.tflite` files; by default what the
                 variable DPIG_POSE_MODEL names, else what `download_pose_model` keeps.
-            further_looks: after the first ones, from 0 (fastest) to `MAX_FURTHER_LOOKS`.
-            threads: of the processor; None leaves it to the library.
+            further_looks: after the first ones, at most: from 0 (fastest) to `MAX_FURTHER_LOOKS`.
+            threads: by default as many as the process may use, at most 4.
 
         Raises:
             DpigError: if there is no such model, or a file is not what it should be.
         """
         files = model_files.read(path)
+        threads = threads or min(4, _processors())
         return cls(
             PersonFinder(files.finder, files.finder_name, threads),
             LandmarkNetwork(files.landmarks, files.landmarks_name, threads),
@@ -137,50 +146,106 @@ class PoseDetector:
         return [self._detect(_checked(photo, i)) for i, photo in enumerate(photos)]
 
     def _detect(self, photo):
-        persons: list[Person] = []
-        for looks in self._candidates(photo):
-            person = self._person(photo, looks)
-            if person is not None and not any(_is_same(person, other) for other in persons):
-                persons.append(person)
+        height, width = photo.shape[:2]
+        longer = max(height, width)
+        tried = self._regions(photo, _VIEWS[0] * longer, _LEAST_SCORE)
+        fills = not tried or max(region.side for region in tried) >= _FILLS * longer
+        candidates = self._candidates(photo, tried, fills)
+        persons = self._persons(photo, candidates, _LEAST_EVIDENCE, [])
+        for level, part in enumerate(_VIEWS[1:], start=1):
+            # One who fills an upright photo leaves no room for others; elsewhere two closer views
+            # look for more persons, and all for the first.
+            enough = level > 2 or (fills and width <= height)
+            if part * longer < _SMALLEST_VIEW or (persons and enough):
+                break
+            regions = self._regions(photo, part * longer, _LEAST_CLOSER_SCORE)
+            new = [one for one in regions if not any(one.is_near(other) for other in tried)]
+            tried = tried + new
+            looks = ([self._landmarks.look(photo, region)] for region in new)
+            persons = self._persons(photo, looks, _LEAST_CLOSER_EVIDENCE, persons)
         return sorted(persons, key=lambda person: -person.prominence)
 
-    def _candidates(self, photo) -> list[list[Look]]:
-        """The first looks at each candidate."""
+    def _candidates(self, photo, regions, fills) -> list[list[Look]]:
+        """The first looks at each person found in the view of the whole photo.
+
+        Where a person may fill the photo, the photo itself is a region too.
+        """
         height, width = photo.shape[:2]
-        longer, middle = max(height, width), (width / 2, height / 2)
-        view = Region(*middle, (1 + 2 * _MARGIN) * longer)
-        found = self._finder.find(photo, view, _LEAST_SCORE)
-        regions = [region for _, region in found if region.fits(photo)]
         candidates = [[self._landmarks.look(photo, region)] for region in regions]
-        if regions and max(region.side for region in regions) < _SMALL * longer:
+        if not fills:
             return candidates
         whole = [
-            self._landmarks.look(photo, Region(*middle, side * longer), mirrored)
+            self._landmarks.look(
+                photo, Region(width / 2, height / 2, side * max(height, width)), mirrored
+            )
             for side, mirrored in _WHOLE
         ]
-        if len(candidates) <= 1:
-            return [[look for looks in candidates for look in looks] + whole]
+        if not candidates:
+            return [whole]
+        if len(candidates) == 1 and width <= height:
+            return [candidates[0] + whole]
         for look in whole:
             distances = [_torso_distance(look.points, looks[0].points) for looks in candidates]
             if min(distances) < _SAME_PERSON:
                 candidates[int(np.argmin(distances))].append(look)
         return candidates
 
-    def _person(self, photo, looks: list[Look]) -> Person | None:
+    def _regions(self, photo, side: float, least: float) -> list[Region]:
+        """Where the finder sees persons in views of a side, pixels; the surest first."""
+        found = [
+            (score, region)
+            for view in _views(*photo.shape[:2], side)
+            for score, region in self._finder.find(photo, view, least)
+            if region.fits(photo)
+        ]
+        kept: list[Region] = []
+        for _, region in sorted(found, key=lambda one: -one[0]):
+            if not any(region.is_near(other) for other in kept):
+                kept.append(region)
+        return kept
+
+    def _persons(self, photo, candidates, least_evidence, known) -> list[Person]:
+        """The known persons, and those of the candidates that are none of these."""
+        persons = list(known)
+        for looks in candidates:
+            person = self._person(photo, looks, least_evidence)
+            if person is not None and not any(_is_same(person, other) for other in persons):
+                persons.append(person)
+        return persons
+
+    def _person(self, photo, looks: list[Look], least_evidence: float) -> Person | None:
         first = consensus.agree(looks).points
         region = Region.around(first[HIP_CENTRE], first[UPPER_END])
-        if region.fits(photo):
-            looks = looks + [
-                self._landmarks.look(photo, region.scaled(factor), mirrored)
-                for factor, mirrored in self._further
-            ]
+        evidence = 0.0
+        for factor, mirrored in self._further if region.fits(photo) else ():
+            looks = looks + [self._landmarks.look(photo, region.scaled(factor), mirrored)]
+            evidence = consensus.agree(looks).evidence
+            if mirrored and evidence >= _CLEAR_EVIDENCE:
+                break
+        evidence = evidence or consensus.agree(looks).evidence
         presence = max(look.presence for look in looks)
-        evidence = consensus.agree(looks).evidence
-        if presence < _LEAST_PRESENCE or evidence < _LEAST_EVIDENCE:
+        if presence < _LEAST_PRESENCE or evidence < least_evidence:
             return None
         looks = [look for look in looks if look.presence >= _LEAST_TRUSTED]
         opinion = consensus.agree(looks)
         return _as_person(opinion, presence, *_agreed_mask(looks), photo.shape[:2])
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _views(height: int, width: int, side: float) -> list[Region]:
+    """Squares of that side that cover a photo, overlapping by half."""
+    middles = [
+        np.linspace(side / 2, extent - side / 2, math.ceil(2 * extent / side) - 1)
+        if extent > side
+        else [extent / 2]
+        for extent in (height, width)
+    ]
+    return [Region(float(x), float(y), side) for y in middles[0] for x in middles[1]]
 
 
 def _checked(photo, index) -> np.ndarray:
@@ -250,4 +315,7 @@ def _torso_distance(points, other) -> float:
 
 
 def _is_same(person: Person, other: Person) -> bool:
-    return overlap(person.box, other.box) > 0.7
+    """Whether most of the smaller box lies in the larger one."""
+    (low, high), (other_low, other_high) = (np.split(p.box, 2) for p in (person, other))
+    common = np.maximum(np.minimum(high, other_high) - np.maximum(low, other_low), 0).prod()
+    return bool(common > _COVERED * min((high - low).prod(), (other_high - other_low).prod()))

@@ -24,6 +24,7 @@ _FINDER_SIZE, _LANDMARK_SIZE, _HEAT_SIZE = 224, 256, 64
 _ANCHORS = 2254
 _REGION_PER_RADIUS = 2.5  # side of a region over the distance of its two points
 _OVERLAP = 0.3  # intersection over union from which two detections are one person
+_NEAR = 0.15  # sides of a region within which the centre of another means the same person
 _MOST_BOXES = 200  # of one view, before those of one person become one
 _WINDOW = 7  # heat map cells over which a landmark's centre of mass is taken
 _LEAST_HEAT = 0.5
@@ -50,6 +51,11 @@ class Region:
 
     def upright(self) -> "Region":
         return dataclasses.replace(self, angle=0.0)
+
+    def is_near(self, other: "Region") -> bool:
+        """Whether both are about one person: much the same centre and size."""
+        apart = float(np.hypot(self.x - other.x, self.y - other.y))
+        return apart < _NEAR * max(self.side, other.side)
 
     def to_photo(self, size: int, mirrored: bool = False) -> np.ndarray:
         """Affine map [2, 3] from (x, y, 1) in a picture of the region to the photo's pixels."""
@@ -247,12 +253,12 @@ def _without_overlap(boxes: np.ndarray) -> Iterator[int]:
     """Rows of boxes [N, 4] (x1, y1, x2, y2), best first, that overlap no earlier one."""
     kept: list[np.ndarray] = []
     for row, box in enumerate(boxes):
-        if all(overlap(box, other) <= _OVERLAP for other in kept):
+        if all(_overlap(box, other) <= _OVERLAP for other in kept):
             kept.append(box)
             yield row
 
 
-def overlap(a, b) -> float:
+def _overlap(a, b) -> float:
     """Intersection over union of two boxes (low, low, high, high)."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     common = float(np.prod(np.maximum(high - low, 0)))
