@@ -170,7 +170,7 @@ def measure(
     scores["moved"] = movement.moved(changes, true_changes)
     shown = _spread(len(persons.images), 10)
     sheet = labelled_sheet(
-        [row[shown] for row in rows.values()],
+        [list(row[shown]) for row in rows.values()],
         row_labels=list(rows),
         scale=max(1, 128 // persons.size[0]),
     )

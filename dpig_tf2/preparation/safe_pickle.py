@@ -28,7 +28,7 @@ def _empty_bytes():
     return b""
 
 
-def _scalar(dtype, data=None):
+def _scalar(dtype, data: str | bytes = b""):
     """A numpy scalar; object scalars would unpickle their data a second time."""
     if not isinstance(dtype, np.dtype) or dtype.hasobject:
         raise pickle.UnpicklingError("numpy object scalars are not admitted")

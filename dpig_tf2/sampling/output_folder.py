@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -111,7 +112,7 @@ class OutputFolder:
         """Writes a picture (PNG, or JPEG by its ending) and its codes."""
         codes = f"codes/{pathlib.PurePath(item.name).stem}.npz"
         content = io.BytesIO()
-        np.savez(content, **item.codes)
+        np.savez(content, **cast(Any, item.codes))  # stubs: names may be numpy's own arguments
         write_bytes(self.path / codes, content.getvalue())
         if item.name.endswith(".png"):
             write_bytes(self.path / item.name, encode_png(item.image))
