@@ -32,9 +32,9 @@ def _angles(limb):
 
 _NUMBERS: dict[str, dict[str, Callable]] = {
     "foreground": {
-        "upper colour": attrgetter("upper.colour"),
-        "lower colour": attrgetter("lower.colour"),
-        "hair colour": attrgetter("hair_colour"),
+        "upper color": attrgetter("upper.color"),
+        "lower color": attrgetter("lower.color"),
+        "hair color": attrgetter("hair_color"),
         "skin": attrgetter("skin"),
         "shoes": attrgetter("shoes"),
         "sleeve length": attrgetter("upper.length"),
@@ -42,8 +42,8 @@ _NUMBERS: dict[str, dict[str, Callable]] = {
         "build": attrgetter("build"),
     },
     "background": {
-        "wall colour": attrgetter("wall"),
-        "ground colour": attrgetter("ground"),
+        "wall color": attrgetter("wall"),
+        "ground color": attrgetter("ground"),
         "horizon": attrgetter("horizon"),
         "light": attrgetter("light"),
     },

@@ -161,11 +161,11 @@ def test_decoded_poses_are_drawn_where_the_release_draws_them(reference, model, 
     io = reference.numbers(model, "io")
     decoder = reference.loaded_network(model, "pose_decoder")
     pose = keypoints.denormalize(decoder(io[f"out/{code}"]), HEIGHT, WIDTH).numpy()
-    centres = np.full([len(pose), HEIGHT, WIDTH, 18], -1.0, np.float32)
+    centers = np.full([len(pose), HEIGHT, WIDTH, 18], -1.0, np.float32)
     for person_index, keypoint in zip(*np.nonzero(pose[..., 2]), strict=True):
         row, column = pose[person_index, keypoint, :2].astype(int)
-        centres[person_index, row, column, keypoint] = 1.0
-    np.testing.assert_array_equal(centres, io["out/G_pose_channels"])
+        centers[person_index, row, column, keypoint] = 1.0
+    np.testing.assert_array_equal(centers, io["out/G_pose_channels"])
     if model == "m4":
         drawn = pose_maps.pose_map(pose, HEIGHT, WIDTH)
         np.testing.assert_array_equal(drawn, io["in/G_pose_inflated"])
