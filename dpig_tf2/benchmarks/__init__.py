@@ -1,1 +1,1 @@
-"""The measurements of `dpig benchmark`: this package beside a plain form of the same method."""
+"""The measurements of `dpig benchmark`: this package beside the reference of the same method."""

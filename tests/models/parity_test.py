@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1 import importer, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint
 from dpig_tf2.ops import images, keypoints, pose_maps, regions
 from dpig_tf2.training import losses
@@ -298,7 +298,7 @@ def test_parity_notices_a_variable_left_at_its_initial_value(reference, model, n
     del tensors[source]
     incomplete = Checkpoint("incomplete", tensors)
     trainer = reference.new_trainer(model)
-    imported = convert.convert_stage(incomplete, trainer, strict=False)
+    imported = importer.import_stage(incomplete, trainer, strict=False)
     assert source in imported.report["skipped"]["missing"]
     network = reference.loaded_network(model, name, tensors | {source: imported.arrays[target]})
     io = reference.numbers(model, "io")
