@@ -116,10 +116,10 @@ class ModelConfig:
 
     def known_factors(self, factors: Iterable[str] | None) -> tuple[str, ...]:
         """The factors, all for None; raises ConfigError naming an unknown one."""
-        factors = self.factors if factors is None else tuple(factors)
-        for factor in factors:
+        known = self.factors if factors is None else tuple(factors)
+        for factor in known:
             self.check_factor(factor)
-        return factors
+        return known
 
     def validate(self) -> None:
         """Raises ConfigError, naming the field, if the networks cannot be built."""

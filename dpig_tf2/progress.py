@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -38,7 +38,7 @@ class Progress:
         stream: TextIO | None = None,
     ):
         self._label, self._total, self._initial = label, total, initial
-        self._unit = {"unit": unit, "unit_scale": unit == "B"}
+        self._unit: dict[str, Any] = {"unit": unit, "unit_scale": unit == "B"}
         self._seconds, self._stream = seconds, stream or sys.stderr
         self._printed = (time.monotonic(), initial or 0)
         self._bar: tqdm | None = None
@@ -74,7 +74,7 @@ class Progress:
             self._bar = _Bar(
                 total=self._total,
                 desc=self._label,
-                initial=self._initial,
+                initial=self._initial or 0,
                 file=self._stream,
                 mininterval=_LONGEST_WAIT,
                 dynamic_ncols=True,

@@ -141,7 +141,7 @@ class RunFolder:
     def save_best(self, stage: str, arrays: Mapping[str, np.ndarray], error: float) -> None:
         """Replaces the best checkpoint of a stage."""
         best = self.path / "checkpoints" / stage / _BEST
-        array_files.save(best, {**arrays, _ERROR: np.float64(error)})
+        array_files.save(best, {**arrays, _ERROR: np.asarray(error, np.float64)})
 
     def best_error(self, stage: str) -> float:
         """Error of the best checkpoint of a stage, infinite without one."""

@@ -1,1 +1,1 @@
-"""The measurements of `dpig benchmark`: this package beside the plain method."""
+"""The measurements of `dpig benchmark`: this package beside the reference of the same method."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 import tensorflow as tf
 
 from dpig_tf2 import testing
-from dpig_tf2.benchmarks import operations, plain
-from dpig_tf2.benchmarks.measure import PLAIN, Result, Variant, compare, wait_for
+from dpig_tf2.benchmarks import operations, reference
+from dpig_tf2.benchmarks.measure import REFERENCE, Result, Way, compare, wait_for
 from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory
@@ -21,7 +21,7 @@ from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.trainers import build_trainer
 
-OURS = "ours"
+FAST = "fast"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Settings:
 
     Attributes:
         config: sizes; the batch size of the case's stage is used.
-        precisions: of our own way, each one of `config.PRECISIONS`; plain is float32.
+        precisions: of the fast ways, each one of `config.PRECISIONS`; the reference is float32.
         runs: how often everything is done.
     """
 
@@ -38,11 +38,11 @@ class Settings:
     precisions: tuple[str, ...] = ("float32",)
     runs: int = 5
 
-    def measure(self, what: str, batch: int, variants: dict[str, Variant], **options):
-        return compare(what, self.config, batch, device(), variants, self.runs, **options)
+    def measure(self, what: str, batch: int, ways: dict[str, Way], **options):
+        return compare(what, self.config, batch, device(), ways, self.runs, **options)
 
-    def our_variants(self, build: Callable[[str], Variant], name: str = OURS) -> dict[str, Variant]:
-        """{name: variant} of every precision."""
+    def fast_ways(self, build: Callable[[str], Way], name: str = FAST) -> dict[str, Way]:
+        """{name: way} of every precision."""
         return {f"{name} {precision}": build(precision) for precision in self.precisions}
 
 
@@ -56,30 +56,30 @@ def reconstruction(settings: Settings) -> list[Result]:
     size = config.reconstruction.batch_size
     batch = {"source": testing.random_person(config.model, size)}
     names = ReconstructionTrainer.NETWORKS
-    networks = factory.build_networks(names, config.model, plain.EXECUTION)
-    reference = plain.PlainReconstructionTrainer(config, networks)
+    networks = factory.build_networks(names, config.model, reference.EXECUTION)
+    trainer = reference.ReferenceReconstructionTrainer(config, networks)
 
-    def plain_step():
-        return float(reference.run_step(batch)["loss/reconstruction"])
+    def reference_step():
+        return float(trainer.run_step(batch)["loss/reconstruction"])
 
-    counted = sum(operations.count(graph, batch) for graph in reference.graphs)
-    variants = {PLAIN: Variant(plain_step, operations=counted)}
-    variants |= settings.our_variants(lambda precision: _our_step(settings, batch, precision))
-    return settings.measure("training step, reconstruction", size, variants)
+    counted = sum(operations.count(graph, batch) for graph in trainer.graphs)
+    ways = {REFERENCE: Way(reference_step, operations=counted)}
+    ways |= settings.fast_ways(lambda precision: _fast_step(settings, batch, precision))
+    return settings.measure("training step, reconstruction", size, ways)
 
 
-def _our_step(settings, batch, precision):
+def _fast_step(settings, batch, precision):
     trainer = build_trainer("reconstruction", settings.config, Execution(precision=precision))
     step = tf.function(trainer.train_step)
     counted = operations.count(step, batch)
-    return Variant(lambda: float(step(batch)["loss/reconstruction"]), precision, counted)
+    return Way(lambda: float(step(batch)["loss/reconstruction"]), precision, counted)
 
 
 def stage2(settings: Settings) -> list[Result]:
     """A training step of stage appearance_mapping: one mapping and several critic updates a factor.
 
-    Ours takes the embeddings from the cache that training computes once; plain runs the frozen
-    encoder for every critic update.
+    The fast one takes the embeddings from the cache that training computes once; the reference runs
+    the frozen encoder for every critic update.
     """
     config, stage = settings.config, "appearance_mapping"
     model, size = config.model, config.appearance_mapping.batch_size
@@ -91,15 +91,16 @@ def stage2(settings: Settings) -> list[Result]:
     # Networks do the same work on any numbers, so noise stands in for embeddings here.
     cached = {"embedding": noise, "noise": noise}
 
-    frozen = factory.build_networks(["appearance_encoder"], model, plain.EXECUTION)
-    reference = plain.PlainMappingTrainer(config, trainer.networks, PersonModel(model, frozen))
+    frozen = factory.build_networks(["appearance_encoder"], model, reference.EXECUTION)
+    encoder = PersonModel(model, frozen)
+    compared = reference.ReferenceMappingTrainer(config, trainer.networks, encoder)
     photos = {"source": testing.random_person(model, rows), "noise": noise}
     loss = f"loss/{trainer.factors[-1]}_critic"
-    variants = {
-        PLAIN: Variant(lambda: float(reference.run_step(photos)[loss])),
-        f"{OURS} float32": Variant(lambda: float(step(cached)[loss])),
+    ways = {
+        REFERENCE: Way(lambda: float(compared.run_step(photos)[loss])),
+        f"{FAST} float32": Way(lambda: float(step(cached)[loss])),
     }
-    return settings.measure("training step, appearance mapping", size, variants)
+    return settings.measure("training step, appearance mapping", size, ways)
 
 
 def sampling(settings: Settings) -> list[Result]:
@@ -121,15 +122,15 @@ def sampling(settings: Settings) -> list[Result]:
         graph = tf.function(lambda seed: model.sample(size, seed)["images"])
         seed = tf.constant(0)
         counted = operations.count(graph, seed)
-        return Variant(lambda: wait_for(graph(seed)), execution.precision, counted)
+        return Way(lambda: wait_for(graph(seed)), execution.precision, counted)
 
-    def ours(precision, frozen):
+    def fast(precision, frozen):
         return build(PersonModel, Execution(precision=precision), frozen)
 
-    variants = {PLAIN: build(plain.PlainPersonModel, plain.EXECUTION)}
-    for name, frozen in {OURS: False, f"{OURS}, frozen": True}.items():
-        variants |= settings.our_variants(functools.partial(ours, frozen=frozen), name)
-    return settings.measure("sampling", size, variants)
+    ways = {REFERENCE: build(reference.ReferencePersonModel, reference.EXECUTION)}
+    for name, frozen in {FAST: False, f"{FAST}, frozen": True}.items():
+        ways |= settings.fast_ways(functools.partial(fast, frozen=frozen), name)
+    return settings.measure("sampling", size, ways)
 
 
 def pose_maps(settings: Settings) -> list[Result]:
@@ -137,13 +138,13 @@ def pose_maps(settings: Settings) -> list[Result]:
     model, size = settings.config.model, settings.config.reconstruction.batch_size
     keypoints = tf.constant(testing.random_keypoints(model, size))
 
-    def variant(implementation):
+    def way(implementation):
         size = model.height, model.width, model.pose_map_radius
         graph = tf.function(lambda points: pose_map_ops.pose_map(points, *size, implementation))
-        return Variant(lambda: wait_for(graph(keypoints)), repetitions=10)
+        return Way(lambda: wait_for(graph(keypoints)), repetitions=10)
 
-    variants = {PLAIN: variant("reference"), f"{OURS} float32": variant("fast")}
-    return settings.measure("pose maps", size, variants)
+    ways = {REFERENCE: way("reference"), f"{FAST} float32": way("fast")}
+    return settings.measure("pose maps", size, ways)
 
 
 def crops(settings: Settings) -> list[Result]:
@@ -153,7 +154,7 @@ def crops(settings: Settings) -> list[Result]:
     features = tf.random.stateless_normal(shape, [0, 0])
     boxes = testing.random_person(model, size)["part_boxes"]
 
-    def variant(implementation, jit_compile):
+    def way(implementation, jit_compile):
         @tf.function
         def graph(features):
             with tf.GradientTape() as tape:
@@ -164,13 +165,13 @@ def crops(settings: Settings) -> list[Result]:
                 loss = tf.nn.l2_loss(found)
             return tape.gradient(loss, features)
 
-        return Variant(lambda: wait_for(graph(features)), repetitions=10)
+        return Way(lambda: wait_for(graph(features)), repetitions=10)
 
-    variants = {
-        "products": variant("fast", jit_compile=True),
-        "crop_and_resize": variant("reference", jit_compile=False),
+    ways = {
+        "products": way("fast", jit_compile=True),
+        "crop_and_resize": way("reference", jit_compile=False),
     }
-    return settings.measure("region crops with gradient", size, variants, against="products")
+    return settings.measure("region crops with gradient", size, ways, against="products")
 
 
 def supply(settings: Settings, records: RecordSet) -> list[Result]:
@@ -181,13 +182,13 @@ def supply(settings: Settings, records: RecordSet) -> list[Result]:
     def batches(cache):
         return training_batches(records, config.model, size, config.seed, cache=cache)
 
-    step = _our_step(settings, next(iter(batches("none"))), settings.precisions[0])
-    variants = {"training step": step}
+    step = _fast_step(settings, next(iter(batches("none"))), settings.precisions[0])
+    ways = {"training step": step}
     for cache in CACHES:
         # Longer than what is prefetched while others run.
         draw = functools.partial(next, iter(batches(cache)))
-        variants[f"input, cache {cache}"] = Variant(draw, repetitions=200)
-    return settings.measure("input pipeline", size, variants, against="training step")
+        ways[f"input, cache {cache}"] = Way(draw, repetitions=200)
+    return settings.measure("input pipeline", size, ways, against="training step")
 
 
 def curves(settings: Settings, sizes: Iterable[dict]) -> list[Result]:
@@ -202,8 +203,8 @@ def curves(settings: Settings, sizes: Iterable[dict]) -> list[Result]:
         other = dataclasses.replace(settings, config=settings.config.override(**overrides))
         size = other.config.reconstruction.batch_size
         batch = {"source": testing.random_person(other.config.model, size)}
-        variants = other.our_variants(lambda p, o=other, b=batch: _our_step(o, b, p))
-        results += other.measure("training step, reconstruction", size, variants)
+        ways = other.fast_ways(lambda p, o=other, b=batch: _fast_step(o, b, p))
+        results += other.measure("training step, reconstruction", size, ways)
     return results
 
 

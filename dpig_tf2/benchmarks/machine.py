@@ -7,7 +7,7 @@ import re
 import keras
 import tensorflow as tf
 
-from dpig_tf2.benchmarks.measure import Variant, in_turns, wait_for
+from dpig_tf2.benchmarks.measure import Way, in_turns, wait_for
 
 _MATRIX_SIZES = (1024, 2048)
 # [B, H, W, C] of the 3x3 convolutions; the networks' larger ones at published width.
@@ -66,8 +66,8 @@ def _convolution(shape, dtype):
 def _best(compute, operations, runs):
     """GFLOP/s of the fastest run."""
     graph = tf.function(compute)
-    variant = Variant(lambda: wait_for(graph()), repetitions=_REPETITIONS)
-    return operations / min(in_turns({"": variant}, runs)[""]) / 1e9
+    way = Way(lambda: wait_for(graph()), repetitions=_REPETITIONS)
+    return operations / min(in_turns({"": way}, runs)[""]) / 1e9
 
 
 def _random(shape, dtype):

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dpig_tf2.config import Config
 
-PLAIN = "plain"
+REFERENCE = "reference"
 
 
 @dataclasses.dataclass(frozen=True)
-class Variant:
+class Way:
     """One way to do the work.
 
     Attributes:
@@ -45,7 +45,7 @@ class Result:
 
     Attributes:
         what: the work.
-        variant: the way, "plain" or another.
+        way: the way, "reference" or another.
         preset, height, width, hidden, batch: sizes, pixels and examples.
         device: "CPU" or "GPU".
         precision: as `config.PRECISIONS`.
@@ -55,7 +55,7 @@ class Result:
     """
 
     what: str
-    variant: str
+    way: str
     preset: str
     height: int
     width: int
@@ -81,14 +81,14 @@ class Result:
         return None if self.operations is None else self.operations / self.median / 1e9
 
 
-def in_turns(variants: Mapping[str, Variant], runs: int) -> dict[str, tuple[float, ...]]:
+def in_turns(ways: Mapping[str, Way], runs: int) -> dict[str, tuple[float, ...]]:
     """Seconds of every run: one warm-up of each, then A B C, A B C, ..."""
-    for variant in variants.values():
-        variant.run()
-    seconds = {name: [] for name in variants}
+    for way in ways.values():
+        way.run()
+    seconds = {name: [] for name in ways}
     for _ in range(runs):
-        for name, variant in variants.items():
-            seconds[name].append(variant.seconds())
+        for name, way in ways.items():
+            seconds[name].append(way.seconds())
     return {name: tuple(values) for name, values in seconds.items()}
 
 
@@ -97,12 +97,12 @@ def compare(
     config: Config,
     batch: int,
     device: str,
-    variants: Mapping[str, Variant],
+    ways: Mapping[str, Way],
     runs: int,
-    against: str = PLAIN,
+    against: str = REFERENCE,
 ) -> list[Result]:
-    """Measures variants side by side; ratios are to the one called `against`, if there is one."""
-    seconds = in_turns(variants, runs)
+    """Measures ways side by side; ratios are to the one called `against`, if there is one."""
+    seconds = in_turns(ways, runs)
     base: Sequence[float] = seconds.get(against, ())
     model = config.model
     return [
@@ -115,10 +115,10 @@ def compare(
             model.hidden,
             batch,
             device,
-            variant.precision,
+            way.precision,
             seconds[name],
             tuple(b / own for b, own in zip(base, seconds[name], strict=True)) if base else (),
-            variant.operations,
+            way.operations,
         )
-        for name, variant in variants.items()
+        for name, way in ways.items()
     ]

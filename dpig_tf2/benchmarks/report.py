@@ -94,7 +94,7 @@ class Report:
         fraction = self.fraction_of_limit(result)
         return (
             result.what,
-            result.variant.removesuffix(f" {result.precision}"),
+            result.way.removesuffix(f" {result.precision}"),
             result.preset,
             f"{result.height}x{result.width}",
             str(result.hidden),

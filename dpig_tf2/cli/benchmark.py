@@ -4,9 +4,10 @@ Examples:
     dpig benchmark --what=all --quick --out=benchmark.json
     dpig benchmark --what=reconstruction --what=memory --hidden=128 --batch_size=16
 
-Every way to do a piece of work is measured in turns with the others, in one run: "plain" is the
-method without its shortcuts on the same weights (separate forwards, full convolutions, shifted-copy
-pose maps, an encoder that runs for every critic update), "ours" what training and sampling do.
+Every way to do a piece of work is measured in turns with the others, in one run: "reference" is the
+method as the paper writes it, on the same weights (separate forwards, full convolutions,
+shifted-copy pose maps, an encoder that runs for every critic update), "fast" what training and
+sampling do.
 `ratio` is how many times faster a way is than the first of its kind, the median over the turns;
 GFLOP/s count the products in a way's own graph, `of limit` sets them beside the faster of the
 machine's best matrix product and convolution, which are measured first.
@@ -71,7 +72,7 @@ _PRECISION = flags.DEFINE_multi_enum(
     "precision",
     ["float32", "mixed_bfloat16"],
     list(configuration.PRECISIONS),
-    "What our networks compute in; the plain method computes in float32.",
+    "What the fast networks compute in; the reference computes in float32.",
     flag_values=FLAGS,
 )
 _RUNS = flags.DEFINE_integer(

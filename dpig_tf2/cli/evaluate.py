@@ -147,7 +147,7 @@ def _score_records():
     from dpig_tf2.evaluation.records import score_records
     from dpig_tf2.pipeline.screening import usable_records
     from dpig_tf2.records.record_set import RecordSet
-    from dpig_tf2.visual.sheets import labelled_sheet
+    from dpig_tf2.visual.sheets import labeled_sheet
 
     sampler = _SCORES.sampler()
     records = RecordSet.open(_RECORDS.data_dir.value, _RECORDS.split.value)
@@ -158,7 +158,7 @@ def _score_records():
     result, examples = score_records(
         sampler, records, drawn, _image_scores(), _LIMIT.value, report, folder
     )
-    sheet = labelled_sheet(
+    sheet = labeled_sheet(
         list(zip(*examples, strict=True)),
         row_labels=["source", "generated", "target"],
         scale=max(1, 128 // examples[0][0].shape[0]),

@@ -65,17 +65,17 @@ def main() -> None:
         raise program.FlagError(
             f"give at least one of {', '.join(f'--{stage}' for stage in STAGES)}"
         )
-    from dpig_tf2.legacy_tf1 import convert
+    from dpig_tf2.legacy_tf1 import importer
 
-    report = convert.import_checkpoints(_PRESET.value, paths, _RUN_DIR.value, _STRICT.value)
+    report = importer.import_checkpoints(_PRESET.value, paths, _RUN_DIR.value, _STRICT.value)
     for stage, entry in report["stages"].items():
         _print_stage(stage, entry)
     for note in report["notes"]:
         print(f"warning: {note}")
     if _VERIFY.value:
-        convert.verify(_RUN_DIR.value, report)
+        importer.verify(_RUN_DIR.value, report)
         _print_networks(report)
-    print(f"wrote {_RUN_DIR.value}; report: {os.path.join(_RUN_DIR.value, convert.REPORT_NAME)}")
+    print(f"wrote {_RUN_DIR.value}; report: {os.path.join(_RUN_DIR.value, importer.REPORT_NAME)}")
 
 
 def _print_stage(stage, entry):

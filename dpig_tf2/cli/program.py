@@ -100,7 +100,7 @@ def one_line(error: BaseException) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """ "; did you mean X?" for the known name nearest to a misspelt one; "" if none is near."""
+    """ "; did you mean X?" for the known name nearest to a misspelled one; "" if none is near."""
     nearest = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
 

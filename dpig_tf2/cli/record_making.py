@@ -76,7 +76,7 @@ def define_image_size(
     flag_values: flags.FlagValues, default: str
 ) -> tuple[flags.FlagHolder, flags.FlagHolder]:
     """--height and --width of the images in records."""
-    return tuple(
+    height, width = (
         flags.DEFINE_integer(
             name,
             None,
@@ -86,6 +86,7 @@ def define_image_size(
         )
         for name, what in (("height", "Rows"), ("width", "Columns"))
     )
+    return height, width
 
 
 def print_conversion(conversion) -> None:

@@ -17,7 +17,7 @@ from dpig_tf2.evaluation import movement, probes
 from dpig_tf2.evaluation.pair_scores import score_pairs
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.heat_map import heat_map
-from dpig_tf2.visual.sheets import beside, labelled_sheet, stacked
+from dpig_tf2.visual.sheets import beside, labeled_sheet, stacked
 
 FACTORS = ("foreground", "background", "pose")
 PROTOCOL = "tf"
@@ -169,8 +169,8 @@ def measure(
     scores["transfer"] = {name: swapped_pose[name] for name in ("ssim", "l1")}
     scores["moved"] = movement.moved(changes, true_changes)
     shown = _spread(len(persons.images), 10)
-    sheet = labelled_sheet(
-        [row[shown] for row in rows.values()],
+    sheet = labeled_sheet(
+        [list(row[shown]) for row in rows.values()],
         row_labels=list(rows),
         scale=max(1, 128 // persons.size[0]),
     )

@@ -83,9 +83,9 @@ def score_folders(
     pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
     mask_paths = [None] * len(pairs) if mask_dir is None else _mask_paths(pairs, mask_dir)
     names, skipped = [], []
-    for (name, *paths), mask_path in zip(pairs, mask_paths, strict=True):
+    for (name, path, target_path), mask_path in zip(pairs, mask_paths, strict=True):
         try:
-            _add_pair(scores, *paths, mask_path)
+            _add_pair(scores, path, target_path, mask_path)
         except ValueError as error:
             skipped.append(str(error))
         else:
@@ -142,7 +142,7 @@ def read_image(path: PathLike) -> np.ndarray:
         raise DpigError(
             f"{path} has pixels of mode {image.mode}, expected 8-bit gray or RGB.", file=path
         )
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise DpigError(f"{path} has transparent pixels, expected an opaque image.", file=path)
     return np.asarray(image.convert("RGB"))
 
@@ -182,7 +182,8 @@ def _matched_keypoints(names, generated, target) -> tuple[np.ndarray, np.ndarray
             f"No scored image has keypoints on both sides: images {_first(names)}, generated "
             f"keypoints {_first(generated)}, target keypoints {_first(target)}."
         )
-    return tuple(np.stack([side[key] for key in common]) for side in sides)
+    first, second = (np.stack([side[key] for key in common]) for side in sides)
+    return first, second
 
 
 def _mask_paths(pairs: list[tuple[str, Path, Path]], mask_dir: PathLike) -> list[Path]:

@@ -94,12 +94,10 @@ def score_pairs(
     Raises:
         ValueError: no pairs, another number of masks than of pairs, or as for `PairScores.add`.
     """
-    if masks is None:
-        masks = [None] * len(pairs)
-    if len(masks) != len(pairs):
+    if masks is not None and len(masks) != len(pairs):
         raise ValueError(f"{len(masks)} masks for {len(pairs)} image pairs, expected one each.")
     scores = PairScores(protocol)
-    for (generated, target), mask in zip(pairs, masks, strict=True):
+    for (generated, target), mask in zip(pairs, masks or [None] * len(pairs), strict=True):
         scores.add(generated, target, mask)
     return scores.summary()
 

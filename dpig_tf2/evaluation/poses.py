@@ -5,7 +5,7 @@ import numpy as np
 from dpig_tf2.evaluation.pose_scores import keypoint_error, pose_frechet_distance
 from dpig_tf2.ops.keypoints import LIMBS
 from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.visual.sheets import labelled_sheet
+from dpig_tf2.visual.sheets import labeled_sheet
 from dpig_tf2.visual.skeletons import pose_picture
 
 SAMPLES = 5000
@@ -74,7 +74,7 @@ def _sheet(rows, model):
         [pose_picture(pose, model.height, model.width) for pose in poses[:_SHEET_COLUMNS]]
         for poses in rows.values()
     ]
-    return labelled_sheet(pictures, row_labels=list(rows), scale=max(1, 128 // model.height))
+    return labeled_sheet(pictures, row_labels=list(rows), scale=max(1, 128 // model.height))
 
 
 def _limb_lengths(keypoints):

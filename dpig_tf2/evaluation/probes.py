@@ -7,18 +7,18 @@ on some persons and scored on others, so a code that only remembers persons gain
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
 from dpig_tf2 import synthetic
-from dpig_tf2.synthetic import factors
 from dpig_tf2.synthetic.scene import vary_background
 
 FITTED_SHARE = 2 / 3  # of the persons; the others are scored on
 FEWEST = 60  # persons; fewer may all have the same sleeves
 PENALTIES = 10.0 ** np.arange(-2, 6)
 
-Person = dict[str, factors.Factor]
+Person = dict[str, Any]  # {name of a factor: its dataclass}
 
 
 def _direction(pose):
@@ -32,9 +32,9 @@ def _angles(limb):
 
 _NUMBERS: dict[str, dict[str, Callable]] = {
     "foreground": {
-        "upper colour": attrgetter("upper.colour"),
-        "lower colour": attrgetter("lower.colour"),
-        "hair colour": attrgetter("hair_colour"),
+        "upper color": attrgetter("upper.color"),
+        "lower color": attrgetter("lower.color"),
+        "hair color": attrgetter("hair_color"),
         "skin": attrgetter("skin"),
         "shoes": attrgetter("shoes"),
         "sleeve length": attrgetter("upper.length"),
@@ -42,8 +42,8 @@ _NUMBERS: dict[str, dict[str, Callable]] = {
         "build": attrgetter("build"),
     },
     "background": {
-        "wall colour": attrgetter("wall"),
-        "ground colour": attrgetter("ground"),
+        "wall color": attrgetter("wall"),
+        "ground color": attrgetter("ground"),
         "horizon": attrgetter("horizon"),
         "light": attrgetter("light"),
     },
@@ -82,7 +82,7 @@ def new_persons(places: Sequence[synthetic.Background], count: int, seed: int) -
     return [
         {
             "foreground": synthetic.sample_foreground(rng),
-            "background": vary_background(rng, places[rng.integers(len(places))]),
+            "background": vary_background(rng, places[int(rng.integers(len(places)))]),
             "pose": synthetic.sample_pose(rng),
         }
         for _ in range(count)

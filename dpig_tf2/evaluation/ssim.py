@@ -5,7 +5,7 @@ float64.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from skimage.color import rgb2gray
@@ -146,7 +146,8 @@ def _structural_similarity(
     data_range = _data_range(generated, target, protocol)
     if data_range < _FLAT_IMAGE_RANGE:
         return float(np.allclose(generated, target, rtol=0.0, atol=_FLAT_IMAGE_RANGE))
-    similarity = structural_similarity(
+    # A tuple only where more is asked for.
+    similarity: Any = structural_similarity(
         generated,
         target,
         win_size=size,

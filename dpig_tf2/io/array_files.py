@@ -3,6 +3,7 @@
 import os
 import zipfile
 from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +18,7 @@ class WeightsError(DpigError):
 def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes {name: array} under a temporary name, flushes it to disk, then renames it."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **cast(Any, arrays))  # stubs: names may be numpy's own arguments
         file.flush()
         os.fsync(file.fileno())
 

@@ -5,7 +5,6 @@ Files are opened by what they hold, whatever their names say.
 
 import io
 import os
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -17,7 +16,7 @@ JPEG_OR_PNG = ("JPEG", "PNG")
 _JPEG_QUALITY = 95  # with full color resolution, close enough to the picture to be scored
 
 
-def open_image(path: str | os.PathLike, formats: Sequence[str] = JPEG_OR_PNG) -> Image.Image:
+def open_image(path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG) -> Image.Image:
     """An image file decoded completely, in its own mode and stored orientation.
 
     Args:

@@ -14,8 +14,8 @@ _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _PARTS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 
-class ConversionError(DpigError):
-    """A checkpoint that cannot be converted; the message names it, and the variable if one."""
+class CheckpointError(DpigError):
+    """A checkpoint that cannot be imported; the message names it, and the variable if one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,24 +40,26 @@ def read(path: str | os.PathLike) -> Checkpoint:
             checkpoint is read.
 
     Raises:
-        ConversionError: if there is no checkpoint, if it is damaged, or if TensorFlow 2 wrote it.
+        CheckpointError: if there is no checkpoint, if it is damaged, or if TensorFlow 2 wrote it.
     """
     prefix = _resolve(pathlib.Path(path))
     try:
         reader = tf.train.load_checkpoint(prefix)
         names = reader.get_variable_to_shape_map()
         if _OBJECT_GRAPH in names:
-            raise ConversionError(
+            raise CheckpointError(
                 f"{prefix} is a TensorFlow 2 object checkpoint, expected one of the released "
-                "TensorFlow 1 code"
+                "TensorFlow 1 code",
+                file=prefix,
             )
         return Checkpoint(prefix, {name: reader.get_tensor(name) for name in sorted(names)})
     except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
-        if isinstance(error, ConversionError):
+        if isinstance(error, CheckpointError):
             raise
         reason = str(error).splitlines()[0]
-        raise ConversionError(
-            f"{prefix} is damaged or truncated, expected a complete checkpoint ({reason})"
+        raise CheckpointError(
+            f"{prefix} is damaged or truncated, expected a complete checkpoint ({reason})",
+            file=prefix,
         ) from error
 
 
@@ -68,8 +70,9 @@ def _resolve(path):
     if _index(prefix).is_file():
         return str(prefix)
     if path.exists():
-        raise ConversionError(f"{path} is not a checkpoint: it has no {_index(prefix).name}")
-    raise ConversionError(f"no checkpoint at {path}: {_index(prefix)} does not exist")
+        message = f"{path} is not a checkpoint: it has no {_index(prefix).name}"
+        raise CheckpointError(message, file=path)
+    raise CheckpointError(f"no checkpoint at {path}: {_index(prefix)} does not exist", file=path)
 
 
 def _newest(folder):
@@ -79,7 +82,7 @@ def _newest(folder):
         return folder / state
     prefixes = [file.with_suffix("") for file in folder.glob("*.index")]
     if not prefixes:
-        raise ConversionError(f"{folder} holds no checkpoint: no file *.index in it")
+        raise CheckpointError(f"{folder} holds no checkpoint: no file *.index in it", file=folder)
 
     def number(prefix):
         match = re.search(r"-(\d+)$", prefix.name)

@@ -111,7 +111,7 @@ def frozen_tables(stage: str, config: ModelConfig) -> dict[str, dict[str, str]]:
     return {network: network_table(network, config) for network in _STAGE_ONE_SCOPES}
 
 
-def player(path: str) -> str:
+def side(path: str) -> str:
     """Whose optimizer moves one of our variables: "generator" or "discriminator"."""
     network = path.split("/")[0]
     return "discriminator" if network.endswith(_ADVERSARIES) else "generator"

@@ -22,6 +22,9 @@ def leaky_relu(x):
 class _Executed:
     """What networks and blocks share: an `Execution`, and a config that it is part of."""
 
+    name: str  # of the Keras class beside this one, as is the next
+    trainable: bool
+
     def __init__(self, *args, execution: Execution = Execution(), **kwargs):
         super().__init__(*args, dtype=execution.precision, **kwargs)
         self.execution = execution

@@ -181,7 +181,7 @@ class PersonModel:
 def _row_by_row(network, rows):
     """A network on rows [B, ...], each row with the same bits whatever the others and B are."""
     count = tf.shape(rows)[0]
-    padding = [[0, -count % ROWS_AT_ONCE]] + [[0, 0]] * (len(rows.shape) - 1)
+    padding = [[0, tf.math.floormod(-count, ROWS_AT_ONCE)]] + [[0, 0]] * (len(rows.shape) - 1)
     blocks = tf.reshape(tf.pad(rows, padding), [-1, ROWS_AT_ONCE, *rows.shape[1:]])
     found = tf.map_fn(network, blocks)
     return tf.reshape(found, [-1, *found.shape[2:]])[:count]

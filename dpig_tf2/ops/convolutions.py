@@ -38,7 +38,7 @@ class BroadcastConcat(NamedTuple):
 
     @property
     def shape(self):
-        return (*self.images.shape[:-1], self.vector.shape[-1] + self.images.shape[-1])
+        return (*self.images.shape[:-1], sum(part.shape[-1] for part in self))
 
 
 class UpsampledConcat(NamedTuple):

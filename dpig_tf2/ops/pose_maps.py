@@ -90,17 +90,17 @@ def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
         ValueError: if radius < 1.
     """
     _check_radius(radius)
-    centres = _disc_centres(tf.cast(keypoints, tf.float64), height, width, radius)
+    centers = _disc_centers(tf.cast(keypoints, tf.float64), height, width, radius)
     # VALID on the padded map brings the result back to H x W, with outside discs reaching in.
-    discs = tf.nn.conv2d(centres, _disc(radius)[:, :, None, None], strides=1, padding="VALID")
+    discs = tf.nn.conv2d(centers, _disc(radius)[:, :, None, None], strides=1, padding="VALID")
     mask = tf.cast(discs > 0.5, tf.float32)
     # max_pool2d ignores what lies outside: 0 for the dilation, 1 for the erosion.
     dilated = tf.nn.max_pool2d(mask, _CLOSING_SIZE, strides=1, padding="SAME")
     return -tf.nn.max_pool2d(-dilated, _CLOSING_SIZE, strides=1, padding="SAME")
 
 
-def _disc_centres(keypoints, height, width, radius):
-    """Map of disc centres, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
+def _disc_centers(keypoints, height, width, radius):
+    """Map of disc centers, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
     ends = tf.gather(keypoints, tf.constant(LIMBS), axis=1)  # [B, L, 2, 3]
     start, stop = ends[:, :, 0, :2], ends[:, :, 1, :2]
     drawn = tf.reduce_all(ends[..., 2] > 0.5, axis=-1)  # [B, L]

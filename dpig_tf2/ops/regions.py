@@ -129,7 +129,7 @@ def crop_regions(
     """Bilinear crops of a feature map, one per box, resized to a square.
 
     The box is divided by H and W, then sampled on the grid of `tf.image.crop_and_resize`, which
-    multiplies by H - 1 and W - 1; both are the released behaviour. Samples outside the map are 0.
+    multiplies by H - 1 and W - 1; both are the released behavior. Samples outside the map are 0.
 
     Args:
         features: float [B, H, W, C].

@@ -72,7 +72,7 @@ def place(photo_size: tuple[int, int], size: tuple[int, int], mode: str) -> Plac
         return Placement(*size, scale)
     scale = (min(scale), min(scale))
     inner = _inner_size(photo_size, scale)
-    offset = tuple((outer - part) // 2 for outer, part in zip(size, inner, strict=True))
+    offset = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
     return Placement(*size, scale, offset)
 
 
@@ -101,7 +101,7 @@ class Photo:
         if placement.is_identity:
             return self.image
         inner = _inner_size(self.size, placement.scale)
-        resized = self.image.resize(inner[::-1], Image.Resampling.LANCZOS)
+        resized = self.image.resize((inner[1], inner[0]), Image.Resampling.LANCZOS)
         paper = Image.new("RGB", (placement.width, placement.height), _LETTERBOX_COLOR)
         paper.paste(resized, placement.offset[::-1])
         return paper

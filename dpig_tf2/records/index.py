@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -133,7 +134,7 @@ class RecordReader:
         """The serialized example. Raises RecordError if its checksum is wrong."""
         (which,), (offset,) = self.places([number])
         try:
-            return _read_now([str(self.files[which].path)], [offset])[0].numpy()
+            return bytes(_read_now([str(self.files[which].path)], [offset])[0].numpy())
         except tf.errors.DataLossError as error:
             raise self.error(number, "wrong checksum") from error
 
@@ -146,7 +147,7 @@ class RecordReader:
             records = self._from(which, offset).take(stop - number)
             try:
                 for serialized in records.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-                    yield number, serialized
+                    yield number, bytes(serialized)
                     number += 1
             except tf.errors.DataLossError:
                 yield number, None
@@ -156,7 +157,7 @@ class RecordReader:
         """Dataset of the records of a file from a byte offset on."""
         place = (str(self.files[which].path), np.int64(offset))
         # TensorFlow fails to serialize the reader as a dataset of its own, but not in a function.
-        return tf.data.Dataset.from_tensors(place).flat_map(_records_from)
+        return tf.data.Dataset.from_tensors(place).flat_map(cast(Any, _records_from))
 
 
 def masked_crc32c(data: bytes) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import cast
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class RecordSet:
             raise RecordError(message, file=paths[0])
         # One good record of every file tells what to expect of the others.
         samples = [_first_good(reader, start) for start in reader.starts]
-        height, width = samples[0].size
+        height, width = cast(tuple[int, int], samples[0].size)  # known of a good record
         return cls(
             split=split,
             reader=reader,

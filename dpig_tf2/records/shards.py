@@ -30,7 +30,7 @@ def prefix_and_split(
         stem: a file name before its shard number, with an underscore inside.
         split, prefix: what is asked for, if anything is.
     """
-    if stem == f"{prefix}_{split}":
+    if prefix and split and stem == f"{prefix}_{split}":
         return prefix, split
     for variant in schema.VARIANTS.values():
         if stem.startswith(f"{variant.file_prefix}_"):
@@ -93,13 +93,14 @@ def find_shards(data_dir, split: str, prefix: str | None = None) -> list[pathlib
             field="prefix",
         )
     paths = splits[prefixes[0], split]
-    announced = {_SHARD.fullmatch(path.name)["shards"] for path in paths}
+    matches = list(filter(None, (_SHARD.fullmatch(path.name) for path in paths)))
+    announced = {match["shards"] for match in matches}
     if len(announced) > 1:
         names = ", ".join(f"-of-{shards}" for shards in sorted(announced))
         raise RecordError(
             f"{data_dir} mixes shards {names} of {prefixes[0]}_{split}; keep one set", file=data_dir
         )
-    there = {int(_SHARD.fullmatch(path.name)["shard"]) for path in paths}
+    there = {int(match["shard"]) for match in matches}
     missing = sorted(set(range(int(announced.pop()))) - there)
     if missing:
         raise RecordError(

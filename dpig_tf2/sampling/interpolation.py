@@ -1,17 +1,21 @@
 """Paths between two codes or two noise vectors, and the persons on them."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dpig_tf2.sampling.person_codes import PersonCodes
+
+if TYPE_CHECKING:
+    from dpig_tf2.sampling.sampler import PersonSampler
 
 PATHS = ("linear", "spherical")
 _NO_ANGLE = 1e-6  # sine of the angle below which a great circle is not defined
 
 
 def codes_between(
-    sampler,
+    sampler: "PersonSampler",
     start: PersonCodes,
     end: PersonCodes,
     steps: int = 9,
@@ -21,7 +25,7 @@ def codes_between(
     """Persons on the way from one to another, straight from code to code.
 
     Args:
-        sampler: a PersonSampler; encodes poses that are given as keypoints.
+        sampler: encodes poses that are given as keypoints.
         start, end: one person each.
         steps: number of persons, both ends included.
         factors: those that change, all by default; the others stay at `start`. A pose that changes
@@ -37,7 +41,7 @@ def codes_between(
 
 
 def codes_between_noise(
-    sampler,
+    sampler: "PersonSampler",
     start: Mapping[str, np.ndarray],
     end: Mapping[str, np.ndarray],
     held: PersonCodes,
@@ -47,7 +51,7 @@ def codes_between_noise(
     """Persons on the way from one noise vector to another, through the mapping networks.
 
     Args:
-        sampler: a PersonSampler with the mapping networks.
+        sampler: with the mapping networks.
         start, end: {factor: noise [1, E]} of the factors that change.
         held: one person who gives the other factors.
         steps: number of persons, both ends included.

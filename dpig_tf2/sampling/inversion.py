@@ -3,12 +3,16 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.sampling.checks import check_code
 from dpig_tf2.sampling.person_codes import PersonCodes
+
+if TYPE_CHECKING:
+    from dpig_tf2.sampling.sampler import PersonSampler
 
 # Adam. Short memory for the squares: slopes fall by orders of magnitude on the way, and with the
 # usual 0.999 the steps stay too small for what is left to find.
@@ -73,7 +77,7 @@ class Inversion:
 
 
 def invert(
-    sampler,
+    sampler: "PersonSampler",
     codes: PersonCodes,
     factors: Sequence[str] | None = None,
     settings: InversionSettings = InversionSettings(),
@@ -82,7 +86,7 @@ def invert(
     """Noise of each factor whose mapped code is as close as possible to a given code.
 
     Args:
-        sampler: a PersonSampler with the mapping networks; encodes poses given as keypoints.
+        sampler: with the mapping networks; encodes poses given as keypoints.
         codes: any number of persons.
         factors: those to invert, all by default.
         settings: of the search.

@@ -90,4 +90,4 @@ def mix_regions(base: np.ndarray, donors: Mapping[str, np.ndarray]) -> np.ndarra
 def has_regions(code: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Whether at least one of the regions was visible, bool [B]: the code of the others is zero."""
     indices = [REGION_NAMES.index(region) for region in expand_regions(names)]
-    return by_region(code)[:, indices].any(axis=(1, 2))
+    return np.any(by_region(code)[:, indices], axis=(1, 2))

@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from PIL import Image
 from dpig_tf2.io.atomic import remove_temporaries, write_bytes
 from dpig_tf2.io.images import encode_jpeg, encode_png, read_rgb, save_png
 from dpig_tf2.io.manifests import Manifest, OutputError
-from dpig_tf2.visual.sheets import labelled_sheet
+from dpig_tf2.visual.sheets import labeled_sheet
 
 MANIFEST = "samples.json"
 _FRAME_MILLISECONDS = 120
@@ -111,7 +112,7 @@ class OutputFolder:
         """Writes a picture (PNG, or JPEG by its ending) and its codes."""
         codes = f"codes/{pathlib.PurePath(item.name).stem}.npz"
         content = io.BytesIO()
-        np.savez(content, **item.codes)
+        np.savez(content, **cast(Any, item.codes))  # stubs: names may be numpy's own arguments
         write_bytes(self.path / codes, content.getvalue())
         if item.name.endswith(".png"):
             write_bytes(self.path / item.name, encode_png(item.image))
@@ -153,7 +154,7 @@ class OutputFolder:
         ]
         height = next(cell.shape[0] for row in pictures for cell in row if cell is not None)
         scale = max(1, _SHEET_CELL_HEIGHT // height)
-        save_png(self.path / name, labelled_sheet(pictures, row_labels, column_labels, scale))
+        save_png(self.path / name, labeled_sheet(pictures, row_labels, column_labels, scale))
         self._manifest.add(name, made_from)
 
     def add_animation(self, name: str, frames: Sequence[str]) -> None:

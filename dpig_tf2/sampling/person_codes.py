@@ -74,10 +74,10 @@ class PersonCodes:
             raise SamplerError(f"codes: missing {factor}", field=factor)
         return code
 
-    def take(self, rows: Sequence[int]) -> "PersonCodes":
+    def take(self, rows: Sequence[int] | np.ndarray) -> "PersonCodes":
         """The persons at these positions, in this order."""
-        rows = np.asarray(rows, int)
-        return PersonCodes(**{name: values[rows] for name, values in self.as_arrays().items()})
+        chosen = np.asarray(rows, int)
+        return PersonCodes(**{name: values[chosen] for name, values in self.as_arrays().items()})
 
     def repeat(self, count: int) -> "PersonCodes":
         """Every person `count` times in a row."""

@@ -41,15 +41,25 @@ class Persons:
             raise DpigError(f"no person is called {name!r}; there are {some}", field=name)
         return self.names.index(name)
 
-    def take(self, rows: Sequence[int]) -> "Persons":
+    def require_images(self) -> np.ndarray:
+        """The images, uint8 [N, H, W, 3].
+
+        Raises:
+            DpigError: if these are poses alone.
+        """
+        if self.images is None:
+            raise DpigError("expected persons with images, got poses alone", field="images")
+        return self.images
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Persons":
         """The persons at these positions, in this order."""
-        rows = list(rows)
+        chosen = list(rows)
         return Persons(
-            tuple(self.names[i] for i in rows),
-            self.keypoints[rows],
-            None if self.images is None else self.images[rows],
-            tuple(self.identities[i] for i in rows) if self.identities else (),
-            {key: values[rows] for key, values in self.parts.items()},
+            tuple(self.names[i] for i in chosen),
+            self.keypoints[chosen],
+            None if self.images is None else self.images[chosen],
+            tuple(self.identities[i] for i in chosen) if self.identities else (),
+            {key: values[chosen] for key, values in self.parts.items()},
         )
 
 
@@ -66,7 +76,9 @@ def concatenate(batches: Iterable[Persons]) -> Persons:
     return Persons(
         tuple(name for batch in batches for name in batch.names),
         np.concatenate([batch.keypoints for batch in batches]),
-        None if first.images is None else np.concatenate([batch.images for batch in batches]),
+        None
+        if first.images is None
+        else np.concatenate([batch.require_images() for batch in batches]),
         tuple(identity for batch in batches for identity in batch.identities),
         {key: np.concatenate([batch.parts[key] for batch in batches]) for key in first.parts},
     )

@@ -167,6 +167,10 @@ class FileReader:
         self.skipped: list[str] = []
         self.done, self.total = 0, len(self._names)
 
+    def pairs(self) -> Iterator[tuple[Persons, Persons]]:
+        """Photos have none. Raises DpigError."""
+        raise DpigError("photos have no pairs: name target poses, or take all pairs of persons")
+
     def persons(self) -> Iterator[Persons]:
         """Every usable image once."""
         for start in range(0, self.total, self._batch_size):
@@ -244,8 +248,8 @@ def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndar
         DpigError: if none is left.
     """
     moved = placement.keypoints(keypoints)
-    outside = (moved[:, :2] >= (placement.height, placement.width)).any(axis=1)
-    moved = np.where(outside[:, None], np.float32(0), moved)
+    outside = np.any(moved[:, :2] >= (placement.height, placement.width), axis=1, keepdims=True)
+    moved = np.where(outside, np.float32(0), moved)
     if not moved[:, 2].any():
         raise DpigError("not one keypoint is visible inside the image")
     return moved

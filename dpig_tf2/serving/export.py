@@ -62,7 +62,7 @@ def export(
     temporary = directory / f".{target.name}.{os.getpid()}.tmp"
     try:
         graphs = {name: signature.trace() for name, signature in available.items()}
-        tf.saved_model.save(_weights_holder(networks), temporary, signatures=graphs)
+        tf.saved_model.save(_Weights(networks), temporary, signatures=graphs)
         described = {name: describe(available[name], graph) for name, graph in graphs.items()}
         _write_description(temporary, config, described, unavailable)
         os.rename(temporary, target)
@@ -71,16 +71,17 @@ def export(
     return target
 
 
-def _weights_holder(networks):
+class _Weights(tf.Module):
     """What a SavedModel must own: the plain variables, not the Keras objects around them.
 
     A Keras model would add a signature of its own, which takes a single input.
     """
-    holder = tf.Module()
-    holder.weights = [
-        variable.value for network in networks.values() for variable in network.variables
-    ]
-    return holder
+
+    def __init__(self, networks):
+        super().__init__()
+        self.weights = [
+            variable.value for network in networks.values() for variable in network.variables
+        ]
 
 
 def _write_description(folder, config, signatures, unavailable):

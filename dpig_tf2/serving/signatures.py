@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, cast
 
 import tensorflow as tf
 
@@ -169,12 +170,12 @@ def _all_signatures(model: PersonModel) -> dict[str, Signature]:
 
 def describe(signature: Signature, graph: tf.types.experimental.ConcreteFunction) -> dict:
     """Purpose, inputs and outputs of a traced signature for JSON; "B" stands for the batch."""
+    outputs = cast(Any, graph).structured_outputs  # which TensorFlow's stubs do not know
     return {
         "purpose": signature.purpose,
         "inputs": {n: _entry(i.spec, i.meaning) for n, i in signature.inputs.items()},
         "outputs": {
-            name: _entry(tensor, _OUTPUT_MEANINGS[name])
-            for name, tensor in graph.structured_outputs.items()
+            name: _entry(tensor, _OUTPUT_MEANINGS[name]) for name, tensor in outputs.items()
         },
     }
 

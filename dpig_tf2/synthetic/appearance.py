@@ -6,7 +6,7 @@ import colorsys
 
 import numpy as np
 
-from dpig_tf2.synthetic.factors import Colour, Foreground, Garment
+from dpig_tf2.synthetic.factors import Color, Foreground, Garment
 
 # Field order of the training half of the Market-1501 Attribute file. Its values: age 1 young,
 # 2 teenager, 3 adult, 4 old; clothes 1 dress or skirt, 2 trousers; down and up 1 long, 2 short;
@@ -19,7 +19,7 @@ ATTRIBUTE_FIELDS = (
     "clothes", "down", "up", "hair", "hat", "gender",
 )  # fmt: skip
 
-_GARMENT_COLOURS: dict[str, Colour] = {
+_GARMENT_COLORS: dict[str, Color] = {
     "black": (34, 34, 40),
     "white": (236, 236, 232),
     "gray": (130, 132, 136),
@@ -50,8 +50,8 @@ _HAIRS = ((28, 22, 20), (58, 38, 28), (104, 66, 38), (188, 146, 82), (150, 60, 3
 _OLD_HAIR = _HAIRS[-1]
 _HAIR_STYLES = {"bald": 0.5, "short": 4, "bob": 1.5, "long": 2, "ponytail": 1.5, "bun": 1}
 _LONG_HAIR = ("long", "ponytail", "bun")
-_SHOE_COLOURS = ("black", "white", "gray", "red", "blue", "brown")
-_BAG_COLOURS = ("black", "red", "blue", "brown", "green", "orange")
+_SHOE_COLORS = ("black", "white", "gray", "red", "blue", "brown")
+_BAG_COLORS = ("black", "red", "blue", "brown", "green", "orange")
 
 
 def sample_foreground(rng: np.random.Generator) -> Foreground:
@@ -62,26 +62,26 @@ def sample_foreground(rng: np.random.Generator) -> Foreground:
     upper = _sample_upper(rng, lower_kind)
     return Foreground(
         skin=_jitter(rng, skin, 6),
-        hair_colour=_jitter(rng, _HAIRS[rng.choice(6, p=(0.34, 0.24, 0.14, 0.12, 0.06, 0.1))], 6),
+        hair_color=_jitter(rng, _HAIRS[rng.choice(6, p=(0.34, 0.24, 0.14, 0.12, 0.06, 0.1))], 6),
         hair_style=hair_style,
         hat=_sample_hat(rng, hair_style),
         upper=upper,
         lower=_sample_lower(rng, lower_kind, upper),
         lower_kind=lower_kind,
-        shoes=_jitter(rng, _GARMENT_COLOURS[_pick(rng, _SHOE_COLOURS)], 10),
+        shoes=_jitter(rng, _GARMENT_COLORS[_pick(rng, _SHOE_COLORS)], 10),
         build=round(float(rng.uniform(0.84, 1.24)), 3),
         bag=str(
             rng.choice(("none", "backpack", "shoulder bag", "handbag"), p=(0.62, 0.2, 0.1, 0.08))
         ),
-        bag_colour=_jitter(rng, _GARMENT_COLOURS[_pick(rng, _BAG_COLOURS)], 12),
+        bag_color=_jitter(rng, _GARMENT_COLORS[_pick(rng, _BAG_COLORS)], 12),
     )
 
 
 def attributes(foreground: Foreground) -> np.ndarray:
     """A person described by the 27 fields of ATTRIBUTE_FIELDS.
 
-    Age and gender are read off hair and clothes: grey hair is old, short legwear teenage, skirts
-    and long hair female. Orange garments have no colour field, as in the real annotation.
+    Age and gender are read off hair and clothes: gray hair is old, short legwear teenage, skirts
+    and long hair female. Orange garments have no color field, as in the real annotation.
 
     Returns:
         int64 [27], values as in the Market-1501 Attribute file: age 1 to 4, all others 1 or 2.
@@ -104,7 +104,7 @@ def attributes(foreground: Foreground) -> np.ndarray:
 
 
 def _age(person: Foreground) -> int:
-    if np.abs(np.subtract(person.hair_colour, _OLD_HAIR)).max() <= 6:
+    if np.abs(np.subtract(person.hair_color, _OLD_HAIR)).max() <= 6:
         return 4
     return 2 if person.lower.length < 1.3 else 3
 
@@ -128,43 +128,43 @@ def _sample_lower(rng: np.random.Generator, kind: str, upper: Garment) -> Garmen
     else:
         length = float(rng.choice((0.6, 0.85, 1.1, 1.5), p=(0.25, 0.35, 0.25, 0.15)))
     if kind == "dress":
-        return Garment(upper.name, upper.colour, upper.accent, upper.texture, upper.period, length)
+        return Garment(upper.name, upper.color, upper.accent, upper.texture, upper.period, length)
     weights = {name: weight for name, weight in _LOWER_WEIGHTS.items() if name != upper.name}
     return _sample_garment(rng, weights, _LOWER_TEXTURES, length)
 
 
-def _sample_garment(rng, colour_weights, texture_weights, length: float) -> Garment:
-    name = _choice(rng, colour_weights)
-    colour = _vary(rng, _GARMENT_COLOURS[name])
+def _sample_garment(rng, color_weights, texture_weights, length: float) -> Garment:
+    name = _choice(rng, color_weights)
+    color = _vary(rng, _GARMENT_COLORS[name])
     return Garment(
         name=name,
-        colour=colour,
-        accent=_sample_accent(rng, colour),
+        color=color,
+        accent=_sample_accent(rng, color),
         texture=_choice(rng, texture_weights),
         period=round(float(rng.uniform(0.085, 0.13)), 4),
         length=length,
     )
 
 
-def _sample_accent(rng: np.random.Generator, colour: Colour) -> Colour:
-    """A second garment colour that stands out from the first."""
+def _sample_accent(rng: np.random.Generator, color: Color) -> Color:
+    """A second garment color that stands out from the first."""
     far = [
         other
-        for other in _GARMENT_COLOURS.values()
-        if np.linalg.norm(np.subtract(other, colour)) > 150
+        for other in _GARMENT_COLORS.values()
+        if np.linalg.norm(np.subtract(other, color)) > 150
     ]
     return _vary(rng, far[rng.integers(len(far))])
 
 
-def _sample_hat(rng: np.random.Generator, hair_style: str) -> Colour | None:
+def _sample_hat(rng: np.random.Generator, hair_style: str) -> Color | None:
     wears = rng.random() < (0.1 if hair_style != "bun" else 0.0)
-    name = _pick(rng, tuple(_GARMENT_COLOURS))
-    return _vary(rng, _GARMENT_COLOURS[name]) if wears else None
+    name = _pick(rng, tuple(_GARMENT_COLORS))
+    return _vary(rng, _GARMENT_COLORS[name]) if wears else None
 
 
-def _vary(rng: np.random.Generator, colour: Colour) -> Colour:
-    """A shade of the same colour name."""
-    hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour))
+def _vary(rng: np.random.Generator, color: Color) -> Color:
+    """A shade of the same color name."""
+    hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in color))
     hue = (hue + rng.uniform(-0.025, 0.025)) % 1.0
     saturation *= rng.uniform(0.82, 1.08)
     value *= rng.uniform(0.86, 1.06)
@@ -172,8 +172,8 @@ def _vary(rng: np.random.Generator, colour: Colour) -> Colour:
     return tuple(round(255 * channel) for channel in shade)
 
 
-def _jitter(rng: np.random.Generator, colour: Colour, amount: int) -> Colour:
-    moved = np.add(colour, rng.integers(-amount, amount + 1, 3))
+def _jitter(rng: np.random.Generator, color: Color, amount: int) -> Color:
+    moved = np.add(color, rng.integers(-amount, amount + 1, 3))
     return tuple(int(channel) for channel in np.clip(moved, 0, 255))
 
 

@@ -98,7 +98,7 @@ def _identity_images(
 
 
 def _place(seed: int, camera: int) -> Background:
-    """What a camera looks at; neighbouring cameras look at different kinds of scene."""
+    """What a camera looks at; neighboring cameras look at different kinds of scene."""
     first = int(_stream(seed, _CAMERA_STREAM).integers(len(SCENES)))
     scene = SCENES[(first + camera) % len(SCENES)]
     return sample_background(_stream(seed, _CAMERA_STREAM, camera), scene)

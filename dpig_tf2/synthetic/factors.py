@@ -8,7 +8,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 TEXTURES = ("plain", "stripes", "pinstripes", "check", "dots", "block", "band", "panel")
 HAIR_STYLES = ("bald", "short", "bob", "long", "ponytail", "bun")
@@ -23,16 +23,16 @@ class Garment:
     """One piece of clothing.
 
     Attributes:
-        name: colour name, one of the Market-1501 Attribute colours or another plain word.
-        colour, accent: RGB in [0, 255]; the accent is the texture's second colour.
+        name: color name, one of the Market-1501 Attribute colors or another plain word.
+        color, accent: RGB in [0, 255]; the accent is the texture's second color.
         texture: one of TEXTURES.
         period: repeat of the texture in body heights.
         length: how far it reaches along the limb: 0 none, 1 to the elbow or knee, 2 to the end.
     """
 
     name: str
-    colour: Colour
-    accent: Colour
+    color: Color
+    accent: Color
     texture: str
     period: float
     length: float
@@ -46,7 +46,7 @@ class Foreground:
     """What stays with a person from image to image.
 
     Attributes:
-        skin, hair_colour, shoes, bag_colour: RGB in [0, 255].
+        skin, hair_color, shoes, bag_color: RGB in [0, 255].
         hair_style: one of HAIR_STYLES.
         hat: RGB in [0, 255], None without a hat.
         upper: garment of torso and arms.
@@ -56,17 +56,17 @@ class Foreground:
         bag: one of BAGS.
     """
 
-    skin: Colour
-    hair_colour: Colour
+    skin: Color
+    hair_color: Color
     hair_style: str
-    hat: Colour | None
+    hat: Color | None
     upper: Garment
     lower: Garment
     lower_kind: str
-    shoes: Colour
+    shoes: Color
     build: float
     bag: str
-    bag_colour: Colour
+    bag_color: Color
 
     def __post_init__(self):
         _check_choice("hair_style", self.hair_style, HAIR_STYLES)
@@ -82,13 +82,13 @@ class SceneObject:
         kind: one of OBJECTS.
         column: middle of the thing, image heights right of the image's middle.
         size: its height in image heights.
-        colour: RGB in [0, 255].
+        color: RGB in [0, 255].
     """
 
     kind: str
     column: float
     size: float
-    colour: Colour
+    color: Color
 
     def __post_init__(self):
         _check_choice("kind", self.kind, OBJECTS)
@@ -110,8 +110,8 @@ class Background:
     """
 
     scene: str
-    wall: Colour
-    ground: Colour
+    wall: Color
+    ground: Color
     horizon: float
     period: float
     shift: float

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dpig_tf2.synthetic.factors import Colour, Foreground, Garment
+from dpig_tf2.synthetic.factors import Color, Foreground, Garment
 from dpig_tf2.synthetic.kinematics import (
     HEAD_BREADTH,
     HEAD_DEPTH,
@@ -45,19 +45,19 @@ def figure(foreground: Foreground, body: Skeleton) -> Iterator[Part]:
     yield from _bag(foreground, body)
 
 
-def _plain(colour: Colour) -> Painter:
-    rgb = np.array(colour, np.float32)
+def _plain(color: Color) -> Painter:
+    rgb = np.array(color, np.float32)
     return lambda surface: rgb
 
 
 def _cloth_painter(garment: Garment, offset: float = 0.0) -> Painter:
     """A garment's cloth; `offset` is where the volume starts below the garment's upper edge."""
     if garment.texture == "plain":
-        return _plain(garment.colour)
-    colour, accent = np.array(garment.colour, np.float32), np.array(garment.accent, np.float32)
+        return _plain(garment.color)
+    color, accent = np.array(garment.color, np.float32), np.array(garment.accent, np.float32)
     texture, period = _TEXTURE_PAINTERS[garment.texture], garment.period
     return lambda surface: (
-        colour + (accent - colour) * texture(surface, surface.along + offset, period)[:, None]
+        color + (accent - color) * texture(surface, surface.along + offset, period)[:, None]
     )
 
 
@@ -94,7 +94,7 @@ def _panel(surface: Surface, along: np.ndarray, period: float) -> np.ndarray:
     return np.float32((np.abs(surface.azimuth) < 0.55) & (surface.radius > 0.07))
 
 
-# How much of the accent colour shows at surface points `along` below the garment's upper edge:
+# How much of the accent color shows at surface points `along` below the garment's upper edge:
 # float [N] in [0, 1].
 _TEXTURE_PAINTERS = {
     "stripes": _horizontal_stripes,
@@ -115,21 +115,21 @@ def _stripes(position: np.ndarray, period: float) -> np.ndarray:
 def _torso_painter(foreground: Foreground) -> Painter:
     upper, lower = _cloth_painter(foreground.upper), _cloth_painter(foreground.lower)
     skin = np.array(foreground.skin, np.float32)
-    strap = np.array(foreground.bag_colour, np.float32)
+    strap = np.array(foreground.bag_color, np.float32)
 
     def paint(surface: Surface) -> np.ndarray:
         lateral = np.sin(surface.azimuth) * surface.radius
         front = np.abs(surface.azimuth) < np.pi / 2
-        colours = np.where((surface.fraction < _BELT)[:, None], upper(surface), lower(surface))
+        colors = np.where((surface.fraction < _BELT)[:, None], upper(surface), lower(surface))
         neckline = front & (surface.along < 0.03 - 0.6 * np.abs(lateral))
-        colours = np.where(neckline[:, None], skin, colours)
+        colors = np.where(neckline[:, None], skin, colors)
         if foreground.bag == "backpack":
             straps = front & (np.abs(np.abs(lateral) - 0.055) < 0.012) & (surface.along < 0.17)
         elif foreground.bag == "shoulder bag":
             straps = np.abs(lateral + 0.065 - 0.5 * surface.along) < 0.012
         else:
-            return colours
-        return np.where(straps[:, None], strap, colours)
+            return colors
+        return np.where(straps[:, None], strap, colors)
 
     return paint
 
@@ -157,7 +157,7 @@ def _leg(foreground: Foreground, naked: dict[str, Volume], side: str) -> Iterato
     yield naked[f"{side}_foot"], _plain(foreground.shoes)
 
 
-def _covered(limb: Volume, cloth: Painter, skin: Colour, reach: float, ease) -> Part:
+def _covered(limb: Volume, cloth: Painter, skin: Color, reach: float, ease) -> Part:
     """A limb whose first `reach` (fraction of its axis) is clothed."""
     bare = _plain(skin)
     if reach <= 0:
@@ -178,7 +178,7 @@ def _below_skirt(limb: Volume, foreground: Foreground, reach: float) -> Part:
     # Set back a little, so that a stride does not lift the leg through the cloth.
     start, end = limb.start + _BEHIND_CLOTH, limb.end + _BEHIND_CLOTH
     if reach >= 1:
-        return dataclasses.replace(limb, start=start, end=end), _plain(foreground.lower.colour)
+        return dataclasses.replace(limb, start=start, end=end), _plain(foreground.lower.color)
     begin = max(0.0, reach - 0.1)
     start = start + begin * (end - start)
     radii = np.interp((begin, 1.0), limb.knots, limb.breadths)
@@ -216,30 +216,30 @@ def _point_on_leg(body: Skeleton, side: str, reach: float) -> np.ndarray:
 def _head(foreground: Foreground, body: Skeleton, head: Volume) -> Iterator[Part]:
     left, up, forward = body.head_axes.T
     yield head, _face_painter(foreground, body)
-    centre = body.joints["head"]
-    nose = centre + 0.95 * HEAD_DEPTH * forward - 0.1 * HEAD_HEIGHT * up
+    center = body.joints["head"]
+    nose = center + 0.95 * HEAD_DEPTH * forward - 0.1 * HEAD_HEIGHT * up
     yield _ball(nose, 0.011, body.head_facing), _plain(foreground.skin)
     for sign in () if foreground.hair_style in _HIDES_EARS else SIDES.values():
-        ear = centre + 0.95 * sign * HEAD_BREADTH * left
+        ear = center + 0.95 * sign * HEAD_BREADTH * left
         yield _ball(ear, 0.011, body.head_facing), _plain(foreground.skin)
     for volume in _hair_volumes(foreground.hair_style, body):
-        yield volume, _plain(foreground.hair_colour)
+        yield volume, _plain(foreground.hair_color)
     if foreground.hat is not None:
         dome = _ellipsoid(
-            centre + 0.036 * up - 0.004 * forward, 1.14 * HEAD_BREADTH, 1.14 * HEAD_DEPTH, 0.046,
+            center + 0.036 * up - 0.004 * forward, 1.14 * HEAD_BREADTH, 1.14 * HEAD_DEPTH, 0.046,
             body.head_facing,
         )  # fmt: skip
         brim = dataclasses.replace(
-            _ball(centre, 0.02, body.head_facing),
-            start=centre + 0.022 * up + 0.03 * forward,
-            end=centre + 0.018 * up + 0.085 * forward,
+            _ball(center, 0.02, body.head_facing),
+            start=center + 0.022 * up + 0.03 * forward,
+            end=center + 0.018 * up + 0.085 * forward,
         )
         yield dome, _plain(foreground.hat)
         yield brim, _plain(foreground.hat)
 
 
 def _face_painter(foreground: Foreground, body: Skeleton) -> Painter:
-    skin, hair = np.array(foreground.skin, np.float32), np.array(foreground.hair_colour, np.float32)
+    skin, hair = np.array(foreground.skin, np.float32), np.array(foreground.hair_color, np.float32)
     eye = np.array((40, 30, 30), np.float32)
     mouth = 0.55 * skin + 0.45 * np.array((150, 40, 50), np.float32)
 
@@ -249,13 +249,13 @@ def _face_painter(foreground: Foreground, body: Skeleton) -> Painter:
         eyes = front & ((np.abs(lateral) - 0.38) ** 2 + (height - 0.14) ** 2 < 0.017)
         brows = front & (np.abs(np.abs(lateral) - 0.38) < 0.19) & (np.abs(height - 0.36) < 0.05)
         lips = front & (np.abs(lateral) < 0.25) & (np.abs(height + 0.5) < 0.07)
-        colours = np.where(lips[:, None], mouth, skin)
-        colours = np.where(eyes[:, None], eye, colours)
+        colors = np.where(lips[:, None], mouth, skin)
+        colors = np.where(eyes[:, None], eye, colors)
         haired = brows
         if foreground.hair_style != "bald":
             # The hairline rises toward the forehead.
             haired = haired | (height > -0.25 + 0.95 * ahead)
-        return np.where(haired[:, None], hair, colours)
+        return np.where(haired[:, None], hair, colors)
 
     return paint
 
@@ -263,32 +263,32 @@ def _face_painter(foreground: Foreground, body: Skeleton) -> Painter:
 def _hair_volumes(style: str, body: Skeleton) -> Iterator[Volume]:
     """Hair that stands off the head."""
     _, up, forward = body.head_axes.T
-    centre, facing = body.joints["head"], body.head_facing
+    center, facing = body.joints["head"], body.head_facing
     if style == "bald":
         return
     yield _ellipsoid(
-        centre + 0.011 * up - 0.013 * forward,
+        center + 0.011 * up - 0.013 * forward,
         1.1 * HEAD_BREADTH, 1.02 * HEAD_DEPTH, 1.0 * HEAD_HEIGHT, facing,
     )  # fmt: skip
-    nape = centre - 0.03 * up - 0.035 * forward
+    nape = center - 0.03 * up - 0.035 * forward
     if style == "bob":
-        yield _ellipsoid(centre - 0.025 * up - 0.018 * forward, 0.062, 0.045, 0.062, facing)
+        yield _ellipsoid(center - 0.025 * up - 0.018 * forward, 0.062, 0.045, 0.062, facing)
     elif style == "long":
         back = body.joints["chest"] - 0.1 * body.axes[:, 1] - 0.07 * body.axes[:, 2]
         yield _strand(nape + 0.03 * up, back, (0.056, 0.05), 0.035, facing)
     elif style == "ponytail":
-        crown = centre + 0.02 * up - 0.06 * forward
+        crown = center + 0.02 * up - 0.06 * forward
         end = body.joints["chest"] - 0.02 * up - 0.1 * body.axes[:, 2]
         yield _strand(crown, end, (0.024, 0.018), 0.024, facing)
     elif style == "bun":
-        yield _ball(centre + 0.055 * up - 0.045 * forward, 0.033, facing)
+        yield _ball(center + 0.055 * up - 0.045 * forward, 0.033, facing)
 
 
-def _ellipsoid(centre, breadth: float, depth: float, height: float, facing: float) -> Volume:
+def _ellipsoid(center, breadth: float, depth: float, height: float, facing: float) -> Volume:
     half = np.array([0.0, 1e-3, 0.0])
     return Volume(
-        start=centre + half,
-        end=centre - half,
+        start=center + half,
+        end=center - half,
         knots=(0.0, 1.0),
         breadths=np.full(2, breadth),
         depths=np.full(2, depth),
@@ -297,8 +297,8 @@ def _ellipsoid(centre, breadth: float, depth: float, height: float, facing: floa
     )
 
 
-def _ball(centre, radius: float, facing: float) -> Volume:
-    return _ellipsoid(centre, radius, radius, radius, facing)
+def _ball(center, radius: float, facing: float) -> Volume:
+    return _ellipsoid(center, radius, radius, radius, facing)
 
 
 def _strand(start, end, breadths: tuple[float, float], depth: float, facing: float) -> Volume:
@@ -307,7 +307,7 @@ def _strand(start, end, breadths: tuple[float, float], depth: float, facing: flo
 
 def _bag(foreground: Foreground, body: Skeleton) -> Iterator[Part]:
     left, up, forward = body.axes.T
-    painter = _plain(foreground.bag_colour)
+    painter = _plain(foreground.bag_color)
     build = foreground.build
     if foreground.bag == "backpack":
         top = body.joints["chest"] - 0.035 * up - (0.06 * build + 0.035) * forward

@@ -38,7 +38,7 @@ def render(
         ValueError: if height or width is below 8.
     """
     canvas = _drawn(foreground, background, pose, height, width)
-    return _averaged(canvas.colours)
+    return _averaged(canvas.colors)
 
 
 def render_background(background: Background, height: int = 64, width: int = 32) -> np.ndarray:
@@ -84,37 +84,37 @@ def _drawn(
     height, width = SUPERSAMPLING * height, SUPERSAMPLING * width
     body = skeleton(pose)
     if background is None:
-        colours = np.zeros((height, width, 3), np.float32)
+        colors = np.zeros((height, width, 3), np.float32)
     else:
-        colours = draw_scene(background, height, width)
-        _cast_shadow(colours, pose, body)
+        colors = draw_scene(background, height, width)
+        _cast_shadow(colors, pose, body)
     row, column = project(np.zeros(3), pose, height, width).tolist()
-    canvas = Canvas(colours, height * pose.scale, (column, row))
+    canvas = Canvas(colors, height * pose.scale, (column, row))
     for volume, painter in figure(foreground, body):
         canvas.draw(volume, painter)
     return canvas
 
 
-def _cast_shadow(colours: np.ndarray, pose: Pose, body) -> None:
+def _cast_shadow(colors: np.ndarray, pose: Pose, body) -> None:
     """Darkens the ground about the feet, in place; it knows the pose only."""
-    height, width = colours.shape[:2]
+    height, width = colors.shape[:2]
     feet = np.stack([body.joints[f"{side}_{end}"] for side in SIDES for end in ("ankle", "toe")])
     spots = project(feet * (1.0, 0.0, 1.0), pose, height, width)
     # The camera looks down on the ground: what is nearer to it lies lower in the picture.
-    centre = spots.mean(axis=0) + (-0.15 * feet[:, 2].mean() * height, 0.02 * height)
+    center = spots.mean(axis=0) + (-0.15 * feet[:, 2].mean() * height, 0.02 * height)
     across = 0.07 * height * pose.scale + np.ptp(spots[:, 1]) / 2
     along = 0.028 * height * pose.scale
     # Beyond three radii nothing is left of it.
-    top, bottom = (int(np.clip(centre[0] + side * along, 0, height)) for side in (-3, 3))
-    rows = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - centre[0]) / along
-    columns = (np.arange(width, dtype=np.float32) + 0.5 - centre[1]) / across
+    top, bottom = (int(np.clip(center[0] + side * along, 0, height)) for side in (-3, 3))
+    rows = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - center[0]) / along
+    columns = (np.arange(width, dtype=np.float32) + 0.5 - center[1]) / across
     darkness = _SHADOW_DARKNESS * np.exp(-np.float32(rows**2)) * np.exp(-np.float32(columns**2))
-    colours[top:bottom] *= 1.0 - darkness[:, :, None]
+    colors[top:bottom] *= 1.0 - darkness[:, :, None]
 
 
-def _averaged(colours: np.ndarray) -> np.ndarray:
-    height, width = (size // SUPERSAMPLING for size in colours.shape[:2])
-    blocks = colours.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3)
+def _averaged(colors: np.ndarray) -> np.ndarray:
+    height, width = (size // SUPERSAMPLING for size in colors.shape[:2])
+    blocks = colors.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3)
     columns = sum(blocks[:, :, :, i] for i in range(SUPERSAMPLING))
     mean = sum(columns[:, i] for i in range(SUPERSAMPLING)) / SUPERSAMPLING**2
     return np.clip(mean + 0.5, 0, 255).astype(np.uint8)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from dpig_tf2.synthetic.factors import SCENES, Background, Colour, SceneObject
+from dpig_tf2.synthetic.factors import SCENES, Background, Color, SceneObject
 
-# Wall and ground colours and what may stand there, for each kind of scene.
+# Wall and ground colors and what may stand there, for each kind of scene.
 _WALLS = {
     "plaza": ((186, 180, 168), (198, 168, 116), (112, 142, 150)),
     "street": ((162, 98, 80), (188, 172, 132), (104, 118, 142)),
@@ -36,7 +36,7 @@ _OBJECT_SIZES = {
     "pole": (0.5, 0.9), "tree": (0.45, 0.8), "bench": (0.12, 0.17), "window": (0.15, 0.28),
     "door": (0.3, 0.42), "bush": (0.12, 0.22), "car": (0.16, 0.24), "bicycle": (0.14, 0.2),
 }  # fmt: skip
-_OBJECT_COLOURS = {
+_OBJECT_COLORS = {
     "pole": ((88, 92, 98), (190, 190, 186), (70, 84, 70)),
     "tree": ((58, 98, 48), (86, 116, 50), (44, 82, 60)),
     "bench": ((112, 82, 54), (86, 92, 96)),
@@ -50,7 +50,7 @@ _GRAIN_ROWS, _GRAIN_COLUMNS, _GRAIN_STRENGTH = 24, 24, 9.0
 
 
 def sample_background(rng: np.random.Generator, scene: str | None = None) -> Background:
-    """A random scene: its kind (or the given one of SCENES), colours, things in it, and light."""
+    """A random scene: its kind (or the given one of SCENES), colors, things in it, and light."""
     scene = scene or _pick(rng, SCENES)
     objects = [
         _sample_object(rng, _pick(rng, _FURNITURE[scene])) for _ in range(rng.integers(1, 4))
@@ -138,9 +138,9 @@ class _ScenePainter:
     def _box(self, left: float, top: float, right: float, bottom: float) -> list[float]:
         return [*self._xy(left, top), *self._xy(right, bottom)]
 
-    def _line(self, left, top, right, bottom, colour: Colour, thickness: float = 0.008) -> None:
+    def _line(self, left, top, right, bottom, color: Color, thickness: float = 0.008) -> None:
         pixels = max(1, round(thickness * self._height))
-        self._draw.line(self._box(left, top, right, bottom), fill=colour, width=pixels)
+        self._draw.line(self._box(left, top, right, bottom), fill=color, width=pixels)
 
     def _columns(self, period: float) -> np.ndarray:
         """Columns `period` apart that cover the image, moved along by the background's shift."""
@@ -214,8 +214,8 @@ class _ScenePainter:
         horizon = self._background.horizon
         middle = np.mod(self._background.shift, 0.3) - 0.15
         corners = ((middle - 0.08, horizon), (middle + 0.02, horizon), (0.5, 1.01), (-0.3, 1.01))
-        colour = _scaled((178, 164, 138), 1.0)
-        self._draw.polygon([self._xy(*corner) for corner in corners], fill=colour)
+        color = _scaled((178, 164, 138), 1.0)
+        self._draw.polygon([self._xy(*corner) for corner in corners], fill=color)
 
     def floor(self) -> None:
         shine = _scaled(self._background.ground, 1.12)
@@ -238,11 +238,11 @@ class _ScenePainter:
 
     # Things.
 
-    def _ellipse(self, column, row, half_width, half_height, colour: Colour) -> None:
+    def _ellipse(self, column, row, half_width, half_height, color: Color) -> None:
         box = self._box(
             column - half_width, row - half_height, column + half_width, row + half_height
         )
-        self._draw.ellipse(box, fill=colour)
+        self._draw.ellipse(box, fill=color)
 
     def _rectangle(self, thing: SceneObject, left, top, right, bottom, shade: float = 1.0) -> None:
         """A rectangle in units of the thing's size about its foot on the horizon."""
@@ -251,12 +251,12 @@ class _ScenePainter:
             thing.column + left * size, foot + top * size,
             thing.column + right * size, foot + bottom * size,
         )  # fmt: skip
-        self._draw.rectangle(box, fill=_scaled(thing.colour, shade))
+        self._draw.rectangle(box, fill=_scaled(thing.color, shade))
 
-    def _disc(self, thing: SceneObject, column, row, radius, colour: Colour) -> None:
+    def _disc(self, thing: SceneObject, column, row, radius, color: Color) -> None:
         size, foot = thing.size, self._background.horizon + 0.03
         self._ellipse(
-            thing.column + column * size, foot + row * size, radius * size, radius * size, colour
+            thing.column + column * size, foot + row * size, radius * size, radius * size, color
         )
 
     def pole(self, thing: SceneObject) -> None:
@@ -265,12 +265,12 @@ class _ScenePainter:
         self._rectangle(thing, 0, -1, half, 0.1, 0.75)
 
     def tree(self, thing: SceneObject) -> None:
-        trunk = dataclasses.replace(thing, colour=(92, 72, 54))
+        trunk = dataclasses.replace(thing, color=(92, 72, 54))
         self._rectangle(trunk, -0.06, -0.5, 0.06, 0.04)
         for column, row, radius, shade in (
             (-0.16, -0.62, 0.24, 0.8), (0.17, -0.6, 0.23, 0.9), (0.02, -0.8, 0.26, 1.08),
         ):  # fmt: skip
-            self._disc(thing, column, row, radius, _scaled(thing.colour, shade))
+            self._disc(thing, column, row, radius, _scaled(thing.color, shade))
 
     def bench(self, thing: SceneObject) -> None:
         self._rectangle(thing, -1.0, -0.9, 1.0, -0.6)
@@ -279,7 +279,7 @@ class _ScenePainter:
             self._rectangle(thing, column, -0.15, column + 0.15, 0.35, 0.5)
 
     def window(self, thing: SceneObject) -> None:
-        frame = dataclasses.replace(thing, colour=_scaled(self._background.wall, 1.22))
+        frame = dataclasses.replace(thing, color=_scaled(self._background.wall, 1.22))
         self._rectangle(frame, -0.5, -1.42, 0.5, -0.34)
         self._rectangle(thing, -0.42, -1.35, 0.42, -0.42)
         self._rectangle(frame, -0.03, -1.4, 0.03, -0.4)
@@ -292,11 +292,11 @@ class _ScenePainter:
 
     def bush(self, thing: SceneObject) -> None:
         for column, radius, shade in ((-0.55, 0.5, 0.85), (0.55, 0.48, 0.95), (0.0, 0.62, 1.1)):
-            self._disc(thing, column, -0.35, radius, _scaled(thing.colour, shade))
+            self._disc(thing, column, -0.35, radius, _scaled(thing.color, shade))
 
     def car(self, thing: SceneObject) -> None:
         self._rectangle(thing, -0.75, -0.95, 0.6, -0.45, 0.85)
-        self._rectangle(dataclasses.replace(thing, colour=(70, 84, 98)), -0.66, -0.86, 0.5, -0.5)
+        self._rectangle(dataclasses.replace(thing, color=(70, 84, 98)), -0.66, -0.86, 0.5, -0.5)
         self._rectangle(thing, -1.25, -0.52, 1.25, 0.0)
         for column in (-0.75, 0.75):
             self._disc(thing, column, 0.0, 0.23, (34, 34, 36))
@@ -306,18 +306,18 @@ class _ScenePainter:
         foot = self._background.horizon + 0.03
         middle, size = thing.column, thing.size
         for column in (-0.55, 0.55):
-            centre = middle + column * size
+            center = middle + column * size
             box = self._box(
-                centre - 0.4 * size, foot - 0.75 * size, centre + 0.4 * size, foot + 0.05 * size
+                center - 0.4 * size, foot - 0.75 * size, center + 0.4 * size, foot + 0.05 * size
             )
-            self._draw.ellipse(box, outline=thing.colour, width=max(1, round(0.01 * self._height)))
+            self._draw.ellipse(box, outline=thing.color, width=max(1, round(0.01 * self._height)))
         for x0, y0, x1, y1 in (
             (-0.55, -0.35, -0.1, -0.85), (-0.1, -0.85, 0.5, -0.85), (0.55, -0.35, 0.42, -1.1),
             (-0.1, -0.85, 0.05, -0.35), (0.05, -0.35, 0.48, -0.85),
         ):  # fmt: skip
             self._line(
                 middle + x0 * size, foot + y0 * size, middle + x1 * size, foot + y1 * size,
-                thing.colour, 0.01,
+                thing.color, 0.01,
             )  # fmt: skip
 
 
@@ -352,16 +352,16 @@ def _sample_object(rng: np.random.Generator, kind: str) -> SceneObject:
         kind=kind,
         column=round(float(rng.uniform(-0.3, 0.3)), 4),
         size=round(float(rng.uniform(*_OBJECT_SIZES[kind])), 4),
-        colour=_shade_of(rng, _pick(rng, _OBJECT_COLOURS[kind])),
+        color=_shade_of(rng, _pick(rng, _OBJECT_COLORS[kind])),
     )
 
 
-def _shade_of(rng: np.random.Generator, colour: Colour) -> Colour:
-    return _scaled(colour, rng.uniform(0.9, 1.1))
+def _shade_of(rng: np.random.Generator, color: Color) -> Color:
+    return _scaled(color, rng.uniform(0.9, 1.1))
 
 
-def _scaled(colour: Colour, factor: float) -> Colour:
-    return tuple(min(255, round(channel * factor)) for channel in colour)
+def _scaled(color: Color, factor: float) -> Color:
+    return tuple(min(255, round(channel * factor)) for channel in color)
 
 
 def _pick(rng: np.random.Generator, options):

@@ -12,7 +12,7 @@ import numpy as np
 # Direction to the light, camera space: above, in front, a little from the image's left.
 _LIGHT = np.array([-0.38, 0.52, 0.76], np.float32)
 _AMBIENT, _DIFFUSE = 0.58, 0.5
-# The rim of every part is darker, so that an arm shows in front of a torso of the same colour.
+# The rim of every part is darker, so that an arm shows in front of a torso of the same color.
 _RIM_START, _RIM_DARKNESS = 0.75, 0.4
 
 
@@ -88,7 +88,7 @@ class Surface:
         return angle - 2 * np.pi * np.round(angle / (2 * np.pi))
 
 
-# Colours of surface points, RGB in [0, 255]: [N, 3], or [3] where all are the same.
+# Colors of surface points, RGB in [0, 255]: [N, 3], or [3] where all are the same.
 Painter = Callable[[Surface], np.ndarray]
 
 
@@ -155,17 +155,17 @@ def outline_of(volume: Volume, scale: float, origin: tuple[float, float]) -> Out
 
 
 class Canvas:
-    """Colours with a depth buffer.
+    """Colors with a depth buffer.
 
     Attributes:
-        colours: float32 [H, W, 3] in [0, 255].
+        colors: float32 [H, W, 3] in [0, 255].
         depth: float32 [H, W], -inf where nothing has been drawn.
     """
 
-    def __init__(self, colours: np.ndarray, scale: float, origin: tuple[float, float]):
-        """Draws onto `colours`; `scale` pixels to the body height, `origin` (x, y) the ground."""
-        self.colours = colours
-        self.depth = np.full(colours.shape[:2], -np.inf, np.float32)
+    def __init__(self, colors: np.ndarray, scale: float, origin: tuple[float, float]):
+        """Draws onto `colors`; `scale` pixels to the body height, `origin` (x, y) the ground."""
+        self.colors = colors
+        self.depth = np.full(colors.shape[:2], -np.inf, np.float32)
         self._scale = scale
         self._origin = origin
 
@@ -190,7 +190,7 @@ class Canvas:
         surface = Surface(volume, position.take(inside), over, normal)
         self.depth.ravel()[pixels] = depth
         shaded = painter(surface) * _shade(normal, side)[:, None]
-        self.colours.reshape(-1, 3)[pixels] = shaded
+        self.colors.reshape(-1, 3)[pixels] = shaded
 
     def _flat_index(self, inside: np.ndarray, rows: range, columns: range) -> np.ndarray:
         """Positions in the flattened window as positions in the flattened canvas."""

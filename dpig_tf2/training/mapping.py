@@ -47,7 +47,7 @@ class MappingTrainer(StageTrainer):
         return logs
 
     def update_mapping(self, factor, noise):
-        """One update of a mapping network: towards a higher critic's score of mapped noise."""
+        """One update of a mapping network: toward a higher critic's score of mapped noise."""
         mapping, critic = self._networks(factor)
         with tf.GradientTape() as tape:
             loss = self.objective.generator(critic(mapping(noise)))
@@ -55,7 +55,7 @@ class MappingTrainer(StageTrainer):
         return loss
 
     def update_critic(self, factor, real, noise, index=0):
-        """One update of a critic: towards telling real embeddings from mapped noise."""
+        """One update of a critic: toward telling real embeddings from mapped noise."""
         mapping, critic = self._networks(factor)
         fake = tf.stop_gradient(mapping(noise))
         with tf.GradientTape() as tape:

@@ -4,7 +4,7 @@ import numpy as np
 
 from dpig_tf2.sampling.person_codes import PersonCodes
 from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.visual.sheets import labelled_sheet
+from dpig_tf2.visual.sheets import labeled_sheet
 from dpig_tf2.visual.skeletons import pose_picture
 
 PERSONS = 8
@@ -12,7 +12,7 @@ _SEED = 2018  # of the sampled codes, so that grids are comparable over time
 
 
 def stage_picture(stage: str, sampler: PersonSampler, persons: dict) -> np.ndarray | None:
-    """Labelled sheet uint8 [H, W, 3] of what a stage has learned, or None if it cannot be drawn.
+    """Labeled sheet uint8 [H, W, 3] of what a stage has learned, or None if it cannot be drawn.
 
     Args:
         stage: name of the stage.
@@ -54,7 +54,7 @@ def stage_picture(stage: str, sampler: PersonSampler, persons: dict) -> np.ndarr
         rows = {"source": persons["image"]}
         for factor, code in sampled.as_arrays().items():
             rows[f"sampled {factor}"] = sampler.draw(held.replace(**{factor: code})).images
-    return labelled_sheet(list(rows.values()), row_labels=list(rows), scale=scale)
+    return labeled_sheet(list(rows.values()), row_labels=list(rows), scale=scale)
 
 
 def fixed_batch_error(stage: str, sampler: PersonSampler, persons: dict) -> float | None:

@@ -17,7 +17,7 @@ class PoseReconstructionTrainer(StageTrainer):
 
     Sampled codes fall between those of real poses. Two options make the poses decoded there look
     real. Without `pose_learns_missing` the coordinates of missing keypoints have no error, so that
-    a keypoint whose visibility is uncertain is not drawn towards (0, 0), which stands for
+    a keypoint whose visibility is uncertain is not drawn toward (0, 0), which stands for
     "missing". With `code_noise` the decoder is trained on the surroundings of every code.
 
     Batch: {"keypoints": float32 [B, 18, 3], pixels}.

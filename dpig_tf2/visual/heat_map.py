@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dpig_tf2.visual.sheets import labelled_sheet
+from dpig_tf2.visual.sheets import labeled_sheet
 
 _CELL_HEIGHT, _CELL_WIDTH, _FONT_SIZE = 26, 84, 13
 _POSITIVE, _NEGATIVE = (40, 110, 190), (200, 70, 50)  # the colors of 1 and of -1
@@ -21,7 +21,7 @@ def heat_map(rows: Mapping[str, Sequence[float | None]], columns: Sequence[str],
         title: a line above.
     """
     cells = [[_cell(value) for value in values] for values in rows.values()]
-    return labelled_sheet(cells, list(rows), columns, title=title)
+    return labeled_sheet(cells, list(rows), columns, title=title)
 
 
 def _cell(value: float | None) -> np.ndarray:

@@ -13,7 +13,7 @@ _MARGIN = 4
 _GAP = 12  # pixels between sheets that are put together
 
 
-def labelled_sheet(
+def labeled_sheet(
     rows: Sequence[Sequence[np.ndarray | None]],
     row_labels: Sequence[str] | None = None,
     column_labels: Sequence[str] | None = None,

@@ -20,9 +20,9 @@ MACHINE = {
 def measured():
     sizes = ("market1501", 128, 64, 32, 8, "CPU")
     results = [
-        Result("sampling", "plain", *sizes, "float32", (0.2, 0.3, 0.4), (1.0, 1.0, 1.0)),
+        Result("sampling", "reference", *sizes, "float32", (0.2, 0.3, 0.4), (1.0, 1.0, 1.0)),
         Result(
-            "sampling", "ours mixed_bfloat16", *sizes, "mixed_bfloat16", (0.1,), (2.5,), 4 * 10**9
+            "sampling", "fast mixed_bfloat16", *sizes, "mixed_bfloat16", (0.1,), (2.5,), 4 * 10**9
         ),
     ]
     peaks = [Peak("market1501", 32, 8, "float32", True, 1.5, 0.5, 2.0)]
@@ -33,11 +33,11 @@ def measured():
 def test_json_holds_every_figure(measured, tmp_path):
     report.write_json(tmp_path / "figures.json", measured)
     figures = json.loads((tmp_path / "figures.json").read_text())
-    plain, ours = figures["results"]
-    assert plain["median"] == 0.3 and plain["gflops"] is None
-    assert ours["ratio"] == 2.5
-    assert ours["gflops"] == pytest.approx(40.0)
-    assert ours["fraction_of_limit"] == pytest.approx(0.5)
+    reference, fast = figures["results"]
+    assert reference["median"] == 0.3 and reference["gflops"] is None
+    assert fast["ratio"] == 2.5
+    assert fast["gflops"] == pytest.approx(40.0)
+    assert fast["fraction_of_limit"] == pytest.approx(0.5)
     assert figures["memory"][0]["gib"] == 1.5
 
 
@@ -50,7 +50,7 @@ def test_markdown_goes_between_the_marks(measured, tmp_path):
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     rows = [line for line in text.splitlines() if line.startswith("| sampling")]
     assert [row.count("|") for row in rows] == [15, 15]
-    assert "| 2.50 | 40 | 50% |" in rows[1] and "| ours |" in rows[1]
+    assert "| 2.50 | 40 | 50% |" in rows[1] and "| fast |" in rows[1]
     assert "80" in text and "Some Processor" in text
 
 

@@ -15,9 +15,9 @@ def test_ways_are_compared_and_written(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-2000:]
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert {(row["what"], row["variant"]) for row in figures["results"]} == {
-        ("pose maps", "plain"),
-        ("pose maps", "ours float32"),
+    assert {(row["what"], row["way"]) for row in figures["results"]} == {
+        ("pose maps", "reference"),
+        ("pose maps", "fast float32"),
         ("region crops with gradient", "matmul"),
         ("region crops with gradient", "gather"),
     }
@@ -25,6 +25,6 @@ def test_ways_are_compared_and_written(tmp_path):
         assert (row["preset"], row["hidden"], row["batch"]) == ("synthetic", 4, 2)
         assert row["ratio"] > 0 and len(row["seconds"]) == 1
     assert figures["limits_gflops"]["float32"]["matmul"] > 0
-    assert "| pose maps | ours |" in page.read_text()
+    assert "| pose maps | fast |" in page.read_text()
     assert "pose maps" in result.stdout
     assert figures["command"].startswith("dpig benchmark --what=pose_maps --what=crops --preset=")

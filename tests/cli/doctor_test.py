@@ -27,7 +27,7 @@ def test_json_report():
     assert report["warnings"] == list(verdicts.values()).count("warning")
 
 
-def test_refuses_a_misspelt_flag():
+def test_refuses_a_misspelled_flag():
     result = _doctor("--jason")
     assert result.returncode == 1
     assert "unknown flag --jason; did you mean --json?" in result.stderr

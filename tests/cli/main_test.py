@@ -59,7 +59,7 @@ def test_help_of_flags_is_sentences(verb):
         assert len(text.split()) > 2, text
 
 
-def test_nothing_heavy_is_loaded_for_help_or_a_misspelt_flag():
+def test_nothing_heavy_is_loaded_for_help_or_a_misspelled_flag():
     script = """
 import sys
 from dpig_tf2.cli import main, program, verbs
@@ -67,7 +67,7 @@ main.overview()
 for verb in verbs.VERBS:
     program.help_text(verbs.load(verb))
     try:
-        program.run(f"dpig_tf2.cli.{verb}", ["--misspelt"])
+        program.run(f"dpig_tf2.cli.{verb}", ["--misspelled"])
     except SystemExit as stop:
         assert stop.code == 1
 heavy = {"tensorflow", "keras", "numpy", "PIL", "scipy", "skimage", "tqdm"} & set(sys.modules)
@@ -96,7 +96,7 @@ def test_help_by_any_name():
         (["--run_dir=x", "sample"], "the verb comes first, got --run_dir=x"),
     ],
 )
-def test_a_misspelt_verb_is_told_its_nearest(arguments, message):
+def test_a_misspelled_verb_is_told_its_nearest(arguments, message):
     result = _dpig(*arguments)
     assert result.returncode == 1
     assert result.stderr.startswith(f"dpig: error: {message}") and result.stderr.count("\n") == 1

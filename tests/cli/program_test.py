@@ -121,7 +121,7 @@ def test_help_shows_the_docstring_and_the_flags(program):
     assert "  --status=INTEGER\n      Exit status.\n" in result.stdout
 
 
-def test_a_misspelt_flag_is_told_its_nearest(program):
+def test_a_misspelled_flag_is_told_its_nearest(program):
     result = _start(program, program, "--statsu=3")
     assert result.returncode == 1
     assert result.stderr == (

@@ -19,11 +19,11 @@ def persons():
 @pytest.fixture(scope="module")
 def scores(persons):
     random = np.random.default_rng(0)
-    colours = np.array([person["foreground"].upper.colour for person in persons])
+    colors = np.array([person["foreground"].upper.color for person in persons])
     walls = np.array([person["background"].wall for person in persons])
     mixing = random.normal(size=(6, 10))
     codes = {
-        "both": np.concatenate([colours, walls], axis=1) @ mixing,
+        "both": np.concatenate([colors, walls], axis=1) @ mixing,
         "noise": random.normal(size=(PERSONS, 10)),
     }
     return probes.probe(codes, persons)
@@ -31,8 +31,8 @@ def scores(persons):
 
 def test_a_code_is_credited_with_what_it_holds_and_no_more(scores):
     r2 = scores["r2"]
-    assert r2["foreground"]["upper colour"]["both"] > 0.99
-    assert r2["background"]["wall colour"]["both"] > 0.99
+    assert r2["foreground"]["upper color"]["both"] > 0.99
+    assert r2["background"]["wall color"]["both"] > 0.99
     assert r2["pose"]["direction"]["both"] < 0.1
     for properties in r2.values():
         for name, found in properties.items():
@@ -70,9 +70,10 @@ def test_ridge_takes_the_penalty_that_predicts_left_out_persons_best():
     def predicted(rows, targets, questions, penalty):
         """Closed form, on codes scaled as in the whole."""
         rows, questions = (x / known.std(axis=0) for x in (rows, questions))
-        centred = rows - rows.mean(axis=0)
+        centered = rows - rows.mean(axis=0)
         weights = np.linalg.solve(
-            centred.T @ centred + penalty * np.eye(8), centred.T @ (targets - targets.mean(axis=0))
+            centered.T @ centered + penalty * np.eye(8),
+            centered.T @ (targets - targets.mean(axis=0)),
         )
         return (questions - rows.mean(axis=0)) @ weights + targets.mean(axis=0)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.legacy_tf1.checkpoint import ConversionError, read
+from dpig_tf2.legacy_tf1.checkpoint import CheckpointError, read
 
 PREFIX = "model.ckpt-12"
 DATA = f"{PREFIX}.data-00000-of-00001"
@@ -72,20 +72,21 @@ def test_a_name_without_a_number(tmp_path):
 )
 def test_damage_is_one_line_that_names_the_file(folder, damage, message):
     damage(folder)
-    with pytest.raises(ConversionError, match=message) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         read(folder)
     assert str(folder) in str(caught.value)
+    assert caught.value.file.startswith(str(folder))
     assert "\n" not in str(caught.value)
 
 
 def test_other_files_are_no_checkpoint(tmp_path):
     path = tmp_path / "weights.npz"
     np.savez(path, **TENSORS)
-    with pytest.raises(ConversionError, match="is not a checkpoint: it has no weights.npz.index"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint: it has no weights.npz.index"):
         read(path)
 
 
 def test_an_object_checkpoint_of_tensorflow_2_is_named_as_such(tmp_path):
     prefix = tf.train.Checkpoint(weights=tf.Variable(1.0)).save(str(tmp_path / "ckpt"))
-    with pytest.raises(ConversionError, match="TensorFlow 2 object checkpoint"):
+    with pytest.raises(CheckpointError, match="TensorFlow 2 object checkpoint"):
         read(prefix)

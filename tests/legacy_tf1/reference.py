@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from dpig_tf2.config import preset
 from dpig_tf2.execution import Execution
-from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1 import importer, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, read
 from dpig_tf2.models import factory, weights
 from dpig_tf2.training import trainers
@@ -65,7 +65,7 @@ class Reference:
     def config(self, model: str, **overrides):
         """The preset with the sizes of a model's checkpoint."""
         base = preset("deepfashion" if len(model) > 2 else "market1501")
-        config = convert.infer_sizes(base, {STAGES[model]: self.checkpoint(model)})
+        config = importer.infer_sizes(base, {STAGES[model]: self.checkpoint(model)})
         return config.override(**overrides)
 
     @functools.lru_cache  # noqa: B019
@@ -90,7 +90,7 @@ class Reference:
         """A trainer in the state of the model's checkpoint."""
         stage, config = STAGES[model], self.config(model, **overrides)
         trainer = trainers.build_trainer(stage, config)
-        imported = convert.convert_stage(self.checkpoint(model), trainer)
+        imported = importer.import_stage(self.checkpoint(model), trainer)
         weights.assign(trainer.state_variables(), imported.arrays, self.prefix(model))
         return trainer
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dpig_tf2.config import preset
-from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1 import importer, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint
 from dpig_tf2.models import factory
 from tests.legacy_tf1.reference import STAGES
@@ -78,13 +78,13 @@ def test_published_sizes_are_read_from_the_full_graph(model, listing):
     published = preset(_preset(model))
     fields = SIZES_READ[STAGES[model]]
     wrong = published.override(**{f"model.{field}": 2 for field in fields})
-    found = convert.infer_sizes(wrong, {STAGES[model]: _shapes(listing, "full")})
+    found = importer.infer_sizes(wrong, {STAGES[model]: _shapes(listing, "full")})
     for field in fields:
         assert getattr(found.model, field) == getattr(published.model, field), field
 
 
 def test_every_network_variable_is_written_once(model, listing):
-    sizes = convert.infer_sizes(
+    sizes = importer.infer_sizes(
         preset(_preset(model)), {STAGES[model]: _shapes(listing, "small")}
     ).model
     networks = factory.build_networks(factory.stage_networks(STAGES[model], sizes), sizes)

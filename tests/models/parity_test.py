@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2.execution import IMPLEMENTATIONS, Execution
-from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1 import importer, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint
 from dpig_tf2.ops import images, keypoints, pose_maps, regions
 from dpig_tf2.training import losses
@@ -164,11 +164,11 @@ def test_decoded_poses_are_drawn_where_the_release_draws_them(reference, model, 
     io = reference.numbers(model, "io")
     decoder = reference.loaded_network(model, "pose_decoder")
     pose = keypoints.denormalize(decoder(io[f"out/{code}"]), HEIGHT, WIDTH).numpy()
-    centres = np.full([len(pose), HEIGHT, WIDTH, 18], -1.0, np.float32)
+    centers = np.full([len(pose), HEIGHT, WIDTH, 18], -1.0, np.float32)
     for person_index, keypoint in zip(*np.nonzero(pose[..., 2]), strict=True):
         row, column = pose[person_index, keypoint, :2].astype(int)
-        centres[person_index, row, column, keypoint] = 1.0
-    np.testing.assert_array_equal(centres, io["out/G_pose_channels"])
+        centers[person_index, row, column, keypoint] = 1.0
+    np.testing.assert_array_equal(centers, io["out/G_pose_channels"])
     if model == "m4":
         drawn = pose_maps.pose_map(pose, HEIGHT, WIDTH)
         np.testing.assert_array_equal(drawn, io["in/G_pose_inflated"])
@@ -301,7 +301,7 @@ def test_parity_notices_a_variable_left_at_its_initial_value(reference, model, n
     del tensors[source]
     incomplete = Checkpoint("incomplete", tensors)
     trainer = reference.new_trainer(model)
-    imported = convert.convert_stage(incomplete, trainer, strict=False)
+    imported = importer.import_stage(incomplete, trainer, strict=False)
     assert source in imported.report["skipped"]["missing"]
     network = reference.loaded_network(model, name, tensors | {source: imported.arrays[target]})
     io = reference.numbers(model, "io")

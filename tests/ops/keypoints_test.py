@@ -49,7 +49,7 @@ def test_flip_twice_changes_nothing():
     np.testing.assert_array_equal(twice, pose)
 
 
-def test_limbs_join_neighbouring_keypoints():
+def test_limbs_join_neighboring_keypoints():
     names = {tuple(ops.KEYPOINT_NAMES[k] for k in limb) for limb in ops.LIMBS}
     assert len(names) == len(ops.LIMBS) == 23
     for limb in (

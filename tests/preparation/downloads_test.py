@@ -23,7 +23,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT, honouring ranges, at /file; /cut ends early, /page is none; else 404."""
+    """Serves CONTENT, honoring ranges, at /file; /cut ends early, /page is none; else 404."""
 
     def do_GET(self):  # noqa: N802
         self.server.ranges.append(self.headers.get("Range"))

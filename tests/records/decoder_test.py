@@ -99,9 +99,9 @@ def test_extras_by_name(persons):
 
 
 def test_extras_that_some_records_lack(persons):
-    labelled = dataclasses.replace(persons[0], attributes=np.arange(27))
+    labeled = dataclasses.replace(persons[0], attributes=np.arange(27))
     encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH)
-    examples = list(encoder.encode([writer.Pair(labelled, persons[1])]))
+    examples = list(encoder.encode([writer.Pair(labeled, persons[1])]))
     names = ("attributes", "segmentation", "word_vectors_50")
     decoded = decoder.Decoder(HEIGHT, WIDTH, extras=names)(tf.constant(examples))
     np.testing.assert_array_equal(decoded["source"]["attributes"][0], np.arange(27))

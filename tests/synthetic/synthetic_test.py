@@ -271,7 +271,7 @@ def test_attributes_of_a_known_person():
     person = dataclasses.replace(
         synthetic.sample_foreground(rng(0)),
         hair_style="ponytail",
-        hair_colour=(28, 22, 20),
+        hair_color=(28, 22, 20),
         hat=(200, 30, 30),
         upper=Garment("red", (200, 30, 30), (0, 0, 0), "plain", 0.1, 0.6),
         lower=Garment("blue", (30, 60, 200), (0, 0, 0), "plain", 0.1, 2.0),

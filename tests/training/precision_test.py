@@ -1,4 +1,4 @@
-"""16-bit computation and loss scales, against float32; rematerialised steps against plain ones."""
+"""16-bit computation and loss scales, against float32; rematerialized steps against plain ones."""
 
 import itertools
 
@@ -179,7 +179,7 @@ def test_checkpoints_of_every_precision_serve_every_other(tiny_config):
 
 
 @pytest.mark.slow
-def test_rematerialised_levels_are_computed_twice_and_change_no_gradient(tiny_config):
+def test_rematerialized_levels_are_computed_twice_and_change_no_gradient(tiny_config):
     batch = random_pair(tiny_config.model, 2)["source"]
     results, calls = [], []
     for rematerialize in (False, True):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.legacy_tf1 import convert, variable_map
+from dpig_tf2.legacy_tf1 import importer, variable_map
 from dpig_tf2.models import weights
 from dpig_tf2.ops import images, keypoints
 from dpig_tf2.training import optimizers
@@ -78,7 +78,7 @@ def _check_state(reference, model, trainer, start, variables, slots):
     numbers = reference.numbers(model, "traj")
     arrays = weights.collect(trainer.state_variables())
     table = variable_map.stage_table(STAGES[model], trainer.config.model)
-    table |= convert.slot_table(trainer, table)
+    table |= importer.slot_table(trainer, table)
     for kind in ("var", "slot"):
         stored = _with_prefix(numbers, f"{start}/{kind}/")
         assert stored

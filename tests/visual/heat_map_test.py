@@ -6,8 +6,8 @@ from dpig_tf2.visual.sheets import beside, stacked
 
 def test_cells_are_blue_red_white_or_empty():
     picture = heat_map({"row": [1.0, -1.0, -0.001, None]}, ["a", "b", "c", "d"], "title")
-    colours = {tuple(pixel) for pixel in picture.reshape(-1, 3)}
-    assert {(40, 110, 190), (200, 70, 50), (255, 255, 255), (226, 226, 226)} <= colours
+    colors = {tuple(pixel) for pixel in picture.reshape(-1, 3)}
+    assert {(40, 110, 190), (200, 70, 50), (255, 255, 255), (226, 226, 226)} <= colors
 
 
 def test_sheets_of_different_size_are_put_together_on_white():

@@ -113,4 +113,4 @@ class Pages:
 
 def encode(sampler: PersonSampler, persons: Persons) -> PersonCodes:
     """Persons with images as codes."""
-    return sampler.person_codes(persons.images, persons.keypoints, **persons.parts)
+    return sampler.person_codes(persons.require_images(), persons.keypoints, **persons.parts)

@@ -50,10 +50,8 @@ class InterpolationSettings:
 
 def person_endpoints(context: Context, persons: Persons) -> list[Endpoint]:
     """Every person with an image as an endpoint."""
-    codes = encode(context.sampler, persons)
-    return [
-        Endpoint(name, codes.take([i]), persons.images[i]) for i, name in enumerate(persons.names)
-    ]
+    codes, images = encode(context.sampler, persons), persons.require_images()
+    return [Endpoint(name, codes.take([i]), images[i]) for i, name in enumerate(persons.names)]
 
 
 def seed_endpoint(context: Context, seed: int) -> Endpoint:

@@ -60,11 +60,12 @@ def invert(
             "explained_variance": explained_variance(found, wanted.code(factor)),
         }
     _draw_parts(context, persons, codes, kept, files, factors)
+    images = persons.require_images()
     return [
         Endpoint(
             name,
             codes.take([i]),
-            persons.images[i],
+            images[i],
             noise={f: kept[i][f"noise_{f}"][None] for f in factors},
         )
         for i, name in enumerate(persons.names)
@@ -84,6 +85,7 @@ def _draw_parts(context, persons, codes, inverted, all_files, factors):
     """Draws what each factor's inversion alone changes, and a sheet of it."""
     columns = ["source", "from its codes", *(f"{f} inverted" for f in factors), "all inverted"]
     pages = Pages(context, columns, name="inverted")
+    images = persons.require_images()
     for i, name in enumerate(persons.names):
         files = [f"{name}_codes.png", *(f"{name}_inverted_{f}.png" for f in factors)]
         made_from = [{"source": name, "inverted": parts} for parts in ([], *([f] for f in factors))]
@@ -93,7 +95,7 @@ def _draw_parts(context, persons, codes, inverted, all_files, factors):
             return concatenate([_drawable(context, codes.take([i]), parts[row]) for row in rows])
 
         generate_missing(context, files, made_from, codes_of)
-        pages.add(name, [persons.images[i], *files, all_files[i]])
+        pages.add(name, [images[i], *files, all_files[i]])
     pages.close()
 
 

@@ -30,7 +30,8 @@ def mix(
     visible = has_regions(codes.code(body_factor(codes)), regions)
     third = None if background_of is None else persons.position(background_of)
     label = "+".join(regions)
-    headers = [("donor", [None, *persons.images])]
+    images = persons.require_images()
+    headers = [("donor", [None, *images])]
     pages = Pages(context, ["base", *persons.names], len(persons), headers)
     donors = np.flatnonzero(visible)
     for i, name in enumerate(persons.names):
@@ -47,8 +48,8 @@ def mix(
             return mix_codes(base, dict.fromkeys(regions, donor), background)
 
         generate_missing(context, files, made_from, codes_of)
-        cells = dict(zip(donors, files, strict=True))
-        pages.add(name, [persons.images[i], *(cells.get(j) for j in range(len(persons)))])
+        cells = dict(zip(donors.tolist(), files, strict=True))
+        pages.add(name, [images[i], *(cells.get(j) for j in range(len(persons)))])
         context.report("mixed persons", i + 1, len(persons))
     pages.close()
     return [

@@ -33,7 +33,7 @@ def _rows(context, persons, seed):
     held = encode(sampler, persons)
     other = np.roll(persons.keypoints, -1, axis=0)
     rows = {
-        "real": persons.images,
+        "real": persons.require_images(),
         "reconstructed": sampler.draw(held).images,
         "other pose": [context.skeleton(pose) for pose in other],
         "re-posed": sampler.draw(held.replace(keypoints=other)).images,

@@ -16,7 +16,7 @@ def reconstruct(context: Context, batches: Iterable[Persons]) -> None:
             context, files, made_from, lambda rows, p=persons: encode(context.sampler, p.take(rows))
         )
         for name, image, pose, file in zip(
-            persons.names, persons.images, persons.keypoints, files, strict=True
+            persons.names, persons.require_images(), persons.keypoints, files, strict=True
         ):
             pages.add(name, [image, context.skeleton(pose), file])
     pages.close()

@@ -30,6 +30,7 @@ def sample_factors(
     pages = Pages(context, ["held", *map(str, range(count))])
     samples = context.sampler.seed_codes(count, seed, _union(subsets))
     for persons in batches:
+        images = persons.require_images()
         held = functools.cache(functools.partial(encode, context.sampler, persons))
         files = [
             _sampled(context, persons.names, held, samples, subset, count, seed)
@@ -37,7 +38,7 @@ def sample_factors(
         ]
         for i, name in enumerate(persons.names):
             for subset, rows in zip(subsets, files, strict=True):
-                pages.add(f"{name} new {' + '.join(subset)}", [persons.images[i], *rows[i]])
+                pages.add(f"{name} new {' + '.join(subset)}", [images[i], *rows[i]])
     pages.close()
 
 

@@ -20,9 +20,10 @@ def transfer(context: Context, batches: Iterable[tuple[Persons, Persons]]) -> No
             targets,
             lambda rows, sources=sources: encode(context.sampler, sources.take(rows)),
         )
+        images = sources.require_images()
         for i, file in enumerate(files):
             real = None if targets.images is None else targets.images[i]
-            row = [sources.images[i], context.skeleton(targets.keypoints[i]), file, real]
+            row = [images[i], context.skeleton(targets.keypoints[i]), file, real]
             pages.add(f"{sources.names[i]} to {targets.names[i]}", row)
     if pages:
         pages.close()
@@ -46,6 +47,7 @@ def transfer_grid(
     columns = ["source", *(targets.names[j] for j in shown)]
     pages = Pages(context, columns, rows_per_sheet, headers)
     for persons in batches:
+        images = persons.require_images()
         for i, name in enumerate(persons.names):
             code = functools.cache(functools.partial(encode, context.sampler, persons.take([i])))
             files = _transfer(
@@ -54,7 +56,7 @@ def transfer_grid(
                 targets,
                 lambda rows, code=code: code().repeat(len(rows)),
             )
-            pages.add(name, [persons.images[i], *(files[j] for j in shown)])
+            pages.add(name, [images[i], *(files[j] for j in shown)])
     pages.close()
 
 

@@ -1,9 +1,8 @@
-"""The method without its shortcuts: what the networks compute, computed as it is written down.
+"""The method as it is written down: the reference that everything faster is measured against.
 
-The measure of every shortcut: same weights, same numbers up to rounding, more work. Networks of
-implementation "reference", pose maps likewise, separate forwards for the two updates, and a frozen
-encoder that runs for every critic update. Each update is one call of a compiled graph, as in the
-2018 practice.
+Same weights, same numbers to rounding, more work: networks and pose maps of implementation
+"reference", separate forwards for the two updates, and a frozen encoder that runs for every critic
+update. Each update is one call of a compiled graph, as in the practice of 2018.
 """
 
 import itertools
@@ -29,14 +28,14 @@ def pose_map(keypoints, model: ModelConfig) -> tf.Tensor:
     )
 
 
-class PlainPersonModel(PersonModel):
+class ReferencePersonModel(PersonModel):
     """`PersonModel` of networks built with `EXECUTION`, with reference pose maps."""
 
     def generate(self, appearance_embedding, keypoints):
         return self.network("generator")(appearance_embedding, pose_map(keypoints, self.config))
 
 
-class PlainReconstructionTrainer(ReconstructionTrainer):
+class ReferenceReconstructionTrainer(ReconstructionTrainer):
     """Stage I with a forward for each update, in the default order: discriminator, generator.
 
     Args:
@@ -46,7 +45,7 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
 
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, networks)
-        self.person_model = PlainPersonModel(config.model, networks)
+        self.person_model = ReferencePersonModel(config.model, networks)
         self.graphs = [tf.function(self.move_discriminator), tf.function(self.move_generator)]
 
     def run_step(self, batch) -> dict:
@@ -70,7 +69,7 @@ class PlainReconstructionTrainer(ReconstructionTrainer):
         return logs
 
 
-class PlainMappingTrainer(MappingTrainer):
+class ReferenceMappingTrainer(MappingTrainer):
     """Stage II on appearance that encodes the photos of every critic update anew.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 from dpig_tf2.config import Config, preset
 from dpig_tf2.io.atomic import write_json
 from dpig_tf2.legacy_tf1 import variable_map
-from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, ConversionError, read
+from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, CheckpointError, read
 from dpig_tf2.models import factory, weights
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import trainers
@@ -45,7 +45,7 @@ def import_checkpoints(
     run_dir: str | os.PathLike,
     strict: bool = True,
 ) -> dict:
-    """Converts up to four checkpoints into a run folder; writes nothing unless all are good.
+    """Imports up to four checkpoints into a run folder; writes nothing unless all are good.
 
     Args:
         preset_name: "market1501" or "deepfashion".
@@ -57,7 +57,7 @@ def import_checkpoints(
         The report, also written to `import_tf1.json` in the run folder.
 
     Raises:
-        ConversionError: if a checkpoint is unreadable, of another stage or does not fit.
+        CheckpointError: if a checkpoint is unreadable, of another stage or does not fit.
         ConfigError: if the run folder holds other networks.
     """
     run_dir = pathlib.Path(run_dir)
@@ -67,7 +67,7 @@ def import_checkpoints(
         check_stage(checkpoint, stage, preset_name)
     config = infer_sizes(base, checkpoints)
     imports = {
-        stage: convert_stage(checkpoint, trainers.build_trainer(stage, config), strict)
+        stage: import_stage(checkpoint, trainers.build_trainer(stage, config), strict)
         for stage, checkpoint in checkpoints.items()
     }
     report = {
@@ -86,33 +86,38 @@ def verify(run_dir: str | os.PathLike, report: Mapping) -> None:
     """Reads the written checkpoints back and compares every network with the report.
 
     Raises:
-        ConversionError: naming the first network whose variables are not those imported.
+        CheckpointError: naming the first network whose variables are not those imported.
     """
     run = RunFolder.open(run_dir)
     for stage, entry in report["stages"].items():
         path, arrays = run.load_checkpoint(stage)
         for network, expected in entry["networks"].items():
             if summarize(network, arrays) != expected:
-                raise ConversionError(f"{path}: {network} is not what was imported")
+                raise CheckpointError(
+                    f"{path}: {network} is not what was imported", file=path, field=network
+                )
 
 
 def check_stage(checkpoint: Checkpoint, stage: str, preset_name: str) -> None:
-    """Raises ConversionError, naming what it looks like, for another stage or dataset."""
+    """Raises CheckpointError, naming what it looks like, for another stage or dataset."""
     found_stage, found_preset = variable_map.looks_like(checkpoint.tensors)
     if found_stage is None:
-        raise ConversionError(
+        raise CheckpointError(
             f"{checkpoint.prefix} holds no network of the released code, expected a checkpoint "
-            f"of stage {stage}"
+            f"of stage {stage}",
+            file=checkpoint.prefix,
         )
     if found_stage != stage:
-        raise ConversionError(
+        raise CheckpointError(
             f"{checkpoint.prefix} looks like a checkpoint of stage {found_stage}, "
-            f"expected one of stage {stage}"
+            f"expected one of stage {stage}",
+            file=checkpoint.prefix,
         )
     if found_preset not in (None, preset_name):
-        raise ConversionError(
+        raise CheckpointError(
             f"{checkpoint.prefix} looks like a checkpoint of preset {found_preset}, "
-            f"expected one of preset {preset_name}"
+            f"expected one of preset {preset_name}",
+            file=checkpoint.prefix,
         )
 
 
@@ -123,23 +128,23 @@ def infer_sizes(config: Config, checkpoints: Mapping[str, Checkpoint]) -> Config
     misshapen variable is later reported under its own name.
 
     Raises:
-        ConversionError: if two checkpoints disagree.
+        CheckpointError: if two checkpoints disagree.
     """
     found: dict[str, tuple[int, str]] = {}
     for stage, checkpoint in checkpoints.items():
         for field, size in _sizes(stage, config, checkpoint).items():
             before, other = found.setdefault(field, (size, checkpoint.prefix))
             if before != size:
-                raise ConversionError(
+                raise CheckpointError(
                     f"{checkpoint.prefix} has {field} {size}, but {other} has {before}: they do "
-                    "not belong together"
+                    "not belong together",
+                    file=checkpoint.prefix,
+                    field=field,
                 )
     return config.override(**{f"model.{field}": size for field, (size, _) in found.items()})
 
 
-def convert_stage(
-    checkpoint: Checkpoint, trainer: StageTrainer, strict: bool = True
-) -> StageImport:
+def import_stage(checkpoint: Checkpoint, trainer: StageTrainer, strict: bool = True) -> StageImport:
     """The stage's complete training state: networks, optimizer slots, rates and step.
 
     Args:
@@ -149,7 +154,7 @@ def convert_stage(
         strict: fail on variables that do not fit instead of listing them.
 
     Raises:
-        ConversionError: naming the variables that are missing, surplus or misshapen (strict), or
+        CheckpointError: naming the variables that are missing, surplus or misshapen (strict), or
             not finite.
     """
     stage, sizes = trainer.stage, trainer.config.model
@@ -238,9 +243,10 @@ def _base_config(preset_name, run_dir, paths):
     run = RunFolder.open(run_dir)
     for stage in paths:
         if run.latest_step(stage) is not None:
-            raise ConversionError(
+            raise CheckpointError(
                 f"{run_dir} already holds a checkpoint of stage {stage}, expected a folder "
-                "without one"
+                "without one",
+                file=run_dir,
             )
     return run.config if run.config.preset == preset_name else preset(preset_name)
 
@@ -273,7 +279,11 @@ def _copy(checkpoint, table, arrays):
             )
             continue
         if not np.isfinite(value).all():
-            raise ConversionError(f"{checkpoint.prefix}: variable {source} has values not finite")
+            raise CheckpointError(
+                f"{checkpoint.prefix}: variable {source} has values not finite",
+                file=checkpoint.prefix,
+                field=source,
+            )
         arrays[target] = value
     return unfit
 
@@ -283,11 +293,15 @@ def _fail_on(unfit, prefix):
         if names:
             shown = [f"{name} ({why})" for name, why in list(names.items())[:_NAMES_SHOWN]]
             more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-            raise ConversionError(f"{prefix}: {kind} variables: {'; '.join(shown)}{more}")
+            raise CheckpointError(
+                f"{prefix}: {kind} variables: {'; '.join(shown)}{more}",
+                file=prefix,
+                field=next(iter(names)),
+            )
 
 
 def _side(optimized):
-    return variable_map.player(optimized.variables[0].path)
+    return variable_map.side(optimized.variables[0].path)
 
 
 def _learning_rates(trainer, tensors):

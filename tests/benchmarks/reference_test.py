@@ -1,4 +1,4 @@
-"""The plain method gives the same numbers, so that the benchmark's ratios compare equal work."""
+"""The reference gives the same numbers, so that the benchmark's ratios compare equal work."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import testing
-from dpig_tf2.benchmarks import plain
+from dpig_tf2.benchmarks import reference
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory
 from dpig_tf2.models.person_model import PersonModel
@@ -58,9 +58,9 @@ def test_sampled_pictures_are_equal(tiny_config):
     model = tiny_config.model
     noise = np.random.default_rng(1).normal(size=(2, model.appearance_embedding))
     embedding, keypoints = tf.constant(noise, tf.float32), testing.random_keypoints(model, 2)
-    ours, theirs = (build(tiny_config, ["generator"], e) for e in (Execution(), plain.EXECUTION))
-    pictures = PersonModel(model, ours).generate(embedding, keypoints)
-    expected = plain.PlainPersonModel(model, theirs).generate(embedding, keypoints)
+    fast, slow = (build(tiny_config, ["generator"], e) for e in (Execution(), reference.EXECUTION))
+    pictures = PersonModel(model, fast).generate(embedding, keypoints)
+    expected = reference.ReferencePersonModel(model, slow).generate(embedding, keypoints)
     assert float(tf.math.reduce_std(expected)) > 0.01
     np.testing.assert_allclose(pictures, expected, rtol=0, atol=1e-5)
 
@@ -72,7 +72,7 @@ def test_a_reconstruction_step_is_equal(tiny_config, eager):
         kind(tiny_config, build(tiny_config, ReconstructionTrainer.NETWORKS, execution))
         for kind, execution in (
             (ReconstructionTrainer, Execution()),
-            (plain.PlainReconstructionTrainer, plain.EXECUTION),
+            (reference.ReferenceReconstructionTrainer, reference.EXECUTION),
         )
     )
     batch = {"source": testing.random_person(tiny_config.model, 4)}
@@ -89,10 +89,10 @@ def test_a_mapping_step_is_equal(tiny_config, eager):
         **{"appearance_mapping.critic_updates": 1, "appearance_mapping.objective": "wgan"}
     )
     model = config.model
-    encoder = PersonModel(model, build(config, ["appearance_encoder"], plain.EXECUTION))
+    encoder = PersonModel(model, build(config, ["appearance_encoder"], reference.EXECUTION))
     names = factory.stage_networks("appearance_mapping", model)
     trainer = MappingTrainer(config, "appearance_mapping", build(config, names))
-    expected = plain.PlainMappingTrainer(config, build(config, names), encoder)
+    expected = reference.ReferenceMappingTrainer(config, build(config, names), encoder)
     photos = testing.random_person(model, 4 * trainer.updates_per_step)
     noise = testing.random_noise(model, trainer.factors, 4 * trainer.updates_per_step)
     pieces = split_updates(photos, trainer.updates_per_step)
