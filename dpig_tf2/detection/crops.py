@@ -147,7 +147,8 @@ def person_crop(
     corner = np.rint((low + high - extent) / 2).astype(int)
     room = np.array(photo_size) - extent
     corner = np.where(room >= 0, np.clip(corner, 0, np.maximum(room, 0)), corner)
-    return Crop(*corner.tolist(), *extent.tolist(), height, width)
+    (top, left), (rows, columns) = corner.tolist(), extent.tolist()
+    return Crop(top, left, rows, columns, height, width)
 
 
 def whole_photo(photo_size: tuple[int, int], height: int, width: int) -> Crop:

@@ -194,7 +194,7 @@ class PoseDetector:
         """Where the finder sees persons in views of a side, pixels; the surest first."""
         found = [
             (score, region)
-            for view in _views(*photo.shape[:2], side)
+            for view in _views(photo.shape[0], photo.shape[1], side)
             for score, region in self._finder.find(photo, view, least)
             if region.fits(photo)
         ]
@@ -262,7 +262,7 @@ def _agreed_mask(looks: Sequence[Look]) -> tuple[np.ndarray, Region]:
     """The mean mask of the looks at the region of the last one, and that region."""
     region = looks[-1].region
     masks = [look.mask for look in looks if look.region == region]
-    return np.mean(masks, axis=0, dtype=np.float32), region
+    return np.asarray(np.mean(masks, axis=0, dtype=np.float32)), region
 
 
 def _as_person(opinion, presence, mask, region, photo_size) -> Person:

@@ -103,7 +103,7 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int, int]:
     try:
         with Image.open(path) as image:
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-            size = image.size if orientation in _TURNED else image.size[::-1]
-            return *size, orientation
+            columns, rows = image.size[::-1] if orientation in _TURNED else image.size
+            return rows, columns, orientation
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DpigError(f"cannot be read: {error}", file=path) from error

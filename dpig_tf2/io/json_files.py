@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+from typing import Any
 
 from dpig_tf2.errors import DpigError
 
@@ -20,7 +21,7 @@ class JsonError(DpigError):
     """A JSON file that is damaged or goes beyond a limit; the message names file and place."""
 
 
-def read_json(path: str | os.PathLike) -> object:
+def read_json(path: str | os.PathLike) -> Any:
     """The content of a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
     NaN and Infinity are admitted, as in files that Python writes; whole numbers of more than 300

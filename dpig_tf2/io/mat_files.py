@@ -11,6 +11,7 @@ import os
 import pathlib
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class _Refused(ValueError):
     """Why an element is not read."""
 
 
-def read(path: str | os.PathLike, variable: str) -> object:
+def read(path: str | os.PathLike, variable: str) -> Any:
     """A variable of a .mat file.
 
     Returns:

@@ -13,6 +13,7 @@ import math
 import os
 import pathlib
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ class _Array:
         return np.frombuffer(self.data, dtype).reshape(shape, order=self.order)
 
 
-def load(path: str | os.PathLike) -> object:
+def load(path: str | os.PathLike) -> Any:
     """The content of a pickle of protocol 0 to 5: numbers, text, bytes, containers, numpy arrays.
 
     Byte strings of Python 2 become text (Latin-1). Arrays are read-only.
@@ -143,15 +144,14 @@ def load(path: str | os.PathLike) -> object:
     return loads(path.read_bytes(), path)
 
 
-def loads(data: bytes, path: object = "pickle") -> object:
+def loads(data: bytes, path: object = "pickle") -> Any:
     """`load` for content that has been read already; `path` names it in messages."""
     machine = _Machine(data)
     try:
         return machine.run()
     except (ValueError, LookupError, OverflowError, TypeError, struct.error) as error:
-        reason = {IndexError: "it ends or takes a value where there is none"}.get(
-            type(error), error
-        )
+        ended = isinstance(error, IndexError)
+        reason = "it ends or takes a value where there is none" if ended else error
         raise PickleError(
             f"{path}: not a readable pickle: byte {machine.start}: {reason}",
             file=path,
@@ -174,7 +174,7 @@ class _Machine:
         steps, data = self._STEPS, self.data
         while True:
             self.start = position = self.position
-            code = data[position] if position < len(data) else None
+            code = data[position] if position < len(data) else _END
             if code == _STOP:
                 break
             step = steps.get(code)
@@ -463,6 +463,7 @@ class _Machine:
 
 
 _STOP = ord(".")
+_END = -1  # where no instruction is left
 _NOT_ADMITTED = {
     "P": "it refers to objects outside the file",
     "Q": "it refers to objects outside the file",
@@ -479,7 +480,7 @@ _NOT_ADMITTED = {
 
 
 def _reason(code):
-    if code is None:
+    if code == _END:
         return "it ends too early"
     return _NOT_ADMITTED.get(chr(code), f"no instruction of a pickle: {code:#04x}")
 
@@ -491,7 +492,7 @@ def _bytes(data):
 
 def _scalar(type_=None, data=None):
     """A numpy number."""
-    if type(type_) is not _Type or type(data) not in (str, bytes):
+    if type(type_) is not _Type or not isinstance(data, str | bytes):
         raise _Refused("scalar with unusual arguments, which are not admitted")
     return _Array(type_, (1,), "C", _bytes(data)).checked()[0]
 

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Source:
 
     path: pathlib.Path
     name: str
-    content: object
+    content: Any
     problems: list[str]
     photo_of_number: Callable[[int], str | None]
     photos_in_order: Callable[[int], list[str]]
@@ -78,7 +79,7 @@ class Source:
         return Entry(self.name, people, str(self.path), from_file=True, **fields)
 
     def people(
-        self, items: Iterable, parse: Callable[[object], Person], where: str, what: str = "person"
+        self, items: Iterable, parse: Callable[[Any], Person], where: str, what: str = "person"
     ) -> list[Person] | None:
         """What can be used of several persons, None if none of them can.
 
@@ -94,7 +95,7 @@ class Source:
         return None if faulty and not people else people
 
 
-def member(value: object, key: str, kind: type = object) -> object:
+def member(value: object, key: str, kind: type = object) -> Any:
     """An entry of a JSON object.
 
     Raises:
@@ -125,7 +126,7 @@ def shown(text: object) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
-def size_of(rows: object, columns: object) -> tuple[float, float] | None:
+def size_of(rows: Any, columns: Any) -> tuple[float, float] | None:
     """A declared size, or None where there is none, or none that can be meant."""
     for value in (rows, columns):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 1e6:

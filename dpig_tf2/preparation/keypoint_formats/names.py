@@ -96,9 +96,9 @@ class PhotoNames:
         if entry.from_file:
             plain = last.removesuffix(_OPENPOSE)
             ways += [self._by_name.get(plain), self._by_stem.get(plain)]
-        for found in ways:
+        for found in filter(None, ways):
             # The same folders all the way come before a shared part of the way.
-            paths = [parts(name) for name in found or ()]
+            paths = [parts(name) for name in found]
             ranked = [(_shared(path, wanted), len(path) == len(wanted)) for path in paths]
             fits = [i for i, rank in enumerate(ranked) if rank[0] >= 0]
             if fits:

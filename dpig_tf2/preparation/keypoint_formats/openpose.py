@@ -1,6 +1,7 @@
 """OpenPose's JSON, one file for each photo: people with `pose_keypoints_2d` of 18, 25 or 135."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from dpig_tf2.preparation.keypoint_formats.layouts import to_keypoints, triples
 from dpig_tf2.preparation.keypoint_formats.model import (
@@ -27,7 +28,7 @@ def read(source: Source) -> Iterator[Entry]:
     yield source.own_photo(people)
 
 
-def parse(person: object) -> Person:
+def parse(person: Any) -> Person:
     """One detected person; the rank is the sum of all scores."""
     if not isinstance(person, dict):
         raise KeypointsError(f"expected a dictionary with {_KEYS[0]}, got {kind_of(person)}")
