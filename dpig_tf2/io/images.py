@@ -3,8 +3,10 @@
 Files are opened by what they hold, whatever their names say.
 """
 
+import contextlib
 import io
 import os
+import warnings
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -13,29 +15,50 @@ from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_bytes
 
 JPEG_OR_PNG = ("JPEG", "PNG")
+# More than the photos of nearly all cameras have. Decoded and converted, such a picture takes less
+# than half a gigabyte, whatever the header of a small file promises.
+MAX_PIXELS = 1 << 26
 _JPEG_QUALITY = 95  # with full color resolution, close enough to the picture to be scored
 
 
 def open_image(path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG) -> Image.Image:
     """An image file decoded completely, in its own mode and stored orientation.
 
+    The header is looked at first: a picture of more than `MAX_PIXELS` is not decoded.
+
     Args:
         path: the file.
         formats: Pillow's names of the formats that its content may have.
 
     Raises:
-        DpigError: if the content has another format, is damaged or cannot be read; the message
-            does not name the file.
+        DpigError: if the content has another format, is damaged, too large or cannot be read; the
+            message does not name the file.
     """
     try:
-        with Image.open(path, formats=formats) as image:
+        with _as_warned(), Image.open(path, formats=formats) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DpigError(
+                    f"is {image.height} x {image.width} pixels (rows x columns), more than the "
+                    f"{MAX_PIXELS} in all that are read",
+                    file=path,
+                )
             image.load()
             return image
     except UnidentifiedImageError as error:
         raise DpigError(f"is not a {' or '.join(formats)} image", file=path) from error
+    except DpigError:
+        raise
     # Besides OSError, Pillow lets out what its PNG chunk readers happen to raise.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DpigError(f"cannot be read: {error}", file=path) from error
+
+
+@contextlib.contextmanager
+def _as_warned():
+    """Pillow's warning of large pictures is left to the limit of this module."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from dpig_tf2.io.images import MAX_PIXELS
+
 
 def to_network_range(images) -> tf.Tensor:
     """Pixels in [0, 255] (any dtype) to float32 in [-1, 1]: x / 127.5 - 1."""
@@ -18,15 +20,46 @@ def to_uint8(images) -> tf.Tensor:
     return tf.cast(tf.round(to_pixel_range(images)), tf.uint8)
 
 
-def decode_image(encoded) -> tf.Tensor:
+def encoded_size(encoded) -> tf.Tensor:
+    """Rows and columns, int32 [2], that the header of a JPEG or PNG image promises.
+    What is neither has some size that is of no use.
+
+    Raises:
+        tf.errors.InvalidArgumentError: if the header of a JPEG image is damaged.
+    """
+
+    def png_size():
+        # The first chunk, which tells the size, begins at byte 8; big-endian columns, rows.
+        header = tf.strings.join([tf.strings.substr(encoded, 0, 24), 24 * "\0"])
+        stored = tf.io.decode_raw(tf.strings.substr(header, 16, 8), tf.int32, little_endian=False)
+        return tf.reverse(tf.ensure_shape(stored, [2]), [0])
+
+    return tf.cond(tf.io.is_jpeg(encoded), lambda: tf.io.extract_jpeg_shape(encoded)[:2], png_size)
+
+
+def decode_image(encoded, size: tuple[int, int] | None = None) -> tf.Tensor:
     """Encoded JPEG or PNG bytes to uint8 [H, W, 3], equal to what Pillow decodes.
 
     TensorFlow's default JPEG transform is up to 8 levels off; the accurate one makes a file the
-    same image in every program.
+    same image in every program. Nothing is decoded if the header promises another size.
+
+    Args:
+        encoded: string [], the file.
+        size: rows and columns that it must have; None admits up to `MAX_PIXELS` pixels.
 
     Raises:
-        tf.errors.InvalidArgumentError: if the bytes are neither a JPEG nor a PNG image.
+        tf.errors.InvalidArgumentError: if the bytes are neither a JPEG nor a PNG image, or one of
+            another size.
     """
+    promised = encoded_size(encoded)
+    if size is None:
+        sides = tf.cast(promised, tf.int64)
+        fits = tf.reduce_all(sides > 0) & (tf.reduce_prod(sides) <= MAX_PIXELS)
+    else:
+        fits = tf.reduce_all(promised == size)
+    refusal = tf.raw_ops.Assert(condition=fits, data=["image of the wrong size", promised])
+    with tf.control_dependencies([] if refusal is None else [refusal]):
+        encoded = tf.identity(encoded)
     return tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),

@@ -29,6 +29,11 @@ KEYPOINT_NAMES = (
 )
 NUM_KEYPOINTS = len(KEYPOINT_NAMES)
 
+# How far outside the image a coordinate is still meant, in image sizes. A person whom the frame
+# cuts off, or whom a crop magnifies, reaches about as far again beyond it; what lies farther is not
+# in pixels of this image, and drawing up to there takes memory and time for nothing.
+FAR_OUTSIDE = 1.0
+
 # Pairs of 0-based keypoints whose connecting line the body mask covers.
 LIMBS = tuple(
     (a - 1, b - 1)
@@ -46,6 +51,34 @@ MIRRORED = tuple(
     )
     for name in KEYPOINT_NAMES
 )
+
+
+def is_outside(keypoints, height: int, width: int):
+    """Which keypoints have their pixel outside the image, whether visible or not.
+
+    A pixel is found by truncation toward zero, so that coordinates in (-1, size) are inside.
+
+    Args:
+        keypoints: float [..., 18, 3], pixels; a NumPy array or a tensor.
+        height, width: image size in pixels.
+
+    Returns:
+        bool [..., 18] of the same kind; True where a coordinate is NaN.
+    """
+    row, column = keypoints[..., 0], keypoints[..., 1]
+    return ~((row > -1) & (row < height) & (column > -1) & (column < width))
+
+
+def is_far_outside(keypoints, height: int, width: int):
+    """Which keypoints lie more than `FAR_OUTSIDE` image sizes outside; as `is_outside`."""
+    row, column = keypoints[..., 0], keypoints[..., 1]
+    row_margin, column_margin = FAR_OUTSIDE * height, FAR_OUTSIDE * width
+    return ~(
+        (row >= -row_margin)
+        & (row <= height + row_margin)
+        & (column >= -column_margin)
+        & (column <= width + column_margin)
+    )
 
 
 def normalize(keypoints, height: int, width: int) -> tf.Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops.implementations import is_reference
-from dpig_tf2.ops.keypoints import LIMBS, NUM_KEYPOINTS
+from dpig_tf2.ops.keypoints import FAR_OUTSIDE, LIMBS, NUM_KEYPOINTS
 
 POSE_MAP_RADIUS = 4
 _CLOSING_SIZE = 5
@@ -76,7 +76,8 @@ def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
 
     Discs are set at both ends of every limb whose two ends are visible, and along it every
     `length / int(length / radius)` pixels. Points are interpolated before truncation, in float64
-    because a rounded coordinate would move a disc by a pixel.
+    because a rounded coordinate would move a disc by a pixel. Coordinates more than one image size
+    outside are first moved to there, which bounds the discs on a limb.
 
     Args:
         keypoints: float [B, 18, 3], pixels (row, column, visibility).
@@ -101,6 +102,9 @@ def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
 
 def _disc_centers(keypoints, height, width, radius):
     """Map of disc centers, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
+    size = np.array([height, width], np.float64)
+    places = tf.clip_by_value(keypoints[..., :2], -FAR_OUTSIDE * size, (1 + FAR_OUTSIDE) * size)
+    keypoints = tf.concat([places, keypoints[..., 2:]], axis=-1)
     ends = tf.gather(keypoints, tf.constant(LIMBS), axis=1)  # [B, L, 2, 3]
     start, stop = ends[:, :, 0, :2], ends[:, :, 1, :2]
     drawn = tf.reduce_all(ends[..., 2] > 0.5, axis=-1)  # [B, L]

@@ -43,7 +43,6 @@ def person_parser(records, model_config, keys, extras):
         model_config.height,
         model_config.width,
         model_config.mask_radius,
-        records.sparse_keypoints,
         tuple(extras),
     )
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 
@@ -9,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops import images
-from dpig_tf2.records import index, schema, shards
+from dpig_tf2.records import decoder, index, rules, schema, shards
 
 _FIRST_PROBLEMS = 20  # problems listed in a report; all are counted
+# TensorFlow's messages may hold bytes of the record, at which its own Python side fails.
+_UNREADABLE = (tf.errors.OpError, UnicodeDecodeError)
 _KINDS = {"bytes": "bytes_list", "int64": "int64_list", "float": "float_list"}
 
 
@@ -29,24 +32,31 @@ class RecordSummary:
 
 
 def summarize(serialized: bytes, size: tuple[int, int] | None = None) -> RecordSummary:
-    """Reads one example with every check that a reader relies on.
+    """Reads one example as the pipeline does, and says which rules it breaks.
 
     Args:
         serialized: a tf.train.Example.
         size: expected (rows, columns) of both images; None takes the first image's.
     """
-    try:
-        features = tf.train.Example.FromString(serialized).features.feature
-    except Exception as error:  # the decoder's exception class differs between protobuf builds
-        return RecordSummary(problems=[f"not a tf.train.Example ({type(error).__name__})"])
+    features = _features(serialized)
     summary = RecordSummary(size, frozenset(features))
-    for key in schema.IMAGE.keys:
-        _read_image(features, key, summary)
-    if summary.size:
-        _check_lengths(features, summary)
-    _check_keypoints(features, summary)
-    boxes = _values(features, schema.PART_VISIBILITY.keys[0])
-    summary.parts = len(boxes) or None
+    try:
+        parsed = tf.io.parse_example([serialized], rules.parsing_spec(images=True))
+    except _UNREADABLE as error:
+        summary.problems += _parsing_problems(serialized, features, True, error)
+    else:
+        for key in schema.IMAGE.keys:
+            _check_image(parsed[key][0], key, summary)
+    if summary.size is None:
+        return summary
+    try:
+        keypoints, found = _examiner(*summary.size)(tf.constant([serialized]))
+    except _UNREADABLE as error:
+        summary.problems += _parsing_problems(serialized, features, False, error)
+        return summary
+    summary.problems += _broken_rules(found)
+    summary.visible = sum(int((side.numpy()[..., 2] > 0.5).sum()) for side in keypoints)
+    summary.parts = len(_values(features, schema.PART_VISIBILITY.keys[0])) or None
     summary.identities = tuple(
         v for key in schema.IDENTITY.keys for v in _values(features, key)[:1]
     )
@@ -61,6 +71,14 @@ def problems(serialized: bytes, size: tuple[int, int] | None = None) -> list[str
     return summarize(serialized, size).problems
 
 
+def _features(serialized):
+    """{key: feature}; empty where Python's protobuf cannot read what TensorFlow perhaps can."""
+    try:
+        return tf.train.Example.FromString(serialized).features.feature
+    except Exception:  # the decoder's exception class differs between protobuf builds
+        return {}
+
+
 def _values(features, key) -> Sequence:
     if key not in features:
         return ()
@@ -68,55 +86,88 @@ def _values(features, key) -> Sequence:
     return getattr(features[key], kind).value if kind else ()
 
 
-def _read_image(features, key, summary):
-    encoded = _values(features, key)
-    if len(encoded) != 1:
-        what = "is missing" if key not in features else f"holds {len(encoded)} values, not 1"
-        summary.problems.append(f"required key {key} {what}")
-        return
+def _check_image(encoded, key, summary):
     try:
-        shape = tuple(images.decode_image(encoded[0]).shape[:2])
-    except (tf.errors.OpError, TypeError):
-        summary.problems.append(f"{key} cannot be decoded as JPEG or PNG ({len(encoded[0])} bytes)")
+        found = tuple(images.encoded_size(encoded).numpy().tolist())
+        if summary.size in (None, found):
+            images.decode_image(encoded, summary.size)
+    except _UNREADABLE:
+        length = len(encoded.numpy())
+        summary.problems.append(f"{key} cannot be decoded as JPEG or PNG ({length} bytes)")
         return
-    summary.size = summary.size or shape
-    if shape != summary.size:
+    summary.size = summary.size or found
+    if found != summary.size:
         summary.problems.append(
-            f"{key} is {shape[0]} x {shape[1]} pixels, expected {summary.size[0]} x "
+            f"{key} is {found[0]} x {found[1]} pixels, expected {summary.size[0]} x "
             f"{summary.size[1]} (rows x columns)"
         )
 
 
-def _check_lengths(features, summary):
-    for feature in schema.FEATURES:
-        if feature is schema.IMAGE:  # has been read already
+@functools.lru_cache(maxsize=4)
+def _examiner(height, width):
+    """`Decoder.examine` of one record, traced once for a size."""
+    decode = decoder.Decoder(height, width)
+    words = []
+
+    @tf.function(input_signature=[tf.TensorSpec([1], tf.string)], autograph=False)
+    def examine(serialized):
+        keypoints, found = decode.examine(serialized)
+        words[:] = [(finding.key, finding.problem) for finding in found]
+        return keypoints, [(finding.broken, finding.entries) for finding in found]
+
+    def named(serialized):
+        keypoints, found = examine(serialized)
+        return keypoints, [
+            rules.Finding(*names, *tensors) for names, tensors in zip(words, found, strict=True)
+        ]
+
+    return named
+
+
+def _broken_rules(found):
+    """A line for each finding that is broken; one line for a key."""
+    lines = {}
+    for finding in found:
+        where = np.flatnonzero(finding.broken)
+        if not len(where) or finding.key in lines:
             continue
-        allowed = feature.allowed_lengths(*summary.size)
+        entry = ""
+        if finding.entries is not None:
+            values = np.asarray(finding.entries)
+            entry = values.reshape(-1, *values.shape[finding.broken.shape.rank :])[where[0]]
+        problem = finding.problem
+        if "{}" in problem:
+            problem = problem.format(entry)
+        elif finding.entries is not None:
+            shown = " ".join(f"{value:g}" for value in np.ravel(entry))
+            problem = f"{problem} (number {where[0]}: {shown})"
+        lines[finding.key] = f"{finding.key} {problem}"
+    return list(lines.values())
+
+
+def _parsing_problems(serialized, features, of_images, error):
+    """Why TensorFlow cannot parse a record, in our words where they fit."""
+    if not features and serialized:
+        try:
+            tf.train.Example.FromString(serialized)
+        except Exception as decoding_error:  # as in `_features`
+            return [f"not a tf.train.Example ({type(decoding_error).__name__})"]
+    found = []
+    for feature in schema.FEATURES:
+        if of_images != (feature is schema.IMAGE):
+            continue
         for key in feature.keys:
-            if key not in features:
-                continue
-            kind = features[key].WhichOneof("kind")
-            if kind not in (None, _KINDS[feature.kind]):
-                summary.problems.append(f"{key} holds {kind}, expected {_KINDS[feature.kind]}")
+            kind = features[key].WhichOneof("kind") if key in features else None
             length = len(_values(features, key))
-            if allowed and length not in allowed:
-                expected = " or ".join(map(str, allowed))
-                summary.problems.append(f"{key} holds {length} values, expected {expected}")
-
-
-def _check_keypoints(features, summary):
-    for side, key in enumerate(schema.KEYPOINTS.keys):
-        values = np.asarray(_values(features, key), np.float64)
-        if not len(values):
-            sparse = schema.SPARSE_INDICES[4].keys[side]
-            if sparse not in features:
-                summary.problems.append(f"required key {key} is missing, and so is {sparse}")
-            else:
-                summary.visible += len({index % 18 for index in _values(features, sparse)})
-        elif not np.isfinite(values).all():
-            summary.problems.append(f"{key} holds values that are not finite")
-        elif len(values) == 54:
-            summary.visible += int((values[2::3] > 0.5).sum())
+            if kind is None and key not in features:
+                if feature.required:
+                    found.append(f"required key {key} is missing")
+            elif kind not in (None, _KINDS[feature.kind]):
+                found.append(f"{key} holds {kind}, expected {_KINDS[feature.kind]}")
+            elif feature.length == "1" and length != 1 and (kind or feature.required):
+                name = f"required key {key}" if feature.required else key
+                found.append(f"{name} holds {length} values, expected 1")
+    return found or [f"cannot be parsed ({' '.join(str(error).split())[:200]})"]
 
 
 @dataclasses.dataclass

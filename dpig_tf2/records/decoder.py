@@ -5,11 +5,10 @@ import dataclasses
 import tensorflow as tf
 
 from dpig_tf2.ops import images
-from dpig_tf2.records import schema
+from dpig_tf2.records import rules, schema
+from dpig_tf2.records.rules import SPARSE_RADIUS, dense
 
 _NETWORK_PARTS = 7  # the first seven part regions; 7- and 37-part records agree on them
-_SPARSE_RADIUS = 4  # the sparse pose map that every record with sparse maps holds
-_ABSENT = -1  # never a stored mask, box or visibility value
 # Keys that `extras` may ask for, under our names.
 EXTRAS = {
     "segmentation": schema.SEGMENTATION,
@@ -25,7 +24,7 @@ class Decoder:
     Calling it with string [B] gives {"source": person, "target": person}, each person a dict:
 
     * `image` uint8 [B, H, W, 3],
-    * `keypoints` float32 [B, 18, 3], pixels,
+    * `keypoints` float32 [B, 18, 3], pixels; of the sparse pose map where a record has no others,
     * `body_mask` uint8 [B, H, W, 1] in {0, 1}, and `has_mask` bool [B]: False where the record
       holds no mask of this radius (the mask is then 0),
     * `part_boxes` float32 [B, 7, 4], pixels, `part_visibility` float32 [B, 7], and `has_parts`
@@ -37,19 +36,17 @@ class Decoder:
     Args:
         height, width: image size in pixels.
         mask_radius: body mask to read; None or a radius that records do not know reads none.
-        sparse_keypoints: read keypoints from the sparse pose map where the keypoints are absent.
         extras: names from `EXTRAS`.
 
     Raises:
         ValueError: if an extra is unknown.
-        tf.errors.InvalidArgumentError: from the graph, if a required key is missing, a length is
-            wrong or an image cannot be decoded. `check.problems` puts a name to it.
+        tf.errors.InvalidArgumentError: from the graph, if a record breaks one of `records.rules`.
+            `check.problems` puts a name to it.
     """
 
     height: int
     width: int
     mask_radius: int | None = None
-    sparse_keypoints: bool = False
     extras: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -58,83 +55,83 @@ class Decoder:
                 raise ValueError(f"extras must be among {', '.join(EXTRAS)}; got {name!r}")
 
     def __call__(self, serialized: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
-        parsed = tf.io.parse_example(serialized, self._parsing_spec())
+        parsed = tf.io.parse_example(serialized, rules.parsing_spec())
         return {name: self._person(parsed, side) for side, name in enumerate(schema.SIDES)}
 
-    def _parsing_spec(self):
-        pixels = self.height * self.width
-        fixed, padded = tf.io.FixedLenFeature, tf.io.FixedLenSequenceFeature
-        spec = {}
-        for side in range(len(schema.SIDES)):
-            spec[schema.IMAGE.keys[side]] = fixed([], tf.string)
-            spec[schema.NAME.keys[side]] = fixed([], tf.string, "")
-            spec[schema.IDENTITY.keys[side]] = fixed([], tf.int64, -1)
-            spec[schema.CAMERA.keys[side]] = fixed([], tf.int64, -1)
-            spec[schema.KEYPOINTS.keys[side]] = fixed([54], tf.float32, [float("nan")] * 54)
-            for feature in (schema.PART_BOXES, schema.PART_VISIBILITY):
-                spec[feature.keys[side]] = padded([], tf.int64, True, _ABSENT)
-            if self.sparse_keypoints:
-                key = schema.SPARSE_INDICES[_SPARSE_RADIUS].keys[side]
-                spec[key] = tf.io.RaggedFeature(tf.int64)
-            if self.mask_radius in schema.BODY_MASKS:
-                key = schema.BODY_MASKS[self.mask_radius].keys[side]
-                spec[key] = fixed([pixels], tf.int64, [_ABSENT] * pixels)
-            for name in self.extras:
-                feature = EXTRAS[name]
-                if name == "segmentation":
-                    spec[feature.keys[side]] = fixed([pixels], tf.int64, [0] * pixels)
-                elif name == "attributes":
-                    spec[feature.keys[side]] = padded([], tf.int64, True, _ABSENT)
-                else:
-                    spec[feature.keys[side]] = padded([], tf.float32, True)
-        return spec
+    def examine(self, serialized: tf.Tensor) -> tuple[list[tf.Tensor], list[rules.Finding]]:
+        """Keypoints float32 [B, 18, 3] of both sides, and all rules but those of the images."""
+        parsed = tf.io.parse_example(serialized, rules.parsing_spec(images=False))
+        keypoints = [self._stored_keypoints(parsed, side) for side in range(len(schema.SIDES))]
+        found = [
+            finding
+            for side, values in enumerate(keypoints)
+            for finding in rules.findings(parsed, side, values, self.height, self.width)
+        ]
+        return keypoints, found
 
     def _person(self, parsed, side):
         def read(feature):
             return parsed[feature.keys[side]]
 
-        boxes, has_boxes = _parts(read(schema.PART_BOXES), 4, schema.PART_BOXES)
-        visible, has_visible = _parts(read(schema.PART_VISIBILITY), 1, schema.PART_VISIBILITY)
+        boxes, visible = read(schema.PART_BOXES), read(schema.PART_VISIBILITY)
         mask, has_mask = self._body_mask(parsed, side)
         person = {
             "image": self._images(read(schema.IMAGE)),
             "keypoints": self._keypoints(parsed, side),
             "body_mask": mask,
             "has_mask": has_mask,
-            "part_boxes": tf.reshape(boxes, [-1, _NETWORK_PARTS, 4]),
-            "part_visibility": visible,
-            "has_parts": has_boxes & has_visible,
+            "part_boxes": tf.cast(
+                tf.reshape(dense(boxes, 4 * _NETWORK_PARTS), [-1, _NETWORK_PARTS, 4]), tf.float32
+            ),
+            "part_visibility": tf.cast(dense(visible, _NETWORK_PARTS), tf.float32),
+            "has_parts": (boxes.row_lengths() > 0) & (visible.row_lengths() > 0),
             "name": read(schema.NAME),
             "identity": read(schema.IDENTITY),
             "camera": read(schema.CAMERA),
         }
         for name in self.extras:
-            person[name] = read(EXTRAS[name])
+            values = read(EXTRAS[name])
             if name == "segmentation":
-                person[name] = tf.reshape(person[name], [-1, self.height, self.width, 1])
+                values = dense(values, self.height * self.width)
+                person[name] = tf.reshape(values, [-1, self.height, self.width, 1])
             elif name == "attributes":
-                person[name], _ = _first(person[name], 27, (27,), schema.ATTRIBUTES)
+                person[name] = dense(values, 27, default=-1)
+            else:
+                person[name] = values.to_tensor()
         return person
 
     def _images(self, encoded):
-        shape = [self.height, self.width, 3]
+        size = (self.height, self.width)
         return tf.map_fn(
-            lambda one: tf.ensure_shape(images.decode_image(one), shape),
+            lambda one: tf.ensure_shape(images.decode_image(one, size), [*size, 3]),
             encoded,
-            fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+            fn_output_signature=tf.TensorSpec([*size, 3], tf.uint8),
         )
 
     def _keypoints(self, parsed, side):
-        stored = tf.reshape(parsed[schema.KEYPOINTS.keys[side]], [-1, 18, 3])
-        if self.sparse_keypoints:
-            indices = parsed[schema.SPARSE_INDICES[_SPARSE_RADIUS].keys[side]]
-            recovered = keypoints_from_sparse_map(indices, self.height, self.width)
-            absent = tf.reduce_all(tf.math.is_nan(stored), axis=[1, 2], keepdims=True)
-            stored = tf.where(absent, recovered, stored)
-        tf.debugging.Assert(
-            tf.reduce_all(tf.math.is_finite(stored)), ["keypoints are absent or not finite"]
-        )
-        return stored
+        """Keypoints of records that keep to the rules; nothing is drawn from those of others."""
+        keypoints = self._stored_keypoints(parsed, side)
+        refusals = [
+            tf.raw_ops.Assert(
+                condition=~tf.reduce_any(finding.broken),
+                data=[f"{finding.key} {finding.problem}"],
+            )
+            for finding in rules.findings(parsed, side, keypoints, self.height, self.width)
+        ]
+        with tf.control_dependencies([refusal for refusal in refusals if refusal is not None]):
+            return tf.identity(keypoints)
+
+    def _stored_keypoints(self, parsed, side):
+        stored = parsed[schema.KEYPOINTS.keys[side]]
+        indices = parsed[schema.SPARSE_INDICES[SPARSE_RADIUS].keys[side]]
+        keypoints = tf.reshape(dense(stored, 54), [-1, 18, 3])
+        absent = stored.row_lengths() == 0
+
+        def recovered():
+            found = keypoints_from_sparse_map(indices, self.height, self.width)
+            return tf.where(absent[:, None, None], found, keypoints)
+
+        return tf.cond(tf.reduce_any(absent), recovered, lambda: keypoints)
 
     def _body_mask(self, parsed, side):
         shape = [-1, self.height, self.width, 1]
@@ -143,8 +140,8 @@ class Decoder:
             empty = tf.zeros([batch, self.height, self.width, 1], tf.uint8)
             return empty, tf.zeros([batch], tf.bool)
         stored = parsed[schema.BODY_MASKS[self.mask_radius].keys[side]]
-        mask = tf.reshape(tf.cast(stored > 0, tf.uint8), shape)
-        return mask, stored[:, 0] != _ABSENT
+        mask = tf.cast(dense(stored, self.height * self.width), tf.uint8)
+        return tf.reshape(mask, shape), stored.row_lengths() > 0
 
 
 def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int) -> tf.Tensor:
@@ -168,27 +165,9 @@ def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int)
     def center(values):
         first = tf.math.unsorted_segment_min(values, segment, batch * 18)
         last = tf.math.unsorted_segment_max(values, segment, batch * 18)
-        return tf.where(first > 0, first + _SPARSE_RADIUS, last - _SPARSE_RADIUS)
+        return tf.where(first > 0, first + SPARSE_RADIUS, last - SPARSE_RADIUS)
 
     visible = tf.math.unsorted_segment_sum(tf.ones_like(segment), segment, batch * 18) > 0
     row, column = center(pixel // width), center(pixel % width)
     found = tf.cast(tf.stack([row, column, tf.ones_like(row)], axis=-1), tf.float32)
     return tf.reshape(tf.where(visible[:, None], found, 0.0), [-1, 18, 3])
-
-
-def _parts(values, numbers, feature):
-    """The network's parts of rows padded with -1, float32 [B, 7 * numbers]; rows that have any."""
-    allowed = tuple(numbers * parts for parts in schema.PART_COUNTS)
-    values, present = _first(values, numbers * _NETWORK_PARTS, allowed, feature)
-    return tf.cast(values, tf.float32), present
-
-
-def _first(values, wanted, allowed, feature):
-    """The first numbers of rows padded with -1, [B, wanted]; which rows hold any, bool [B]."""
-    length = tf.reduce_sum(tf.cast(values != _ABSENT, tf.int32), axis=1)
-    tf.debugging.Assert(
-        tf.reduce_all(tf.reduce_any(length[:, None] == (0, *allowed), axis=1)),
-        [f"{feature.key} must hold one of {allowed} numbers, or none; got", length],
-    )
-    values = tf.pad(values, [[0, 0], [0, wanted]], constant_values=_ABSENT)[:, :wanted]
-    return tf.reshape(values, [-1, wanted]), length > 0

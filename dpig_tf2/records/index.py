@@ -104,11 +104,6 @@ class RecordReader:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    @property
-    def starts(self) -> list[int]:
-        """Numbers of the first record of every file that holds any."""
-        return sorted({int(start) for start in self._starts[:-1] if start < len(self)})
-
     def places(self, numbers) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the files, and byte offsets in them, of some records; int64 [B] each."""
         files = np.searchsorted(self._starts, numbers, side="right") - 1

@@ -6,10 +6,10 @@ from typing import cast
 
 import numpy as np
 
-from dpig_tf2.records import check, index, schema, shards
+from dpig_tf2.records import check, index, shards
 from dpig_tf2.records.schema import RecordError
 
-_TRIED_RECORDS = 10  # how many bad records a file may begin with
+_TRIED_RECORDS = 1000  # how many bad records a split may begin with; they take seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,6 @@ class RecordSet:
         reader: reads records by number.
         numbers: int64 [N], the usable records as `reader` counts them.
         height, width: image size of the first record, pixels.
-        sparse_keypoints: some file holds keypoints only as a sparse pose map.
         skipped: a line for each bad record that was left out.
     """
 
@@ -30,7 +29,6 @@ class RecordSet:
     numbers: np.ndarray
     height: int
     width: int
-    sparse_keypoints: bool
     skipped: tuple[str, ...] = ()
 
     @classmethod
@@ -52,18 +50,13 @@ class RecordSet:
             why = next((f"; {f.path}: {f.problem}" for f in reader.files if f.problem), "")
             message = f"{paths[0]}: no records of split {split!r}{why}"
             raise RecordError(message, file=paths[0])
-        # One good record of every file tells what to expect of the others.
-        samples = [_first_good(reader, start) for start in reader.starts]
-        height, width = cast(tuple[int, int], samples[0].size)  # known of a good record
+        height, width = cast(tuple[int, int], _first_good(reader).size)  # known of a good record
         return cls(
             split=split,
             reader=reader,
             numbers=np.arange(len(reader)),
             height=height,
             width=width,
-            sparse_keypoints=any(
-                not set(schema.KEYPOINTS.keys) <= sample.keys for sample in samples
-            ),
         )
 
     def __len__(self) -> int:
@@ -84,10 +77,10 @@ class RecordSet:
         return [self.reader.error(number, problem) for problem in found]
 
 
-def _first_good(reader, start):
-    """Summary of the first record from a number on that can be used; a few bad ones may precede."""
+def _first_good(reader):
+    """Summary of the first record that can be used; some bad ones may precede it."""
     problems = []
-    for number in range(start, min(start + _TRIED_RECORDS, len(reader))):
+    for number in range(min(_TRIED_RECORDS, len(reader))):
         try:
             summary = check.summarize(reader.read(number))
         except RecordError as error:

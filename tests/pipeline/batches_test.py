@@ -91,7 +91,6 @@ def test_open_counts_examples_over_shards(records):
     assert len(records) == EXAMPLES
     assert len(records.paths) == 3
     assert (records.height, records.width) == (64, 32)
-    assert not records.sparse_keypoints
 
 
 def test_training_batch_has_the_documented_form(records, whole):
@@ -239,7 +238,6 @@ def test_absent_masks_and_boxes_are_computed_equal(data_dir, tmp_path, stored):
 def test_old_records_with_sparse_pose_maps_only(data_dir, tmp_path, stored):
     keys = ("pose_peaks_{}_rcv", "part_bbox_{}", "part_vis_{}", "image_name_{}")
     old = rewritten(data_dir, tmp_path, lambda all_: stripped(all_, *keys))
-    assert old.sparse_keypoints
     for read, full in zip(pipeline.evaluation_batches(old, MODEL, 5), stored, strict=True):
         np.testing.assert_array_equal(
             read["target"]["keypoints"], np.trunc(full["target"]["keypoints"])

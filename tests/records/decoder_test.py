@@ -52,7 +52,7 @@ def test_absent_optional_keys(examples):
 
 def test_keypoints_come_back_from_the_sparse_map(persons, examples):
     bare = [without(example, "pose_peaks_0_rcv") for example in examples]
-    read = decoder.Decoder(HEIGHT, WIDTH, sparse_keypoints=True)(tf.constant(bare))["source"]
+    read = decoder.Decoder(HEIGHT, WIDTH)(tf.constant(bare))["source"]
     expected = np.stack([person.keypoints for person in persons])
     np.testing.assert_array_equal(read["keypoints"], expected)
 
@@ -110,14 +110,14 @@ def test_extras_that_some_records_lack(persons):
     assert decoded["source"]["word_vectors_50"].shape == (1, 0)
 
 
-def test_extras_are_read_only_when_asked_for(persons):
-    wrong = dataclasses.replace(persons[0], attributes=np.arange(5), segmentation=np.arange(5))
-    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH)
-    examples = tf.constant(list(encoder.encode([writer.Pair(wrong, wrong)])))
+def test_extras_are_given_only_when_asked_for(examples):
     assert "attributes" not in decoder.Decoder(HEIGHT, WIDTH)(examples)["source"]
-    for name in ("attributes", "segmentation"):
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            decoder.Decoder(HEIGHT, WIDTH, extras=(name,))(examples)
+    # What is wrong with one is wrong for every reader, as `check` says.
+    example = tf.train.Example.FromString(examples[0])
+    example.features.feature["attrs_0"].int64_list.value.append(3)
+    for extras in ((), ("attributes",)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="attrs_0"):
+            decoder.Decoder(HEIGHT, WIDTH, extras=extras)([example.SerializeToString()])
 
 
 def test_unknown_extra_is_named():
@@ -125,10 +125,10 @@ def test_unknown_extra_is_named():
         decoder.Decoder(HEIGHT, WIDTH, extras=("gait",))
 
 
-@pytest.mark.parametrize("key", ["image_raw_0", "pose_peaks_1_rcv"])
-def test_missing_required_key_fails(examples, key):
+@pytest.mark.parametrize("keys", [["image_raw_0"], ["pose_peaks_1_rcv", "indices_r4_1"]])
+def test_missing_required_key_fails(examples, keys):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decoder.Decoder(HEIGHT, WIDTH)(tf.constant([without(examples[0], key)]))
+        decoder.Decoder(HEIGHT, WIDTH)(tf.constant([without(examples[0], *keys)]))
 
 
 def test_wrong_number_of_boxes_fails(examples):

@@ -1,0 +1,187 @@
+"""What a record must be like to be used: the one set of rules for checking, reading and writing.
+
+A record that breaks a rule has a problem: `check_records` names it; reading refuses it in the
+graph, and names file, record and key; `--skip_bad_records` leaves it out, names and counts it; and
+it is never written. Nothing is repaired in silence:
+
+| problem | in a record | in a conversion |
+|---|---|---|
+| a key of another dtype or length, a missing image | refused | - |
+| an image that TensorFlow does not decode, or of another size | refused | photo skipped |
+| keypoints absent, and no sparse pose map either | refused | photo skipped |
+| a coordinate or visibility that is not finite | refused | taken as missing |
+| visibility other than 0 and 1 | refused | a confidence above 0 counts as 1 |
+| a visible keypoint outside the image | refused | taken as missing |
+| a missing keypoint far outside, see `ops.keypoints.FAR_OUTSIDE` | refused | (0, 0, 0) |
+| a box outside the image or upside down | refused | - |
+| part visibility or body mask other than 0 and 1 | refused | - |
+
+The rules look at every key of the schema, whether a model reads it or not, so that their verdict
+does not depend on the model.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from dpig_tf2.ops import keypoints as keypoint_ops
+from dpig_tf2.records import schema
+
+SPARSE_RADIUS = 4  # of the sparse pose map that every record with sparse maps holds
+_DTYPES = {"bytes": tf.string, "int64": tf.int64, "float": tf.float32}
+_DEFAULTS = {"bytes": "", "int64": -1}  # of single values that are absent
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A condition on the values of one feature.
+
+    Attributes:
+        feature: whose values.
+        problem: what is said where it is broken.
+        is_broken: (values, height, width) -> bool, one for each entry of the values.
+    """
+
+    feature: schema.Feature
+    problem: str
+    is_broken: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """How one rule came out for a batch.
+
+    Attributes:
+        key: as it stands in the record.
+        problem: what is said if one of `broken` is True.
+        broken: bool tensor, [B, entries] or flat.
+        entries: the values behind each, for messages, or None.
+    """
+
+    key: str
+    problem: str
+    broken: tf.Tensor
+    entries: tf.Tensor | None = None
+
+
+def _is_not_binary(values, height, width):
+    del height, width
+    return (values != 0) & (values != 1)
+
+
+def _mask_is_not_binary(values, height, width):
+    del height, width
+    # One pass over many pixels: as an unsigned number, everything else is larger than 1.
+    return tf.reduce_max(tf.bitcast(values, tf.uint64), keepdims=True) > 1
+
+
+def _is_not_finite(keypoints, height, width):
+    del height, width
+    row, column, visibility = (abs(keypoints[..., i]) for i in range(3))
+    limit = float("inf")
+    return ~((row < limit) & (column < limit) & (visibility < limit))
+
+
+def _has_other_visibility(keypoints, height, width):
+    return _is_not_binary(keypoints[..., 2], height, width)
+
+
+def _is_seen_outside(keypoints, height, width):
+    return (keypoints[..., 2] > 0.5) & keypoint_ops.is_outside(keypoints, height, width)
+
+
+def _box_is_outside(boxes, height, width):
+    top, left, bottom, right = (boxes[..., i] for i in range(4))
+    return (top < 0) | (left < 0) | (bottom >= height) | (right >= width)
+
+
+def _box_is_upside_down(boxes, height, width):
+    del height, width
+    return (boxes[..., 0] > boxes[..., 2]) | (boxes[..., 1] > boxes[..., 3])
+
+
+# Keypoints [B, 18, 3], boxes [B, P, 4], the others flat.
+RULES = (
+    Rule(schema.KEYPOINTS, "holds values that are not finite", _is_not_finite),
+    Rule(schema.KEYPOINTS, "has a visibility that is neither 0 nor 1", _has_other_visibility),
+    Rule(schema.KEYPOINTS, "has a visible keypoint outside the image", _is_seen_outside),
+    Rule(schema.KEYPOINTS, "has coordinates far outside the image", keypoint_ops.is_far_outside),
+    Rule(schema.PART_BOXES, "has a box outside the image", _box_is_outside),
+    Rule(schema.PART_BOXES, "has a box upside down", _box_is_upside_down),
+    Rule(schema.PART_VISIBILITY, "holds a value that is neither 0 nor 1", _is_not_binary),
+    *(
+        Rule(mask, "holds a value that is neither 0 nor 1", _mask_is_not_binary)
+        for mask in schema.BODY_MASKS.values()
+    ),
+)
+
+
+def parsing_spec(images: bool | None = None) -> dict:
+    """What `tf.io.parse_example` is to look for: every key of the schema, with its dtype.
+
+    Args:
+        images: the images alone, or all but the images; None: everything.
+    """
+    spec = {}
+    for feature in schema.FEATURES:
+        if images is not None and images != (feature is schema.IMAGE):
+            continue
+        dtype = _DTYPES[feature.kind]
+        for key in feature.keys:
+            if feature.length == "1":
+                default = None if feature.required else _DEFAULTS[feature.kind]
+                spec[key] = tf.io.FixedLenFeature([], dtype, default)
+            else:
+                spec[key] = tf.io.RaggedFeature(dtype)
+    return spec
+
+
+def findings(
+    parsed: Mapping[str, tf.Tensor],
+    side: int,
+    keypoints: tf.Tensor,
+    height: int,
+    width: int,
+) -> list[Finding]:
+    """Every rule applied to one side of a batch.
+
+    Args:
+        parsed: by `parsing_spec`.
+        side: 0 for the source, 1 for the target.
+        keypoints: float32 [B, 18, 3], those of the record or of its sparse pose map.
+        height, width: image size, pixels.
+    """
+    found = []
+    for feature in schema.FEATURES:
+        allowed = feature.allowed_lengths(height, width)
+        # What has one value has been parsed as such; a key that is absent has none.
+        if allowed is None or feature.length == "1" or feature.keys == (feature.key,):
+            continue
+        key = feature.keys[side]
+        lengths = parsed[key].row_lengths()
+        fits = tf.reduce_any(lengths[:, None] == sorted({0, *allowed}), axis=1)
+        expected = " or ".join(map(str, allowed))
+        found.append(Finding(key, f"holds {{}} values, expected {expected}", ~fits, lengths))
+    sparse = schema.SPARSE_INDICES[SPARSE_RADIUS].keys[side]
+    key = schema.KEYPOINTS.keys[side]
+    absent = (parsed[key].row_lengths() == 0) & (parsed[sparse].row_lengths() == 0)
+    found.append(Finding(key, f"is missing, and so is {sparse}", absent))
+    for rule in RULES:
+        key = rule.feature.keys[side]
+        if rule.feature is schema.KEYPOINTS:
+            values = keypoints
+        elif rule.feature is schema.PART_BOXES:
+            most = max(schema.PART_COUNTS)
+            values = tf.reshape(dense(parsed[key], 4 * most), [-1, most, 4])
+        else:
+            values = parsed[key].flat_values
+        broken = rule.is_broken(values, height, width)
+        entries = None if rule.feature in schema.BODY_MASKS.values() else values
+        found.append(Finding(key, rule.problem, broken, entries))
+    return found
+
+
+def dense(values: tf.RaggedTensor, length: int, default=0) -> tf.Tensor:
+    """The first `length` values of each row, [B, length]; shorter rows are filled up."""
+    return tf.ensure_shape(values.to_tensor(default, shape=[None, length]), [None, length])
