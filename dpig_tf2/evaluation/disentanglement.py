@@ -28,7 +28,7 @@ def load_factors(path: str | pathlib.Path) -> dict[str, dict]:
 
     Raises:
         ConfigError: if the file is missing, which is so for records of real persons.
-        ValueError: naming the field, if it is damaged.
+        DpigError: naming the field, if it is damaged.
     """
     path = pathlib.Path(path)
     try:

@@ -86,7 +86,7 @@ def score_folders(
     for (name, *paths), mask_path in zip(pairs, mask_paths, strict=True):
         try:
             _add_pair(scores, *paths, mask_path)
-        except ValueError as error:
+        except DpigError as error:
             skipped.append(str(error))
         else:
             names.append(name)
@@ -136,7 +136,7 @@ def read_image(path: PathLike) -> np.ndarray:
     """
     try:
         image = open_image(path)
-    except ValueError as error:
+    except DpigError as error:
         raise DpigError(f"{path} {error}.", file=path) from error
     if image.mode not in _READABLE_MODES:
         raise DpigError(
@@ -165,7 +165,7 @@ def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None) -> 
     mask = None if mask_path is None else read_mask(mask_path)
     try:
         scores.add(*images, mask)
-    except ValueError as error:
+    except DpigError as error:
         files = [generated, target] + ([mask_path] if mask_path else [])
         raise DpigError(f"{', '.join(map(str, files))}: {error}") from error
 

@@ -11,6 +11,7 @@ from operator import attrgetter
 import numpy as np
 
 from dpig_tf2 import synthetic
+from dpig_tf2.errors import DpigError
 from dpig_tf2.synthetic import factors
 from dpig_tf2.synthetic.scene import vary_background
 
@@ -104,10 +105,10 @@ def probe(codes: Mapping[str, np.ndarray], persons: Sequence[Person]) -> dict:
          "mean_r2": {factor: {code: mean over the factor's properties}}}. All on the scored persons.
 
     Raises:
-        ValueError: if there are fewer than `FEWEST` persons.
+        DpigError: if there are fewer than `FEWEST` persons.
     """
     if len(persons) < FEWEST:
-        raise ValueError(f"linear probes need at least {FEWEST} persons, got {len(persons)}")
+        raise DpigError(f"linear probes need at least {FEWEST} persons, got {len(persons)}")
     fitted = round(FITTED_SHARE * len(persons))
     ridges = {name: Ridge(code[:fitted], code[fitted:]) for name, code in codes.items()}
 

@@ -64,7 +64,7 @@ def sources_of(urls: Sequence[str], mirrors: Sequence[str]) -> dict[str, list[st
             names. Where one archive is wanted, a mirror may call it anything.
 
     Raises:
-        ValueError: naming a mirror that is none of several wanted archives.
+        DpigError: naming a mirror that is none of several wanted archives.
     """
     sources: dict[str, list[str]] = {file_name(url): [] for url in urls}
     for mirror in mirrors:
@@ -76,7 +76,7 @@ def sources_of(urls: Sequence[str], mirrors: Sequence[str]) -> dict[str, list[st
             name = file_name(mirror) if file_name(mirror) in sources else next(iter(sources))
             sources[name].append(mirror)
         else:
-            raise ValueError(
+            raise DpigError(
                 f"mirror {mirror} is none of the archives {', '.join(sources)}: name it so, or ask "
                 "for one archive at a time"
             )

@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.ops import images
 from dpig_tf2.records import schema
 
@@ -41,7 +42,7 @@ class Decoder:
         extras: names from `EXTRAS`.
 
     Raises:
-        ValueError: if an extra is unknown.
+        DpigError: if an extra is unknown.
         tf.errors.InvalidArgumentError: from the graph, if a required key is missing, a length is
             wrong or an image cannot be decoded. `check.problems` puts a name to it.
     """
@@ -55,7 +56,7 @@ class Decoder:
     def __post_init__(self):
         for name in self.extras:
             if name not in EXTRAS:
-                raise ValueError(f"extras must be among {', '.join(EXTRAS)}; got {name!r}")
+                raise DpigError(f"extras must be among {', '.join(EXTRAS)}; got {name!r}")
 
     def __call__(self, serialized: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
         parsed = tf.io.parse_example(serialized, self._parsing_spec())

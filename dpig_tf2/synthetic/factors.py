@@ -8,6 +8,8 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+from dpig_tf2.errors import DpigError
+
 Colour = tuple[int, int, int]
 
 TEXTURES = ("plain", "stripes", "pinstripes", "check", "dots", "block", "band", "panel")
@@ -191,23 +193,23 @@ def to_dict(factor: Factor) -> dict[str, Any]:
     """A factor as a JSON-ready dictionary; its class is under the key "factor".
 
     Raises:
-        ValueError: for anything but a Foreground, Background or Pose.
+        DpigError: for anything but a Foreground, Background or Pose.
     """
     for name, cls in _FACTORS.items():
         if isinstance(factor, cls):
             return {"factor": name, **dataclasses.asdict(factor)}
-    raise ValueError(f"expected a Foreground, Background or Pose, got {type(factor).__name__}")
+    raise DpigError(f"expected a Foreground, Background or Pose, got {type(factor).__name__}")
 
 
 def from_dict(data: dict[str, Any]) -> Factor:
     """The factor that `to_dict` wrote, also after a passage through JSON text.
 
     Raises:
-        ValueError: naming the field that is missing, unknown or of the wrong kind.
+        DpigError: naming the field that is missing, unknown or of the wrong kind.
     """
     name = data.get("factor")
     if name not in _FACTORS:
-        raise ValueError(f"'factor' must be one of {sorted(_FACTORS)}, got {name!r}")
+        raise DpigError(f"'factor' must be one of {sorted(_FACTORS)}, got {name!r}")
     values = {key: value for key, value in data.items() if key != "factor"}
     return _parse(_FACTORS[name], values, name)
 
@@ -222,29 +224,29 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
         return _parse_tuple(typing.get_args(hint), value, where)
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or isinstance(value, bool):
-        raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
+        raise DpigError(f"{where}: expected {hint.__name__}, got {value!r}")
     return hint(value)
 
 
 def _parse_dataclass(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected a dictionary, got {value!r}")
+        raise DpigError(f"{where}: expected a dictionary, got {value!r}")
     hints = typing.get_type_hints(cls)
     if different := sorted(set(hints) ^ set(value)):
-        raise ValueError(f"{where}: missing or unknown fields {different}")
+        raise DpigError(f"{where}: missing or unknown fields {different}")
     return cls(**{key: _parse(hint, value[key], f"{where}.{key}") for key, hint in hints.items()})
 
 
 def _parse_tuple(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"{where}: expected a list, got {value!r}")
+        raise DpigError(f"{where}: expected a list, got {value!r}")
     if hints[-1] is Ellipsis:
         hints = hints[:1] * len(value)
     if len(hints) != len(value):
-        raise ValueError(f"{where}: expected {len(hints)} values, got {len(value)}")
+        raise DpigError(f"{where}: expected {len(hints)} values, got {len(value)}")
     return tuple(_parse(hint, item, where) for hint, item in zip(hints, value, strict=True))
 
 
 def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{field} must be one of {choices}, got {value!r}")
+        raise DpigError(f"{field} must be one of {choices}, got {value!r}")
