@@ -81,7 +81,7 @@ def main() -> None:
         # Pipelines read one folder, but the archives have theirs.
         paths = downloads.unpack(archive, folder, flat=".tfrecord")
         folders = sorted({str(path.parent) for path in paths})
-        print(f"{len(paths)} files of {archive} unpacked to {', '.join(folders)}", flush=True)
+        program.say(f"{len(paths)} files of {archive} unpacked to {', '.join(folders)}")
 
 
 if __name__ == "__main__":

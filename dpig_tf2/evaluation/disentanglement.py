@@ -27,22 +27,31 @@ def load_factors(path: str | pathlib.Path) -> dict[str, dict]:
     """{image name: {factor: dataclass}} of a factors file beside synthetic records.
 
     Raises:
-        ConfigError: if the file is missing, which is so for records of real persons.
-        DpigError: naming the field, if it is damaged.
+        DpigError: naming file and field, if it is missing, which is so for records of real persons,
+            or damaged.
     """
     path = pathlib.Path(path)
     try:
-        stored = json.loads(path.read_text())
+        stored = read_json(path)
     except FileNotFoundError:
         raise ConfigError(
-            f"{path} is missing: disentanglement needs synthetic records with their factors"
+            f"{path} is missing: disentanglement needs synthetic records with their factors",
+            file=path,
         ) from None
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}: not JSON ({error})") from error
-    return {
-        name: {factor: synthetic.from_dict(values[factor]) for factor in FACTORS}
-        for name, values in stored.items()
-    }
+    if not isinstance(stored, dict):
+        raise ConfigError(f"{path}: expected an object of image names", file=path)
+    return {name: _factors_of(name, values, path) for name, values in stored.items()}
+
+
+def _factors_of(name, values, path):
+    try:
+        if not _IMAGE_NAME.match(name):
+            raise DpigError("no name of a synthetic image")
+        if not isinstance(values, dict) or not values.keys() >= set(FACTORS):
+            raise DpigError(f"expected the factors {', '.join(FACTORS)}")
+        return {factor: synthetic.from_dict(values[factor]) for factor in FACTORS}
+    except DpigError as error:
+        raise DpigError(f"{path}: {name}: {error}", file=path, field=name) from error
 
 
 class SyntheticPersons:
