@@ -75,9 +75,8 @@ def main() -> None:
     if _VERIFY.value:
         convert.verify(_RUN_DIR.value, report)
         _print_networks(report)
-    program.say(
-        f"wrote {_RUN_DIR.value}; report: {os.path.join(_RUN_DIR.value, convert.REPORT_NAME)}"
-    )
+    path = os.path.join(_RUN_DIR.value, convert.REPORT_NAME)
+    program.say(f"wrote {_RUN_DIR.value}; report: {path}")
 
 
 def _print_stage(stage, entry):

@@ -5,22 +5,25 @@ with the true render of that combination. "Leak" is how much changed where nothi
 `movement` tells which factors' true changes are in the picture, `probes` what the codes know.
 """
 
-import json
 import pathlib
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import movement, probes
 from dpig_tf2.evaluation.pair_scores import score_pairs
+from dpig_tf2.io.json_files import read_json
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.heat_map import heat_map
 from dpig_tf2.visual.sheets import beside, labelled_sheet, stacked
 
 FACTORS = ("foreground", "background", "pose")
 PROTOCOL = "tf"
+_IMAGE_NAME = re.compile(r"\d{4}_c\d")  # person and camera
 
 
 def load_factors(path: str | pathlib.Path) -> dict[str, dict]:
@@ -49,7 +52,11 @@ def _factors_of(name, values, path):
             raise DpigError("no name of a synthetic image")
         if not isinstance(values, dict) or not values.keys() >= set(FACTORS):
             raise DpigError(f"expected the factors {', '.join(FACTORS)}")
-        return {factor: synthetic.from_dict(values[factor]) for factor in FACTORS}
+        factors = {factor: synthetic.from_dict(values[factor]) for factor in FACTORS}
+        for factor, value in factors.items():
+            if type(value).__name__.lower() != factor:
+                raise DpigError(f"{factor} holds a {type(value).__name__}")
+        return factors
     except DpigError as error:
         raise DpigError(f"{path}: {name}: {error}", file=path, field=name) from error
 

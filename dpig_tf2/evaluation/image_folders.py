@@ -8,7 +8,7 @@ import numpy as np
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
-from dpig_tf2.io.images import open_image
+from dpig_tf2.io.images import decoding, open_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -142,9 +142,15 @@ def read_image(path: PathLike) -> np.ndarray:
         raise DpigError(
             f"{path} has pixels of mode {image.mode}, expected 8-bit gray or RGB.", file=path
         )
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+    try:
+        with decoding(path):
+            alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+            pixels = np.asarray(image.convert("RGB"))
+    except DpigError as error:
+        raise DpigError(f"{path} {error}.", file=path) from error
+    if alpha is not None and alpha.getextrema()[0] < 255:
         raise DpigError(f"{path} has transparent pixels, expected an opaque image.", file=path)
-    return np.asarray(image.convert("RGB"))
+    return pixels
 
 
 def read_mask(path: PathLike) -> np.ndarray:

@@ -3,9 +3,10 @@
 Files are opened by what they hold, whatever their names say.
 """
 
+import contextlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -28,20 +29,28 @@ def open_image(path: str | os.PathLike, formats: Sequence[str] = JPEG_OR_PNG) ->
         DpigError: if the content has another format, is damaged or cannot be read; the message
             does not name the file.
     """
+    with decoding(path, formats), Image.open(path, formats=formats) as image:
+        image.load()
+        return image
+
+
+@contextlib.contextmanager
+def decoding(path: str | os.PathLike, formats: Sequence[str] = JPEG_OR_PNG) -> Iterator[None]:
+    """Raises whatever Pillow raises for the bytes of a file as `open_image` does."""
     try:
-        with Image.open(path, formats=formats) as image:
-            image.load()
-            return image
+        yield
     except UnidentifiedImageError as error:
         raise DpigError(f"is not a {' or '.join(formats)} image", file=path) from error
-    # Besides OSError, Pillow lets out what its PNG chunk readers happen to raise.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DpigError(f"cannot be read: {error}", file=path) from error
+    # Pillow lets out what its readers of headers, chunks and tags happen to raise.
+    except Exception as error:
+        raise DpigError(f"cannot be read: {error or type(error).__name__}", file=path) from error
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:
     """A JPEG or PNG file as uint8 [H, W, 3]. Raises DpigError as `open_image`."""
-    return np.asarray(open_image(path).convert("RGB"))
+    image = open_image(path)
+    with decoding(path):
+        return np.asarray(image.convert("RGB"))
 
 
 def encode_jpeg(image: np.ndarray | Image.Image) -> bytes:

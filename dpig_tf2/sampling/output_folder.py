@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io import array_files
 from dpig_tf2.io.atomic import remove_temporaries, write_bytes
 from dpig_tf2.io.images import encode_jpeg, encode_png, read_rgb, save_png
 from dpig_tf2.io.manifests import Manifest, OutputError
@@ -127,14 +129,21 @@ class OutputFolder:
             return kept
         try:
             return read_rgb(self.path / name)
-        except ValueError as error:
+        except DpigError as error:
             path = self.path / name
             raise OutputError(f"{path} {error}: remove it to have it redone", file=path) from error
 
-    def codes(self, name: str) -> dict[str, np.ndarray]:
-        """The codes of a finished picture."""
-        with np.load(self.path / self._files[name]["codes"]) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+    def codes(self, name: str, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """The wanted codes of a finished picture, {name: array}."""
+        path = self.path / str(self._files[name].get("codes"))
+        try:
+            return array_files.load(path, wanted)
+        except array_files.WeightsError as error:
+            raise OutputError(
+                f"the codes of {name} cannot be used: {error}; remove {self.path / name} to have "
+                "it redone",
+                file=path,
+            ) from error
 
     def add_sheet(
         self,

@@ -12,6 +12,10 @@ from dpig_tf2.errors import DpigError
 
 Colour = tuple[int, int, int]
 
+# What files of factors may hold; far beyond what is ever drawn.
+_LARGEST = {float: 100.0, int: 2**31 - 1}
+_SHORTEST_PERIOD = 0.01  # of textures and walls, which would take long to paint
+
 TEXTURES = ("plain", "stripes", "pinstripes", "check", "dots", "block", "band", "panel")
 HAIR_STYLES = ("bald", "short", "bob", "long", "ponytail", "bun")
 LOWER_KINDS = ("trousers", "skirt", "dress")
@@ -41,6 +45,7 @@ class Garment:
 
     def __post_init__(self):
         _check_choice("texture", self.texture, TEXTURES)
+        _check_period(self.period)
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,8 @@ class SceneObject:
 
     def __post_init__(self):
         _check_choice("kind", self.kind, OBJECTS)
+        if not self.size >= 0:
+            raise DpigError(f"size must be at least 0, got {self.size!r}")
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ class Background:
 
     def __post_init__(self):
         _check_choice("scene", self.scene, SCENES)
+        _check_period(self.period)
 
 
 @dataclass(frozen=True)
@@ -207,8 +215,8 @@ def from_dict(data: dict[str, Any]) -> Factor:
     Raises:
         DpigError: naming the field that is missing, unknown or of the wrong kind.
     """
-    name = data.get("factor")
-    if name not in _FACTORS:
+    name = data.get("factor") if isinstance(data, dict) else None
+    if not isinstance(name, str) or name not in _FACTORS:
         raise DpigError(f"'factor' must be one of {sorted(_FACTORS)}, got {name!r}")
     values = {key: value for key, value in data.items() if key != "factor"}
     return _parse(_FACTORS[name], values, name)
@@ -225,6 +233,10 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or isinstance(value, bool):
         raise DpigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    if hint in _LARGEST and not abs(value) <= _LARGEST[hint]:
+        raise DpigError(f"{where}: expected at most {_LARGEST[hint]} in size, got {value!r}")
+    if hint is int and value < 0:
+        raise DpigError(f"{where}: expected at least 0, got {value!r}")
     return hint(value)
 
 
@@ -245,6 +257,11 @@ def _parse_tuple(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, .
     if len(hints) != len(value):
         raise DpigError(f"{where}: expected {len(hints)} values, got {len(value)}")
     return tuple(_parse(hint, item, where) for hint, item in zip(hints, value, strict=True))
+
+
+def _check_period(period: float) -> None:
+    if not period >= _SHORTEST_PERIOD:
+        raise DpigError(f"period must be at least {_SHORTEST_PERIOD}, got {period!r}")
 
 
 def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
