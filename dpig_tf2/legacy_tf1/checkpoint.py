@@ -1,6 +1,8 @@
 """Tensors of a TensorFlow 1 checkpoint, read without TensorFlow 1."""
 
 import dataclasses
+import glob
+import math
 import os
 import pathlib
 import re
@@ -49,16 +51,36 @@ def read(path: str | os.PathLike) -> Checkpoint:
         if _OBJECT_GRAPH in names:
             raise ConversionError(
                 f"{prefix} is a TensorFlow 2 object checkpoint, expected one of the released "
-                "TensorFlow 1 code"
+                "TensorFlow 1 code",
+                file=prefix,
             )
+        _check_sizes(prefix, names, reader.get_variable_to_dtype_map())
         return Checkpoint(prefix, {name: reader.get_tensor(name) for name in sorted(names)})
-    except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
-        if isinstance(error, ConversionError):
-            raise
-        reason = str(error).splitlines()[0]
+    except ConversionError:
+        raise
+    except Exception as error:  # TensorFlow's reader fails in many ways
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConversionError(
-            f"{prefix} is damaged or truncated, expected a complete checkpoint ({reason})"
+            f"{prefix} is damaged or truncated, expected a complete checkpoint ({reason})",
+            file=prefix,
         ) from error
+
+
+def _check_sizes(prefix, shapes, dtypes):
+    """Refuses variables of more bytes than there are, for which memory would be taken at once."""
+    folder, name = os.path.split(prefix)
+    data = pathlib.Path(folder).glob(f"{glob.escape(name)}.data-*")
+    available = sum(path.stat().st_size for path in data)
+    for variable, shape in shapes.items():
+        dtype = dtypes[variable]
+        size = math.prod(shape) * (0 if dtype == tf.string else dtype.size)
+        if size > available:
+            raise ConversionError(
+                f"{prefix} is damaged or truncated: {variable} would take {size} bytes of the "
+                f"{available} that there are",
+                file=prefix,
+                field=variable,
+            )
 
 
 def _resolve(path):
@@ -68,8 +90,10 @@ def _resolve(path):
     if _index(prefix).is_file():
         return str(prefix)
     if path.exists():
-        raise ConversionError(f"{path} is not a checkpoint: it has no {_index(prefix).name}")
-    raise ConversionError(f"no checkpoint at {path}: {_index(prefix)} does not exist")
+        raise ConversionError(
+            f"{path} is not a checkpoint: it has no {_index(prefix).name}", file=path
+        )
+    raise ConversionError(f"no checkpoint at {path}: {_index(prefix)} does not exist", file=path)
 
 
 def _newest(folder):
@@ -79,7 +103,7 @@ def _newest(folder):
         return folder / state
     prefixes = [file.with_suffix("") for file in folder.glob("*.index")]
     if not prefixes:
-        raise ConversionError(f"{folder} holds no checkpoint: no file *.index in it")
+        raise ConversionError(f"{folder} holds no checkpoint: no file *.index in it", file=folder)
 
     def number(prefix):
         match = re.search(r"-(\d+)$", prefix.name)
@@ -91,7 +115,7 @@ def _newest(folder):
 def _listed_state(folder):
     try:
         state = tf.train.get_checkpoint_state(str(folder))
-    except (tf.errors.OpError, UnicodeDecodeError):
+    except (tf.errors.OpError, ValueError):
         return None
     return pathlib.PurePosixPath(state.model_checkpoint_path).name if state else None
 
