@@ -17,6 +17,8 @@ PAIRINGS = ("pair", "triplet")
 BOX_RULES = ("market1501", "deepfashion")
 CHECKPOINTS = ("latest", "best")
 FACTORS = ("foreground", "background", "appearance", "pose")
+_SMALLEST, _LARGEST = 1.1754944e-38, 3.4028235e38  # what networks know, float32
+_LARGEST_INTEGER = 2**31 - 1
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
 
 
@@ -207,7 +209,7 @@ class Config:
             for field in ("learning_rate", "adversary_learning_rate", "clip"):
                 _require_positive(f"{name}.{field}", getattr(stage, field))
             for field in ("reconstruction_weight", "penalty_weight", "code_noise"):
-                if not 0 <= getattr(stage, field) < float("inf"):
+                if not 0 <= getattr(stage, field) <= _LARGEST:
                     raise ConfigError(
                         f"{name}.{field} must be finite and not negative, "
                         f"got {getattr(stage, field)}"
@@ -239,8 +241,13 @@ class Config:
         """Raises ConfigError if the text is not JSON, or lacks or has fields that it must not."""
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"the configuration is not JSON: {error}") from error
+        return cls.from_values(values)
+
+    @classmethod
+    def from_values(cls, values: object) -> "Config":
+        """The configuration of nested dictionaries, as JSON gives them; raises as `from_json`."""
         return _build(cls, values, "").validate()
 
 
@@ -250,7 +257,7 @@ def _require_choice(name, value, choices):
 
 
 def _require_positive(name, value):
-    if not 0 < value < float("inf"):
+    if not _SMALLEST <= value <= _LARGEST:
         raise ConfigError(f"{name} must be positive and finite, got {value}")
 
 
@@ -269,6 +276,10 @@ def _replace(node, path, value, full_name):
 
 
 def _convert(value, expected, name):
+    if type(value) is int and abs(value) > _LARGEST_INTEGER:
+        raise ConfigError(
+            f"configuration field {name!r} is beyond {_LARGEST_INTEGER} in size", field=name
+        )
     if expected is float and type(value) is int:
         value = float(value)
     if dataclasses.is_dataclass(expected) or type(value) is not expected:

@@ -24,3 +24,11 @@ class DpigError(ValueError):
         self.file = None if file is None else str(file)
         self.record = record
         self.field = field
+
+
+def printable(text: object) -> str:
+    """Text for one line of a terminal: line breaks, escape bytes and the like shown as \\x1b is.
+
+    File names may hold any of them, and halves of characters that no output can encode.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))

@@ -7,6 +7,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from dpig_tf2.errors import printable
+
 _LINE = "{desc}: {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left{postfix}"
 _LONGEST_WAIT = 0.1  # seconds until a terminal shows what was reported
 
@@ -37,7 +39,7 @@ class Progress:
         seconds: float = 5.0,
         stream: TextIO | None = None,
     ):
-        self._label, self._total, self._initial = label, total, initial
+        self._label, self._total, self._initial = printable(label), total, initial
         self._unit: dict[str, Any] = {"unit": unit, "unit_scale": unit == "B"}
         self._seconds, self._stream = seconds, stream or sys.stderr
         self._printed = (time.monotonic(), initial or 0)
@@ -116,5 +118,5 @@ def reporter() -> Callable[[str, int, int], None]:
 
 def write_line(text: str) -> None:
     """Prints a line to standard output at once, above a bar if one is being shown."""
-    tqdm.write(text, file=sys.stdout)
+    tqdm.write(printable(text), file=sys.stdout)
     sys.stdout.flush()

@@ -9,7 +9,6 @@ run/
   metrics.json                        scores
 """
 
-import json
 import os
 import pathlib
 import re
@@ -20,6 +19,7 @@ import numpy as np
 from dpig_tf2.config import CHECKPOINTS, STAGES, Config, ConfigError
 from dpig_tf2.io import array_files
 from dpig_tf2.io.atomic import remove_temporaries, write_json, write_text
+from dpig_tf2.io.json_files import JsonError, read_json
 
 _CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
 _BEST = "best.npz"
@@ -66,16 +66,19 @@ class RunFolder:
     def open(cls, path: str | os.PathLike) -> "RunFolder":
         """An existing run. Raises ConfigError if the folder is not a run or its config is bad."""
         path = pathlib.Path(path)
+        file = path / "config.json"
         try:
-            text = (path / "config.json").read_text()
+            values = read_json(file)
         except OSError:
             raise ConfigError(
-                f"{path} is not a run folder: it has no readable config.json"
+                f"{path} is not a run folder: it has no readable config.json", file=path
             ) from None
+        except JsonError as error:
+            raise ConfigError(str(error), file=file) from error
         try:
-            return cls(path, Config.from_json(text))
+            return cls(path, Config.from_values(values))
         except ConfigError as error:
-            raise ConfigError(f"{path / 'config.json'}: {error}") from error
+            raise ConfigError(f"{file}: {error}", file=file, field=error.field) from error
 
     def write_config(self) -> None:
         """Makes the folder, saves the configuration and removes what killed runs left."""
@@ -156,10 +159,10 @@ class RunFolder:
         """
         path = self.path / "metrics.json"
         try:
-            metrics = json.loads(path.read_text()) if path.exists() else {}
-        except ValueError as error:
-            raise ConfigError(f"{path} is not JSON ({error}): mend or remove it") from error
+            metrics = read_json(path) if path.exists() else {}
+        except JsonError as error:
+            raise ConfigError(f"{error}: mend or remove it", file=path) from error
         if not isinstance(metrics, dict):
-            raise ConfigError(f"{path} holds no JSON object: mend or remove it")
+            raise ConfigError(f"{path} holds no JSON object: mend or remove it", file=path)
         metrics[name] = values
         write_json(path, metrics)

@@ -151,6 +151,6 @@ def test_metrics_are_added_by_name(run):
 def test_damaged_metrics_are_named_and_left(run, text):
     path = run.path / "metrics.json"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ConfigError, match="metrics.json .* mend or remove it"):
+    with pytest.raises(ConfigError, match="metrics.json.* mend or remove it"):
         run.write_metrics("transfer", {"ssim": 0.25})
     assert path.read_bytes() == text.encode("latin-1")

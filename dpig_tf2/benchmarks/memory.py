@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from dpig_tf2.config import Config
+from dpig_tf2.errors import DpigError
 from dpig_tf2.execution import Execution
 
 _STEPS = 2  # the second has what the first leaves behind
@@ -40,14 +41,14 @@ def peak(config: Config, precision: str, rematerialize: bool) -> Peak:
     Linux only: the peak is read from /proc.
 
     Raises:
-        ValueError: if the process does not end well, with what it said last.
+        DpigError: if the process does not end well, with what it said last.
     """
     command = [sys.executable, "-m", __name__]
     request = json.dumps([config.to_json(), precision, rematerialize])
     done = subprocess.run(command, input=request, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise ValueError(f"measuring memory: exit status {done.returncode}; it said {said!r}")
+        raise DpigError(f"measuring memory: exit status {done.returncode}; it said {said!r}")
     return Peak(
         config.preset,
         config.model.hidden,

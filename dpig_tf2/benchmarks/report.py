@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dpig_tf2.benchmarks.measure import Result
 from dpig_tf2.benchmarks.memory import Peak
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import replacing
 
 START, END = "<!-- figures of dpig benchmark -->", "<!-- end of figures -->"
@@ -109,7 +110,7 @@ class Report:
 
 
 def check_marks(path) -> None:
-    """Raises ValueError if a Markdown file lacks the two marks that figures stand between."""
+    """Raises DpigError if a Markdown file lacks the two marks that figures stand between."""
     _around_figures(pathlib.Path(path))
 
 
@@ -125,7 +126,7 @@ def _around_figures(path):
     before, start, rest = path.read_text().partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
-        raise ValueError(f"{path}: the lines {START!r} and {END!r} must mark where figures go")
+        raise DpigError(f"{path}: the lines {START!r} and {END!r} must mark where figures go")
     return before, after
 
 

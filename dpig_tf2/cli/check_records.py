@@ -23,7 +23,8 @@ def main(folder: str) -> int:
     report = check.check_folder(
         folder, lambda name, done, total: show(f"checking {name}", done, total)
     )
-    print(report)
+    for line in str(report).splitlines():
+        program.say(line)
     return 0 if report.ok else 1
 
 

@@ -62,6 +62,7 @@ def main() -> None:
         raise program.FlagError(
             "--sha256 is of one archive: name it with --archive", field="sha256"
         )
+    from dpig_tf2.io import locks
     from dpig_tf2.preparation import downloads
 
     variable = f"DPIG_{_DATASET.value.upper()}_MIRRORS"
@@ -69,6 +70,13 @@ def main() -> None:
     published = downloads.PUBLISHED[_DATASET.value]
     folder = pathlib.Path(_OUT_DIR.value)
     sources = downloads.sources_of([published[name] for name in _ARCHIVE.value], mirrors)
+    with locks.writing(folder):
+        _fetch(folder, sources, variable)
+
+
+def _fetch(folder, sources, variable):
+    from dpig_tf2.preparation import downloads
+
     for name, places in sources.items():
         try:
             archive = downloads.fetch(folder / name, places, _SHA256.value)
@@ -81,7 +89,7 @@ def main() -> None:
         # Pipelines read one folder, but the archives have theirs.
         paths = downloads.unpack(archive, folder, flat=".tfrecord")
         folders = sorted({str(path.parent) for path in paths})
-        print(f"{len(paths)} files of {archive} unpacked to {', '.join(folders)}", flush=True)
+        program.say(f"{len(paths)} files of {archive} unpacked to {', '.join(folders)}")
 
 
 if __name__ == "__main__":

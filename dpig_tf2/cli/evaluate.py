@@ -186,7 +186,7 @@ def _keypoints_of(path, folder):
     names = [file.name for file in image_files(folder).values()]
     found = keypoint_formats.load(path, image_names=names)
     for problem in found.problems:
-        print(f"note: {problem}")
+        program.say(f"note: {problem}")
     return found.keypoints
 
 

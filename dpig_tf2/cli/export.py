@@ -50,7 +50,7 @@ def main() -> None:
     config, networks = load_networks(run_dir, execution, _RUN_FOLDER.checkpoint.value)
     out_dir = _OUT_DIR.value or pathlib.Path(run_dir, "export")
     path = export(config, networks, out_dir, _VERSION.value)
-    print(f"wrote {path}; signatures: {path / DESCRIPTION}")
+    program.say(f"wrote {path}; signatures: {path / DESCRIPTION}")
 
 
 if __name__ == "__main__":

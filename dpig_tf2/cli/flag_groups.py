@@ -9,7 +9,7 @@ import pathlib
 from absl import flags
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.cli.program import FlagError
+from dpig_tf2.cli.program import FlagError, say
 from dpig_tf2.execution import IMPLEMENTATIONS, Execution
 
 LARGEST_SEED = 2**31 - 1  # a seed is an int32 in the SavedModel too
@@ -374,7 +374,7 @@ class TargetPoseFlags:
             limit=None,
         )
         for problem in problems:
-            print(f"note: {problem}")
+            say(f"note: {problem}")
         return poses
 
 

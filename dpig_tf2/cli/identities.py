@@ -68,7 +68,7 @@ def main() -> int:
         from dpig_tf2.sampling.tasks.identities import write_identities
 
         if "discriminator" not in context.sampler.model.networks:
-            print("note: no discriminator in this folder, images are not scored")
+            program.say("note: no discriminator in this folder, images are not scored")
         write_identities(context, wanted, _SEED.value, _poses(context, reader))
 
     mapped = model.appearance_factors if _real_poses() else model.factors

@@ -71,23 +71,24 @@ def main() -> None:
     for stage, entry in report["stages"].items():
         _print_stage(stage, entry)
     for note in report["notes"]:
-        print(f"warning: {note}")
+        program.say(f"warning: {note}")
     if _VERIFY.value:
         importer.verify(_RUN_DIR.value, report)
         _print_networks(report)
-    print(f"wrote {_RUN_DIR.value}; report: {os.path.join(_RUN_DIR.value, importer.REPORT_NAME)}")
+    path = os.path.join(_RUN_DIR.value, importer.REPORT_NAME)
+    program.say(f"wrote {_RUN_DIR.value}; report: {path}")
 
 
 def _print_stage(stage, entry):
     ignored = sum(len(names) for names in entry["ignored"].values())
-    print(
+    program.say(
         f"{stage}: {len(entry['networks'])} networks and {entry['optimizer_slots_imported']} "
         f"optimizer slots from {entry['checkpoint']}; step {entry['step']}, read from "
         f"{entry['step_read_from']}; {ignored} variables have no use here"
     )
     for kind, names in entry["skipped"].items():
         for name, why in names.items():
-            print(f"  skipped, {kind}: {name} ({why})")
+            program.say(f"  skipped, {kind}: {name} ({why})")
     if entry["fresh"]:
         print(f"  {len(entry['fresh'])} optimizer variables not stored there start afresh")
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from dpig_tf2 import __version__
-from dpig_tf2.cli import program, verbs
+from dpig_tf2.cli.interruption import EXIT_INTERRUPTED, interruptible
+from dpig_tf2.errors import printable
 
 _USAGE = """Disentangled person image generation.
 
@@ -16,7 +16,29 @@ _SUMMARY_COLUMN = 26
 
 def run() -> None:
     """Runs the verb that the command line names, and exits with its status."""
-    arguments = sys.argv[1:]
+    try:
+        with interruptible():
+            _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("dpig: interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def overview() -> str:
+    """All verbs with a line each."""
+    from dpig_tf2.cli import verbs
+
+    lines = [_USAGE]
+    for group, names in verbs.GROUPS.items():
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:{_SUMMARY_COLUMN}}{verbs.summary(name)}" for name in names]
+    return "\n".join([*lines, "", _END])
+
+
+def _run(arguments):
+    from dpig_tf2 import __version__
+    from dpig_tf2.cli import program, verbs
+
     verb = (arguments or ["--help"])[0]
     if verb in ("help", *program.HELP_FLAGS):
         program.show(overview())
@@ -29,17 +51,9 @@ def run() -> None:
         problem = (
             f"the verb comes first, got {verb}" if verb.startswith("-") else f"no verb {verb!r}"
         )
-        print(f"dpig: error: {problem}{nearest} (dpig --help lists all)", file=sys.stderr)
+        line = printable(f"dpig: error: {problem}{nearest} (dpig --help lists all)")
+        print(line, file=sys.stderr)
         sys.exit(program.EXIT_BAD_INPUT)
-
-
-def overview() -> str:
-    """All verbs with a line each."""
-    lines = [_USAGE]
-    for group, names in verbs.GROUPS.items():
-        lines += ["", f"{group}:"]
-        lines += [f"  {name:{_SUMMARY_COLUMN}}{verbs.summary(name)}" for name in names]
-    return "\n".join([*lines, "", _END])
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def main() -> int:
 
         persons = concatenate(reader.persons())
         for note in mix(context, persons, _REGIONS.value, _BACKGROUND_OF.value):
-            print(f"note: {note}")
+            program.say(f"note: {note}")
 
     return _PICTURES.write(
         task,

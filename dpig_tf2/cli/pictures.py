@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups
+from dpig_tf2.cli import flag_groups, program
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import DpigError
 
@@ -99,12 +99,12 @@ class PictureVerb:
                 task(Context(sampler, output, reporter()))
         finally:
             for note in reader.notes if reader else ():
-                print(f"note: {note}")
+                program.say(f"note: {note}")
             for line in skipped if reader and reader.total > 1 else ():
-                print(f"left out: {line}")
+                program.say(f"left out: {line}")
         if skipped and not len(output):
             raise DpigError(f"no usable person; {skipped[0]}")
-        print(f"{len(output)} files in {output.path}, {output.reused} of them from before")
+        program.say(f"{len(output)} files in {output.path}, {output.reused} of them from before")
         return 1 if skipped else 0
 
 

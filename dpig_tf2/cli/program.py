@@ -13,9 +13,12 @@ bad flags and help answer at once.
 import difflib
 import os
 import pathlib
+import platform
 import re
+import shlex
 import signal
 import sys
+import tempfile
 import textwrap
 import traceback
 from collections.abc import Iterable, Sequence
@@ -23,15 +26,23 @@ from types import ModuleType
 
 from absl import app, flags, logging
 
-from dpig_tf2.errors import DpigError
+import dpig_tf2
+from dpig_tf2.cli.interruption import EXIT_INTERRUPTED, interruptible
+from dpig_tf2.errors import DpigError, printable
 
 EXIT_BAD_INPUT = 1
+EXIT_INTERNAL_ERROR = 70  # by convention: a fault of the program
 EXIT_TRY_AGAIN = 75  # by convention: a failure that may pass
-EXIT_INTERRUPTED = 130  # what shells report for a program stopped by Ctrl-C
 
 HELP_FLAGS = ("--help", "-help", "-h", "--helpfull", "--helpshort")
 # absl writes the values of an enum before its help, and "repeat this option" behind it.
 _ADDED_BY_ABSL = re.compile(r"^<[^>]*>: |;\s+repeat this option.*", re.DOTALL)
+# What TensorFlow tells of the places in a graph.
+_STACK_OF_OPERATIONS = re.compile(
+    r"^Graph execution error:|^Detected at node .*|^<stack traces unavailable>|^ +File .*\n.*"
+    r"|\[*\{\{\w*node [^}]*\}\}\]*|\[Op:[^\]]*\][^\n]*",
+    re.MULTILINE,
+)
 _VALUES = {"string": "TEXT", "int": "INTEGER", "float": "NUMBER"}
 
 
@@ -43,8 +54,10 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
     """Parses the command line, runs the verb, and exits with its status.
 
     Bad input ends in one line on stderr and status 1: unknown flags, surplus arguments, and every
-    DpigError, OSError and TensorFlow error of `main`. `--verbosity=1` adds the traceback, and those
-    notices and warnings of TensorFlow that can be kept away.
+    DpigError, OSError and TensorFlow error of `main`. Any other error is a fault of the program: it
+    ends with status 70 and a line that names the file with the traceback. SIGINT and SIGTERM end
+    with 130. `--verbosity=1` prints the traceback of any error, and those notices and warnings of
+    TensorFlow that can be kept away.
 
     Args:
         module_name: the verb's module; a verb passes its own `__name__`.
@@ -60,7 +73,7 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
         try:
             return _parse(module, argv)
         except FlagError as error:
-            print(f"{name}: error: {error} (see {name} --help)", file=sys.stderr)
+            _complain(f"{name}: error: {one_line(error)} (see {name} --help)")
             sys.exit(EXIT_BAD_INPUT)
 
     def guarded(argv):
@@ -69,18 +82,27 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
             return module.main(*argv[1:])
-        except _bad_input() as error:
+        except KeyboardInterrupt as stop:
+            _complain(f"{name}: {one_line(stop) if str(stop) else 'interrupted'}")
+            return EXIT_INTERRUPTED
+        except Exception as error:
             if verbose:
                 traceback.print_exc()
-            print(f"{name}: error: {one_line(error)}", file=sys.stderr)
-            return EXIT_BAD_INPUT
-        except KeyboardInterrupt as stop:
-            print(f"{name}: {str(stop) or 'interrupted'}", file=sys.stderr)
-            return EXIT_INTERRUPTED
+            if isinstance(error, _bad_input()):
+                _complain(f"{name}: error: {one_line(error)}")
+                return EXIT_BAD_INPUT
+            _complain(f"{name}: internal error: {_reported(error, [name, *command])}")
+            return EXIT_INTERNAL_ERROR
 
     flags.FLAGS.mark_as_parsed()  # absl's own flags; a verb's are in its FLAGS
     command = sys.argv[1:] if arguments is None else arguments
-    app.run(guarded, [name, *command], flags_parser=parse)
+    with interruptible():
+        app.run(guarded, [name, *command], flags_parser=parse)
+
+
+def say(text: object) -> None:
+    """Prints a line at once; it may name files, see `errors.printable`."""
+    print(printable(text), flush=True)
 
 
 def show(text: str) -> None:
@@ -95,8 +117,12 @@ def verb_of(module: ModuleType) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error with its line breaks folded, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an error says, with its line breaks folded, or its type if it says nothing."""
+    tensorflow = sys.modules.get("tensorflow")
+    text = str(error)
+    if tensorflow and isinstance(error, tensorflow.errors.OpError):
+        text = _STACK_OF_OPERATIONS.sub("", error.message)
+    return printable(" ".join(text.split())) or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
@@ -184,7 +210,28 @@ def _missing(flag):
     return _required(flag) and flag.value is None
 
 
+def _complain(line):
+    print(line, file=sys.stderr, flush=True)
+
+
 def _bad_input():
-    """The errors that say what is wrong with the input. A DpigError is a ValueError."""
+    """The errors that say what is wrong with the input or the machine."""
     tensorflow = sys.modules.get("tensorflow")  # whoever has not loaded it cannot raise its errors
-    return (ValueError, OSError, *([tensorflow.errors.OpError] if tensorflow else []))
+    return (DpigError, OSError, *([tensorflow.errors.OpError] if tensorflow else []))
+
+
+def _reported(error, command):
+    """One line about a fault of the program; the traceback goes to a file that it names."""
+    what = type(error).__name__ + (f": {one_line(error)}" if str(error) else "")
+    trace = "".join(traceback.format_exception(error))
+    versions = f"dpig_tf2 {dpig_tf2.__version__}, Python {platform.python_version()}"
+    report = f"{versions}\n{printable(' '.join(map(shlex.quote, command)))}\n\n{trace}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="dpig-error-", suffix=".txt", delete=False, errors="backslashreplace"
+        ) as file:
+            file.write(report)
+    except OSError:
+        _complain(report)
+        return f"{what}; please report it with the lines above"
+    return f"{what}; please report it with {file.name}"

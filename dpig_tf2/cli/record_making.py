@@ -2,6 +2,8 @@
 
 from absl import flags
 
+from dpig_tf2.cli import program
+
 _FIRST_NOTES = 20  # notes printed of a conversion
 
 
@@ -94,7 +96,7 @@ def print_conversion(conversion) -> None:
     # A dry run tells all; otherwise the manifest does.
     shown = _FIRST_NOTES if conversion.written else len(conversion.problems)
     for problem in conversion.problems[:shown]:
-        print(f"note: {problem}")
+        program.say(f"note: {problem}")
     if conversion.problems[shown:]:
         print(f"note: {len(conversion.problems) - shown} more, all of them in the manifest")
     print(conversion.plan)
@@ -104,4 +106,4 @@ def print_conversion(conversion) -> None:
 
 def print_written(written) -> None:
     reused = f", {written.reused} files were there already" if written.reused else ""
-    print(f"{written.examples} examples in {written.shards[0].parent}{reused}")
+    program.say(f"{written.examples} examples in {written.shards[0].parent}{reused}")

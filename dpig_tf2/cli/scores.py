@@ -6,6 +6,7 @@ import pathlib
 from absl import flags
 
 from dpig_tf2 import config as configuration
+from dpig_tf2.cli import program
 from dpig_tf2.cli.flag_groups import RunFolderFlags
 
 _LISTS = ("per_image", "names", "checkpoints", "skipped")  # written, but not printed
@@ -43,7 +44,7 @@ class ScoreVerb:
 
         path = RunFolder.open(self.run_folder.path.value).samples / f"{name}.png"
         save_png(path, picture)
-        print(f"picture: {path}")
+        program.say(f"picture: {path}")
 
     def finish(self, name: str, scores: dict) -> int:
         """Prints and writes scores with what they were computed from; the exit status.
@@ -63,20 +64,20 @@ class ScoreVerb:
             path = pathlib.Path(self._out.value)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, scores)
-            print(f"scores: {path}")
+            program.say(f"scores: {path}")
         elif run_dir:
             run = RunFolder.open(run_dir)
             run.write_metrics(name, scores)
-            print(f"scores: {run.path / 'metrics.json'}")
+            program.say(f"scores: {run.path / 'metrics.json'}")
         skipped = scores.get("skipped", [])
         for line in skipped:
-            print(f"skipped: {line}")
+            program.say(f"skipped: {line}")
         return 1 if skipped else 0
 
 
 def reporter(verb: str):
     """Prints what is being done; scoring knows no number of steps."""
-    return lambda text: print(f"[{verb}] {text}", flush=True)
+    return lambda text: program.say(f"[{verb}] {text}")
 
 
 def _provenance(run_dir, checkpoint):

@@ -185,7 +185,7 @@ def main() -> int:
     try:
         _train(config, stages)
     except distribution.LostWorker as lost:
-        print(f"dpig train: {lost}", file=sys.stderr)
+        print(f"dpig train: {program.one_line(lost)}", file=sys.stderr)
         return program.EXIT_TRY_AGAIN
     return 0
 
@@ -213,7 +213,7 @@ def _train(config, stages):
         execution=_EXECUTION.execution(_REMATERIALIZE.value, _JIT.value),
     )
     training.train(folder, stages, data, options)
-    print(f"trained: {', '.join(stages)}; run folder {folder.path}", flush=True)
+    program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")
 
 
 def _check_data_flags():
@@ -268,7 +268,7 @@ def _literal(text):
     """A Python number, bool or None as such; anything else as a string."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
 
 

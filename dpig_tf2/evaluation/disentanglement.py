@@ -5,44 +5,60 @@ with the true render of that combination. "Leak" is how much changed where nothi
 `movement` tells which factors' true changes are in the picture, `probes` what the codes know.
 """
 
-import json
 import pathlib
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import movement, probes
 from dpig_tf2.evaluation.pair_scores import score_pairs
+from dpig_tf2.io.json_files import read_json
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.heat_map import heat_map
 from dpig_tf2.visual.sheets import beside, labeled_sheet, stacked
 
 FACTORS = ("foreground", "background", "pose")
 PROTOCOL = "tf"
+_IMAGE_NAME = re.compile(r"\d{4}_c\d")  # person and camera
 
 
 def load_factors(path: str | pathlib.Path) -> dict[str, dict]:
     """{image name: {factor: dataclass}} of a factors file beside synthetic records.
 
     Raises:
-        ConfigError: if the file is missing, which is so for records of real persons.
-        ValueError: naming the field, if it is damaged.
+        DpigError: naming file and field, if it is missing, which is so for records of real persons,
+            or damaged.
     """
     path = pathlib.Path(path)
     try:
-        stored = json.loads(path.read_text())
+        stored = read_json(path)
     except FileNotFoundError:
         raise ConfigError(
-            f"{path} is missing: disentanglement needs synthetic records with their factors"
+            f"{path} is missing: disentanglement needs synthetic records with their factors",
+            file=path,
         ) from None
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}: not JSON ({error})") from error
-    return {
-        name: {factor: synthetic.from_dict(values[factor]) for factor in FACTORS}
-        for name, values in stored.items()
-    }
+    if not isinstance(stored, dict):
+        raise ConfigError(f"{path}: expected an object of image names", file=path)
+    return {name: _factors_of(name, values, path) for name, values in stored.items()}
+
+
+def _factors_of(name, values, path):
+    try:
+        if not _IMAGE_NAME.match(name):
+            raise DpigError("no name of a synthetic image")
+        if not isinstance(values, dict) or not values.keys() >= set(FACTORS):
+            raise DpigError(f"expected the factors {', '.join(FACTORS)}")
+        factors = {factor: synthetic.from_dict(values[factor]) for factor in FACTORS}
+        for factor, value in factors.items():
+            if type(value).__name__.lower() != factor:
+                raise DpigError(f"{factor} holds a {type(value).__name__}")
+        return factors
+    except DpigError as error:
+        raise DpigError(f"{path}: {name}: {error}", file=path, field=name) from error
 
 
 class SyntheticPersons:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
-from dpig_tf2.io.images import open_image
+from dpig_tf2.io.images import decoding, open_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -86,7 +86,7 @@ def score_folders(
     for (name, path, target_path), mask_path in zip(pairs, mask_paths, strict=True):
         try:
             _add_pair(scores, path, target_path, mask_path)
-        except ValueError as error:
+        except DpigError as error:
             skipped.append(str(error))
         else:
             names.append(name)
@@ -136,15 +136,21 @@ def read_image(path: PathLike) -> np.ndarray:
     """
     try:
         image = open_image(path)
-    except ValueError as error:
+    except DpigError as error:
         raise DpigError(f"{path} {error}.", file=path) from error
     if image.mode not in _READABLE_MODES:
         raise DpigError(
             f"{path} has pixels of mode {image.mode}, expected 8-bit gray or RGB.", file=path
         )
-    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+    try:
+        with decoding(path):
+            alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+            pixels = np.asarray(image.convert("RGB"))
+    except DpigError as error:
+        raise DpigError(f"{path} {error}.", file=path) from error
+    if alpha is not None and alpha.getextrema()[0] < 255:
         raise DpigError(f"{path} has transparent pixels, expected an opaque image.", file=path)
-    return np.asarray(image.convert("RGB"))
+    return pixels
 
 
 def read_mask(path: PathLike) -> np.ndarray:
@@ -165,7 +171,7 @@ def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None) -> 
     mask = None if mask_path is None else read_mask(mask_path)
     try:
         scores.add(*images, mask)
-    except ValueError as error:
+    except DpigError as error:
         files = [generated, target] + ([mask_path] if mask_path else [])
         raise DpigError(f"{', '.join(map(str, files))}: {error}") from error
 

@@ -95,7 +95,7 @@ class ImageScores:
             describes the weights used, None for none.
 
         Raises:
-            ValueError: if no pair was added.
+            DpigError: if no pair was added.
         """
         summary = self._pairs.summary()
         missing = (

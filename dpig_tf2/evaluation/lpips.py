@@ -21,6 +21,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io import array_files
 from dpig_tf2.io.hashes import sha256
 from dpig_tf2.ops.images import to_network_range
@@ -59,10 +60,10 @@ class Lpips:
         """Distance of two pictures [H, W, 3] in levels of [0, 255].
 
         Raises:
-            ValueError: if they are below 16 x 16 pixels.
+            DpigError: if they are below 16 x 16 pixels.
         """
         if min(generated.shape[:2]) < _SMALLEST:
-            raise ValueError(
+            raise DpigError(
                 f"Images of {generated.shape[0]}x{generated.shape[1]} pixels, LPIPS needs at least "
                 f"{_SMALLEST}x{_SMALLEST}."
             )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.pixel_errors import l1, l2, psnr
 from dpig_tf2.evaluation.ssim import SsimProtocol, masked_ssim, resolve_protocol, ssim
 
@@ -40,7 +41,7 @@ class PairScores:
                 a visible keypoint), the pair has no masked SSIM.
 
         Raises:
-            ValueError: as for `ssim` and `masked_ssim`.
+            DpigError: as for `ssim` and `masked_ssim`.
         """
         # All before the first append, so that a bad pair leaves the lists aligned.
         scores = {
@@ -66,11 +67,11 @@ class PairScores:
             order of addition, None for a pair without this score).
 
         Raises:
-            ValueError: no pair was added.
+            DpigError: no pair was added.
         """
         count = len(self._values["ssim"])
         if count == 0:
-            raise ValueError("No image pair to score, expected at least one.")
+            raise DpigError("No image pair to score, expected at least one.")
         metrics = {
             name: _summarize(values)
             for name, values in self._values.items()
@@ -92,10 +93,10 @@ def score_pairs(
         masks: one mask for each pair, [H, W] or [H, W, 1] in {0, 1}.
 
     Raises:
-        ValueError: no pairs, another number of masks than of pairs, or as for `PairScores.add`.
+        DpigError: no pairs, another number of masks than of pairs, or as for `PairScores.add`.
     """
     if masks is not None and len(masks) != len(pairs):
-        raise ValueError(f"{len(masks)} masks for {len(pairs)} image pairs, expected one each.")
+        raise DpigError(f"{len(masks)} masks for {len(pairs)} image pairs, expected one each.")
     scores = PairScores(protocol)
     for (generated, target), mask in zip(pairs, masks or [None] * len(pairs), strict=True):
         scores.add(generated, target, mask)

@@ -6,6 +6,8 @@ float64.
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
+
 MAX_LEVEL = 255.0
 
 # Identical images would have an infinite PSNR, which spoils every mean and is not valid JSON.
@@ -21,7 +23,7 @@ def l1(generated: np.ndarray, target: np.ndarray) -> float:
         generated, target: [H, W, 3], levels of [0, 255].
 
     Raises:
-        ValueError: not two images of one size.
+        DpigError: not two images of one size.
     """
     generated, target = check_pair(generated, target)
     return float(np.mean(np.abs(generated - target)) / MAX_LEVEL)
@@ -49,7 +51,7 @@ def psnr(generated: np.ndarray, target: np.ndarray) -> float:
 def check_pair(generated: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     generated, target = _check_image(generated, "generated"), _check_image(target, "target")
     if generated.shape != target.shape:
-        raise ValueError(
+        raise DpigError(
             f"Generated image of shape {generated.shape}, target image of shape {target.shape}, "
             "expected one shape."
         )
@@ -59,10 +61,10 @@ def check_pair(generated: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
 def _check_image(image: np.ndarray, role: str) -> np.ndarray:
     image = np.asarray(image, np.float64)
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ValueError(f"The {role} image has shape {image.shape}, expected [H, W, 3].")
+        raise DpigError(f"The {role} image has shape {image.shape}, expected [H, W, 3].")
     # Written so that NaN fails too. An image left in [-1, 1] units shows by its negative values.
     if not (image.min() >= 0.0 and image.max() <= MAX_LEVEL):
-        raise ValueError(
+        raise DpigError(
             f"The {role} image has values in [{image.min():g}, {image.max():g}], "
             "expected levels of [0, 255]."
         )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.set_scores import frechet_distance
 from dpig_tf2.ops.keypoints import normalize
 
@@ -18,11 +19,11 @@ def keypoint_error(predicted: np.ndarray, target: np.ndarray) -> dict:
         fraction of all 18 N keypoints with the same visibility.
 
     Raises:
-        ValueError: not two [N, 18, 3] arrays of one N >= 1, or visibilities other than 0 and 1.
+        DpigError: not two [N, 18, 3] arrays of one N >= 1, or visibilities other than 0 and 1.
     """
     predicted, target = _check_poses(predicted), _check_poses(target)
     if len(predicted) != len(target):
-        raise ValueError(f"{len(predicted)} predicted poses for {len(target)} target poses.")
+        raise DpigError(f"{len(predicted)} predicted poses for {len(target)} target poses.")
     compared = (predicted[..., 2] == 1) & (target[..., 2] == 1)
     distances = np.linalg.norm(predicted[..., :2] - target[..., :2], axis=-1)[compared]
     return {
@@ -45,10 +46,10 @@ def pose_frechet_distance(
         height, width: of the images, pixels.
 
     Raises:
-        ValueError: not [N, 18, 3] poses, fewer than two in a set, or a size below 1.
+        DpigError: not [N, 18, 3] poses, fewer than two in a set, or a size below 1.
     """
     if height < 1 or width < 1:
-        raise ValueError(f"Image size {height}x{width}, expected at least 1x1.")
+        raise DpigError(f"Image size {height}x{width}, expected at least 1x1.")
     features_a, features_b = (
         normalize(_check_poses(poses), height, width).numpy().reshape(len(poses), -1)
         for poses in (poses_a, poses_b)
@@ -59,7 +60,7 @@ def pose_frechet_distance(
 def _check_poses(poses: np.ndarray) -> np.ndarray:
     poses = np.asarray(poses, np.float64)
     if poses.ndim != 3 or poses.shape[1:] != (18, 3) or len(poses) == 0:
-        raise ValueError(f"Poses of shape {poses.shape}, expected [N >= 1, 18, 3].")
+        raise DpigError(f"Poses of shape {poses.shape}, expected [N >= 1, 18, 3].")
     if not np.all(np.isin(poses[..., 2], (0.0, 1.0))):
-        raise ValueError("Poses with a visibility other than 0 and 1.")
+        raise DpigError("Poses with a visibility other than 0 and 1.")
     return poses

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dpig_tf2 import synthetic
+from dpig_tf2.errors import DpigError
 from dpig_tf2.synthetic.scene import vary_background
 
 FITTED_SHARE = 2 / 3  # of the persons; the others are scored on
@@ -104,10 +105,10 @@ def probe(codes: Mapping[str, np.ndarray], persons: Sequence[Person]) -> dict:
          "mean_r2": {factor: {code: mean over the factor's properties}}}. All on the scored persons.
 
     Raises:
-        ValueError: if there are fewer than `FEWEST` persons.
+        DpigError: if there are fewer than `FEWEST` persons.
     """
     if len(persons) < FEWEST:
-        raise ValueError(f"linear probes need at least {FEWEST} persons, got {len(persons)}")
+        raise DpigError(f"linear probes need at least {FEWEST} persons, got {len(persons)}")
     fitted = round(FITTED_SHARE * len(persons))
     ridges = {name: Ridge(code[:fitted], code[fitted:]) for name, code in codes.items()}
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
 from dpig_tf2.pipeline.batches import evaluation_batches
@@ -40,10 +41,10 @@ def score_records(
         examples: the first few (source, generated, target) pictures, uint8 [H, W, 3] each.
 
     Raises:
-        ValueError: if no pair could be scored.
+        DpigError: if no pair could be scored.
     """
     if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
+        raise DpigError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
     names, examples, skipped = [], [], list(records.skipped)
     batches = evaluation_batches(records, sampler.config.model, sampler.batch_size, limit)
     for batch in batches.as_numpy_iterator():

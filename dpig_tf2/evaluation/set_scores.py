@@ -6,6 +6,8 @@ Everything is computed in float64. N images, C classes, D features.
 import numpy as np
 from scipy.linalg import svdvals
 
+from dpig_tf2.errors import DpigError
+
 
 def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
     """Mean and standard deviation over splits of exp(mean KL(p(y|x) || p(y))), each in [1, C].
@@ -18,18 +20,18 @@ def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float,
         splits: parts to average over; published scores use 10.
 
     Raises:
-        ValueError: not [N, C] probabilities, or splits not in [1, N].
+        DpigError: not [N, C] probabilities, or splits not in [1, N].
 
     Source: Salimans et al. 2016, section 4.
     """
     probabilities = np.asarray(probabilities, np.float64)
     if probabilities.ndim != 2:
-        raise ValueError(f"Probabilities of shape {probabilities.shape}, expected [N, C].")
+        raise DpigError(f"Probabilities of shape {probabilities.shape}, expected [N, C].")
     sums = probabilities.sum(axis=1)
     if not (np.all(probabilities >= 0.0) and np.allclose(sums, 1.0, atol=1e-3)):
-        raise ValueError("Probabilities must be at least 0 and sum to 1 for each image.")
+        raise DpigError("Probabilities must be at least 0 and sum to 1 for each image.")
     if not 1 <= splits <= len(probabilities):
-        raise ValueError(f"{splits} splits of {len(probabilities)} images, expected 1 to N.")
+        raise DpigError(f"{splits} splits of {len(probabilities)} images, expected 1 to N.")
     scores = [_inception_score_of(split) for split in np.array_split(probabilities, splits)]
     return float(np.mean(scores)), float(np.std(scores))
 
@@ -46,7 +48,7 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
         features_a, features_b: [N, D] and [M, D]; a stable score needs N and M well above D.
 
     Raises:
-        ValueError: not two finite [N, D] arrays of one D with at least two rows.
+        DpigError: not two finite [N, D] arrays of one D with at least two rows.
 
     Source: Heusel et al. 2017, equation 6.
     """
@@ -76,14 +78,14 @@ def kernel_distance(
         seed: of the subsets.
 
     Raises:
-        ValueError: not two finite [N, D] arrays of one D with at least two rows, subsets < 1 or
+        DpigError: not two finite [N, D] arrays of one D with at least two rows, subsets < 1 or
             subset_size < 2.
 
     Source: Binkowski et al. 2018, section 4.
     """
     features_a, features_b = _check_features(features_a, features_b)
     if subsets < 1 or subset_size < 2:
-        raise ValueError(f"{subsets} subsets of {subset_size}, expected at least 1 of at least 2.")
+        raise DpigError(f"{subsets} subsets of {subset_size}, expected at least 1 of at least 2.")
     size = min(subset_size, len(features_a), len(features_b))
     random = np.random.default_rng(seed)
     distances = [
@@ -111,11 +113,11 @@ def _check_features(
     features_a, features_b = np.asarray(features_a, np.float64), np.asarray(features_b, np.float64)
     for features in (features_a, features_b):
         if features.ndim != 2 or len(features) < 2:
-            raise ValueError(f"Features of shape {features.shape}, expected [N >= 2, D].")
+            raise DpigError(f"Features of shape {features.shape}, expected [N >= 2, D].")
         if not np.all(np.isfinite(features)):
-            raise ValueError("Features contain NaN or infinite values.")
+            raise DpigError("Features contain NaN or infinite values.")
     if features_a.shape[1] != features_b.shape[1]:
-        raise ValueError(
+        raise DpigError(
             f"Features of {features_a.shape[1]} and {features_b.shape[1]} dimensions, "
             "expected the same."
         )

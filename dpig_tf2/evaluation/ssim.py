@@ -11,6 +11,7 @@ import numpy as np
 from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.pixel_errors import MAX_LEVEL, check_pair
 
 # A spread of levels below this is rounding of the gray conversion, not a picture.
@@ -60,12 +61,12 @@ def resolve_protocol(protocol: str | SsimProtocol) -> SsimProtocol:
     """The protocol of that name; a `SsimProtocol` is returned as it is.
 
     Raises:
-        ValueError: no protocol has that name.
+        DpigError: no protocol has that name.
     """
     if isinstance(protocol, SsimProtocol):
         return protocol
     if protocol not in PROTOCOLS:
-        raise ValueError(f"Unknown protocol {protocol!r}, expected one of {', '.join(PROTOCOLS)}.")
+        raise DpigError(f"Unknown protocol {protocol!r}, expected one of {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[protocol]
 
 
@@ -80,7 +81,7 @@ def ssim(generated: np.ndarray, target: np.ndarray, protocol: str | SsimProtocol
         protocol: a `SsimProtocol` or the name of one in `PROTOCOLS`.
 
     Raises:
-        ValueError: not two images of one size, smaller than the window, or an unknown protocol.
+        DpigError: not two images of one size, smaller than the window, or an unknown protocol.
     """
     protocol = resolve_protocol(protocol)
     generated, target = check_pair(generated, target)
@@ -103,12 +104,12 @@ def masked_ssim(
         protocol: a `SsimProtocol` or the name of one in `PROTOCOLS`.
 
     Raises:
-        ValueError: as for `ssim`; the mask has another size, other values or no pixel set.
+        DpigError: as for `ssim`; the mask has another size, other values or no pixel set.
     """
     protocol = resolve_protocol(protocol)
     generated, target = check_pair(generated, target)
     if not np.any(mask):
-        raise ValueError("The mask is empty, expected at least one pixel set.")
+        raise DpigError("The mask is empty, expected at least one pixel set.")
     return _structural_similarity(apply_mask(generated, mask), apply_mask(target, mask), protocol)
 
 
@@ -120,16 +121,16 @@ def apply_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         mask: [H, W] or [H, W, 1] in {0, 1}.
 
     Raises:
-        ValueError: the mask has another size or other values.
+        DpigError: the mask has another size or other values.
     """
     image, mask = np.asarray(image), np.asarray(mask)
     if mask.shape not in (image.shape[:2], (*image.shape[:2], 1)):
-        raise ValueError(
+        raise DpigError(
             f"Mask of shape {mask.shape} for an image of shape {image.shape}, expected "
             f"{image.shape[:2]} or {(*image.shape[:2], 1)}."
         )
     if not np.all((mask == 0) | (mask == 1)):
-        raise ValueError(f"Mask with values up to {np.max(mask)}, expected only 0 and 1.")
+        raise DpigError(f"Mask with values up to {np.max(mask)}, expected only 0 and 1.")
     return image * mask.reshape(*image.shape[:2], 1).astype(image.dtype)
 
 
@@ -139,7 +140,7 @@ def _structural_similarity(
     """SSIM of two float images, [H, W] or [H, W, 3]."""
     size = protocol.window_size
     if min(generated.shape[:2]) < size:
-        raise ValueError(
+        raise DpigError(
             f"Images of {generated.shape[0]}x{generated.shape[1]} pixels, protocol "
             f"{protocol.name!r} needs at least {size}x{size}."
         )

@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -34,23 +35,29 @@ def open_image(path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG) 
         DpigError: if the content has another format, is damaged, too large or cannot be read; the
             message does not name the file.
     """
+    with decoding(path, formats), _as_warned(), Image.open(path, formats=formats) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise DpigError(
+                f"is {image.height} x {image.width} pixels (rows x columns), more than the "
+                f"{MAX_PIXELS} in all that are read",
+                file=path,
+            )
+        image.load()
+        return image
+
+
+@contextlib.contextmanager
+def decoding(path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG) -> Iterator[None]:
+    """Raises whatever Pillow raises for the bytes of a file as `open_image` does."""
     try:
-        with _as_warned(), Image.open(path, formats=formats) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DpigError(
-                    f"is {image.height} x {image.width} pixels (rows x columns), more than the "
-                    f"{MAX_PIXELS} in all that are read",
-                    file=path,
-                )
-            image.load()
-            return image
-    except UnidentifiedImageError as error:
-        raise DpigError(f"is not a {' or '.join(formats)} image", file=path) from error
+        yield
     except DpigError:
         raise
-    # Besides OSError, Pillow lets out what its PNG chunk readers happen to raise.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DpigError(f"cannot be read: {error}", file=path) from error
+    except UnidentifiedImageError as error:
+        raise DpigError(f"is not a {' or '.join(formats)} image", file=path) from error
+    # Pillow lets out what its readers of headers, chunks and tags happen to raise.
+    except Exception as error:
+        raise DpigError(f"cannot be read: {error or type(error).__name__}", file=path) from error
 
 
 @contextlib.contextmanager
@@ -63,7 +70,9 @@ def _as_warned():
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:
     """A JPEG or PNG file as uint8 [H, W, 3]. Raises DpigError as `open_image`."""
-    return np.asarray(open_image(path).convert("RGB"))
+    image = open_image(path)
+    with decoding(path):
+        return np.asarray(image.convert("RGB"))
 
 
 def encode_jpeg(image: np.ndarray | Image.Image) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_json
+from dpig_tf2.io.json_files import JsonError, read_json
 
 _SECONDS_BETWEEN_WRITES = 5.0
 
@@ -96,15 +97,33 @@ class Manifest:
 
 def _read(path):
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
-        raise OutputError(f"{path} is damaged ({error})", file=path) from error
+    except JsonError as error:
+        raise OutputError(f"damaged manifest: {error}", file=path) from error
     for key in ("settings", "files"):
         if not isinstance(manifest, dict) or not isinstance(manifest.get(key), dict):
             raise OutputError(f"{path} is damaged (it has no {key})", file=path, field=key)
+    for name, facts in manifest["files"].items():
+        if not isinstance(facts, dict):
+            raise OutputError(f"{path} is damaged (no facts of {name})", file=path, field=name)
+        # They are read, and replaced, where the manifest says that they are.
+        for file in (name, facts.get("codes", name)):
+            if not _is_inside(file):
+                raise OutputError(
+                    f"{path} is damaged ({file!r} is no name of a file in the folder)",
+                    file=path,
+                    field=name,
+                )
     return manifest
+
+
+def _is_inside(name):
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    path = pathlib.PurePath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def _first_difference(stored, wanted):

@@ -1,6 +1,8 @@
 """Tensors of a TensorFlow 1 checkpoint, read without TensorFlow 1."""
 
 import dataclasses
+import glob
+import math
 import os
 import pathlib
 import re
@@ -52,15 +54,33 @@ def read(path: str | os.PathLike) -> Checkpoint:
                 "TensorFlow 1 code",
                 file=prefix,
             )
+        _check_sizes(prefix, names, reader.get_variable_to_dtype_map())
         return Checkpoint(prefix, {name: reader.get_tensor(name) for name in sorted(names)})
-    except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        reason = str(error).splitlines()[0]
+    except CheckpointError:
+        raise
+    except Exception as error:  # TensorFlow's reader fails in many ways
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(
             f"{prefix} is damaged or truncated, expected a complete checkpoint ({reason})",
             file=prefix,
         ) from error
+
+
+def _check_sizes(prefix, shapes, dtypes):
+    """Refuses variables of more bytes than there are, for which memory would be taken at once."""
+    folder, name = os.path.split(prefix)
+    data = pathlib.Path(folder).glob(f"{glob.escape(name)}.data-*")
+    available = sum(path.stat().st_size for path in data)
+    for variable, shape in shapes.items():
+        dtype = dtypes[variable]
+        size = math.prod(shape) * (0 if dtype == tf.string else dtype.size)
+        if size > available:
+            raise CheckpointError(
+                f"{prefix} is damaged or truncated: {variable} would take {size} bytes of the "
+                f"{available} that there are",
+                file=prefix,
+                field=variable,
+            )
 
 
 def _resolve(path):
@@ -70,8 +90,9 @@ def _resolve(path):
     if _index(prefix).is_file():
         return str(prefix)
     if path.exists():
-        message = f"{path} is not a checkpoint: it has no {_index(prefix).name}"
-        raise CheckpointError(message, file=path)
+        raise CheckpointError(
+            f"{path} is not a checkpoint: it has no {_index(prefix).name}", file=path
+        )
     raise CheckpointError(f"no checkpoint at {path}: {_index(prefix)} does not exist", file=path)
 
 
@@ -94,7 +115,7 @@ def _newest(folder):
 def _listed_state(folder):
     try:
         state = tf.train.get_checkpoint_state(str(folder))
-    except (tf.errors.OpError, UnicodeDecodeError):
+    except (tf.errors.OpError, ValueError):
         return None
     return pathlib.PurePosixPath(state.model_checkpoint_path).name if state else None
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from dpig_tf2.config import Config, preset
+from dpig_tf2.io import locks
 from dpig_tf2.io.atomic import write_json
 from dpig_tf2.legacy_tf1 import variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, CheckpointError, read
@@ -59,6 +60,7 @@ def import_checkpoints(
     Raises:
         CheckpointError: if a checkpoint is unreadable, of another stage or does not fit.
         ConfigError: if the run folder holds other networks.
+        locks.LockedError: if another process is writing to it.
     """
     run_dir = pathlib.Path(run_dir)
     base = _base_config(preset_name, run_dir, paths)
@@ -75,10 +77,11 @@ def import_checkpoints(
         "stages": {stage: result.report for stage, result in imports.items()},
         "notes": frozen_differences(checkpoints, config),
     }
-    run = RunFolder.create(run_dir, config)
-    for stage, result in imports.items():
-        run.save_checkpoint(stage, result.step, result.arrays)
-    write_json(run_dir / REPORT_NAME, report)
+    with locks.writing(run_dir):
+        run = RunFolder.create(run_dir, config)
+        for stage, result in imports.items():
+            run.save_checkpoint(stage, result.step, result.arrays)
+        write_json(run_dir / REPORT_NAME, report)
     return report
 
 

@@ -2,14 +2,15 @@
 
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.execution import IMPLEMENTATIONS
 
 
 def is_reference(implementation: str) -> bool:
-    """Whether the way is "reference", not "fast"; raises ValueError if it is neither."""
+    """Whether the way is "reference", not "fast"; raises DpigError if it is neither."""
     if implementation not in IMPLEMENTATIONS:
         choices = ", ".join(IMPLEMENTATIONS)
-        raise ValueError(f"implementation must be one of {choices}; got {implementation!r}")
+        raise DpigError(f"implementation must be one of {choices}; got {implementation!r}")
     return implementation == "reference"
 
 

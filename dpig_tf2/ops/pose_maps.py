@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.ops.implementations import is_reference
 from dpig_tf2.ops.keypoints import FAR_OUTSIDE, LIMBS, NUM_KEYPOINTS
 
@@ -34,7 +35,7 @@ def pose_map(
         float32 [B, H, W, 18] in {-1, +1}.
 
     Raises:
-        ValueError: if radius < 1.
+        DpigError: if radius < 1.
     """
     _check_radius(radius)
     draw = _dilated_pixels if is_reference(implementation) else _distance_test
@@ -88,7 +89,7 @@ def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
         float32 [B, H, W, 1] in {0, 1}.
 
     Raises:
-        ValueError: if radius < 1.
+        DpigError: if radius < 1.
     """
     _check_radius(radius)
     centers = _disc_centers(tf.cast(keypoints, tf.float64), height, width, radius)
@@ -141,4 +142,4 @@ def _truncate(values):
 
 def _check_radius(radius):
     if radius < 1:
-        raise ValueError(f"radius must be at least 1 pixel, got {radius}")
+        raise DpigError(f"radius must be at least 1 pixel, got {radius}")

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.ops.implementations import is_reference, runs_on_cpu_uncompiled
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 
@@ -79,12 +80,12 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
         visibility: float32 [B, parts] in {0, 1}.
 
     Raises:
-        ValueError: if the rule is unknown or parts is not in 1..37.
+        DpigError: if the rule is unknown or parts is not in 1..37.
     """
     if rule not in _BOX_RULES:
-        raise ValueError(f"box rule must be one of {', '.join(BOX_RULES)}; got {rule!r}")
+        raise DpigError(f"box rule must be one of {', '.join(BOX_RULES)}; got {rule!r}")
     if not 1 <= parts <= len(PART_GROUPS):
-        raise ValueError(f"parts must be in 1..{len(PART_GROUPS)}, got {parts}")
+        raise DpigError(f"parts must be in 1..{len(PART_GROUPS)}, got {parts}")
     margins = _BOX_RULES[rule]
     # float64: a coordinate rounded up across a whole pixel would change the truncated box.
     row, column, seen = tf.unstack(tf.cast(keypoints, tf.float64), axis=-1)
@@ -145,10 +146,10 @@ def crop_regions(
         float [B, R, size, size, C], the dtype of `features`.
 
     Raises:
-        ValueError: if size < 2.
+        DpigError: if size < 2.
     """
     if size < 2:
-        raise ValueError(f"crop size must be at least 2, got {size}")
+        raise DpigError(f"crop size must be at least 2, got {size}")
     if is_reference(implementation) or runs_on_cpu_uncompiled(jit_compile):
         return _crop_and_resize(features, boxes, size)
     return _crop_by_products(features, boxes, size)

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.pipeline.shares import replica_shares
 
 
@@ -15,10 +16,10 @@ def hold_out(rows: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray,
         seed: decides which.
 
     Raises:
-        ValueError: if the share is outside [0, 1).
+        DpigError: if the share is outside [0, 1).
     """
     if not 0 <= share < 1:
-        raise ValueError(f"the share held out must be in [0, 1), got {share}")
+        raise DpigError(f"the share held out must be in [0, 1), got {share}")
     order = np.random.default_rng(seed).permutation(len(rows))
     count = round(share * len(rows))
     return rows[np.sort(order[count:])], rows[np.sort(order[:count])]
@@ -48,12 +49,12 @@ def array_batches(
             replicas in turn, which together make up the global batch.
 
     Raises:
-        ValueError: if the arrays are empty or differ in length, or the replicas do not divide the
+        DpigError: if the arrays are empty or differ in length, or the replicas do not divide the
             batch.
     """
     lengths = {len(array) for array in tf.nest.flatten(arrays)}
     if len(lengths) != 1 or not min(lengths):
-        raise ValueError(f"arrays must share one length of at least 1 row, got {sorted(lengths)}")
+        raise DpigError(f"arrays must share one length of at least 1 row, got {sorted(lengths)}")
     rows = lengths.pop()
     shares = replica_shares(batch_size, updates, input_context)
     replicas, share = shares.shape

@@ -7,6 +7,7 @@ import tensorflow as tf
 from absl import logging
 
 from dpig_tf2.config import ModelConfig
+from dpig_tf2.errors import printable
 from dpig_tf2.pipeline import parser, reading
 from dpig_tf2.pipeline.schedule import FileOrder
 from dpig_tf2.records.record_set import RecordSet
@@ -71,7 +72,7 @@ def _without_bad(records, model_config):
         usable += [number for number in numbers if not problems.get(number)]
         skipped += [str(found[0]) for found in problems.values() if found]
     for line in skipped[:_NAMED_RECORDS]:
-        logging.warning("skipped %s", line)
+        logging.warning("skipped %s", printable(line))
     logging.info("%d records skipped, %d kept", len(skipped), len(usable))
     if not usable:
         message = f"{records.paths[0]}: not one of {len(records)} records can be used"

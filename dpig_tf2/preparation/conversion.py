@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.hashes import sha256, sha256_of_arrays, sha256_of_texts
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.preparation import photos, record_folder
@@ -94,7 +95,7 @@ def usable_photos(
         try:
             photo = photos.read(path)
             placement = photos.place(photo.size, size, resize)
-        except ValueError as error:
+        except DpigError as error:
             problems.append(f"{path}: {error}")
             continue
         placed = _inside(placement.keypoints(keypoints[name]), size, path, problems)
@@ -161,7 +162,7 @@ def write(
         problems: what was met on the way.
 
     Raises:
-        ValueError: if there are fewer examples than shards.
+        DpigError: if there are fewer examples than shards.
         OutputError: if the folder holds records made from something else.
     """
     used = list(used)

@@ -1,8 +1,11 @@
 """Fetching archives from mirrors or local files, and unpacking them safely."""
 
+import collections
+import errno
 import http.client
-import lzma
+import os
 import pathlib
+import re
 import shutil
 import stat
 import tarfile
@@ -10,10 +13,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, printable
 from dpig_tf2.io import hashes
 from dpig_tf2.io.atomic import replacing
 from dpig_tf2.progress import Progress
@@ -22,6 +24,11 @@ _CHUNK = 1 << 20
 _TIMEOUT = 30  # seconds without a byte
 _PARTIAL = 206  # the server continues where an interrupted download stopped
 _MAX_UNPACKED = 200 << 30  # bytes; the published records take about 40 GB
+_LONGEST_NAME = 200  # bytes; file systems take 255, temporary names are a little longer
+_DEEPEST = 32  # folders in one another
+_DRIVE = re.compile(r"[A-Za-z]:")
+# What Windows takes for a device, whatever the folder and the ending.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 # What the release of 2018 names in its README. Checksums were never published, and the host may
@@ -64,7 +71,7 @@ def sources_of(urls: Sequence[str], mirrors: Sequence[str]) -> dict[str, list[st
             names. Where one archive is wanted, a mirror may call it anything.
 
     Raises:
-        ValueError: naming a mirror that is none of several wanted archives.
+        DpigError: naming a mirror that is none of several wanted archives.
     """
     sources: dict[str, list[str]] = {file_name(url): [] for url in urls}
     for mirror in mirrors:
@@ -76,7 +83,7 @@ def sources_of(urls: Sequence[str], mirrors: Sequence[str]) -> dict[str, list[st
             name = file_name(mirror) if file_name(mirror) in sources else next(iter(sources))
             sources[name].append(mirror)
         else:
-            raise ValueError(
+            raise DpigError(
                 f"mirror {mirror} is none of the archives {', '.join(sources)}: name it so, or ask "
                 "for one archive at a time"
             )
@@ -191,7 +198,7 @@ def _require(path, sha256):
     if not _matches(path, sha256):
         raise DownloadError(f"its SHA-256 is not {sha256}")
     # A host that has moved likes to answer with a web page.
-    if sha256 is None and not (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+    if sha256 is None and _kind(path) is None:
         raise DownloadError("it is neither a zip nor a tar archive")
 
 
@@ -207,22 +214,47 @@ def unpack(
         flat: members with this ending go to `folder` itself, wherever the archive has them.
 
     Raises:
-        ArchiveError: naming the member that leaves the folder, is no plain file or folder, comes
-            twice, or makes the whole too large; or if the file is no archive, damaged or encrypted.
+        ArchiveError: naming the member that leaves the folder, has no name that every system can
+            take, is no plain file or folder, comes twice, or makes the whole too large; or if the
+            file is no archive, damaged or encrypted.
     """
     archive, folder = pathlib.Path(archive), pathlib.Path(folder)
+    kind = _kind(archive)
     try:
-        if zipfile.is_zipfile(archive):
+        if kind == "zip":
             with zipfile.ZipFile(archive) as opened:
                 return _unpack(_zip_members(opened), archive, folder, max_bytes, flat)
-        if tarfile.is_tarfile(archive):
+        if kind == "tar":
             with tarfile.open(archive) as opened:
                 return _unpack(_tar_members(opened), archive, folder, max_bytes, flat)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise ArchiveError(f"{archive}: damaged archive ({error})") from error
+    except ArchiveError:
+        raise
     except (RuntimeError, NotImplementedError) as error:  # a password, or an unknown compression
-        raise ArchiveError(f"{archive}: {error}; unpack it yourself") from error
-    raise ArchiveError(f"{archive}: neither a zip nor a tar archive")
+        if isinstance(error, RecursionError):
+            raise ArchiveError(f"{archive}: damaged archive (nested)", file=archive) from error
+        raise ArchiveError(f"{archive}: {error}; unpack it yourself", file=archive) from error
+    except Exception as error:
+        # A damaged archive leads to places that cannot be; any other number is of the disk.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        # The library's readers let out what their parts happen to raise.
+        reason = error or type(error).__name__
+        raise ArchiveError(f"{archive}: damaged archive ({reason})", file=archive) from error
+    raise ArchiveError(f"{archive}: neither a zip nor a tar archive", file=archive)
+
+
+def _kind(path):
+    """ "zip", "tar" or None for a file that is neither."""
+    for kind, test in (("zip", zipfile.is_zipfile), ("tar", tarfile.is_tarfile)):
+        try:
+            if test(path):
+                return kind
+        except OSError as error:
+            if error.errno not in (None, errno.EINVAL):
+                raise
+        except Exception:  # as in `unpack`: then it is no readable archive of this kind
+            continue
+    return None
 
 
 def _zip_members(opened) -> Iterator[tuple]:
@@ -230,7 +262,7 @@ def _zip_members(opened) -> Iterator[tuple]:
     for info in opened.infolist():
         mode = info.external_attr >> 16  # 0 where the archive was made without Unix modes
         plain = stat.S_IFMT(mode) in (0, stat.S_IFREG)
-        if not info.is_dir():
+        if not info.filename.endswith("/"):
             yield info.filename, info.file_size, plain, lambda info=info: opened.open(info)
 
 
@@ -247,9 +279,13 @@ def _unpack(members, archive, folder, max_bytes, flat):
     for name, *_ in members:
         inner = pathlib.PurePosixPath(name)
         paths.append(folder / (inner.name if flat and name.endswith(flat) else inner))
-    if len(set(paths)) < len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise ArchiveError(f"{archive}: {twice.name} comes twice, refused")
+    twice = next((path for path, times in collections.Counter(paths).items() if times > 1), None)
+    if twice:
+        raise ArchiveError(f"{archive}: {twice.name} comes twice, refused", file=archive)
+    folders = {parent for path in paths for parent in path.relative_to(folder).parents}
+    both = next((path for path in paths if path.relative_to(folder) in folders), None)
+    if both:
+        raise ArchiveError(f"{archive}: {both.name} is a file and a folder, refused", file=archive)
     for path, (name, size, _, open_member) in zip(paths, members, strict=True):
         with replacing(path) as temporary, open_member() as source:
             with open(temporary, "wb") as file:
@@ -262,17 +298,44 @@ def _refuse_unsafe(members, archive, folder, max_bytes):
     root = folder.resolve()
     total = 0
     for name, size, plain, _ in members:
-        if not plain:
-            raise ArchiveError(f"{archive}: {name} is a link or a device, refused")
-        if "\\" in name or not (root / name).resolve().is_relative_to(root):
-            raise ArchiveError(f"{archive}: {name} leads outside the folder, refused")
+        if problem := _problem(name, size, plain, root):
+            raise ArchiveError(f"{archive}: {name or 'a member'} {problem}, refused", file=archive)
         total += size
         if total > max_bytes:
-            raise ArchiveError(f"{archive}: unpacks to more than {max_bytes} bytes, refused")
+            raise ArchiveError(
+                f"{archive}: unpacks to more than {max_bytes} bytes, refused", file=archive
+            )
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if total > free:
-        raise ArchiveError(f"{archive}: unpacks to {total} bytes, but {folder} has {free} left")
+        raise ArchiveError(
+            f"{archive}: unpacks to {total} bytes, but {folder} has {free} left", file=archive
+        )
+
+
+def _problem(name, size, plain, root):
+    """Why a member cannot be written, or None."""
+    parts = name.split("/")
+    if not plain:
+        return "is a link or a device"
+    if size < 0:
+        return "has a negative size"
+    if parts[-1] in ("", "."):
+        return "has no name"
+    if (
+        "\\" in name
+        or name.startswith("/")
+        or ".." in parts
+        or _DRIVE.match(name)
+        or not (root / name.replace("\0", "")).resolve().is_relative_to(root)
+    ):
+        return "leads outside the folder"
+    for part in parts:
+        if _DEVICE.match(part) or printable(part) != part:
+            return "has a name that is a device or cannot be printed"
+        if len(os.fsencode(part)) > _LONGEST_NAME:
+            return "has too long a name"
+    return "lies too deep" if len(parts) > _DEEPEST else None
 
 
 def _copy(source, file, size, what):

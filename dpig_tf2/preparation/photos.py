@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dpig_tf2.errors import DpigError
-from dpig_tf2.io.images import JPEG_OR_PNG, encode_jpeg, encode_png, open_image
+from dpig_tf2.io.images import JPEG_OR_PNG, decoding, encode_jpeg, encode_png, open_image
 
 RESIZE_MODES = ("none", "stretch", "letterbox")
 # The formats that a photo may have by the ending of its name. JPEG and PNG may pass for each other,
@@ -117,9 +117,10 @@ def read(path) -> Photo:
     image = open_image(path, _FORMATS.get(pathlib.Path(path).suffix.lower(), JPEG_OR_PNG))
     if image.mode.startswith(_DEEP_MODES):
         raise DpigError(f"has pixels of mode {image.mode}, expected 8 bits for each color")
-    upright = image.getexif().get(_ORIENTATION, 1) == 1
-    is_plain = image.format in JPEG_OR_PNG and image.mode == "RGB" and upright
-    return Photo(ImageOps.exif_transpose(image).convert("RGB"), is_plain)
+    with decoding(path):
+        upright = image.getexif().get(_ORIENTATION, 1) == 1
+        is_plain = image.format in JPEG_OR_PNG and image.mode == "RGB" and upright
+        return Photo(ImageOps.exif_transpose(image).convert("RGB"), is_plain)
 
 
 def encode(path, placement: Placement, flip: bool = False, is_plain: bool = False) -> bytes:

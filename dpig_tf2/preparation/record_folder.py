@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io import locks
 from dpig_tf2.io.atomic import remove_temporaries
 from dpig_tf2.io.hashes import sha256
 from dpig_tf2.io.manifests import Manifest, OutputError
@@ -95,9 +96,15 @@ def write_pairs(
     Raises:
         DpigError: if there are fewer pairs than shards, or the split is no file name.
         OutputError: if the folder holds records made from other settings.
+        locks.LockedError: if another process is writing the split.
     """
+    output.check(len(pairs))
+    with locks.writing(output.out_dir, output.name):
+        return _write_pairs(output, pairs, encoder, settings, report)
+
+
+def _write_pairs(output, pairs, encoder, settings, report) -> Written:
     count = len(pairs)
-    output.check(count)
     settings = {**settings, "examples": count, "shards": output.num_shards}
     manifest = _opened_manifest(output, settings)
     finished = manifest.files

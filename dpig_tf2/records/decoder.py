@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.ops import images
 from dpig_tf2.records import rules, schema
 from dpig_tf2.records.rules import SPARSE_RADIUS, dense
@@ -39,7 +40,7 @@ class Decoder:
         extras: names from `EXTRAS`.
 
     Raises:
-        ValueError: if an extra is unknown.
+        DpigError: if an extra is unknown.
         tf.errors.InvalidArgumentError: from the graph, if a record breaks one of `records.rules`.
             `check.problems` puts a name to it.
     """
@@ -52,7 +53,7 @@ class Decoder:
     def __post_init__(self):
         for name in self.extras:
             if name not in EXTRAS:
-                raise ValueError(f"extras must be among {', '.join(EXTRAS)}; got {name!r}")
+                raise DpigError(f"extras must be among {', '.join(EXTRAS)}; got {name!r}")
 
     def __call__(self, serialized: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
         parsed = tf.io.parse_example(serialized, rules.parsing_spec())

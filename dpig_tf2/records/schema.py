@@ -143,9 +143,9 @@ VARIANTS = {
 
 
 def variant(name: str) -> Variant:
-    """The named variant. Raises ValueError for an unknown name."""
+    """The named variant. Raises DpigError for an unknown name."""
     if name not in VARIANTS:
-        raise ValueError(f"record variant must be one of {', '.join(VARIANTS)}; got {name!r}")
+        raise DpigError(f"record variant must be one of {', '.join(VARIANTS)}; got {name!r}")
     return VARIANTS[name]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import replacing
 from dpig_tf2.ops import pose_maps, regions
 from dpig_tf2.records import schema
@@ -61,7 +62,7 @@ class PairEncoder:
         real: whether the images are photographs.
 
     Raises:
-        ValueError: for an unknown variant, number of parts or format.
+        DpigError: for an unknown variant, number of parts or format.
     """
 
     def __init__(
@@ -75,9 +76,9 @@ class PairEncoder:
     ):
         self.variant = schema.variant(variant)
         if parts not in schema.PART_COUNTS:
-            raise ValueError(f"parts must be one of {schema.PART_COUNTS}, got {parts}")
+            raise DpigError(f"parts must be one of {schema.PART_COUNTS}, got {parts}")
         if image_format not in ("jpg", "png"):
-            raise ValueError(f"image format must be jpg or png, got {image_format!r}")
+            raise DpigError(f"image format must be jpg or png, got {image_format!r}")
         self.height, self.width, self.parts = height, width, parts
         self._common = _serialize(
             {

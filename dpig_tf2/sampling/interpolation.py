@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.sampling.person_codes import PersonCodes
 
 if TYPE_CHECKING:
@@ -77,15 +78,15 @@ def blend(start, end, steps: int, path: str = "linear") -> np.ndarray:
         float32 [steps, E].
 
     Raises:
-        ValueError: if steps < 2, the path is unknown or the shapes differ.
+        DpigError: if steps < 2, the path is unknown or the shapes differ.
     """
     if steps < 2:
-        raise ValueError(f"an interpolation has at least 2 steps, got {steps}")
+        raise DpigError(f"an interpolation has at least 2 steps, got {steps}")
     if path not in PATHS:
-        raise ValueError(f"path must be one of {', '.join(PATHS)}; got {path!r}")
+        raise DpigError(f"path must be one of {', '.join(PATHS)}; got {path!r}")
     start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
     if start.ndim != 1 or start.shape != end.shape:
-        raise ValueError(f"cannot interpolate between shapes {start.shape} and {end.shape}")
+        raise DpigError(f"cannot interpolate between shapes {start.shape} and {end.shape}")
     fraction = np.linspace(0.0, 1.0, steps)[:, None]
     angle = _angle(start, end)
     if path == "spherical" and np.sin(angle) > _NO_ANGLE:

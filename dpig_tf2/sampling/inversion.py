@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.sampling.checks import check_code
 from dpig_tf2.sampling.person_codes import PersonCodes
 
@@ -44,14 +45,14 @@ class InversionSettings:
     def __post_init__(self):
         for name in ("steps", "restarts"):
             if getattr(self, name) < 1:
-                raise ValueError(f"inversion: {name} must be at least 1")
+                raise DpigError(f"inversion: {name} must be at least 1")
         if self.candidates < self.restarts:
-            raise ValueError("inversion: candidates must be at least as many as restarts")
+            raise DpigError("inversion: candidates must be at least as many as restarts")
         for name in ("learning_rate", "tolerance"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"inversion: {name} must be positive")
+                raise DpigError(f"inversion: {name} must be positive")
         if self.prior_weight < 0:
-            raise ValueError("inversion: prior_weight must not be negative")
+            raise DpigError("inversion: prior_weight must not be negative")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A folder of generated files that can be continued, with a record of what made each file."""
 
 import collections
+import contextlib
 import dataclasses
 import io
 import os
@@ -11,6 +12,8 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io import array_files, locks
 from dpig_tf2.io.atomic import remove_temporaries, write_bytes
 from dpig_tf2.io.images import encode_jpeg, encode_png, read_rgb, save_png
 from dpig_tf2.io.manifests import Manifest, OutputError
@@ -58,12 +61,19 @@ class OutputFolder:
 
     Raises:
         OutputError: if the folder holds files made with other settings, or strange files.
+        locks.LockedError: if another process is writing to it.
     """
 
     def __init__(self, path: str | os.PathLike, settings: Mapping, overwrite: bool = False):
         self.path = pathlib.Path(path)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locks.writing(self.path))
+            self._open(settings, overwrite)
+            self._lock = stack.pop_all()
+
+    def _open(self, settings, overwrite):
         manifest = self.path / MANIFEST
-        if not manifest.exists() and self.path.is_dir() and any(self.path.iterdir()):
+        if not manifest.exists() and self._holds_files():
             raise OutputError(
                 f"{self.path} holds files but no {MANIFEST}: choose another output folder",
                 file=self.path,
@@ -77,7 +87,6 @@ class OutputFolder:
         self._files = self._manifest.files
         self.reused = len(self._files)
         self._kept = _KeptPictures()
-        self.path.mkdir(parents=True, exist_ok=True)
         remove_temporaries(self.path)  # of a killed run
         self._manifest.write()
 
@@ -85,12 +94,16 @@ class OutputFolder:
         return self
 
     def __exit__(self, *_) -> None:
-        if self._files:
-            self._manifest.write()
-            return
-        self._manifest.path.unlink()  # nothing was made: leave nothing behind
-        if not any(self.path.iterdir()):
+        with self._lock:
+            if self._files:
+                self._manifest.write()
+                return
+            self._manifest.path.unlink()  # nothing was made: leave nothing behind
+        if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
+
+    def _holds_files(self):
+        return any(path.name != locks.lock_name() for path in self.path.iterdir())
 
     def __len__(self) -> int:
         """Number of finished files."""
@@ -128,14 +141,21 @@ class OutputFolder:
             return kept
         try:
             return read_rgb(self.path / name)
-        except ValueError as error:
+        except DpigError as error:
             path = self.path / name
             raise OutputError(f"{path} {error}: remove it to have it redone", file=path) from error
 
-    def codes(self, name: str) -> dict[str, np.ndarray]:
-        """The codes of a finished picture."""
-        with np.load(self.path / self._files[name]["codes"], allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+    def codes(self, name: str, wanted: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """The wanted codes of a finished picture, all by default, {name: array}."""
+        path = self.path / str(self._files[name].get("codes"))
+        try:
+            return array_files.load(path, wanted)
+        except array_files.WeightsError as error:
+            raise OutputError(
+                f"the codes of {name} cannot be used: {error}; remove {self.path / name} to have "
+                "it redone",
+                file=path,
+            ) from error
 
     def add_sheet(
         self,

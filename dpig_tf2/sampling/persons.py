@@ -67,11 +67,11 @@ def concatenate(batches: Iterable[Persons]) -> Persons:
     """All persons of batches of the same kind.
 
     Raises:
-        ValueError: if there is none.
+        DpigError: if there is none.
     """
     batches = list(batches)
     if not sum(map(len, batches)):
-        raise ValueError("no usable person was found")
+        raise DpigError("no usable person was found")
     first = batches[0]
     return Persons(
         tuple(name for batch in batches for name in batch.names),

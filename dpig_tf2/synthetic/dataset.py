@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.synthetic.appearance import sample_foreground
 from dpig_tf2.synthetic.factors import SCENES, Background, Foreground, Pose
 from dpig_tf2.synthetic.poses import sample_pose
@@ -59,7 +60,7 @@ def make_images(
         identities * images_per_identity images, by identity, then by image index.
 
     Raises:
-        ValueError: naming the argument that is out of range.
+        DpigError: naming the argument that is out of range.
     """
     _check_range("seed", seed, 0, 2**63)
     _check_range("identities", identities, 1, _MAX_IDENTITY)
@@ -110,4 +111,4 @@ def _stream(seed: int, *numbers: int) -> np.random.Generator:
 
 def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be from {lowest} to {highest}, got {value}")
+        raise DpigError(f"{name} must be from {lowest} to {highest}, got {value}")

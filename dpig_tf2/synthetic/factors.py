@@ -8,7 +8,13 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+from dpig_tf2.errors import DpigError
+
 Color = tuple[int, int, int]
+
+# What files of factors may hold; far beyond what is ever drawn.
+_LARGEST = {float: 100.0, int: 2**31 - 1}
+_SHORTEST_PERIOD = 0.01  # of textures and walls, which would take long to paint
 
 TEXTURES = ("plain", "stripes", "pinstripes", "check", "dots", "block", "band", "panel")
 HAIR_STYLES = ("bald", "short", "bob", "long", "ponytail", "bun")
@@ -39,6 +45,7 @@ class Garment:
 
     def __post_init__(self):
         _check_choice("texture", self.texture, TEXTURES)
+        _check_period(self.period)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,8 @@ class SceneObject:
 
     def __post_init__(self):
         _check_choice("kind", self.kind, OBJECTS)
+        if not self.size >= 0:
+            raise DpigError(f"size must be at least 0, got {self.size!r}")
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,7 @@ class Background:
 
     def __post_init__(self):
         _check_choice("scene", self.scene, SCENES)
+        _check_period(self.period)
 
 
 @dataclass(frozen=True)
@@ -191,23 +201,23 @@ def to_dict(factor: Factor) -> dict[str, Any]:
     """A factor as a JSON-ready dictionary; its class is under the key "factor".
 
     Raises:
-        ValueError: for anything but a Foreground, Background or Pose.
+        DpigError: for anything but a Foreground, Background or Pose.
     """
     for name, cls in _FACTORS.items():
         if isinstance(factor, cls):
             return {"factor": name, **dataclasses.asdict(factor)}
-    raise ValueError(f"expected a Foreground, Background or Pose, got {type(factor).__name__}")
+    raise DpigError(f"expected a Foreground, Background or Pose, got {type(factor).__name__}")
 
 
 def from_dict(data: dict[str, Any]) -> Factor:
     """The factor that `to_dict` wrote, also after a passage through JSON text.
 
     Raises:
-        ValueError: naming the field that is missing, unknown or of the wrong kind.
+        DpigError: naming the field that is missing, unknown or of the wrong kind.
     """
-    name = data.get("factor")
-    if name not in _FACTORS:
-        raise ValueError(f"'factor' must be one of {sorted(_FACTORS)}, got {name!r}")
+    name = data.get("factor") if isinstance(data, dict) else None
+    if not isinstance(name, str) or name not in _FACTORS:
+        raise DpigError(f"'factor' must be one of {sorted(_FACTORS)}, got {name!r}")
     values = {key: value for key, value in data.items() if key != "factor"}
     return _parse(_FACTORS[name], values, name)
 
@@ -222,29 +232,38 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
         return _parse_tuple(typing.get_args(hint), value, where)
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or isinstance(value, bool):
-        raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
+        raise DpigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    if hint in _LARGEST and not abs(value) <= _LARGEST[hint]:
+        raise DpigError(f"{where}: expected at most {_LARGEST[hint]} in size, got {value!r}")
+    if hint is int and value < 0:
+        raise DpigError(f"{where}: expected at least 0, got {value!r}")
     return hint(value)
 
 
 def _parse_dataclass(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected a dictionary, got {value!r}")
+        raise DpigError(f"{where}: expected a dictionary, got {value!r}")
     hints = typing.get_type_hints(cls)
     if different := sorted(set(hints) ^ set(value)):
-        raise ValueError(f"{where}: missing or unknown fields {different}")
+        raise DpigError(f"{where}: missing or unknown fields {different}")
     return cls(**{key: _parse(hint, value[key], f"{where}.{key}") for key, hint in hints.items()})
 
 
 def _parse_tuple(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"{where}: expected a list, got {value!r}")
+        raise DpigError(f"{where}: expected a list, got {value!r}")
     if hints[-1] is Ellipsis:
         hints = hints[:1] * len(value)
     if len(hints) != len(value):
-        raise ValueError(f"{where}: expected {len(hints)} values, got {len(value)}")
+        raise DpigError(f"{where}: expected {len(hints)} values, got {len(value)}")
     return tuple(_parse(hint, item, where) for hint, item in zip(hints, value, strict=True))
+
+
+def _check_period(period: float) -> None:
+    if not period >= _SHORTEST_PERIOD:
+        raise DpigError(f"period must be at least {_SHORTEST_PERIOD}, got {period!r}")
 
 
 def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{field} must be one of {choices}, got {value!r}")
+        raise DpigError(f"{field} must be one of {choices}, got {value!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.synthetic.factors import Background, Foreground, Pose
 from dpig_tf2.synthetic.figure import figure
 from dpig_tf2.synthetic.kinematics import SIDES, project, skeleton
@@ -35,7 +36,7 @@ def render(
         uint8 [H, W, 3].
 
     Raises:
-        ValueError: if height or width is below 8.
+        DpigError: if height or width is below 8.
     """
     canvas = _drawn(foreground, background, pose, height, width)
     return _averaged(canvas.colors)
@@ -45,7 +46,7 @@ def render_background(background: Background, height: int = 64, width: int = 32)
     """The scene without person and shadow, uint8 [H, W, 3].
 
     Raises:
-        ValueError: if height or width is below 8.
+        DpigError: if height or width is below 8.
     """
     _check_size(height, width)
     return _averaged(draw_scene(background, SUPERSAMPLING * height, SUPERSAMPLING * width))
@@ -57,7 +58,7 @@ def foreground_coverage(
     """How much of each pixel the person covers, float32 [H, W] in [0, 1].
 
     Raises:
-        ValueError: if height or width is below 8.
+        DpigError: if height or width is below 8.
     """
     canvas = _drawn(foreground, None, pose, height, width)
     covered = np.isfinite(canvas.depth).astype(np.float32)
@@ -71,7 +72,7 @@ def foreground_mask(
     """The true silhouette, bool [H, W]: every pixel that the person touches.
 
     Raises:
-        ValueError: if height or width is below 8.
+        DpigError: if height or width is below 8.
     """
     return foreground_coverage(foreground, pose, height, width) > 0
 
@@ -122,4 +123,4 @@ def _averaged(colors: np.ndarray) -> np.ndarray:
 
 def _check_size(height: int, width: int) -> None:
     if height < 8 or width < 8:
-        raise ValueError(f"height and width must be at least 8 pixels, got {height} x {width}")
+        raise DpigError(f"height and width must be at least 8 pixels, got {height} x {width}")

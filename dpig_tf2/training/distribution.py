@@ -200,7 +200,10 @@ def _check_cluster(text: str | None) -> list[str]:
         unknown = set(cluster) - {"chief", "worker"}
         if unknown or own not in addresses or task["index"] < 0:
             raise ValueError("only tasks of type chief and worker take part")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (
+        *(ValueError, KeyError, IndexError, TypeError, AttributeError),
+        *(OverflowError, RecursionError),
+    ) as error:
         raise ConfigError(
             f"TF_CONFIG is not understood ({type(error).__name__}: {error}): expected something "
             f"like '{_TF_CONFIG_EXAMPLE}', got '{text}'"

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.progress import Progress, write_line
 
@@ -107,7 +108,17 @@ class StageLog:
     def _drop_lines_from(self, start: int) -> None:
         if not self.scalars_file.exists():
             return
-        lines = self.scalars_file.read_text().splitlines()
-        # The last line of a killed process may be cut off.
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= start]
+        lines = self.scalars_file.read_text(errors="replace").splitlines()
+        if lines and not lines[-1].endswith("}"):  # cut off by the end of a killed process
+            lines.pop()
+        kept = [line for i, line in enumerate(lines, 1) if self._step_of(line, i) <= start]
         write_text(self.scalars_file, "".join(line + "\n" for line in kept))
+
+    def _step_of(self, line, number):
+        try:
+            return int(json.loads(line)["step"])
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise DpigError(
+                f"{self.scalars_file} line {number}: no scalars of a step: mend or remove it",
+                file=self.scalars_file,
+            ) from error

@@ -14,6 +14,7 @@ import tensorflow as tf
 from dpig_tf2.config import PREDECESSORS, STAGES
 from dpig_tf2.errors import DpigError
 from dpig_tf2.execution import Execution
+from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
 from dpig_tf2.models import weights
 from dpig_tf2.models.loading import load_stage_networks
@@ -82,6 +83,7 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
             full.
         Interrupted: after SIGINT or SIGTERM, with a checkpoint written.
         LostWorker: if another worker has gone.
+        locks.LockedError: if another process trains in the folder.
     """
     devices = options.devices
     devices.check(run.config, stages, options.execution)
@@ -89,7 +91,8 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
     _require_predecessors(run, unfinished)
     if unfinished:
         data = prepared(data, run.config, unfinished)
-    with devices.noticing_lost_workers(), _StopRequest() as stop:
+    lock = locks.writing(run.path) if devices.is_chief else contextlib.nullcontext()
+    with lock, devices.noticing_lost_workers(), _StopRequest() as stop:
         devices.check_same("their flags", run.config.to_json())
         devices.check_same("the number of examples", len(data))
         devices.check_same(f"what they find in {run.path}, which they must share", unfinished)

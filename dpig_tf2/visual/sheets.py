@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import as_rgb
 
 _PAPER, _INK, _EMPTY = (255, 255, 255), (20, 20, 20), (226, 226, 226)
@@ -37,18 +38,18 @@ def labeled_sheet(
         uint8 [H, W, 3].
 
     Raises:
-        ValueError: if there is no picture, a picture is not uint8 or has another shape, the number
+        DpigError: if there is no picture, a picture is not uint8 or has another shape, the number
             of labels differs, or scale < 1 or gap < 0.
     """
     if scale < 1 or gap < 0:
-        raise ValueError(f"scale must be at least 1 and gap at least 0, got {scale} and {gap}")
+        raise DpigError(f"scale must be at least 1 and gap at least 0, got {scale} and {gap}")
     cells = [[None if cell is None else as_rgb(cell) for cell in row] for row in rows]
     columns = max((len(row) for row in cells), default=0)
     _check_labels("row_labels", row_labels, len(cells))
     _check_labels("column_labels", column_labels, columns)
     shapes = [cell.shape for row in cells for cell in row if cell is not None]
     if not shapes:
-        raise ValueError("a sheet needs at least one picture, got none")
+        raise DpigError("a sheet needs at least one picture, got none")
     cell_height, cell_width = (scale * max(shape[axis] for shape in shapes) for axis in (0, 1))
     sheet = _Sheet(len(cells), columns, cell_height, cell_width, gap)
     sheet.reserve(row_labels, column_labels, title)
@@ -173,4 +174,4 @@ def _wrap(text: str, font, width: int, breaking: bool) -> list[str]:
 
 def _check_labels(name: str, labels: Sequence[str] | None, expected: int) -> None:
     if labels is not None and len(labels) != expected:
-        raise ValueError(f"{name}: expected {expected} labels, got {len(labels)}")
+        raise DpigError(f"{name}: expected {expected} labels, got {len(labels)}")

@@ -5,6 +5,7 @@ import colorsys
 import numpy as np
 from PIL import Image, ImageDraw
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import as_rgb
 
 # Pairs of keypoints (COCO-18 order) joined in a pose drawing, from the neck outward.
@@ -28,16 +29,16 @@ def pose_picture(
         uint8 [H, W, 3].
 
     Raises:
-        ValueError: if keypoints or background have another shape.
+        DpigError: if keypoints or background have another shape.
     """
     keypoints = np.asarray(keypoints, np.float64)
     if keypoints.shape != (18, 3):
-        raise ValueError(f"keypoints must be [18, 3], got {list(keypoints.shape)}")
+        raise DpigError(f"keypoints must be [18, 3], got {list(keypoints.shape)}")
     if background is None:
         background = np.zeros((height, width, 3), np.uint8)
     background = as_rgb(background)
     if background.shape != (height, width, 3):
-        raise ValueError(f"background must be [{height}, {width}, 3], got {list(background.shape)}")
+        raise DpigError(f"background must be [{height}, {width}, 3], got {list(background.shape)}")
     # Drawn four times too large and averaged, so that thin slanted lines stay smooth.
     size = 4
     large = Image.fromarray(background).resize((size * width, size * height), Image.Resampling.BOX)

@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,6 +13,7 @@ _REPOSITORY = pathlib.Path(__file__).parents[2]
 _PROGRAM = '''"""Does what --fail says."""
 from absl import flags
 from dpig_tf2.cli import program
+from dpig_tf2.errors import DpigError
 
 FLAGS = flags.FlagValues()
 _FAIL = flags.DEFINE_string("fail", "", "Statement to run.", flag_values=FLAGS)
@@ -18,7 +21,7 @@ _STATUS = flags.DEFINE_integer("status", None, "Exit status.", flag_values=FLAGS
 
 
 def main():
-    exec(_FAIL.value)
+    exec(_FAIL.value, globals())
     print("done")
     return _STATUS.value
 
@@ -56,11 +59,12 @@ def test_returned_status_is_the_exit_status(program, flags, status):
     "statement, message",
     [
         (
-            "raise ValueError('model.hidden must\\n  be at least 1')",
+            "raise DpigError('model.hidden must\\n  be at least 1')",
             "model.hidden must be at least 1",
         ),
         ("open('/absent/file')", "[Errno 2] No such file or directory: '/absent/file'"),
-        ("raise ValueError", "ValueError"),
+        ("raise DpigError", "DpigError"),
+        (r"raise DpigError('a\x1b[2Jb\udcff\u202e.png')", r"a\x1b[2Jb\udcff\u202e.png"),
     ],
 )
 def test_bad_input_is_one_line(program, statement, message):
@@ -78,7 +82,7 @@ def test_an_error_of_tensorflow_is_one_line(program):
 
 
 def test_verbosity_adds_the_traceback(program):
-    result = _start(program, program, "--fail=raise ValueError('wrong')", "--verbosity=1")
+    result = _start(program, program, "--fail=raise DpigError('wrong')", "--verbosity=1")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
     assert result.stderr.endswith("dpig example: error: wrong\n")
@@ -97,15 +101,94 @@ def test_notices_of_tensorflow_stay_away_unless_asked_for(
     assert _start(program, program, f"--fail={show}", *arguments).stdout == f"{level}\ndone\n"
 
 
-def test_a_bug_is_not_hidden(program):
-    result = _start(program, program, "--fail=raise KeyError('bug')")
+def test_the_graph_is_left_out_of_an_error_of_tensorflow(program):
+    statement = (
+        "import tensorflow as tf; "
+        "tf.function(lambda text: tf.io.decode_png(text))(tf.constant(b'odd'))"
+    )
+    result = _start(program, program, f"--fail={statement}")
     assert result.returncode == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("dpig example")]
+    assert "node" not in line and "defined at" not in line and "Op:" not in line
+    assert line.startswith("dpig example: error: ") and "image" in line.lower()
+
+
+@pytest.mark.parametrize(
+    "statement, message",
+    [
+        ("raise KeyError('b\\x1bg')", r"KeyError: 'b\x1bg'"),
+        ("raise ValueError('odd')", "ValueError: odd"),
+        ("raise RecursionError", "RecursionError"),
+        ("raise MemoryError", "MemoryError"),
+        ("assert False", "AssertionError"),
+        ("def f(): f()\nf()", "RecursionError: maximum recursion depth exceeded"),
+    ],
+)
+def test_a_fault_of_the_program_is_one_line_and_a_file(
+    program, tmp_path, monkeypatch, statement, message
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    result = _start(program, program, f"--fail={statement}")
+    (report,) = tmp_path.iterdir()
+    assert result.returncode == 70
+    assert result.stderr == (
+        f"dpig example: internal error: {message}; please report it with {report}\n"
+    )
+    text = report.read_text()
+    assert "dpig_tf2 " in text and "--fail=" in text and "Traceback" in text
+
+
+def test_a_fault_is_told_where_no_file_can_be_written(program, monkeypatch):
+    statement = "import tempfile; tempfile.tempdir = '/absent'; raise KeyError('bug')"
+    result = _start(program, program, f"--fail={statement}")
+    assert result.returncode == 70
     assert "Traceback" in result.stderr
+    assert result.stderr.endswith(
+        "internal error: KeyError: 'bug'; please report it with the lines above\n"
+    )
 
 
-def test_interruption(program):
-    result = _start(program, program, "--fail=raise KeyboardInterrupt")
-    assert (result.returncode, result.stderr) == (130, "dpig example: interrupted\n")
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_interruption(program, number):
+    statement = f"import os, signal, time; os.kill(os.getpid(), signal.{number}); time.sleep(9)"
+    result = _start(program, program, f"--fail={statement}")
+    assert (result.returncode, result.stdout) == (130, "")
+    assert result.stderr == "dpig example: interrupted\n"
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_interruption_of_an_import(program, number):
+    """Extension modules make ImportError of an exception in their initialization."""
+    (program.parent / f"slow_{number}.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        f"    os.kill(os.getpid(), signal.{number})\n"
+        "    time.sleep(9)\n"
+        "except BaseException:\n"
+        "    raise ImportError('initialization failed')\n"
+    )
+    result = _start(program, program, f"--fail=import slow_{number}")
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "dpig: interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("seconds", [0.3, 1.5])
+@pytest.mark.slow
+def test_a_verb_is_interrupted_in_its_first_seconds(tmp_path, number, seconds):
+    started = subprocess.Popen(
+        [sys.executable, "-c", "from dpig_tf2.cli.main import run; run()", "make_synthetic"]
+        + [f"--out_dir={tmp_path / 'data'}"],
+        cwd=_REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(seconds)
+    started.send_signal(number)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert said.endswith("interrupted\n") and "Traceback" not in said
+    assert not (tmp_path / "data").exists()
 
 
 def test_arguments_without_dashes_are_named(program):

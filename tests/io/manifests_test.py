@@ -75,3 +75,24 @@ def test_damaged_manifest_is_named_and_left(path, text):
         Manifest(path, SETTINGS, overwrite=True)
     assert raised.value.file == str(path)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"settings": {}, "files": {"a.png": 3}}',
+        '{"settings": {}, "files": {"../a.png": {}}}',
+        '{"settings": {}, "files": {"/a.png": {}}}',
+        '{"settings": {}, "files": {"": {}}}',
+        '{"settings": {}, "files": {"a.png": {"codes": "../../b.npz"}}}',
+        '{"settings": {}, "files": {"a.png": {"codes": 7}}}',
+        '{"settings": {}, "files": {"a.png\\u0000": {}}}',
+    ],
+)
+def test_odd_manifests_are_refused(tmp_path, text):
+    (tmp_path / "list.json").write_text(text)
+    with pytest.raises(OutputError) as refused:
+        Manifest(tmp_path / "list.json", {}, overwrite=True)
+    assert refused.value.file == str(tmp_path / "list.json")
+    assert str(tmp_path / "list.json") in str(refused.value)

@@ -1,6 +1,7 @@
 import hashlib
 import http.server
 import io
+import random
 import stat
 import tarfile
 import threading
@@ -173,6 +174,77 @@ def test_members_outside_are_refused(tmp_path, name):
     with pytest.raises(downloads.ArchiveError, match="leads outside the folder"):
         downloads.unpack(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists() and not (tmp_path / "evil.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "name, problem",
+    [
+        ("", "a member has no name"),
+        ("a/.", "has no name"),
+        ("/absolute.bin", "leads outside"),
+        ("inside/../b.bin", "leads outside"),
+        ("C:b.bin", "leads outside"),
+        ("a/NUL.tfrecord", "is a device"),
+        ("com1", "is a device"),
+        ("a\x1b[2Jb.bin", "cannot be printed"),
+        ("x" * 201, "too long"),
+        ("a/" * 40 + "b", "too deep"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_members_of_odd_names_are_refused(tmp_path, kind, name, problem):
+    archive = tmp_path / f"odd.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("good.bin", b"good")
+            file.writestr(zipfile.ZipInfo(name), b"odd")
+    else:
+        with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as file:
+            for each in ("good.bin", name):
+                info = tarfile.TarInfo(each)
+                info.size = 3
+                file.addfile(info, io.BytesIO(b"odd"))
+    with pytest.raises(downloads.ArchiveError, match=problem) as refused:
+        downloads.unpack(archive, tmp_path / "out")
+    assert refused.value.file == str(archive)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_a_folder_too_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a", b"1")
+        file.writestr("a/b", b"2")
+    with pytest.raises(downloads.ArchiveError, match="a is a file and a folder"):
+        downloads.unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_mutated_archives_are_unpacked_or_refused(tmp_path):
+    """Each of 300 archives with a few odd bytes."""
+    rng = random.Random(0)
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as file:
+        for name in ("a.bin", "b/" + "c" * 120):  # a long name has a header of its own
+            info = tarfile.TarInfo(name)
+            info.size = 600
+            file.addfile(info, io.BytesIO(bytes(600)))
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.GNU_FORMAT) as file:
+        for name in ("a.bin", "b/" + "c" * 120):
+            info = tarfile.TarInfo(name)
+            info.size = 600
+            file.addfile(info, io.BytesIO(bytes(600)))
+    kinds = [CONTENT[:60] + CONTENT[-200:], CONTENT, content.getvalue(), plain.getvalue()]
+    for number in range(300):
+        odd = bytearray(kinds[number % len(kinds)])
+        for _ in range(rng.randint(1, 8)):
+            odd[rng.randrange(min(len(odd), 2000))] = rng.randrange(256)
+            odd[-rng.randint(1, min(len(odd), 200))] = rng.randrange(256)
+        archive = tmp_path / "odd"
+        archive.write_bytes(odd)
+        try:
+            downloads.unpack(archive, tmp_path / f"out{number}")
+        except downloads.ArchiveError as error:
+            assert str(archive) in str(error) and error.file == str(archive)
 
 
 def test_links_are_refused(tmp_path):

@@ -1,9 +1,11 @@
 import json
+import os
 
 import pytest
 import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io.locks import LockedError
 from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.preparation import record_folder
 from dpig_tf2.preparation.record_folder import Output
@@ -146,3 +148,15 @@ def test_too_many_shards(tmp_path):
     with pytest.raises(DpigError, match="cannot cut 2 examples into 3 shards") as raised:
         write(tmp_path, Encoder(), count=2)
     assert raised.value.field == "num_shards"
+
+
+def test_a_second_writer_is_told_of_the_first(tmp_path):
+    class Second(Encoder):
+        def encode(self, pairs):
+            with pytest.raises(LockedError, match=f"by process {os.getpid()} on"):
+                write(tmp_path, Encoder())
+            return super().encode(pairs)
+
+    write(tmp_path, Second())
+    assert content(tmp_path) == [f"example {i}" for i in range(10)]
+    assert not list(tmp_path.glob(".*"))

@@ -1,11 +1,13 @@
 """Output folders: continued, never mixed, complete files only."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.io import locks
 from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.sampling import output_folder
 from dpig_tf2.sampling.output_folder import MANIFEST, Item, OutputFolder
@@ -59,7 +61,8 @@ def test_other_settings_are_refused_or_replace_everything(tmp_path):
     assert (raised.value.file, raised.value.field) == (str(tmp_path), "seed")
     output = OutputFolder(tmp_path, other, overwrite=True)
     assert not output.has("a.png")
-    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [MANIFEST]
+    kept = {p.name for p in tmp_path.rglob("*") if p.is_file()}
+    assert kept == {MANIFEST, locks.lock_name()}
 
 
 def test_a_folder_in_which_nothing_was_made_is_removed(tmp_path):
@@ -67,6 +70,29 @@ def test_a_folder_in_which_nothing_was_made_is_removed(tmp_path):
     with pytest.raises(ValueError), OutputFolder(path, _SETTINGS):
         raise ValueError
     assert not path.exists()
+
+
+def test_two_do_not_write_to_one_folder(tmp_path):
+    with OutputFolder(tmp_path / "out", _SETTINGS) as output:
+        with pytest.raises(locks.LockedError, match=f"by process {os.getpid()} on"):
+            OutputFolder(tmp_path / "out", _SETTINGS)
+        assert output.path.is_dir()
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_lock_of_a_killed_run_is_no_strange_file(tmp_path):
+    (tmp_path / locks.lock_name()).write_text("process 1 on host")
+    with OutputFolder(tmp_path, _SETTINGS):
+        pass
+    assert not tmp_path.exists()
+
+
+def test_codes_that_cannot_be_read_are_named(tmp_path):
+    _fill(tmp_path, "a.png")
+    (tmp_path / "codes/a.npz").write_bytes(b"odd")
+    with OutputFolder(tmp_path, _SETTINGS) as output, pytest.raises(OutputError) as raised:
+        output.codes("a.png")
+    assert raised.value.file == str(tmp_path / "codes/a.npz") and "a.png" in str(raised.value)
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path):

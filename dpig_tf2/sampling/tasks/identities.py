@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from dpig_tf2.config import ConfigError
+from dpig_tf2.errors import DpigError
 from dpig_tf2.sampling.output_folder import Item
 from dpig_tf2.sampling.persons import Persons
 from dpig_tf2.sampling.tasks.context import Context, Pages, kept_arrays
@@ -27,7 +28,7 @@ class IdentitySet:
             most half of them, are in query, the others in bounding_box_test.
 
     Raises:
-        ValueError: if the file names have no room for so many, or an identity to test has too few
+        DpigError: if the file names have no room for so many, or an identity to test has too few
             images for a query and an answer.
     """
 
@@ -37,12 +38,12 @@ class IdentitySet:
 
     def __post_init__(self):
         if not (1 <= self.total <= MAX_IDENTITIES and 1 <= self.images <= MAX_IMAGES):
-            raise ValueError(
+            raise DpigError(
                 f"{self.total} identities x {self.images} images: names have room for 1 to "
                 f"{MAX_IDENTITIES} identities and 1 to {MAX_IMAGES} images"
             )
         if self.test_identities and self.images < 2:
-            raise ValueError("an identity to test needs 2 images: one for query, one to be found")
+            raise DpigError("an identity to test needs 2 images: one for query, one to be found")
 
     @property
     def total(self) -> int:

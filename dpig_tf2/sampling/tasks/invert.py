@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.sampling.inversion import InversionSettings, explained_variance
-from dpig_tf2.sampling.output_folder import Item
+from dpig_tf2.sampling.output_folder import MANIFEST, Item
 from dpig_tf2.sampling.person_codes import concatenate
 from dpig_tf2.sampling.persons import Persons
 from dpig_tf2.sampling.tasks.context import Context, Pages, encode, generate_missing
@@ -45,8 +46,9 @@ def invert(
             kept |= {f"code_{f}": result.code[i] for f, result in found.items()}
             output.add(Item(files[row], made_from, samples.images[i], kept))
         context.report("inversions", start + len(rows), len(missing))
-    kept = [output.codes(file) for file in files]
-    figures = [output.made_from(file)["inversion"] for file in files]
+    kept_names = [f"{kind}_{factor}" for kind in ("noise", "code") for factor in factors]
+    kept = [output.codes(file, kept_names) for file in files]
+    figures = [_stored_figures(output, file, factors) for file in files]
     wanted = context.sampler.encode_poses(codes) if "pose" in factors else codes
     for factor in factors:
         found = np.stack([arrays[f"code_{factor}"] for arrays in kept])
@@ -56,7 +58,7 @@ def invert(
         }
         output.summary[factor] = means | {
             "photos": len(persons),
-            "converged": sum(person[factor]["converged"] for person in figures),
+            "converged": round(sum(person[factor]["converged"] for person in figures)),
             "explained_variance": explained_variance(found, wanted.code(factor)),
         }
     _draw_parts(context, persons, codes, kept, files, factors)
@@ -70,6 +72,26 @@ def invert(
         )
         for i, name in enumerate(persons.names)
     ]
+
+
+def _stored_figures(output, file, factors):
+    """{factor: figures} of a finished picture; raises OutputError where the list lacks them."""
+    stored = output.made_from(file).get("inversion")
+    try:
+        return {
+            factor: {
+                name: float(stored[factor][name])
+                for name in ("converged", "residual", "explained", "spread")
+            }
+            for factor in factors
+        }
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
+        path = output.path / MANIFEST
+        raise OutputError(
+            f"{path} is damaged (no figures of the inversion {file}: {error})",
+            file=path,
+            field=file,
+        ) from error
 
 
 def _figures(result, i):

@@ -24,7 +24,7 @@ def mix(
         A line for each donor that does not show the regions; its column stays empty.
 
     Raises:
-        ValueError: if no person is called `background_of`.
+        DpigError: if no person is called `background_of`.
     """
     codes = encode(context.sampler, persons)
     visible = has_regions(codes.code(body_factor(codes)), regions)

@@ -1,0 +1,101 @@
+"""One writer at a time: locks that the system takes back when their process ends, however it ends.
+
+They are advisory locks of files (flock), which network file systems pass on to other hosts.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+
+from absl import logging
+
+from dpig_tf2.errors import DpigError, printable
+
+_NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_LONGEST_OWNER = 200  # characters
+
+
+class LockedError(DpigError):
+    """Another process writes to the same place; the message says which."""
+
+
+def lock_name(what: str = "dpig") -> str:
+    """Name of the lock file for the files of a folder that begin so."""
+    return f".{what}.lock"
+
+
+@contextlib.contextmanager
+def writing(folder: str | os.PathLike, what: str = "dpig") -> Iterator[None]:
+    """Keeps other processes from writing the same files of a folder.
+
+    The folder is made if needed, and removed again if nothing was written to it.
+
+    Args:
+        folder: where the files are.
+        what: how their names begin; different names do not exclude each other.
+
+    Raises:
+        LockedError: naming process, host and time, if another one has begun and not ended.
+    """
+    folder = pathlib.Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / lock_name(what)
+    try:
+        with _locked(path, folder):
+            yield
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):  # it holds something
+                each.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(path, folder):
+    with _acquired(path, folder) as file:
+        file.truncate(0)
+        now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _acquired(path, folder):
+    """The lock file, open and locked."""
+    while True:
+        # No link is followed: it may lead to a file that is not ours to write.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        file = open(descriptor, "r+", encoding="utf-8", errors="replace")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                owner = printable(file.read(_LONGEST_OWNER).strip()) or "another process"
+            raise LockedError(
+                f"{folder} is being written by {owner}: wait for it, or choose another folder",
+                file=folder,
+            ) from None
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                file.close()
+                raise
+            logging.warning("%s: the file system has no locks; start no second writer", folder)
+            return file
+        if _is_at(file, path):
+            return file
+        file.close()  # its owner has removed it since
+
+
+def _is_at(file, path):
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,86 @@
+"""One writer at a time, also across processes and after a kill."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from dpig_tf2.io import locks
+
+_HOLDER = """
+import sys
+from dpig_tf2.io import locks
+with locks.writing(sys.argv[1], "data"):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the lock of `data` in the folder until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, tmp_path / "out"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "locked\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_second_writer_is_told_of_the_first(tmp_path, holder):
+    with pytest.raises(locks.LockedError) as refused, locks.writing(tmp_path / "out", "data"):
+        pass
+    assert re.search(rf"by process {holder.pid} on \S+ since \d{{4}}-", str(refused.value))
+    assert refused.value.file == str(tmp_path / "out")
+    with locks.writing(tmp_path / "out", "other data"):
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_lock_ends_with_its_process(tmp_path, holder, number):
+    holder.send_signal(number)
+    holder.wait()
+    with locks.writing(tmp_path / "out", "data"):
+        owner = (tmp_path / "out" / locks.lock_name("data")).read_text()
+        assert owner.startswith(f"process {os.getpid()} on ")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_nothing_is_left_of_a_folder_that_was_not_needed(tmp_path):
+    with locks.writing(tmp_path / "a/b"):
+        assert (tmp_path / "a/b").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    with locks.writing(tmp_path / "a/b"):
+        (tmp_path / "a/file").write_text("kept")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
+
+
+def test_no_link_is_followed(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / locks.lock_name()).symlink_to("precious")
+    with pytest.raises(OSError, match="lock"), locks.writing(tmp_path):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_lock_file_that_its_owner_removes_is_not_relied_on(tmp_path, monkeypatch):
+    """Else its new owner and whoever makes the file again would both hold a lock."""
+    really, opened = os.open, []
+
+    def open_removed(path, *args):
+        descriptor = really(path, *args)
+        if not opened:
+            os.unlink(path)
+        opened.append(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_removed)
+    with locks.writing(tmp_path):
+        assert len(opened) == 2 and (tmp_path / locks.lock_name()).exists()
