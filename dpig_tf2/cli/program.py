@@ -121,7 +121,7 @@ def one_line(error: BaseException) -> str:
     tensorflow = sys.modules.get("tensorflow")
     text = str(error)
     if tensorflow and isinstance(error, tensorflow.errors.OpError):
-        text = _STACK_OF_OPERATIONS.sub("", error.message)
+        text = _STACK_OF_OPERATIONS.sub("", getattr(error, "message", text))
     return printable(" ".join(text.split())) or type(error).__name__
 
 

@@ -148,7 +148,7 @@ def read_image(path: PathLike) -> np.ndarray:
             pixels = np.asarray(image.convert("RGB"))
     except DpigError as error:
         raise DpigError(f"{path} {error}.", file=path) from error
-    if alpha is not None and alpha.getextrema()[0] < 255:
+    if alpha is not None and np.asarray(alpha).min() < 255:
         raise DpigError(f"{path} has transparent pixels, expected an opaque image.", file=path)
     return pixels
 
