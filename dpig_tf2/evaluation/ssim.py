@@ -147,7 +147,7 @@ def _structural_similarity(
     data_range = _data_range(generated, target, protocol)
     if data_range < _FLAT_IMAGE_RANGE:
         return float(np.allclose(generated, target, rtol=0.0, atol=_FLAT_IMAGE_RANGE))
-    # A tuple only where more is asked for.
+    # A number; scikit-image returns a tuple only where more is asked for.
     similarity: Any = structural_similarity(
         generated,
         target,

@@ -28,7 +28,7 @@ class _Executed:
     def __init__(self, *args, execution: Execution = Execution(), **kwargs):
         super().__init__(*args, dtype=execution.precision, **kwargs)
         self.execution = execution
-        # Keras' `fit` would otherwise compile on GPU what was built to run without XLA.
+        # `keras.Model.fit` compiles with XLA where this is true; not every fast way can be.
         self.supports_jit = execution.jit_compile
 
     def get_config(self) -> dict:

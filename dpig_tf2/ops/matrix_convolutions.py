@@ -29,7 +29,7 @@ def fastest(image_shape, kernel_shape, stride: int) -> str:
 
 # ---- Winograd's minimal filtering, F(4x4, 3x3)
 #
-# A convolution is a product of polynomials, and a polynomial is as good as its values at enough
+# A convolution is a product of polynomials, and a polynomial is determined by its values at enough
 # points. So tiles of 6x6 inputs and the kernel are evaluated at six points along each axis,
 # multiplied there (36 products for 16 outputs instead of 144), and interpolated.
 
@@ -115,7 +115,8 @@ def _interpolated(at_points, image_shape):
     _, height, width, _ = image_shape
     channels = at_points.shape[-1]
     rows, columns = height // _TILE, width // _TILE
-    # The outputs of tiles do not overlap, so a few rows of tiles at a time do: a shorter axis.
+    # Tiles' outputs do not overlap, so a few rows of tiles are interpolated at a time: this keeps
+    # the interpolated axis, and with it the matrix, short.
     rows = max(count for count in range(1, _ROWS_AT_A_TIME + 1) if rows % count == 0)
     x = tf.reshape(at_points, [_WINDOW, _WINDOW, -1, rows, columns * channels])
     x = tf.transpose(x, [2, 0, 3, 1, 4])

@@ -65,8 +65,8 @@ def _distance_test(keypoints, height, width, radius):
     column_distance = tf.range(width, dtype=tf.float32)[:, None] - _truncate(column)[:, None, :]
     # An invisible keypoint is moved out of reach before the squares are combined: no extra mask.
     row_squared = tf.square(row_distance) + tf.where(visibility > 0.5, 0.0, np.inf)[:, None, :]
-    # Never zero, because squares are whole numbers: the sign needs no comparison and no choice. On
-    # lines [W * 18] the sum runs along memory, which broadcasting of both terms would not.
+    # Squares are whole numbers and radius^2 + 0.5 is not: the difference is never zero, and its
+    # sign is the map. On lines [W * 18] it runs along memory; broadcasting both terms would not.
     room = tf.tile(radius**2 + 0.5 - row_squared, [1, 1, width])
     taken = tf.reshape(tf.square(column_distance), [-1, 1, width * NUM_KEYPOINTS])
     return tf.reshape(tf.sign(room - taken), [-1, height, width, NUM_KEYPOINTS])

@@ -1,7 +1,7 @@
 """Replicas of a tf.distribute strategy that act as one device on the global batch.
 
-Every replica holds an equal part of the global batch and all run the same code. Outside a strategy,
-and on one replica, they are the same operations on one batch.
+Every replica holds an equal part of the global batch and all run the same code. Outside a strategy
+there is one replica, whose part is everything.
 """
 
 import tensorflow as tf

@@ -15,8 +15,8 @@ from dpig_tf2.sampling.person_codes import PersonCodes
 if TYPE_CHECKING:
     from dpig_tf2.sampling.sampler import PersonSampler
 
-# Adam. Short memory for the squares: slopes fall by orders of magnitude on the way, and with the
-# usual 0.999 the steps stay too small for what is left to find.
+# Adam. Gradients fall by orders of magnitude during the search; with the usual 0.999 their squares
+# would be remembered so long that the last steps stay too small.
 _BETA1, _BETA2, _EPSILON = 0.95, 0.95, 1e-8
 _SHORTEST = 1e-12  # length below which a code counts as this long
 

@@ -55,7 +55,7 @@ class PersonCodes:
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """Factors that are known; the pose in either form."""
+        """Factors that are known, the pose as its code or as keypoints."""
         return tuple("pose" if name == "keypoints" else name for name in self.as_arrays())
 
     def as_arrays(self) -> dict[str, np.ndarray]:
@@ -84,7 +84,7 @@ class PersonCodes:
         return self.take(np.repeat(np.arange(len(self)), count))
 
     def replace(self, **fields) -> "PersonCodes":
-        """The same persons with other fields; a new pose takes the place of either form."""
+        """The same persons with other fields; new pose codes replace keypoints, and vice versa."""
         if {"pose", "keypoints"} & {name for name, values in fields.items() if values is not None}:
             fields = {"pose": None, "keypoints": None} | fields
         return dataclasses.replace(self, **fields)

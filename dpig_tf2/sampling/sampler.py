@@ -183,7 +183,7 @@ class PersonSampler:
         factors = self.config.model.known_factors(factors)
         held = [factor for factor in self.config.model.factors if factor not in factors]
         if image is None:
-            # Another stream than the samples': a held factor is never one of them.
+            # ~seed: other noise than that of the samples, so that a held factor is none of them.
             person = self.seed_codes(1, ~seed, held)
         else:
             keypoints = np.asarray(keypoints, np.float32).reshape(-1, NUM_KEYPOINTS, 3)

@@ -1,4 +1,4 @@
-"""Sampling poses: who walks how, seen from where, and cut by the frame how."""
+"""Sampling poses: the gait, the direction of view, and how the frame cuts the person."""
 
 from __future__ import annotations
 

@@ -99,9 +99,9 @@ def scalars(optimizer) -> dict:
 
 def apply_gradients(optimizer, tape: tf.GradientTape, loss, variables) -> None:
     """One update of `variables` down the gradient of `loss`."""
-    # Gradients are summed over the replicas, while their losses are averaged:
-    # hence the division. The loss scale is 1 without loss scaling. Both enter as the gradient of
-    # the loss, which leaves the loss itself as it is for the logs.
+    # Losses are averaged over the replicas but gradients summed, so these are divided by their
+    # number. Division and loss scale (1 without loss scaling) enter as the gradient of the loss,
+    # so that the loss itself stays as it is for the logs.
     scale = optimizer.scale_loss(tf.ones_like(loss) / replicas.count())
     optimizer.apply(tape.gradient(loss, variables, output_gradients=scale), variables)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.sampling.persons import Namer, Persons, concatenate
 
 
@@ -49,3 +50,12 @@ def test_take_and_concatenate():
 def test_nobody_is_an_error():
     with pytest.raises(ValueError, match="no usable person was found"):
         concatenate([])
+
+
+def test_poses_alone_have_no_images():
+    persons = _persons("a1", "b1")
+    assert persons.require_images() is persons.images
+    poses = Persons(persons.names, persons.keypoints)
+    with pytest.raises(DpigError, match="got poses alone") as caught:
+        poses.require_images()
+    assert caught.value.field == "images"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io import images
 from dpig_tf2.sampling.readers import FileReader
 
@@ -45,3 +46,8 @@ def test_what_is_skipped_is_named(folder, tiny_config):
     assert [person.names for person in files.persons()] == [("a",)]
     bad, lone = files.skipped
     assert "bad.png: is not a JPEG or PNG image" in bad and "lone.png: no keypoints in" in lone
+
+
+def test_photos_have_no_pairs(folder, tiny_config):
+    with pytest.raises(DpigError, match="photos have no pairs"):
+        reader(folder, tiny_config.model, "a.jpg").pairs()
