@@ -132,7 +132,7 @@ def person_crop(
 ) -> Crop:
     """The rectangle about a person that has the proportions of a picture.
 
-    It is moved into the photo where it fits there, and centred where it does not.
+    It is moved into the photo where it fits there, and centered where it does not.
 
     Args:
         box: float [4], pixels of the photo (top, left, bottom, right).

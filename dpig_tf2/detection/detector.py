@@ -51,7 +51,7 @@ _SAME_PERSON = 0.35  # distance of two torsos, in torso lengths, below which the
 _COVERED = 0.7  # of a person's box by another's: they are one
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Person:
     """One person of a photo.
 
@@ -61,6 +61,7 @@ class Person:
         scores: float32 [18] in [0, 1], how visible each keypoint is taken to be.
         box: float32 [4], pixels (top, left, bottom, right), around mask and keypoints.
         presence: how sure it is that there is a person, in [0, 1].
+        evidence: how clearly all keypoints were seen, in [0, 1]; sharp pictures have 0.5 and more.
         photo_size: (rows, columns) of the photo.
     """
 
@@ -68,6 +69,7 @@ class Person:
     scores: np.ndarray
     box: np.ndarray
     presence: float
+    evidence: float
     photo_size: tuple[int, int]
     _region_mask: np.ndarray
     _region: Region
@@ -205,12 +207,15 @@ class PoseDetector:
         return kept
 
     def _persons(self, photo, candidates, least_evidence, known) -> list[Person]:
-        """The known persons, and those of the candidates that are none of these."""
+        """The known persons and those of the candidates, each once, as it was seen best."""
         persons = list(known)
         for looks in candidates:
             person = self._person(photo, looks, least_evidence)
-            if person is not None and not any(_is_same(person, other) for other in persons):
-                persons.append(person)
+            if person is None:
+                continue
+            same = [other for other in persons if _is_same(person, other)]
+            if all(other.evidence < person.evidence for other in same):
+                persons = [other for other in persons if other not in same] + [person]
         return persons
 
     def _person(self, photo, looks: list[Look], least_evidence: float) -> Person | None:
@@ -279,7 +284,7 @@ def _as_person(opinion, presence, mask, region, photo_size) -> Person:
         visible[_FACE] = False
     keypoints = np.where(visible[:, None], np.c_[inside, visible], 0).astype(np.float32)
     box = _box(keypoints, mask, region, photo_size)
-    return Person(keypoints, scores, box, presence, photo_size, mask, region)
+    return Person(keypoints, scores, box, presence, opinion.evidence, photo_size, mask, region)
 
 
 def _face_is_hidden(points) -> bool:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from dpig_tf2.errors import DpigError
 
-NUM_LANDMARKS = 39  # 33 of the body, then hip centre and upper end of the person, and four spares
+NUM_LANDMARKS = 39  # 33 of the body, then hip center and upper end of the person, and four spares
 HIP_CENTRE, UPPER_END = 33, 34  # the landmarks that give a region for the next look
 # Where each landmark's mirror image is found: 0 nose, 1-3 and 4-6 eyes, 7-8 ears, 9-10 mouth, then
 # left and right take turns down to the feet.
@@ -24,15 +24,15 @@ _FINDER_SIZE, _LANDMARK_SIZE, _HEAT_SIZE = 224, 256, 64
 _ANCHORS = 2254
 _REGION_PER_RADIUS = 2.5  # side of a region over the distance of its two points
 _OVERLAP = 0.3  # intersection over union from which two detections are one person
-_NEAR = 0.15  # sides of a region within which the centre of another means the same person
+_NEAR = 0.15  # sides of a region within which the center of another means the same person
 _MOST_BOXES = 200  # of one view, before those of one person become one
-_WINDOW = 7  # heat map cells over which a landmark's centre of mass is taken
+_WINDOW = 7  # heat map cells over which a landmark's center of mass is taken
 _LEAST_HEAT = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-    """A square of a photo: centre (x, y) and side in pixels, and how far it is turned, radians."""
+    """A square of a photo: center (x, y) and side in pixels, and how far it is turned, radians."""
 
     x: float
     y: float
@@ -40,11 +40,11 @@ class Region:
     angle: float = 0.0
 
     @classmethod
-    def around(cls, centre, end) -> "Region":
-        """The square whose "up" points from a person's hip centre to its upper end."""
-        x, y = np.asarray(end, np.float64) - centre
+    def around(cls, center, end) -> "Region":
+        """The square whose "up" points from a person's hip center to its upper end."""
+        x, y = np.asarray(end, np.float64) - center
         side = _REGION_PER_RADIUS * float(np.hypot(x, y))
-        return cls(float(centre[0]), float(centre[1]), side, float(np.arctan2(x, -y)))
+        return cls(float(center[0]), float(center[1]), side, float(np.arctan2(x, -y)))
 
     def scaled(self, factor: float) -> "Region":
         return dataclasses.replace(self, side=self.side * factor)
@@ -53,7 +53,7 @@ class Region:
         return dataclasses.replace(self, angle=0.0)
 
     def is_near(self, other: "Region") -> bool:
-        """Whether both are about one person: much the same centre and size."""
+        """Whether both are about one person: much the same center and size."""
         apart = float(np.hypot(self.x - other.x, self.y - other.y))
         return apart < _NEAR * max(self.side, other.side)
 
@@ -67,7 +67,7 @@ class Region:
         return np.c_[turn, (self.x, self.y) - turn @ (half, half)]
 
     def fits(self, photo: np.ndarray) -> bool:
-        """Whether the square is of a sensible size and centred in the photo."""
+        """Whether the square is of a sensible size and centered in the photo."""
         height, width = photo.shape[:2]
         if not np.isfinite((self.x, self.y, self.side, self.angle)).all():
             return False
@@ -124,8 +124,8 @@ class PersonFinder:
         to_photo = view.to_photo(_FINDER_SIZE)
         persons = []
         for kept in _without_overlap(boxes):
-            centre, end = values[kept, 2:4] * _FINDER_SIZE @ to_photo[:, :2].T + to_photo[:, 2]
-            persons.append((float(scores[order[kept]]), Region.around(centre, end)))
+            center, end = values[kept, 2:4] * _FINDER_SIZE @ to_photo[:, :2].T + to_photo[:, 2]
+            persons.append((float(scores[order[kept]]), Region.around(center, end)))
         return persons
 
 
@@ -267,7 +267,7 @@ def _overlap(a, b) -> float:
 
 
 def _refined(points: np.ndarray, heat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points [39, 2] moved to the centre of mass of their heat map nearby, and the peak there.
+    """Points [39, 2] moved to the center of mass of their heat map nearby, and the peak there.
 
     Points whose heat map stays below one half nearby do not move.
     """
@@ -281,10 +281,10 @@ def _refined(points: np.ndarray, heat: np.ndarray) -> tuple[np.ndarray, np.ndarr
     window = heat[rows[:, :, None], columns[:, None, :], np.arange(len(points))[:, None, None]]
     window = window * inside[1][:, :, None] * inside[0][:, None, :]
     peaks, total = window.max(axis=(1, 2)), window.sum(axis=(1, 2))
-    centre = np.stack(
+    center = np.stack(
         [(window.sum(axis=1) * x).sum(axis=1), (window.sum(axis=2) * y).sum(axis=1)], axis=1
     )
-    moved = centre / np.maximum(total, 1e-9)[:, None] / scale
+    moved = center / np.maximum(total, 1e-9)[:, None] / scale
     middle_inside = (cells >= 0).all(axis=1) & (cells < _HEAT_SIZE).all(axis=1)
     return np.where(((peaks >= _LEAST_HEAT) & middle_inside)[:, None], moved, points), peaks
 

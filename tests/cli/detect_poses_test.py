@@ -1,0 +1,104 @@
+"""The programs of the pose detector as a user starts them."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dpig_tf2 import synthetic
+from dpig_tf2.detection.keypoint_csv import write_keypoint_csv
+from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
+
+_REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+def run(program, *flags, **variables):
+    return subprocess.run(
+        [sys.executable, "-m", f"dpig_tf2.cli.{program}", *flags],
+        cwd=_REPOSITORY,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+@pytest.fixture(scope="module")
+def pose_model(shared_dir):
+    folder = shared_dir / "models" / "blazepose"
+    if not folder.is_dir():
+        pytest.skip(f"pose model absent: {folder} does not exist")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Folder of three photos of synthetic persons, and their keypoints as a CSV beside it."""
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    folder.mkdir()
+    keypoints = {}
+    for number, seed in enumerate((100, 103, 105)):
+        rng = np.random.default_rng(seed)
+        factors = synthetic.sample_foreground(rng), synthetic.sample_background(rng)
+        pose = synthetic.sample_pose(rng)
+        Image.fromarray(synthetic.render(*factors, pose, 256, 128)).save(folder / f"{number}.png")
+        keypoints[f"{number}.png"] = synthetic.pose_keypoints(pose, 256, 128)
+    write_keypoint_csv(folder.parent / "keypoints.csv", keypoints)
+    return folder
+
+
+def test_csv_sheets_and_what_was_skipped(photos, pose_model, tmp_path):
+    flags = [f"--images={photos}", f"--out={tmp_path}/found.csv"]
+    done = run("detect_poses", *flags, f"--sheets={tmp_path}/sheets", f"--pose_model={pose_model}")
+    assert done.returncode == 0, done.stderr
+    assert f"persons were found on 3 of 3 photos: {tmp_path}/found.csv" in done.stdout
+    names, found = read_keypoint_csv(tmp_path / "found.csv")
+    true = read_keypoint_csv(photos.parent / "keypoints.csv")[1]
+    assert names == ["0.png", "1.png", "2.png"]
+    both = (found[:, :, 2] > 0) & (true[:, :, 2] > 0)
+    assert both.sum() > 30
+    assert np.median(np.linalg.norm((found - true)[both], axis=1)) < 8
+    (sheet,) = (tmp_path / "sheets").iterdir()
+    assert Image.open(sheet).width > 3 * 128
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.open(photos / "0.png").save(folder / "a.png")
+    Image.new("RGB", (64, 128), (90, 90, 90)).save(folder / "empty.png")
+    (folder / "text.png").write_text("no picture")
+    flags = [f"--images={folder}", f"--out={tmp_path}/second.csv"]
+    done = run("detect_poses", *flags, DPIG_POSE_MODEL=str(pose_model))
+    assert done.returncode == 1
+    assert "persons were found on 1 of 3 photos" in done.stdout
+    assert f"skipped: {folder}/empty.png: no person was found" in done.stdout
+    assert f"skipped: {folder}/text.png: is not a" in done.stdout
+    assert read_keypoint_csv(tmp_path / "second.csv")[0] == ["a.png"]
+
+
+def test_without_a_model_one_line_says_what_to_do(photos, tmp_path):
+    flags = [f"--images={photos}", f"--out={tmp_path}/found.csv"]
+    done = run("detect_poses", *flags, DPIG_POSE_MODEL=str(tmp_path / "none"))
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert f"no pose model at {tmp_path}/none" in line and "download pose_model" in line
+    assert not (tmp_path / "found.csv").exists()
+
+
+def test_accuracy_table(photos, pose_model, tmp_path):
+    flags = [f"--images={photos}", f"--keypoints={photos.parent}/keypoints.csv", "--scenes=2"]
+    flags += ["--limit=2", f"--json={tmp_path}/accuracy.json", f"--pose_model={pose_model}"]
+    done = run("evaluate_detector", *flags)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "accuracy.json").read_text())
+    assert (measured["photos"], measured["missed"], measured["false_persons"]) == (2, 0, 0)
+    assert measured["found"] > 85
+    assert f"{measured['found']:.1f} % of {measured['keypoints']}" in done.stdout
+    other = tmp_path / "other.csv"
+    write_keypoint_csv(other, {"x.png": np.ones((18, 3))})
+    done = run("evaluate_detector", flags[0], f"--keypoints={other}", flags[-1])
+    assert done.returncode == 1 and "has no keypoints of the photos" in done.stderr

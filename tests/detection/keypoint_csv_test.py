@@ -1,0 +1,28 @@
+import numpy as np
+
+from dpig_tf2.detection.keypoint_csv import write_keypoint_csv
+from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
+
+
+def test_the_project_reads_what_is_written(tmp_path):
+    rng = np.random.default_rng(0)
+    poses = {}
+    for name in ("a.jpg", "folder/b c.png", 'odd: name, "x".jpg'):
+        keypoints = np.r_["1", rng.uniform(0, 200, (18, 2)), np.ones((18, 1))].astype(np.float32)
+        keypoints[rng.integers(18, size=4)] = 0
+        poses[name] = keypoints
+    path = tmp_path / "made" / "keypoints.csv"
+    write_keypoint_csv(path, poses)
+    names, read = read_keypoint_csv(path)
+    assert names == list(poses)
+    np.testing.assert_allclose(read, np.stack(list(poses.values())), atol=0.051)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_keypoint_in_the_corner_is_not_missing(tmp_path):
+    keypoints = np.zeros((18, 3), np.float32)
+    keypoints[0, 2] = 1
+    write_keypoint_csv(tmp_path / "k.csv", {"a.jpg": keypoints})
+    text = (tmp_path / "k.csv").read_text()
+    assert text.startswith("name:keypoints_y:keypoints_x\na.jpg: [0.0, -1, -1")
+    np.testing.assert_array_equal(read_keypoint_csv(tmp_path / "k.csv")[1][0], keypoints)
