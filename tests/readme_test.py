@@ -23,4 +23,3 @@ def test_training_from_python(tmp_path, monkeypatch):
     shown = {}
     exec(code_after("### Training from Python"), shown)
     assert int(shown["trainer"].step) == 20
-    assert shown["folder"].latest_step("pose") == 100
