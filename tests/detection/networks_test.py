@@ -30,6 +30,12 @@ def test_a_crop_and_its_map_agree(mirrored, angle, size, dot):
     np.testing.assert_allclose(to_photo @ (x, y, 1), expected, atol=region.side / 128)
 
 
+def test_a_mirrored_crop_is_the_mirror_image():
+    photo = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
+    plain, mirrored = (networks.crop(photo, Region(30, 40, 64), 64, flip) for flip in (False, True))
+    np.testing.assert_allclose(mirrored[:, ::-1], plain, atol=1)
+
+
 def test_the_edge_goes_on_beyond_the_photo():
     photo = np.zeros((20, 10, 3), np.uint8)
     photo[:, :5] = 200
