@@ -57,7 +57,7 @@ class Manifest:
         self.replaced: dict[str, dict] = {}
         self._settings = json.loads(json.dumps(settings))
         self._written = 0.0
-        stored = _read(self.path)
+        stored = read(self.path)
         if stored is None:
             return
         differing = _first_difference(stored["settings"], self._settings)
@@ -94,12 +94,14 @@ class Manifest:
         )
 
 
-def _read(path):
+def read(path: str | os.PathLike) -> dict | None:
+    """The content of a manifest, None if there is none. Raises OutputError if it is damaged."""
+    path = pathlib.Path(path)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OutputError(f"{path} is damaged ({error})", file=path) from error
     for key in ("settings", "files"):
         if not isinstance(manifest, dict) or not isinstance(manifest.get(key), dict):
