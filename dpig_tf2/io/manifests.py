@@ -58,7 +58,7 @@ class Manifest:
         self.replaced: dict[str, dict] = {}
         self._settings = json.loads(json.dumps(settings))
         self._written = 0.0
-        stored = _read(self.path)
+        stored = read(self.path)
         if stored is None:
             return
         differing = _first_difference(stored["settings"], self._settings)
@@ -95,7 +95,9 @@ class Manifest:
         )
 
 
-def _read(path):
+def read(path: str | os.PathLike) -> dict | None:
+    """The content of a manifest, None if there is none. Raises OutputError if it is damaged."""
+    path = pathlib.Path(path)
     try:
         manifest = read_json(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -44,6 +44,7 @@ def person_parser(records, model_config, keys, extras):
         model_config.width,
         model_config.mask_radius,
         tuple(extras),
+        records.stored,
     )
 
     # One function for both sides halves the time that tracing takes.

@@ -10,6 +10,7 @@ from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import printable
 from dpig_tf2.pipeline import parser, reading
 from dpig_tf2.pipeline.schedule import FileOrder
+from dpig_tf2.records import record_manifest, shards
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.records.schema import RecordError
 
@@ -31,15 +32,15 @@ def usable_records(
         skip_bad_records: find the bad ones.
 
     Raises:
-        RecordError: if images have another size than the model, a file is cut off, or no record can
-            be used.
+        RecordError: if images have another size than the model, a file is cut off or differs
+            from its manifest, or no record can be used.
     """
     _check_size(records, model_config)
     if skip_bad_records:
         return _without_bad(records, model_config)
-    for file in records.reader.files:
-        if file.problem and not records.skipped:
-            raise RecordError(f"{file.path}: {file.problem}", file=file.path)
+    if not records.skipped:
+        for problem in _folder_problems(records):
+            raise problem
     return records
 
 
@@ -64,7 +65,7 @@ def _without_bad(records, model_config):
         lambda *located: tf.constant(True),
     )
     logging.info("looking for bad ones among %d records of split %s", len(records), records.split)
-    skipped = [f"{file.path}: {file.problem}" for file in records.reader.files if file.problem]
+    skipped = [str(problem) for problem in _folder_problems(records)]
     usable = []
     for batch, has_failed in enumerate(failed.prefetch(2).as_numpy_iterator()):
         numbers = records.numbers[schedule.batch(batch)[0]]
@@ -79,6 +80,21 @@ def _without_bad(records, model_config):
         raise RecordError(message, file=records.paths[0])
     numbers = np.asarray(usable, np.int64)
     return dataclasses.replace(records, numbers=numbers, skipped=tuple(skipped))
+
+
+def _folder_problems(records):
+    """Files that are cut off or differ from their manifest in number, examples or bytes."""
+    folder = records.paths[0].parent
+    return [
+        RecordError(f"{file.path}: {file.problem}", file=file.path)
+        for file in records.reader.files
+        if file.problem
+    ] + [
+        RecordError(problem, file=folder)
+        for problem in record_manifest.problems(
+            folder, shards.stem(records.paths[0]), records.reader.files
+        )
+    ]
 
 
 def _check_size(records, model_config):

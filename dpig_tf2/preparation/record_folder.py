@@ -60,7 +60,7 @@ class Output:
 
     @property
     def manifest_path(self) -> pathlib.Path:
-        return pathlib.Path(self.out_dir) / f"manifest_{self.name}.json"
+        return pathlib.Path(self.out_dir) / schema.manifest_name(self.name)
 
     def shard_path(self, shard: int) -> pathlib.Path:
         name = schema.shard_name(self.prefix, self.split, shard, self.num_shards)
@@ -124,7 +124,11 @@ def _write_pairs(output, pairs, encoder, settings, report) -> Written:
         start, stop = (count * i // output.num_shards for i in (shard, shard + 1))
         chosen = _reporting(encoder.encode(pairs[start:stop]), start, progress)
         writer.write_shard(path, chosen)
-        finished[path.name] = {"examples": stop - start, "sha256": sha256(path)}
+        finished[path.name] = {
+            "examples": stop - start,
+            "bytes": path.stat().st_size,
+            "sha256": sha256(path),
+        }
         note_finished()
     paths = tuple(output.shard_path(shard) for shard in range(output.num_shards))
     return Written(count, paths, reused)

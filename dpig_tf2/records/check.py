@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops import images
-from dpig_tf2.records import decoder, index, rules, schema, shards
+from dpig_tf2.records import decoder, index, record_manifest, rules, schema, shards
 
 _FIRST_PROBLEMS = 20  # problems listed in a report; all are counted
 # TensorFlow's messages may hold bytes of the record, at which its own Python side fails.
+_PICTURES = tuple(k for f in schema.FEATURES if f.length == "H*W" for k in f.keys)
 _UNREADABLE = (tf.errors.OpError, UnicodeDecodeError)
 _KINDS = {"bytes": "bytes_list", "int64": "int64_list", "float": "float_list"}
 
@@ -41,18 +42,19 @@ def summarize(serialized: bytes, size: tuple[int, int] | None = None) -> RecordS
     features = _features(serialized)
     summary = RecordSummary(size, frozenset(features))
     try:
-        parsed = tf.io.parse_example([serialized], rules.parsing_spec(images=True))
+        parsed = tf.io.parse_example([serialized], rules.parsing_spec(0, 0, images=True))
     except _UNREADABLE as error:
-        summary.problems += _parsing_problems(serialized, features, True, error)
+        summary.problems += _parsing_problems(serialized, features, None, error)
     else:
         for key in schema.IMAGE.keys:
             _check_image(parsed[key][0], key, summary)
     if summary.size is None:
         return summary
     try:
-        keypoints, found = _examiner(*summary.size)(tf.constant([serialized]))
+        pictures = frozenset(key for key in _PICTURES if key in features)
+        keypoints, found = _examiner(*summary.size, pictures)(tf.constant([serialized]))
     except _UNREADABLE as error:
-        summary.problems += _parsing_problems(serialized, features, False, error)
+        summary.problems += _parsing_problems(serialized, features, summary.size, error)
         return summary
     summary.problems += _broken_rules(found)
     summary.visible = sum(int((side.numpy()[..., 2] > 0.5).sum()) for side in keypoints)
@@ -89,7 +91,7 @@ def _values(features, key) -> Sequence:
 def _check_image(encoded, key, summary):
     try:
         found = tuple(images.encoded_size(encoded).numpy().tolist())
-        if summary.size in (None, found):
+        if not all(found) or summary.size in (None, found):
             images.decode_image(encoded, summary.size)
     except _UNREADABLE:
         length = len(encoded.numpy())
@@ -103,10 +105,10 @@ def _check_image(encoded, key, summary):
         )
 
 
-@functools.lru_cache(maxsize=4)
-def _examiner(height, width):
-    """`Decoder.examine` of one record, traced once for a size."""
-    decode = decoder.Decoder(height, width)
+@functools.lru_cache(maxsize=8)
+def _examiner(height, width, pictures):
+    """`Decoder.examine` of one record, traced once for a size and the pictures in the record."""
+    decode = decoder.Decoder(height, width, stored=pictures)
     words = []
 
     @tf.function(input_signature=[tf.TensorSpec([1], tf.string)], autograph=False)
@@ -145,8 +147,8 @@ def _broken_rules(found):
     return list(lines.values())
 
 
-def _parsing_problems(serialized, features, of_images, error):
-    """Why TensorFlow cannot parse a record, in our words where they fit."""
+def _parsing_problems(serialized, features, size, error):
+    """Why TensorFlow cannot parse a record, or without a size its images, in our words if any."""
     if not features and serialized:
         try:
             tf.train.Example.FromString(serialized)
@@ -154,8 +156,9 @@ def _parsing_problems(serialized, features, of_images, error):
             return [f"not a tf.train.Example ({type(decoding_error).__name__})"]
     found = []
     for feature in schema.FEATURES:
-        if of_images != (feature is schema.IMAGE):
+        if feature in rules.UNREAD or (size is None) != (feature is schema.IMAGE):
             continue
+        allowed = feature.allowed_lengths(*size) if size else (1,)
         for key in feature.keys:
             kind = features[key].WhichOneof("kind") if key in features else None
             length = len(_values(features, key))
@@ -164,9 +167,10 @@ def _parsing_problems(serialized, features, of_images, error):
                     found.append(f"required key {key} is missing")
             elif kind not in (None, _KINDS[feature.kind]):
                 found.append(f"{key} holds {kind}, expected {_KINDS[feature.kind]}")
-            elif feature.length == "1" and length != 1 and (kind or feature.required):
+            elif (kind or feature.required) and length not in (allowed or [length]):
                 name = f"required key {key}" if feature.required else key
-                found.append(f"{name} holds {length} values, expected 1")
+                expected = " or ".join(map(str, allowed))
+                found.append(f"{name} holds {length} values, expected {expected}")
     return found or [f"cannot be parsed ({' '.join(str(error).split())[:200]})"]
 
 
@@ -197,7 +201,7 @@ def check_folder(
     Args:
         data_dir: folder of record files.
         progress: called with (split, records done, records in all).
-        limit: records checked in each split; None checks all.
+        limit: records checked in each split; None checks all, and the manifest's checksums.
 
     Raises:
         schema.RecordError: if the folder does not exist.
@@ -215,6 +219,11 @@ def check_folder(
             report.problems.append(str(error))
             paths = splits[prefix, split]
         _check_split(f"{prefix}_{split}", paths, report, progress, limit)
+    stems = {f"{prefix}_{split}" for prefix, split in splits}
+    for stem in record_manifest.stems(data_dir):
+        if stem not in stems:
+            report.problems += record_manifest.problems(data_dir, stem, [])
+    report.lines += [f"not read: {line}" for line in shards.strays(data_dir)]
     return report
 
 
@@ -259,14 +268,19 @@ def _check_split(name, paths, report, progress, limit):
     report.problems += [f"{f.path}: {f.problem}" for f in reader.files if f.problem]
     if not len(reader):
         report.problems.append(f"{name}: no records in {len(paths)} files")
+    report.problems += record_manifest.problems(
+        paths[0].parent, name, reader.files, checksums=limit is None
+    )
     total = len(reader) if limit is None else min(limit, len(reader))
+    size = None  # of the first good record, which the others must have
     tally = _Tally()
     for number, serialized in itertools.islice(reader.scan(), total):
         where = reader.describe(number)
         if serialized is None:
             report.problems.append(f"{where}: wrong checksum")
         else:
-            summary = summarize(serialized)
+            summary = summarize(serialized, size)
+            size = size or (None if summary.problems else summary.size)
             report.problems += [f"{where}: {problem}" for problem in summary.problems]
             tally.add(summary)
         if progress:

@@ -1,6 +1,7 @@
 """Serialized examples -> tensors under our own names, unchanged in content."""
 
 import dataclasses
+from collections.abc import Collection
 
 import tensorflow as tf
 
@@ -38,6 +39,7 @@ class Decoder:
         height, width: image size in pixels.
         mask_radius: body mask to read; None or a radius that records do not know reads none.
         extras: names from `EXTRAS`.
+        stored: keys that nearly all records hold, which makes reading them faster.
 
     Raises:
         DpigError: if an extra is unknown.
@@ -49,6 +51,7 @@ class Decoder:
     width: int
     mask_radius: int | None = None
     extras: tuple[str, ...] = ()
+    stored: Collection[str] = ()
 
     def __post_init__(self):
         for name in self.extras:
@@ -56,21 +59,20 @@ class Decoder:
                 raise DpigError(f"extras must be among {', '.join(EXTRAS)}; got {name!r}")
 
     def __call__(self, serialized: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
-        parsed = tf.io.parse_example(serialized, rules.parsing_spec())
-        return {name: self._person(parsed, side) for side, name in enumerate(schema.SIDES)}
+        spec = rules.parsing_spec(self.height, self.width, self.stored)
+        parsed = tf.io.parse_example(serialized, spec)
+        return {
+            name: self._person(serialized, parsed, side) for side, name in enumerate(schema.SIDES)
+        }
 
     def examine(self, serialized: tf.Tensor) -> tuple[list[tf.Tensor], list[rules.Finding]]:
         """Keypoints float32 [B, 18, 3] of both sides, and all rules but those of the images."""
-        parsed = tf.io.parse_example(serialized, rules.parsing_spec(images=False))
-        keypoints = [self._stored_keypoints(parsed, side) for side in range(len(schema.SIDES))]
-        found = [
-            finding
-            for side, values in enumerate(keypoints)
-            for finding in rules.findings(parsed, side, values, self.height, self.width)
-        ]
-        return keypoints, found
+        spec = rules.parsing_spec(self.height, self.width, self.stored, images=False)
+        parsed = tf.io.parse_example(serialized, spec)
+        sides = [self._examined(serialized, parsed, side) for side in range(len(schema.SIDES))]
+        return [keypoints for keypoints, _ in sides], [f for _, found in sides for f in found]
 
-    def _person(self, parsed, side):
+    def _person(self, serialized, parsed, side):
         def read(feature):
             return parsed[feature.keys[side]]
 
@@ -78,7 +80,7 @@ class Decoder:
         mask, has_mask = self._body_mask(parsed, side)
         person = {
             "image": self._images(read(schema.IMAGE)),
-            "keypoints": self._keypoints(parsed, side),
+            "keypoints": self._keypoints(serialized, parsed, side),
             "body_mask": mask,
             "has_mask": has_mask,
             "part_boxes": tf.cast(
@@ -93,8 +95,8 @@ class Decoder:
         for name in self.extras:
             values = read(EXTRAS[name])
             if name == "segmentation":
-                values = dense(values, self.height * self.width)
-                person[name] = tf.reshape(values, [-1, self.height, self.width, 1])
+                pixels, given = self._picture(values)
+                person[name] = tf.where(given[:, None, None, None], pixels, 0)
             elif name == "attributes":
                 person[name] = dense(values, 27, default=-1)
             else:
@@ -109,40 +111,52 @@ class Decoder:
             fn_output_signature=tf.TensorSpec([*size, 3], tf.uint8),
         )
 
-    def _keypoints(self, parsed, side):
+    def _keypoints(self, serialized, parsed, side):
         """Keypoints of records that keep to the rules; nothing is drawn from those of others."""
-        keypoints = self._stored_keypoints(parsed, side)
+        keypoints, found = self._examined(serialized, parsed, side)
         refusals = [
             tf.raw_ops.Assert(
                 condition=~tf.reduce_any(finding.broken),
                 data=[f"{finding.key} {finding.problem}"],
             )
-            for finding in rules.findings(parsed, side, keypoints, self.height, self.width)
+            for finding in found
         ]
         with tf.control_dependencies([refusal for refusal in refusals if refusal is not None]):
             return tf.identity(keypoints)
 
-    def _stored_keypoints(self, parsed, side):
+    def _examined(self, serialized, parsed, side):
+        """Keypoints [B, 18, 3], given or of the sparse pose map, and what the rules find."""
         stored = parsed[schema.KEYPOINTS.keys[side]]
-        indices = parsed[schema.SPARSE_INDICES[SPARSE_RADIUS].keys[side]]
+        given = stored.row_lengths() > 0
         keypoints = tf.reshape(dense(stored, 54), [-1, 18, 3])
-        absent = stored.row_lengths() == 0
 
         def recovered():
+            indices = rules.sparse_indices(tf.where(given, b"", serialized), side)
             found = keypoints_from_sparse_map(indices, self.height, self.width)
-            return tf.where(absent[:, None, None], found, keypoints)
+            found = tf.where(given[:, None, None], keypoints, found)
+            return found, ~given & (indices.row_lengths() == 0)
 
-        return tf.cond(tf.reduce_any(absent), recovered, lambda: keypoints)
+        keypoints, absent = tf.cond(
+            tf.reduce_all(given), lambda: (keypoints, tf.zeros_like(given)), recovered
+        )
+        return keypoints, rules.findings(parsed, side, keypoints, absent, self.height, self.width)
 
     def _body_mask(self, parsed, side):
-        shape = [-1, self.height, self.width, 1]
         if self.mask_radius not in schema.BODY_MASKS:
             batch = tf.shape(parsed[schema.NAME.keys[side]])[0]
             empty = tf.zeros([batch, self.height, self.width, 1], tf.uint8)
             return empty, tf.zeros([batch], tf.bool)
-        stored = parsed[schema.BODY_MASKS[self.mask_radius].keys[side]]
-        mask = tf.cast(dense(stored, self.height * self.width), tf.uint8)
-        return tf.reshape(mask, shape), stored.row_lengths() > 0
+        pixels, given = self._picture(parsed[schema.BODY_MASKS[self.mask_radius].keys[side]])
+        return tf.cast(pixels > 0, tf.uint8), given
+
+    def _picture(self, values):
+        """Pixels int64 [B, H, W, 1], and which records hold any."""
+        if isinstance(values, tf.RaggedTensor):
+            given = values.row_lengths() > 0
+            values = dense(values, self.height * self.width)
+        else:
+            given = values[:, 0] != rules.ABSENT
+        return tf.reshape(values, [-1, self.height, self.width, 1]), given
 
 
 def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int) -> tf.Tensor:

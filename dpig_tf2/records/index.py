@@ -14,6 +14,10 @@ from dpig_tf2.records.schema import RecordError
 # A record: uint64 length, uint32 checksum of the length, the data, uint32 checksum of the data.
 _HEADER = 12
 _FOOTER = 4
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip", b"\x78\x01": "zlib", b"\x78\x9c": "zlib", b"\x78\xda": "zlib",
+    b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip",
+}  # fmt: skip
 _BUFFER = 1 << 16  # bytes read at once; records take 40 to 100 kB
 
 
@@ -30,6 +34,10 @@ def index_file(path) -> FileIndex:
     """The record offsets of a file, from the length headers alone; the data is not read."""
     path = pathlib.Path(path)
     size = path.stat().st_size
+    with open(path, "rb") as file:
+        problem = _compression(file.read(_HEADER))
+    if problem:
+        return FileIndex(path, np.zeros(0, np.int64), problem)
     offsets, problem = [], None
     offset = 0
     with open(path, "rb", buffering=0) as file:
@@ -43,6 +51,16 @@ def index_file(path) -> FileIndex:
             (length,) = struct.unpack_from("<Q", header)
             offset += _HEADER + length + _FOOTER
     return FileIndex(path, np.asarray(offsets, np.int64), problem)
+
+
+def _compression(header):
+    """What is wrong with a file that begins like a compressed one, or None."""
+    if len(header) == _HEADER and masked_crc32c(header[:8]) == int.from_bytes(header[8:], "little"):
+        return None
+    for magic, kind in _COMPRESSED.items():
+        if header.startswith(magic):
+            return f"is compressed ({kind}), which cannot be read by number: unpack it first"
+    return None
 
 
 def _header_problem(header, left, number):

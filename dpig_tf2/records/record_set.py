@@ -21,6 +21,7 @@ class RecordSet:
         reader: reads records by number.
         numbers: int64 [N], the usable records as `reader` counts them.
         height, width: image size of the first record, pixels.
+        stored: keys of the first record, which nearly all others hold too.
         skipped: a line for each bad record that was left out.
     """
 
@@ -29,6 +30,7 @@ class RecordSet:
     numbers: np.ndarray
     height: int
     width: int
+    stored: frozenset[str] = frozenset()
     skipped: tuple[str, ...] = ()
 
     @classmethod
@@ -50,13 +52,15 @@ class RecordSet:
             why = next((f"; {f.path}: {f.problem}" for f in reader.files if f.problem), "")
             message = f"{paths[0]}: no records of split {split!r}{why}"
             raise RecordError(message, file=paths[0])
-        height, width = cast(tuple[int, int], _first_good(reader).size)  # known of a good record
+        sample = _first_good(reader)
+        height, width = cast(tuple[int, int], sample.size)  # known of a good record
         return cls(
             split=split,
             reader=reader,
             numbers=np.arange(len(reader)),
             height=height,
             width=width,
+            stored=sample.keys,
         )
 
     def __len__(self) -> int:

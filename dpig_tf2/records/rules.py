@@ -14,23 +14,35 @@ it is never written. Nothing is repaired in silence:
 | a visible keypoint outside the image | refused | taken as missing |
 | a missing keypoint far outside, see `ops.keypoints.FAR_OUTSIDE` | refused | (0, 0, 0) |
 | a box outside the image or upside down | refused | - |
-| part visibility or body mask other than 0 and 1 | refused | - |
+| part visibility other than 0 and 1 | refused | - |
+| a body mask other than 0 and 1 | what is positive counts as 1 | - |
 
-The rules look at every key of the schema, whether a model reads it or not, so that their verdict
-does not depend on the model.
+The rules look at every key that some reader takes, whatever this one does, so that their verdict
+does not depend on the model. Keys that none takes (`UNREAD`), and the sparse pose map of a record
+that has keypoints, may hold anything.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.records import schema
 
+# Stands in a picture that a record lacks; no picture holds it.
+ABSENT = tf.int64.min
 SPARSE_RADIUS = 4  # of the sparse pose map that every record with sparse maps holds
 _DTYPES = {"bytes": tf.string, "int64": tf.int64, "float": tf.float32}
 _DEFAULTS = {"bytes": "", "int64": -1}  # of single values that are absent
+
+
+_SPARSE = schema.SPARSE_INDICES[SPARSE_RADIUS]
+UNREAD = (
+    schema.COARSE_GRID, schema.CANDIDATES, schema.SPARSE_INDICES[8],
+    *schema.SPARSE_VALUES.values(), schema.UNUSED_MASK,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +82,6 @@ def _is_not_binary(values, height, width):
     return (values != 0) & (values != 1)
 
 
-def _mask_is_not_binary(values, height, width):
-    del height, width
-    # One pass over many pixels: as an unsigned number, everything else is larger than 1.
-    return tf.reduce_max(tf.bitcast(values, tf.uint64), keepdims=True) > 1
-
-
 def _is_not_finite(keypoints, height, width):
     del height, width
     row, column, visibility = (abs(keypoints[..., i]) for i in range(3))
@@ -110,37 +116,48 @@ RULES = (
     Rule(schema.PART_BOXES, "has a box outside the image", _box_is_outside),
     Rule(schema.PART_BOXES, "has a box upside down", _box_is_upside_down),
     Rule(schema.PART_VISIBILITY, "holds a value that is neither 0 nor 1", _is_not_binary),
-    *(
-        Rule(mask, "holds a value that is neither 0 nor 1", _mask_is_not_binary)
-        for mask in schema.BODY_MASKS.values()
-    ),
 )
 
 
-def parsing_spec(images: bool | None = None) -> dict:
-    """What `tf.io.parse_example` is to look for: every key of the schema, with its dtype.
+def parsing_spec(
+    height: int, width: int, stored: Collection[str] = (), images: bool | None = None
+) -> dict:
+    """What `tf.io.parse_example` is to look for: every key of a reader, with its dtype.
 
     Args:
-        images: the images alone, or all but the images; None: everything.
+        height, width: image size, pixels.
+        stored: keys that nearly all records hold. Pictures among these are parsed as such, in half
+            the time, and have `ABSENT` pixels where a record lacks them.
+        images: the encoded images alone, or all but these; None: everything.
     """
     spec = {}
     for feature in schema.FEATURES:
-        if images is not None and images != (feature is schema.IMAGE):
+        if feature in (*UNREAD, _SPARSE) or images not in (None, feature is schema.IMAGE):
             continue
         dtype = _DTYPES[feature.kind]
         for key in feature.keys:
             if feature.length == "1":
                 default = None if feature.required else _DEFAULTS[feature.kind]
                 spec[key] = tf.io.FixedLenFeature([], dtype, default)
+            elif feature.length == "H*W" and key in stored:
+                pixels = height * width
+                spec[key] = tf.io.FixedLenFeature([pixels], dtype, np.full(pixels, ABSENT))
             else:
                 spec[key] = tf.io.RaggedFeature(dtype)
     return spec
+
+
+def sparse_indices(serialized: tf.Tensor, side: int) -> tf.RaggedTensor:
+    """The sparse pose maps of a batch, which are looked at where keypoints are absent."""
+    key = _SPARSE.keys[side]
+    return tf.io.parse_example(serialized, {key: tf.io.RaggedFeature(tf.int64)})[key]
 
 
 def findings(
     parsed: Mapping[str, tf.Tensor],
     side: int,
     keypoints: tf.Tensor,
+    keypoints_absent: tf.Tensor,
     height: int,
     width: int,
 ) -> list[Finding]:
@@ -150,23 +167,22 @@ def findings(
         parsed: by `parsing_spec`.
         side: 0 for the source, 1 for the target.
         keypoints: float32 [B, 18, 3], those of the record or of its sparse pose map.
+        keypoints_absent: bool [B], the record holds neither.
         height, width: image size, pixels.
     """
     found = []
     for feature in schema.FEATURES:
         allowed = feature.allowed_lengths(height, width)
-        # What has one value has been parsed as such; a key that is absent has none.
-        if allowed is None or feature.length == "1" or feature.keys == (feature.key,):
+        # What has a fixed length has been parsed as such; a key that is absent has no values.
+        key = feature.keys[min(side, len(feature.keys) - 1)]
+        if allowed is None or not isinstance(parsed.get(key), tf.RaggedTensor):
             continue
-        key = feature.keys[side]
         lengths = parsed[key].row_lengths()
         fits = tf.reduce_any(lengths[:, None] == sorted({0, *allowed}), axis=1)
         expected = " or ".join(map(str, allowed))
         found.append(Finding(key, f"holds {{}} values, expected {expected}", ~fits, lengths))
-    sparse = schema.SPARSE_INDICES[SPARSE_RADIUS].keys[side]
-    key = schema.KEYPOINTS.keys[side]
-    absent = (parsed[key].row_lengths() == 0) & (parsed[sparse].row_lengths() == 0)
-    found.append(Finding(key, f"is missing, and so is {sparse}", absent))
+    missing = f"is missing, and so is {_SPARSE.keys[side]}"
+    found.append(Finding(schema.KEYPOINTS.keys[side], missing, keypoints_absent))
     for rule in RULES:
         key = rule.feature.keys[side]
         if rule.feature is schema.KEYPOINTS:
@@ -177,8 +193,7 @@ def findings(
         else:
             values = parsed[key].flat_values
         broken = rule.is_broken(values, height, width)
-        entries = None if rule.feature in schema.BODY_MASKS.values() else values
-        found.append(Finding(key, rule.problem, broken, entries))
+        found.append(Finding(key, rule.problem, broken, values))
     return found
 
 

@@ -149,6 +149,11 @@ def variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
+def manifest_name(stem: str) -> str:
+    """File name of the manifest of some shards, by how their names begin."""
+    return f"manifest_{stem}.json"
+
+
 def shard_name(prefix: str, split: str, shard: int, num_shards: int) -> str:
     """File name of one shard, e.g. Market1501_train_00000-of-00001.tfrecord."""
     return f"{prefix}_{split}_{shard:05d}-of-{num_shards:05d}.tfrecord"

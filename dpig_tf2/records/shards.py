@@ -61,9 +61,25 @@ def find_splits(
     found: dict[tuple[str, str], list[pathlib.Path]] = {}
     for path in sorted(data_dir.iterdir()):
         match = _SHARD.fullmatch(path.name)
-        if match:
+        if match and path.is_file():
             found.setdefault(prefix_and_split(match["stem"], split, prefix), []).append(path)
     return found
+
+
+def strays(data_dir) -> list[str]:
+    """Lines on what looks like a record file but has another name, such as a browser's copies."""
+    return [
+        f"{path} (its name is not like Market1501_train_00000-of-00001.tfrecord)"
+        for path in sorted(pathlib.Path(data_dir).iterdir())
+        if ".tfrecord" in path.name
+        and not path.name.startswith(".")
+        and not (_SHARD.fullmatch(path.name) and path.is_file())
+    ]
+
+
+def stem(path) -> str:
+    """How the name of a shard begins, "Market1501_train"."""
+    return _SHARD.fullmatch(pathlib.Path(path).name)["stem"]
 
 
 def find_shards(data_dir, split: str, prefix: str | None = None) -> list[pathlib.Path]:
@@ -83,6 +99,7 @@ def find_shards(data_dir, split: str, prefix: str | None = None) -> list[pathlib
     wanted = f"{prefix or '*'}_{split}_*.tfrecord"
     if not prefixes:
         there = ", ".join(f"{p}_{s}" for p, s in splits) or "no record files"
+        there += "".join(f"; not read: {line}" for line in strays(data_dir)[:1])
         raise RecordError(
             f"no records {wanted} in {data_dir}; it holds {there}", file=data_dir, field="split"
         )
@@ -105,7 +122,8 @@ def find_shards(data_dir, split: str, prefix: str | None = None) -> list[pathlib
     if missing:
         raise RecordError(
             f"{data_dir}: {prefixes[0]}_{split} lacks shard {missing[0]:05d} "
-            f"({len(missing)} of {len(missing) + len(there)} missing)",
+            f"({len(missing)} of {len(missing) + len(there)} missing)"
+            + "".join(f"; not read: {line}" for line in strays(data_dir)[:1]),
             file=data_dir,
         )
     return paths
