@@ -67,6 +67,9 @@ def test_override_replaces_one_field():
         ("model.noise_scale", 0.0, "model.noise_scale must be positive and finite, got 0.0"),
         ("pose.batch_size", 0, "pose.batch_size must be at least 1, got 0"),
         ("pose.penalty_weight", -1, "pose.penalty_weight must be finite and not negative"),
+        ("pose.clip", 1e300, "pose.clip must be positive and finite, got 1e[+]300"),
+        ("pose.learning_rate", 1e-60, "pose.learning_rate must be positive and finite"),
+        ("pose.code_noise", 1e39, "pose.code_noise must be finite and not negative"),
         ("pose.clip", float("nan"), "pose.clip must be positive and finite, got nan"),
         ("pose.learning_rate", 0.0, "pose.learning_rate must be positive"),
         (
@@ -118,6 +121,10 @@ def _changed(change):
     "text, message",
     [
         ("{", "the configuration is not JSON"),
+        ("[" * 100_000, "the configuration is not JSON"),
+        ("1" * 5000, "the configuration is not JSON"),
+        (_changed(lambda v: v["pose"].update(clip=10**400)), "'pose.clip' is beyond 2147483647"),
+        (_changed(lambda v: v["model"].update(hidden=2**31)), "'model.hidden' is beyond"),
         ("[]", "configuration root: missing or unknown fields"),
         (_changed(lambda v: v.pop("pose")), "root: missing or unknown fields pose"),
         (

@@ -10,9 +10,8 @@ import fcntl
 import os
 import pathlib
 import socket
+import warnings
 from collections.abc import Iterator
-
-from absl import logging
 
 from dpig_tf2.errors import DpigError, printable
 
@@ -87,7 +86,9 @@ def _acquired(path, folder):
             if error.errno not in _NOT_SUPPORTED:
                 file.close()
                 raise
-            logging.warning("%s: the file system has no locks; start no second writer", folder)
+            warnings.warn(
+                f"{folder}: the file system has no locks; start no second writer", stacklevel=2
+            )
             return file
         if _is_at(file, path):
             return file

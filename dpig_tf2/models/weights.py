@@ -31,17 +31,20 @@ def assign(variables: Iterable, arrays: Mapping[str, np.ndarray], source: str) -
         source: what the arrays were read from, for messages.
 
     Raises:
-        WeightsError: naming the first variable that is missing or has another shape.
+        WeightsError: naming the first variable that is missing, has another shape or is not finite.
     """
     variables = list(variables)
     for variable in variables:
         if variable.path not in arrays:
             raise WeightsError(f"{source}: variable {variable.path} is missing")
-        found, expected = arrays[variable.path].shape, tuple(variable.shape)
+        array = arrays[variable.path]
+        found, expected = array.shape, tuple(variable.shape)
         if found != expected:
             raise WeightsError(
                 f"{source}: variable {variable.path} has shape {found}, the network has {expected}"
                 " (was it trained with another width?)"
             )
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise WeightsError(f"{source}: variable {variable.path} does not hold finite numbers")
     for variable in variables:
         variable.assign(arrays[variable.path])

@@ -1,6 +1,7 @@
 """The tasks of trained networks as functions with typed, named inputs and outputs."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from dpig_tf2.config import STAGES, ModelConfig
 from dpig_tf2.models import factory
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
+from dpig_tf2.serving import checks
 
 _KEYPOINTS = (
     "(row, column, visibility) in the order of keypoint_names; pixels, origin top left; "
@@ -41,12 +43,14 @@ class Signature:
     """One callable task.
 
     Attributes:
+        model: gives the image size, by which inputs are checked.
         function: tensors -> {name: tensor}; its arguments are named as `inputs`.
         purpose: what comes out, one sentence.
         inputs: by name, in the order of the function's arguments.
         networks: names of the networks that it runs.
     """
 
+    model: ModelConfig
     function: Callable[..., dict[str, tf.Tensor]]
     purpose: str
     inputs: dict[str, Input]
@@ -59,7 +63,15 @@ class Signature:
             tf.TensorSpec(each.spec.shape, each.spec.dtype, name)
             for name, each in self.inputs.items()
         ]
-        graph = tf.function(self.function, input_signature=specs, autograph=False)
+        shapes = {name: each.spec.shape for name, each in self.inputs.items()}
+        # Whose appearance is encoded must be seen.
+        need_visible = ("keypoints",) if "images" in self.inputs else ()
+
+        def checked_function(*tensors):
+            given = dict(zip(shapes, tensors, strict=True))
+            return self.function(**checks.checked(self.model, given, shapes, need_visible))
+
+        graph = tf.function(checked_function, input_signature=specs, autograph=False)
         return graph.get_concrete_function()
 
 
@@ -67,7 +79,7 @@ def available_signatures(model: PersonModel) -> tuple[dict[str, Signature], dict
     """Signatures that the trained networks can run, and why the others cannot run.
 
     All preprocessing is inside, randomness comes from a seed. Equal to PersonSampler on the same
-    arguments, but without its checks of values: a SavedModel refuses only wrong types and shapes.
+    arguments, and with its checks, see `serving.checks`.
 
     Returns:
         available: {name: Signature}.
@@ -100,6 +112,8 @@ def _all_signatures(model: PersonModel) -> dict[str, Signature]:
     photo = {"images": images, "keypoints": keypoints}
     mappings = {factor: f"{factor}_mapping" for factor in config.factors}
 
+    signature = functools.partial(Signature, config)
+
     def encode_appearance(images, keypoints):
         return {"appearance": model.encode_appearance(images, keypoints)}
 
@@ -107,13 +121,13 @@ def _all_signatures(model: PersonModel) -> dict[str, Signature]:
         return {"pose": model.encode_pose(keypoints)}
 
     table = {
-        "reconstruct": Signature(
+        "reconstruct": signature(
             lambda images, keypoints: {"images": model.transfer(images, keypoints, keypoints)},
             "The persons in their own poses.",
             photo,
             _TRANSFER,
         ),
-        "transfer": Signature(
+        "transfer": signature(
             lambda images, keypoints, target_keypoints: {
                 "images": model.transfer(images, keypoints, target_keypoints)
             },
@@ -121,34 +135,34 @@ def _all_signatures(model: PersonModel) -> dict[str, Signature]:
             photo | {"target_keypoints": keypoints},
             _TRANSFER,
         ),
-        "encode": Signature(
+        "encode": signature(
             lambda images, keypoints: encode_appearance(images, keypoints) | encode_pose(keypoints),
             "Appearance and pose embeddings of the images.",
             photo,
             (*_ENCODE, "pose_encoder"),
         ),
-        "encode_appearance": Signature(
+        "encode_appearance": signature(
             encode_appearance, "Appearance embeddings of the images.", photo, _ENCODE
         ),
-        "encode_pose": Signature(
+        "encode_pose": signature(
             encode_pose,
             "Pose embeddings of keypoints.",
             {"keypoints": keypoints},
             ("pose_encoder",),
         ),
-        "decode_pose": Signature(
+        "decode_pose": signature(
             lambda pose: {"keypoints": model.decode_pose(pose)},
             "Keypoints of pose embeddings.",
             {"pose": pose},
             ("pose_decoder",),
         ),
-        "generate": Signature(
+        "generate": signature(
             lambda appearance, keypoints: {"images": model.pictures(appearance, keypoints)},
             "Persons of the given appearance embeddings in the given poses.",
             {"appearance": appearance, "keypoints": keypoints},
             ("generator",),
         ),
-        "sample": Signature(
+        "sample": signature(
             model.sample,
             "New persons, every factor from noise, and their codes.",
             {"count": count, "seed": seed},
@@ -157,7 +171,7 @@ def _all_signatures(model: PersonModel) -> dict[str, Signature]:
     }
     for factor, mapping in mappings.items():
         decoder = ("pose_decoder",) if factor == "pose" else ()
-        table[f"sample_{factor}"] = Signature(
+        table[f"sample_{factor}"] = signature(
             lambda images, keypoints, seed, factor=factor: model.sample_factor(
                 factor, images, keypoints, seed
             ),

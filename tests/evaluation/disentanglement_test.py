@@ -1,10 +1,13 @@
 """Scores of swapped factors, with a sampler that is perfect, blind or leaky by construction."""
 
+import json
+
 import numpy as np
 import pytest
 
 from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import disentanglement
 from dpig_tf2.preparation import synthetic_records
 from dpig_tf2.sampling.person_codes import PersonCodes, Samples
@@ -114,3 +117,38 @@ def test_one_person_alone_makes_no_pair(factors):
 def test_records_without_factors_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="synthetic_factors_test.json is missing"):
         disentanglement.load_factors(synthetic_records.factors_path(tmp_path, "test"))
+
+
+@pytest.mark.parametrize(
+    "keys, value, message",
+    [
+        ([], [1], "expected an object"),
+        (["odd"], {}, "odd: no name of a synthetic image"),
+        (["0001_c1"], 3, "0001_c1: expected the factors"),
+        (["pose"], {"factor": []}, "'factor' must be one of"),
+        (["pose"], "foreground", "pose holds a Foreground"),
+        (["pose", "yaw"], 1e300, "pose.yaw: expected at most 100"),
+        (["pose", "yaw"], float("nan"), "pose.yaw: expected at most 100"),
+        (["pose", "yaw"], 10**250, "pose.yaw: expected at most 100"),
+        (["background", "period"], 1e-9, "period must be at least"),
+        (["background", "grain"], -1, "background.grain: expected at least 0"),
+        (["foreground", "skin"], ["a", 2, 3], "foreground.skin: expected int"),
+    ],
+)
+def test_odd_factors_are_named(synthetic_data, tmp_path, keys, value, message):
+    stored = json.loads(synthetic_records.factors_path(synthetic_data, "test").read_text())
+    name = next(iter(stored))
+    if not keys:
+        stored = value
+    elif keys[0] in disentanglement.FACTORS:
+        holder = stored[name]
+        for key in keys[:-1]:
+            holder = holder[key]
+        holder[keys[-1]] = stored[name][value] if value in disentanglement.FACTORS else value
+    else:
+        stored[keys[0]] = value
+    path = tmp_path / "factors.json"
+    path.write_text(json.dumps(stored))
+    with pytest.raises(DpigError, match=message) as raised:
+        disentanglement.load_factors(path)
+    assert raised.value.file == str(path) and str(path) in str(raised.value)

@@ -1,5 +1,7 @@
 """One writer at a time, also across processes and after a kill."""
 
+import errno
+import fcntl
 import os
 import re
 import signal
@@ -84,3 +86,12 @@ def test_a_lock_file_that_its_owner_removes_is_not_relied_on(tmp_path, monkeypat
     monkeypatch.setattr(os, "open", open_removed)
     with locks.writing(tmp_path):
         assert len(opened) == 2 and (tmp_path / locks.lock_name()).exists()
+
+
+def test_a_file_system_without_locks_is_mentioned(tmp_path, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.warns(UserWarning, match="no locks; start no second"), locks.writing(tmp_path):
+        pass

@@ -90,3 +90,23 @@ def test_an_object_checkpoint_of_tensorflow_2_is_named_as_such(tmp_path):
     prefix = tf.train.Checkpoint(weights=tf.Variable(1.0)).save(str(tmp_path / "ckpt"))
     with pytest.raises(CheckpointError, match="TensorFlow 2 object checkpoint"):
         read(prefix)
+
+
+def test_variables_larger_than_the_files_are_refused_before_memory_is_taken(folder, monkeypatch):
+    def shapes(reader):
+        return {"Net/weights": [1 << 40, 1 << 20], "step": []}
+
+    kind = type(tf.train.load_checkpoint(str(folder / PREFIX)))
+    monkeypatch.setattr(kind, "get_variable_to_shape_map", shapes)
+    monkeypatch.setattr(kind, "get_tensor", lambda reader, name: pytest.fail("memory is taken"))
+    with pytest.raises(
+        ConversionError, match="Net/weights would take 4611686018427387904 bytes"
+    ) as e:
+        read(folder)
+    assert (e.value.file, e.value.field) == (str(folder / PREFIX), "Net/weights")
+
+
+@pytest.mark.parametrize("listing", [b"\xff\xfe", b"odd", b'model_checkpoint_path: "/"', b""])
+def test_an_odd_list_does_not_matter(folder, listing):
+    (folder / "checkpoint").write_bytes(listing)
+    assert read(folder).prefix == str(folder / PREFIX)

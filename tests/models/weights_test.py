@@ -54,6 +54,14 @@ def test_collect_refuses_two_variables_of_one_path():
             r"run.npz: variable dense/bias has shape \(4,\), the network has \(3,\) "
             r"\(was it trained with another width\?\)",
         ),
+        (
+            lambda arrays: arrays.update({"dense/bias": np.array(["a", "b", "c"])}),
+            "run.npz: variable dense/bias does not hold finite numbers",
+        ),
+        (
+            lambda arrays: arrays.update({"dense/bias": np.array([0, np.nan, 0], np.float32)}),
+            "run.npz: variable dense/bias does not hold finite numbers",
+        ),
     ],
 )
 def test_nothing_is_assigned_unless_all_fits(change, message):

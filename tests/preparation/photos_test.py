@@ -1,9 +1,11 @@
 import io
+import random
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation import photos
 
 
@@ -83,6 +85,30 @@ def test_stored_orientation_is_applied(tmp_path):
     path = save(tmp_path / "a.jpg", 32, 64, exif=exif)
     assert photos.read(path).size == (64, 32)
     assert decode(photos.encode(path, photos.Placement(64, 32))).shape == (64, 32, 3)
+
+
+def test_damaged_orientation(tmp_path):
+    """Pillow decodes the pixels, and fails on the tags when they are asked for."""
+    path = save(tmp_path / "a.png", 64, 32, exif=b"Exif\0\0MM\0*\0")
+    with pytest.raises(DpigError, match="cannot be read") as raised:
+        photos.read(path)
+    assert raised.value.file == str(path)
+
+
+def test_mutated_photos_are_read_or_refused(tmp_path):
+    rng = random.Random(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number in range(300):
+        path = save(tmp_path / f"a{('.jpg', '.png', '.bmp', '.webp')[number % 4]}", 8, 4, exif=exif)
+        odd = bytearray(path.read_bytes())
+        for _ in range(rng.randint(1, 6)):
+            odd[rng.randrange(min(len(odd), 400))] = rng.randrange(256)
+        path.write_bytes(odd)
+        try:
+            photos.read(path)
+        except DpigError as error:
+            assert error.file == str(path)
 
 
 def test_damaged_photo(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.serving.export import DESCRIPTION, ExportError, export
@@ -43,6 +44,27 @@ for size in (int(name[5:]) for name in inputs.files if name.startswith("size_"))
         for output, value in signature(**given).items():
             outputs[f"{size}/{name}/{output}"] = value.numpy()
 np.savez(outputs_path, **outputs)
+"""
+
+# Calls signatures on inputs that they must refuse, and prints {case: message}.
+_REFUSED_CLIENT = """
+import json, sys
+sys.modules["dpig_tf2"] = None
+import numpy as np
+import tensorflow as tf
+
+model = tf.saved_model.load(sys.argv[1])
+told = {}
+with np.load(sys.argv[2]) as inputs:
+    for case in sorted({name.partition("/")[0] for name in inputs.files}):
+        given = {n.partition("/")[2]: inputs[n] for n in inputs.files if n.startswith(case + "/")}
+        signature = model.signatures[str(given.pop("signature"))]
+        try:
+            signature(**{name: tf.constant(value) for name, value in given.items()})
+            told[case] = "accepted"
+        except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
+            told[case] = str(error)
+print(json.dumps(told))
 """
 
 
@@ -190,6 +212,112 @@ def test_description_is_what_the_signatures_take(exported, client_run):
     found = {tuple(name.split("/")[1:]) for name in outputs}
     described = {(n, o) for n, s in description["signatures"].items() for o in s["outputs"]}
     assert found == described
+
+
+def _changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+def _refused_calls(given, model):
+    """{case: (signature, changed inputs, what the message says)}."""
+    keypoints, targets = given["keypoints"], given["target_keypoints"]
+    far = float(2 * model.height + 1)
+    return {
+        "rows": ("transfer", {"images": given["images"][:1]}, "keypoints: must have as many rows"),
+        "target rows": (
+            "transfer",
+            {"target_keypoints": targets[:1]},
+            "target_keypoints: must have as many rows",
+        ),
+        "no rows": (
+            "encode_pose",
+            {"keypoints": keypoints[:0]},
+            "keypoints: must have at least one row",
+        ),
+        "image size": ("encode", {"images": given["images"][:, 1:]}, "tensor images"),
+        "keypoint count": ("encode_pose", {"keypoints": keypoints[:, :17]}, "tensor keypoints"),
+        "nan": (
+            "transfer",
+            {"target_keypoints": _changed(targets, (1, 2, 0), np.nan)},
+            "target_keypoints: holds NaN",
+        ),
+        "infinite": (
+            "encode_pose",
+            {"keypoints": _changed(keypoints, 0, np.inf)},
+            "keypoints: holds NaN",
+        ),
+        "far": (
+            "reconstruct",
+            {"keypoints": _changed(keypoints, (0, 0), (far, 0, 1))},
+            "keypoints: a coordinate is far outside the image",
+        ),
+        "far and missing": (
+            "encode_pose",
+            {"keypoints": _changed(keypoints, (0, 0), (0, -far, 0))},
+            "keypoints: a coordinate is far outside the image",
+        ),
+        "visibility": (
+            "generate",
+            {"keypoints": _changed(keypoints, (0, 0, 2), 0.5)},
+            "keypoints: visibility must be 0 or 1",
+        ),
+        "unseen": (
+            "encode_appearance",
+            {"keypoints": _changed(keypoints, 1, 0)},
+            "keypoints: each person must have at least one visible keypoint",
+        ),
+        "appearance": (
+            "generate",
+            {"appearance": _changed(given["appearance"], (2, 3), np.inf)},
+            "appearance: holds NaN or infinite values",
+        ),
+        "pose": ("decode_pose", {"pose": _changed(given["pose"], 0, np.nan)}, "pose: holds NaN"),
+        "count": ("sample", {"count": np.int32(0)}, "count: must be at least 1"),
+        "sampled unseen": (
+            "sample_foreground",
+            {"keypoints": _changed(keypoints, 0, 0)},
+            "keypoints: each person must",
+        ),
+        # Who only lends a pose need not be seen.
+        "accepted": ("transfer", {"target_keypoints": _changed(targets, 0, 0)}, "accepted"),
+    }
+
+
+def test_odd_inputs_are_refused_by_name_without_the_package(sampler, exported, tmp_path):
+    model = sampler.config.model
+    given = _person_inputs(3, 0, model)
+    calls = _refused_calls(given, model)
+    described = json.loads((exported / DESCRIPTION).read_text())["signatures"]
+    arrays = {}
+    for case, (signature, changed, _) in calls.items():
+        inputs = {name: given[name] for name in described[signature]["inputs"]} | changed
+        arrays |= {f"{case}/{name}": array for name, array in inputs.items()}
+        arrays[f"{case}/signature"] = np.array(signature)
+    np.savez(tmp_path / "inputs.npz", **arrays)
+    command = [sys.executable, "-I", "-c", _REFUSED_CLIENT, exported, tmp_path / "inputs.npz"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout.splitlines()[-1])
+    for case, (_, _, message) in calls.items():
+        assert message in told[case], case
+
+
+def test_a_signature_is_compiled_by_xla_which_leaves_the_checks_out(tiny_config, tmp_path):
+    networks = factory.build_networks(
+        ("appearance_encoder", "generator"), tiny_config.model, Execution(jit_compile=True)
+    )
+    model = tf.saved_model.load(export(tiny_config, networks, tmp_path))
+    given = _person_inputs(2, 0, tiny_config.model)
+    given = {n: tf.constant(given[n]) for n in ("images", "keypoints", "target_keypoints")}
+    plain = model.signatures["transfer"]
+    compiled = tf.function(lambda **inputs: plain(**inputs), jit_compile=True)
+    _assert_close(compiled(**given)["images"].numpy(), plain(**given)["images"].numpy(), "xla")
+    odd = given | {"target_keypoints": given["target_keypoints"] * np.nan}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="target_keypoints: holds NaN"):
+        plain(**odd)
+    compiled(**odd)  # documented in serving/checks.py; if this fails, XLA has learned to check
 
 
 def test_stage_one_alone_leaves_sampling_out(sampler, tmp_path):

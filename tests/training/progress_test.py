@@ -1,5 +1,7 @@
+import pytest
 import tensorflow as tf
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.training.progress import StageLog
 
 
@@ -17,3 +19,23 @@ def test_tensorboard_sees_scalars_at_once(tmp_path, capsys):
     seen = {(record.step, value.tag) for record in records for value in record.summary.value}
     assert {(4, "loss/pose"), (5, "loss/pose")} <= seen
     assert "[pose] step: 5/10, " in capsys.readouterr().out
+
+
+def _resumed(folder):
+    return StageLog(folder, "pose", start=2, total=10, images_per_step=4)
+
+
+def test_scalars_of_later_steps_and_a_line_cut_off_are_dropped(tmp_path):
+    scalars = tmp_path / "scalars.jsonl"
+    scalars.write_text('{"step": 1}\n{"step": 3}\n{"step": 2}\n{"st')
+    with _resumed(tmp_path):
+        assert scalars.read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+@pytest.mark.parametrize("line", ["odd", "[" * 9000 + "}", "3", '{"step": "x"}', '{"step": 1e999}'])
+def test_odd_scalars_are_named_by_line(tmp_path, line):
+    scalars = tmp_path / "scalars.jsonl"
+    scalars.write_text(f'{{"step": 1}}\n{line}\n{{"step": 2}}\n')
+    with pytest.raises(DpigError, match="scalars.jsonl line 2: ") as raised:
+        _resumed(tmp_path)
+    assert raised.value.file == str(scalars)

@@ -1,0 +1,72 @@
+"""What a SavedModel demands of its inputs, checked in its graph; the rules are PersonSampler's.
+
+Every function returns its tensor, to be used in its place: what is computed from it waits for the
+check. XLA leaves such checks out: a client that compiles a signature checks its inputs itself.
+"""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from dpig_tf2.config import ModelConfig
+from dpig_tf2.ops import keypoints as keypoint_ops
+
+
+def checked(
+    model: ModelConfig,
+    inputs: Mapping[str, tf.Tensor],
+    shapes: Mapping[str, tf.TensorShape],
+    need_visible: tuple[str, ...] = (),
+) -> dict[str, tf.Tensor]:
+    """The inputs of a signature, of which any that break a rule end the call with its name.
+
+    Args:
+        model: gives the image size.
+        inputs: by name; those of a batch must have one number of rows.
+        shapes: by name; TensorFlow lets other sizes of an axis into a loaded signature.
+        need_visible: names of the keypoints of which each person needs a visible one.
+    """
+    inputs = {name: tf.ensure_shape(inputs[name], shapes[name], name=name) for name in inputs}
+    checks = [*_rows(inputs)]
+    for name, values in inputs.items():
+        if name == "count":
+            checks.append(_require(values >= 1, f"{name}: must be at least 1, got", values))
+        elif name.endswith("keypoints"):
+            checks += _keypoints(model, name, values, name in need_visible)
+        elif values.dtype.is_floating:
+            checks.append(_finite(name, values))
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(values) for name, values in inputs.items()}
+
+
+def _rows(inputs):
+    """One number of rows for all, at least 1."""
+    batches = {name: tf.shape(values)[0] for name, values in inputs.items() if values.shape.rank}
+    for name, rows in batches.items():
+        yield _require(rows >= 1, f"{name}: must have at least one row, got", rows)
+        first = next(iter(batches))
+        if name != first:
+            text = f"{name}: must have as many rows as {first}, got"
+            yield _require(tf.equal(rows, batches[first]), text, rows, "and", batches[first])
+
+
+def _keypoints(model, name, values, need_visible):
+    yield _finite(name, values)
+    seen = values[..., 2]
+    flags = tf.reduce_all(tf.equal(seen, 0.0) | tf.equal(seen, 1.0))
+    yield _require(flags, f"{name}: visibility must be 0 or 1")
+    far = keypoint_ops.is_far_outside(values, model.height, model.width)
+    text = f"{name}: a coordinate is far outside the image of {model.height} x {model.width} pixels"
+    yield _require(~tf.reduce_any(far), text)
+    if need_visible:
+        found = tf.reduce_all(tf.reduce_any(tf.equal(seen, 1.0), axis=1))
+        yield _require(found, f"{name}: each person must have at least one visible keypoint")
+
+
+def _finite(name, values):
+    finite = tf.reduce_all(tf.math.is_finite(values))
+    return _require(finite, f"{name}: holds NaN or infinite values")
+
+
+def _require(condition, *data):
+    return tf.debugging.Assert(condition, [*data])
