@@ -40,6 +40,20 @@ class Placement:
         moved[:, :2] = keypoints[:, :2] * self.scale + self.offset
         return np.where(keypoints[:, 2:] > 0, moved, 0).astype(np.float32)
 
+    def mask(self, mask: np.ndarray | None, least: float = 0.5) -> np.ndarray | None:
+        """A mask of the photo, float [H, W] in [0, 1], as one of the record's image.
+
+        Returns:
+            float32 [height, width, 1] in {0, 1}: 1 from `least` on; 0 in margins. None for None.
+        """
+        if mask is None:
+            return None
+        soft = Image.fromarray(np.asarray(mask, np.float32))
+        inner = _inner_size(mask.shape, self.scale)
+        paper = Image.new("F", (self.width, self.height))
+        paper.paste(soft.resize(inner[::-1], Image.Resampling.BOX), self.offset[::-1])
+        return (np.asarray(paper) >= least).astype(np.float32)[:, :, None]
+
     @property
     def is_identity(self) -> bool:
         return self.scale == (1.0, 1.0) and self.offset == (0, 0)

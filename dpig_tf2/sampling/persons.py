@@ -6,7 +6,27 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from dpig_tf2.detection.crops import Crop
 from dpig_tf2.errors import DpigError
+from dpig_tf2.preparation import photos
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where in which photo a person was cut out."""
+
+    photo: pathlib.Path
+    crop: Crop
+
+    def as_json(self) -> dict[str, object]:
+        """JSON values: the photo, and the rectangle in its pixels."""
+        crop = self.crop
+        rectangle = {key: getattr(crop, key) for key in ("top", "left", "rows", "columns")}
+        return {"photo": self.photo.name, **rectangle}
+
+    def paste(self, picture: np.ndarray) -> np.ndarray:
+        """The photo with a picture uint8 [crop.height, crop.width, 3] in the person's place."""
+        return self.crop.paste(np.asarray(photos.read(self.photo).image), picture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +39,7 @@ class Persons:
         images: uint8 [N, H, W, 3]; None for poses alone.
         identities: who each person is, "" where unknown.
         parts: body_mask, part_boxes, part_visibility as the records hold them; may be empty.
+        places: where each person was cut out; empty where none was.
     """
 
     names: tuple[str, ...]
@@ -26,6 +47,7 @@ class Persons:
     images: np.ndarray | None = None
     identities: tuple[str, ...] = ()
     parts: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    places: tuple[Place, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -50,6 +72,7 @@ class Persons:
             None if self.images is None else self.images[rows],
             tuple(self.identities[i] for i in rows) if self.identities else (),
             {key: values[rows] for key, values in self.parts.items()},
+            tuple(self.places[i] for i in rows) if self.places else (),
         )
 
 
@@ -69,6 +92,7 @@ def concatenate(batches: Iterable[Persons]) -> Persons:
         None if first.images is None else np.concatenate([batch.images for batch in batches]),
         tuple(identity for batch in batches for identity in batch.identities),
         {key: np.concatenate([batch.parts[key] for batch in batches]) for key in first.parts},
+        tuple(place for batch in batches for place in batch.places),
     )
 
 
