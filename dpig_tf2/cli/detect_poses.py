@@ -41,9 +41,10 @@ def main() -> int:
     from dpig_tf2.progress import Progress
 
     poses = flag_groups.detected_poses(_POSE_MODEL.value)
-    names = list_images(_IMAGES.value)[: _LIMIT.value]
+    skipped: list[str] = []
+    names = list_images(_IMAGES.value, skipped)[: _LIMIT.value]
     progress = Progress("detecting", len(names))
-    skipped, page, pages = [], [], 0
+    page, pages = [], 0
     for number, (name, photo) in enumerate(read_photos(_IMAGES.value, names, skipped), start=1):
         persons = poses.persons(name, photo)
         if not persons:

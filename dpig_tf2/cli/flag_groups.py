@@ -19,7 +19,7 @@ KEYPOINT_FORMATS = (
     *("coco_results", "alphapose", "mediapipe", "labelme"),
 )
 KEYPOINT_UNITS = ("pixels", "normalized")
-RESIZE_MODES = ("none", "stretch", "letterbox")
+RESIZE_MODES = ("none", "stretch", "letterbox", "crop")
 _PATH_FLAGS = {"data_dir", "image", "images", "keypoints", "target_image", "target_keypoints"}
 
 
@@ -209,7 +209,7 @@ class KeypointFormatFlags:
 
 
 class KeypointReadingFlags(KeypointFormatFlags):
-    """How keypoints and images of other sizes are read: also --resize."""
+    """How keypoints and images are read: also --resize, --background."""
 
     def __init__(self, flag_values: flags.FlagValues, resize: str = "letterbox"):
         super().__init__(flag_values)
@@ -218,13 +218,31 @@ class KeypointReadingFlags(KeypointFormatFlags):
             resize,
             RESIZE_MODES,
             "How images of another size are brought to the wanted one, and their keypoints along: "
-            "letterbox keeps the aspect ratio, none refuses them.",
+            "letterbox keeps the proportions and adds margins, crop keeps them and cuts off what "
+            "is too wide or too high, none refuses them.",
+            flag_values=flag_values,
+        )
+        self._background = flags.DEFINE_list(
+            "background",
+            ["128", "128", "128"],
+            "RED,GREEN,BLUE, each from 0 to 255: what shines through transparent pixels of photos.",
             flag_values=flag_values,
         )
 
     @property
     def decisive(self) -> tuple[flags.FlagHolder, ...]:
-        return self.keypoint_format, self.units, self.resize
+        return self.keypoint_format, self.units, self.resize, self._background
+
+    def background(self) -> tuple[int, int, int]:
+        """The color of --background."""
+        values = self._background.value
+        levels = [int(text) for text in values if text.strip().isdecimal()]
+        if len(values) != 3 or len(levels) != 3 or max(levels) > 255:
+            raise FlagError(
+                f"--background={','.join(values)}: expected RED,GREEN,BLUE from 0 to 255",
+                field="background",
+            )
+        return levels[0], levels[1], levels[2]
 
 
 def define_pose_model(flag_values: flags.FlagValues) -> flags.FlagHolder:
@@ -256,7 +274,9 @@ class PersonFlags:
     ):
         self._required = required
         self.records = RecordFlags(flag_values)
-        self.image = flags.DEFINE_string("image", None, "One photo of any size.", flag_values=flag_values)
+        self.image = flags.DEFINE_string(
+            "image", None, "One photo of any size.", flag_values=flag_values
+        )
         self.images = flags.DEFINE_string(
             "images", None, "Folder of photos, also in folders below it.", flag_values=flag_values
         )
@@ -334,6 +354,7 @@ class PersonFlags:
             )
         if self.paste_back and self.crop.value != "person":
             raise FlagError("--paste_back needs --crop=person", field="paste_back")
+        self.reading.background()
         self.records.check()
 
     def reader(
@@ -364,7 +385,8 @@ class PersonFlags:
             image, keypoints = self.image.value, self.keypoints.value
             return self.photo_reader(image, keypoints, model, body_mask=self.body_mask.value)
         folder = pathlib.Path(self.images.value)
-        names = list_images(folder)
+        skipped: list[str] = []
+        names = list_images(folder, skipped)
         return self._file_reader(
             folder,
             names,
@@ -373,6 +395,7 @@ class PersonFlags:
             batch_size=batch_size,
             limit=limit,
             body_mask=self.body_mask.value,
+            skipped=skipped,
         )
 
     def photo_reader(
@@ -400,6 +423,7 @@ class PersonFlags:
             model,
             batch_size,
             crop=self.crop.value,
+            background=self.reading.background(),
             **options,
         )
 

@@ -29,6 +29,8 @@ EXIT_BAD_INPUT = 1
 EXIT_TRY_AGAIN = 75  # by convention: a failure that may pass
 EXIT_INTERRUPTED = 130  # what shells report for a program stopped by Ctrl-C
 
+_FIRST_NOTES = 20  # that are printed of many
+
 HELP_FLAGS = ("--help", "-help", "-h", "--helpfull", "--helpshort")
 # absl writes the values of an enum before its help, and "repeat this option" behind it.
 _ADDED_BY_ABSL = re.compile(r"^<[^>]*>: |;\s+repeat this option.*", re.DOTALL)
@@ -72,6 +74,7 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
         except _bad_input() as error:
             if verbose:
                 traceback.print_exc()
+            print_notes(getattr(error, "__notes__", ()))
             print(f"{name}: error: {one_line(error)}", file=sys.stderr)
             return EXIT_BAD_INPUT
         except KeyboardInterrupt as stop:
@@ -87,6 +90,14 @@ def show(text: str) -> None:
     """Prints a text of which a pager may close the rest."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     print(text)
+
+
+def print_notes(notes: Sequence[str], most: int | None = _FIRST_NOTES) -> None:
+    """Remarks a line each, the first of them if they are many."""
+    for note in notes[:most]:
+        print(f"note: {note}")
+    if most is not None and len(notes) > most:
+        print(f"note: {len(notes) - most} more")
 
 
 def verb_of(module: ModuleType) -> str:

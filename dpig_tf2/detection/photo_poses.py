@@ -87,7 +87,7 @@ class DetectedPoses(PhotoPoses):
     def of(self, name: str, photo: np.ndarray) -> PhotoPose:
         main = main_person(self.persons(name, photo))
         if main is None:
-            raise DpigError("no person was found", record=name)
+            raise DpigError("no person was found", file=name)
         return PhotoPose(main.keypoints, main.box, main.mask)
 
     def keep(self, path: str | os.PathLike) -> list[str]:

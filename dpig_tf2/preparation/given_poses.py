@@ -53,10 +53,10 @@ class GivenPoses(PhotoPoses):
     def of(self, name: str, photo: np.ndarray) -> PhotoPose:
         keypoints = self._annotations.keypoints.get(name)
         if keypoints is None:
-            raise DpigError(f"no keypoints in {self._path}", record=name)
+            raise DpigError(f"no keypoints in {self._path}", file=name)
         seen = keypoints[keypoints[:, 2] > 0, :2]
         if not len(seen):
-            raise DpigError("not one keypoint is visible", record=name)
+            raise DpigError("not one keypoint is visible", file=name)
         low, high = seen.min(axis=0), seen.max(axis=0)
         reach = _BEYOND * (high - low).max()
         box = np.clip([low - reach, high + reach], 0, photo.shape[:2])

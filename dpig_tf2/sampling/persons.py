@@ -13,10 +13,11 @@ from dpig_tf2.preparation import photos
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where in which photo a person was cut out."""
+    """Where in which photo, with what behind transparent pixels, a person was cut out."""
 
     photo: pathlib.Path
     crop: Crop
+    background: photos.Color = photos.GRAY
 
     def as_json(self) -> dict[str, object]:
         """JSON values: the photo, and the rectangle in its pixels."""
@@ -26,7 +27,7 @@ class Place:
 
     def paste(self, picture: np.ndarray) -> np.ndarray:
         """The photo with a picture uint8 [crop.height, crop.width, 3] in the person's place."""
-        return self.crop.paste(np.asarray(photos.read(self.photo).image), picture)
+        return self.crop.paste(np.asarray(photos.read(self.photo, self.background).image), picture)
 
 
 @dataclasses.dataclass(frozen=True)

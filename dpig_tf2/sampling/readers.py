@@ -138,6 +138,8 @@ class FileReader:
             whatever the image's size.
         body_mask: "keypoints", or "detected": the mask that was found stands in for the one drawn
             from the keypoints, which is what the networks were trained with.
+        skipped: a line for each image that is left out already.
+        background: what shines through transparent pixels.
 
     Attributes:
         poses: as given.
@@ -157,15 +159,17 @@ class FileReader:
         limit: int | None = None,
         crop: str = "none",
         body_mask: str = "keypoints",
+        skipped: Sequence[str] = (),
+        background: photos.Color = photos.GRAY,
     ):
         self._folder, self._names = folder, list(names)[:limit]
         self.poses = poses
         self._resize, self._size = resize, (model.height, model.width)
         self._batch_size = batch_size
-        self._crop, self._body_mask = crop, body_mask
+        self._crop, self._body_mask, self._background = crop, body_mask, background
         self._namer = Namer()
         self.notes = poses.notes
-        self.skipped: list[str] = []
+        self.skipped = list(skipped)
         self.done, self.total = 0, len(self._names)
 
     def persons(self) -> Iterator[Persons]:
@@ -182,7 +186,7 @@ class FileReader:
         name = self._namer.name(file)
         path = self._folder / file
         try:
-            photo = photos.read(path)
+            photo = photos.read(path, self._background)
             if self._crop == "none":
                 placement = photos.place(photo.size, self._size, self._resize)
             pose = self.poses.of(file, np.asarray(photo.image))
@@ -204,7 +208,7 @@ class FileReader:
             image[None],
             (self.poses.identity(file) or name.partition("_")[0],),
             {"body_mask": mask[None]} if self._body_mask == "detected" else {},
-            (Place(path, cut),) if cut else (),
+            (Place(path, cut, self._background),) if cut else (),
         )
 
 
@@ -257,7 +261,8 @@ def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndar
         DpigError: if none is left.
     """
     moved = placement.keypoints(keypoints)
-    outside = (moved[:, :2] >= (placement.height, placement.width)).any(axis=1)
+    beyond = (moved[:, :2] < 0) | (moved[:, :2] >= (placement.height, placement.width))
+    outside = beyond.any(axis=1)
     return _checked(np.where(outside[:, None], np.float32(0), moved))
 
 

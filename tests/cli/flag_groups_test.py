@@ -25,6 +25,8 @@ def values():
         (["--data_dir=d", "--crop=person"], "crop"),
         (["--images=i", "--keypoints=k", "--body_mask=detected"], "body_mask"),
         (["--images=i", "--paste_back"], "paste_back"),
+        (["--images=i", "--background=1,2"], "background"),
+        (["--images=i", "--background=1,2,256"], "background"),
         (["--images=i", "--keypoints=k", "--split=train"], "split"),
         (["--image=i", "--keypoints=k", "--skip_bad_records"], "skip_bad_records"),
     ],
@@ -74,6 +76,7 @@ def test_settings_name_absolute_paths(values):
         "keypoint_format": "auto",
         "keypoint_units": None,
         "resize": "letterbox",
+        "background": ["128", "128", "128"],
         "crop": "none",
         "body_mask": "keypoints",
     }
