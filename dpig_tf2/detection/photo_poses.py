@@ -90,6 +90,11 @@ class DetectedPoses(PhotoPoses):
             raise DpigError("no person was found", file=name)
         return PhotoPose(main.keypoints, main.box, main.mask)
 
+    def keypoints_or_none(self, name: str, photo: np.ndarray) -> np.ndarray:
+        """Keypoints of the main person, float32 [18, 3]; zeros where there is nobody."""
+        main = main_person(self.persons(name, photo))
+        return np.zeros((18, 3), np.float32) if main is None else main.keypoints
+
     def keep(self, path: str | os.PathLike) -> list[str]:
         """Writes `found`, but not over a file in which somebody has changed something."""
         if not self._photos:
