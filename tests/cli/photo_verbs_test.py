@@ -86,7 +86,7 @@ def test_keypoints_are_found_and_can_be_given_back(dpig, photos, tmp_path):
         assert len(seen) >= 8
         # From the nearest: left and right of drawn persons are hard to tell.
         apart = np.linalg.norm(seen[:, None] - known, axis=-1).min(axis=1)
-        assert np.median(apart) < 0.05 * _HEIGHT
+        assert np.median(apart) < 0.1 * _HEIGHT
     flags = (f"--images={folder}", f"--keypoints={out}", "--scenes=2")
     scored = dpig("evaluate_detector", *flags)
     assert scored.returncode == 0, scored.stderr
