@@ -8,5 +8,5 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up
-exec "$PYTHON" -m dpig_tf2.cli.download --dataset=deepfashion \
+exec "$PYTHON" -m dpig_tf2.cli.download deepfashion \
   --out_dir="$ROOT/data/deepfashion" "$@"

@@ -8,5 +8,5 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up
-exec "$PYTHON" -m dpig_tf2.cli.download --dataset=market1501 \
+exec "$PYTHON" -m dpig_tf2.cli.download market1501 \
   --out_dir="$ROOT/data/market1501" "$@"

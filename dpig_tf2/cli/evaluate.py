@@ -9,7 +9,7 @@ Inception score, masked inception score, FID and KID need InceptionV3 as keras.a
 saved as .weights.h5), or --download_weights lets Keras fetch that file. LPIPS needs
 --lpips_weights, a file that evaluation/lpips.py tells how to make. Nothing is downloaded otherwise:
 what is not computed is null in the JSON, with the reason. Pose error needs the keypoints that a
-detector found in the generated pictures (--save_pictures writes these for records). Scores go to
+detector found in the generated pictures (--detect_poses, or --generated_keypoints). Scores go to
 metrics.json in the run folder, or to --out.
 """
 
@@ -66,6 +66,15 @@ _TARGET_KEYPOINTS = flags.DEFINE_string(
     "File or folder with the keypoints of the target images, for the pose error.",
     flag_values=FLAGS,
 )
+_READING = flag_groups.KeypointFormatFlags(FLAGS)
+_DETECT = flags.DEFINE_bool(
+    "detect_poses",
+    False,
+    "Compute the pose error by finding the persons in the pictures whose keypoints are not given: "
+    "the generated ones, and the targets of folders. One where nobody is found counts as wrong.",
+    flag_values=FLAGS,
+)
+_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
 _PROTOCOL = flags.DEFINE_enum(
     "protocol",
     "dpig",
@@ -89,6 +98,7 @@ _LPIPS = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 
+_GENERATED_POSES, _TARGET_POSES = "generated_keypoints", "target_keypoints"
 _OF_RECORDS = (*_RECORDS.holders, _LIMIT, _PICTURES, _SAVE)
 _OF_FOLDERS = (
     *(_GENERATED, _TARGET, _MASKS, _ALLOW_UNMATCHED),
@@ -98,6 +108,7 @@ _OF_FOLDERS = (
 
 def main() -> int:
     flag_groups.exclusive(_INCEPTION, _DOWNLOAD)
+    flag_groups.needs(_POSE_MODEL, _DETECT)
     if any(holder.present for holder in _OF_FOLDERS):
         _check_folder_flags()
         return _SCORES.finish("folders", _score_folders())
@@ -122,8 +133,9 @@ def _check_folder_flags():
     for holder in (_GENERATED, _TARGET):
         if not holder.value:
             raise program.FlagError(f"--{holder.name} must be given", field=holder.name)
-    flag_groups.needs(_GENERATED_KEYPOINTS, _TARGET_KEYPOINTS)
-    flag_groups.needs(_TARGET_KEYPOINTS, _GENERATED_KEYPOINTS)
+    if not _DETECT.value:
+        flag_groups.needs(_GENERATED_KEYPOINTS, _TARGET_KEYPOINTS)
+        flag_groups.needs(_TARGET_KEYPOINTS, _GENERATED_KEYPOINTS)
 
 
 def _image_scores():
@@ -155,9 +167,12 @@ def _score_records():
         records = usable_records(records, sampler.config.model, skip_bad_records=True)
     folder = PictureFolder(_SAVE.value) if _SAVE.value else None
     drawn, report = _PICTURES.value, scores.reporter(_PICTURES.value)
+    detected = flag_groups.detected_poses(_POSE_MODEL.value) if _DETECT.value else None
     result, examples = score_records(
-        sampler, records, drawn, _image_scores(), _LIMIT.value, report, folder
+        sampler, records, drawn, _image_scores(), _LIMIT.value, report, folder, detected
     )
+    if detected:
+        _SCORES.keep_poses(_GENERATED_POSES, detected)
     sheet = labeled_sheet(
         list(zip(*examples, strict=True)),
         row_labels=["source", "generated", "target"],
@@ -172,19 +187,36 @@ def _score_folders():
 
     folders = _GENERATED.value, _TARGET.value
     keypoints = None
-    if _GENERATED_KEYPOINTS.value:
-        files = _GENERATED_KEYPOINTS.value, _TARGET_KEYPOINTS.value
-        keypoints = tuple(map(_keypoints_of, files, folders))
+    if _GENERATED_KEYPOINTS.value or _DETECT.value:
+        generated = _keypoints_of(_GENERATED_KEYPOINTS.value, folders[0], _GENERATED_POSES)
+        keypoints = generated, _keypoints_of(_TARGET_KEYPOINTS.value, folders[1], _TARGET_POSES)
     return score_folders(*folders, _image_scores(), _MASKS.value, _ALLOW_UNMATCHED.value, keypoints)
 
 
-def _keypoints_of(path, folder):
-    """{image name: keypoints} of a file in any format, for the images of a folder."""
-    from dpig_tf2.evaluation.image_folders import image_files
+def _keypoints_of(path, folder, name):
+    """{image name: keypoints} for the images of a folder: of a file in any format, or found."""
+    from dpig_tf2.evaluation.image_folders import image_files, read_image
+    from dpig_tf2.io.images import upright_size
     from dpig_tf2.preparation import keypoint_formats
 
-    names = [file.name for file in image_files(folder).values()]
-    found = keypoint_formats.load(path, image_names=names)
+    files = {file.name: file for file in image_files(folder).values()}
+    if path is None:
+        detected = flag_groups.detected_poses(_POSE_MODEL.value)
+        for file in files.values():
+            try:
+                detected.persons(file.name, read_image(file))
+            except ValueError:  # its pair cannot be scored either, which is reported there
+                continue
+        _SCORES.keep_poses(name, detected)
+        return detected.found
+    found = keypoint_formats.load(
+        path,
+        _READING.keypoint_format.value,
+        files,
+        lambda name: upright_size(files[name]),
+        _READING.units.value,
+        may_be_empty=True,
+    )
     for problem in found.problems:
         program.say(f"note: {problem}")
     return found.keypoints

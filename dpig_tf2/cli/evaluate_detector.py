@@ -1,48 +1,56 @@
-"""Compares the poses that are found in photos with reference keypoints; prints a table.
+"""Scores the poses that are found in photos against reference keypoints.
 
 Examples:
-  python -m dpig_tf2.cli.evaluate_detector --images=photos --keypoints=keypoints.csv
-  python -m dpig_tf2.cli.evaluate_detector --images=photos --keypoints=keypoints.csv \
-      --limit=1000 --seed=7 --json=accuracy.json
+    dpig evaluate_detector --images=photos --keypoints=keypoints.csv
+    dpig evaluate_detector --images=photos --keypoints=keypoints.csv --limit=1000 --out=scores.json
 
 Photos without a reference are left out. Synthetic scenes stand for pictures without a person.
 """
 
 import dataclasses
-import json
+import pathlib
 
 from absl import flags
 
-from dpig_tf2.cli.flags import run_program
+from dpig_tf2.cli import flag_groups, program
 
+FLAGS = flags.FlagValues()
 _IMAGES = flags.DEFINE_string(
-    "images", None, "Folder with photos of one person each.", required=True
+    "images", None, "Folder with photos of one person each.", required=True, flag_values=FLAGS
 )
 _KEYPOINTS = flags.DEFINE_string(
-    "keypoints", None, "Reference keypoints, in any format that make_records reads.", required=True
-)
-_POSE_MODEL = flags.DEFINE_string(
-    "pose_model",
+    "keypoints",
     None,
-    "A .task bundle or the folder of the two .tflite files. Default: what DPIG_POSE_MODEL names, "
-    "else what was downloaded.",
+    "File or folder with reference keypoints, in pixels of the photos.",
+    required=True,
+    flag_values=FLAGS,
 )
-_LIMIT = flags.DEFINE_integer("limit", None, "Only so many photos, drawn at random.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the draw of photos and of the scenes.", lower_bound=0)
+_READING = flag_groups.KeypointFormatFlags(FLAGS)
+_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
+_LIMIT = flags.DEFINE_integer(
+    "limit", None, "Only so many photos, drawn at random.", lower_bound=1, flag_values=FLAGS
+)
+_SEED = flag_groups.define_seed(FLAGS, "the draw of photos and the scenes")
 _FURTHER_LOOKS = flags.DEFINE_integer(
-    "further_looks", None, "Further looks at each person; fewer are faster.", lower_bound=0
+    "further_looks",
+    None,
+    "Further looks at each person; fewer are faster. All that there are by default.",
+    lower_bound=0,
+    flag_values=FLAGS,
 )
-_SCENES = flags.DEFINE_integer("scenes", 17, "Number of pictures without a person.", lower_bound=0)
-_JSON = flags.DEFINE_string("json", None, "JSON file to write.")
+_SCENES = flags.DEFINE_integer(
+    "scenes", 17, "Number of pictures without a person.", lower_bound=0, flag_values=FLAGS
+)
+_OUT = flags.DEFINE_string("out", None, "JSON file for the scores.", flag_values=FLAGS)
 
 _SCENE_SIZES = ((256, 256), (128, 64), (256, 128))
 
 
-def main(_):
+def main() -> int:
     from dpig_tf2.detection import accuracy
     from dpig_tf2.detection.detector import MAX_FURTHER_LOOKS, PoseDetector
     from dpig_tf2.detection.photo_files import read_photos
-    from dpig_tf2.io.atomic import replacing
+    from dpig_tf2.io.atomic import write_json
 
     looks = MAX_FURTHER_LOOKS if _FURTHER_LOOKS.value is None else _FURTHER_LOOKS.value
     detector = PoseDetector.load(_POSE_MODEL.value, further_looks=looks)
@@ -52,9 +60,8 @@ def main(_):
     compared = ((photo, references[name]) for name, photo in photos)
     measured = accuracy.measure(detector, compared, _scenes(), len(references))
     print(measured.table())
-    if _JSON.value:
-        with replacing(_JSON.value) as file:
-            file.write_text(json.dumps(dataclasses.asdict(measured), indent=2), encoding="utf-8")
+    if _OUT.value:
+        write_json(_OUT.value, dataclasses.asdict(measured))
     for reason in skipped:
         print(f"skipped: {reason}")
     return 1 if skipped else 0
@@ -65,11 +72,21 @@ def _references():
     import numpy as np
 
     from dpig_tf2.errors import DpigError
+    from dpig_tf2.io.images import upright_size
     from dpig_tf2.preparation import keypoint_formats
     from dpig_tf2.preparation.photos import list_images
 
     names = list_images(_IMAGES.value)
-    known = keypoint_formats.load(_KEYPOINTS.value, image_names=names).keypoints
+    annotations = keypoint_formats.load(
+        _KEYPOINTS.value,
+        _READING.keypoint_format.value,
+        names,
+        lambda name: upright_size(pathlib.Path(_IMAGES.value, name)),
+        _READING.units.value,
+    )
+    for problem in annotations.problems:
+        print(f"note: {problem}")
+    known = annotations.keypoints
     usable = [name for name in names if name in known and known[name][:, 2].any()]
     if not usable:
         raise DpigError(
@@ -93,9 +110,5 @@ def _scenes():
         yield synthetic.render_background(synthetic.sample_background(rng), height, width)
 
 
-def run():
-    run_program("dpig-evaluate-detector", main)
-
-
 if __name__ == "__main__":
-    run()
+    program.run(__name__)

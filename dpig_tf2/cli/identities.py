@@ -79,7 +79,7 @@ def main() -> int:
         networks | ({"pose_decoder"} if "pose" in mapped else set()),
         decisive=(
             *(_RECORDS.data_dir, _RECORDS.split, _LIMIT, *_TARGETS.decisive),
-            *(_READING.keypoint_format, _READING.resize, _IMAGES, _SEED),
+            *(*_READING.decisive, _IMAGES, _SEED),
             # Those for testing are numbered behind those for training.
             *([_IDENTITIES] if _TEST_IDENTITIES.value else []),
         ),

@@ -5,9 +5,10 @@ Examples:
     dpig interpolate --run_dir=runs/demo --seeds=1,2,3 --animation=webp
 
 From person to person the way leads through the codes, from sample to sample through the noise.
-Persons come from tf-records (--data_dir, --split) or from photos (--images) with their --keypoints;
-without them the ends are sampled. Writes frames, animations, codes, labeled strips, and
-samples.json, which tells what made each file. Started again, it goes on where it stopped.
+Persons come from tf-records (--data_dir, --split) or from photos (--images), with --keypoints or
+found in the photos; without persons the ends are sampled. Writes frames, animations, codes, labeled
+strips, and samples.json, which tells what made each file. Started again, it goes on where it
+stopped.
 """
 
 import itertools

@@ -1,14 +1,17 @@
 """Makes tf-records from photos with keypoints.
 
 Examples:
-    dpig make_records --raw_dir=photos --keypoints=photos/keypoints.csv --out_dir=data/mine
+    dpig make_records --raw_dir=photos --out_dir=data/mine --identity=folder --resize=letterbox
     dpig make_records --raw_dir=photos --keypoints=openpose --out_dir=data/mine --split=test \\
         --variant=market1501 --resize=letterbox --height=128 --width=64
 
-Keypoints may be a CSV, OpenPose JSON, COCO JSON, a pickle of arrays, or Mask-RCNN .mat files; see
-data/README.md. Whatever cannot be used is listed, never dropped in silence. Started again, it goes
-on at the first record file that is missing or damaged.
+Keypoints may be in any of the formats that data/README.md lists. Without --keypoints the persons
+are found in the photos, and their keypoints are written to keypoints_SPLIT.csv in --out_dir.
+Whatever cannot be used is listed, never dropped in silence. Started again, it goes on at the first
+record file that is missing or damaged.
 """
+
+import pathlib
 
 from absl import flags
 
@@ -20,10 +23,11 @@ _READING = flag_groups.KeypointReadingFlags(FLAGS, resize="none")
 _KEYPOINTS = flags.DEFINE_string(
     "keypoints",
     None,
-    "File or folder with the photos' keypoints, in pixels of the photos.",
-    required=True,
+    "File or folder with the photos' keypoints, in pixels of the photos. By default they are found "
+    "in the photos.",
     flag_values=FLAGS,
 )
+_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
 _HEIGHT, _WIDTH = record_making.define_image_size(FLAGS, "those of --variant")
 _VARIANT = flags.DEFINE_enum(
     "variant",
@@ -36,8 +40,9 @@ _VARIANT = flags.DEFINE_enum(
 _IDENTITY = flags.DEFINE_string(
     "identity",
     "([^_]+)_",
-    "Who is in a photo: a pattern whose group is matched at the start of the file name, 'column' "
-    "for the column of the keypoint CSV, or 'image' for another person in every photo.",
+    "Who is in a photo: a pattern whose group is matched at the start of the file name, 'folder' "
+    "for the folder below --raw_dir that it is in, 'column' for the column of the keypoint CSV, or "
+    "'image' for another person in every photo.",
     flag_values=FLAGS,
 )
 _PAIRS = flags.DEFINE_enum(
@@ -48,16 +53,37 @@ _PAIRS = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 _PAIRS_CSV = flags.DEFINE_string(
-    "pairs_csv", None, "CSV file of from,to rows, in place of --pairs.", flag_values=FLAGS
+    "pairs_csv",
+    None,
+    "File of rows with two names, from and to, in place of --pairs; separated by commas, "
+    "semicolons, tabs or spaces, with or without a header.",
+    flag_values=FLAGS,
 )
 _SEED = flag_groups.define_seed(FLAGS, "the order of the pairs")
 
 
 def main() -> None:
     flag_groups.exclusive(_PAIRS_CSV, _PAIRS)
+    flag_groups.exclusive(_KEYPOINTS, _POSE_MODEL)
     from dpig_tf2.preparation import keypoint_folder
 
-    conversion = keypoint_folder.convert(
+    detected = None
+    if not _KEYPOINTS.value:
+        detected = flag_groups.detected_poses(_POSE_MODEL.value)
+    options, output = _RAW.options(), _RAW.output
+    try:
+        conversion = _convert(keypoint_folder, options, detected)
+    finally:
+        if detected and not options.dry_run:
+            for line in detected.keep(
+                pathlib.Path(output.out_dir.value, f"keypoints_{output.split.value}.csv")
+            ):
+                print(line)
+    record_making.print_conversion(conversion)
+
+
+def _convert(keypoint_folder, options, detected):
+    return keypoint_folder.convert(
         _RAW.raw_dir.value,
         _KEYPOINTS.value,
         _RAW.output.out_dir.value,
@@ -67,13 +93,15 @@ def main() -> None:
         height=_HEIGHT.value,
         width=_WIDTH.value,
         resize=_READING.resize.value,
+        background=_READING.background(),
         identity=_IDENTITY.value,
         pair_mode=_PAIRS.value,
         pairs_csv=_PAIRS_CSV.value,
         seed=_SEED.value,
-        options=_RAW.options(),
+        units=_READING.units.value,
+        options=options,
+        detected=detected,
     )
-    record_making.print_conversion(conversion)
 
 
 if __name__ == "__main__":

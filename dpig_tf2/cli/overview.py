@@ -2,11 +2,12 @@
 
 Examples:
     dpig overview --run_dir=runs/demo --data_dir=data/synthetic
-    dpig overview --run_dir=runs/demo --images=photos --keypoints=photos/keypoints.csv --seed=1
+    dpig overview --run_dir=runs/demo --images=photos --seed=1
 
 Rows: the photo, reconstructed, re-posed, and each factor sampled while the others are held. Persons
-come from tf-records (--data_dir, --split) or from photos (--image or --images) with their
---keypoints, one column of the sheet for each. Rows whose networks are not trained yet are left out.
+come from tf-records (--data_dir, --split) or from photos (--image or --images), with --keypoints or
+found in the photos, one column of the sheet for each. Rows whose networks are not trained yet are
+left out.
 """
 
 from absl import flags

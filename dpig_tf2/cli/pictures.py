@@ -1,13 +1,15 @@
 """What all verbs share that write pictures of trained networks."""
 
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, program
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import DpigError
+
+_KEYPOINTS = "keypoints.csv"
 
 
 class PictureVerb:
@@ -58,6 +60,8 @@ class PictureVerb:
         networks: Iterable[str] = (),
         decisive: Iterable[flags.FlagHolder] = (),
         adversaries: bool = False,
+        paste_back: bool = False,
+        further_poses: Mapping | None = None,
     ) -> int:
         """Loads the networks, lets the task write its files, and says what came of it.
 
@@ -69,6 +73,8 @@ class PictureVerb:
             decisive: the flags that decide what a file of a given name holds. A folder made with
                 other values is refused unless --overwrite is given.
             adversaries: load the discriminator too.
+            paste_back: put pictures back into photos, see `Context`.
+            further_poses: {CSV name: poses} besides those of the reader, see `PhotoPoses`.
 
         Returns:
             The exit status: 1 if a person was left out.
@@ -90,16 +96,24 @@ class PictureVerb:
         precision = self._execution.precision
         settings = {"verb": self.name, "networks": sampler.fingerprint()}
         settings |= flag_groups.settings(*decisive, *([] if precision is None else [precision]))
+        poses = dict(further_poses or {})
+        if reader is not None and reader.poses is not None:
+            poses = {_KEYPOINTS: reader.poses} | poses
+        for source in poses.values():
+            settings |= source.settings
         folder = self._out_dir.value or pathlib.Path(
             self.run_folder.path.value, "samples", self.name
         )
         skipped = reader.skipped if reader else []
         try:
             with OutputFolder(folder, settings, self._overwrite.value) as output:
-                task(Context(sampler, output, reporter()))
+                task(Context(sampler, output, reporter(), paste_back=paste_back))
         finally:
             for note in reader.notes if reader else ():
                 program.say(f"note: {note}")
+            for name, source in poses.items():
+                for line in source.keep(pathlib.Path(folder, name)):
+                    program.say(line)
             for line in skipped if reader and reader.total > 1 else ():
                 program.say(f"left out: {line}")
         if skipped and not len(output):

@@ -34,6 +34,8 @@ EXIT_BAD_INPUT = 1
 EXIT_INTERNAL_ERROR = 70  # by convention: a fault of the program
 EXIT_TRY_AGAIN = 75  # by convention: a failure that may pass
 
+_FIRST_NOTES = 20  # that are printed of many
+
 HELP_FLAGS = ("--help", "-help", "-h", "--helpfull", "--helpshort")
 # absl writes the values of an enum before its help, and "repeat this option" behind it.
 _ADDED_BY_ABSL = re.compile(r"^<[^>]*>: |;\s+repeat this option.*", re.DOTALL)
@@ -88,6 +90,7 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
         except Exception as error:
             if verbose:
                 traceback.print_exc()
+            print_notes(getattr(error, "__notes__", ()))
             if isinstance(error, _bad_input()):
                 _complain(f"{name}: error: {one_line(error)}")
                 return EXIT_BAD_INPUT
@@ -109,6 +112,14 @@ def show(text: str) -> None:
     """Prints a text of which a pager may close the rest."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     print(text)
+
+
+def print_notes(notes: Sequence[str], most: int | None = _FIRST_NOTES) -> None:
+    """Remarks a line each, the first of them if they are many."""
+    for note in notes[:most]:
+        say(f"note: {note}")
+    if most is not None and len(notes) > most:
+        print(f"note: {len(notes) - most} more")
 
 
 def verb_of(module: ModuleType) -> str:

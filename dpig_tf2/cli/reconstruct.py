@@ -2,11 +2,12 @@
 
 Examples:
     dpig reconstruct --run_dir=runs/demo --data_dir=data/synthetic --limit=32
-    dpig reconstruct --run_dir=runs/demo --image=me.jpg --keypoints=me.json
+    dpig reconstruct --run_dir=runs/demo --image=me.jpg --crop=person --paste_back
 
 Persons come from tf-records (--data_dir, --split), from one photo (--image) or from a folder of
-photos (--images) with their --keypoints. Writes pictures, their codes, labeled sheets, and
-samples.json, which tells what made each file. Started again, it goes on where it stopped.
+photos (--images), with --keypoints or found in the photos. Writes pictures, their codes, labeled
+sheets, and samples.json, which tells what made each file. Started again, it goes on where it
+stopped.
 """
 
 from absl import flags
@@ -15,7 +16,7 @@ from dpig_tf2.cli import flag_groups, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("reconstruct", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS)
+_PERSONS = flag_groups.PersonFlags(FLAGS, paste_back=True)
 
 
 def main() -> int:
@@ -29,7 +30,11 @@ def main() -> int:
         reconstruct(context, pictures.tracked(context, reader, reader.persons(), "reconstruct"))
 
     return _PICTURES.write(
-        task, reader, ["appearance_encoder", "generator"], decisive=_PERSONS.decisive
+        task,
+        reader,
+        ["appearance_encoder", "generator"],
+        decisive=_PERSONS.decisive,
+        paste_back=_PERSONS.paste_back,
     )
 
 

@@ -4,8 +4,6 @@ from absl import flags
 
 from dpig_tf2.cli import program
 
-_FIRST_NOTES = 20  # notes printed of a conversion
-
 
 class RecordOutputFlags:
     """Record files to be written: --out_dir, --split, --num_shards, --parts, --overwrite."""
@@ -94,11 +92,10 @@ def define_image_size(
 def print_conversion(conversion) -> None:
     """The problems found in raw data, the plan, and what was written."""
     # A dry run tells all; otherwise the manifest does.
-    shown = _FIRST_NOTES if conversion.written else len(conversion.problems)
-    for problem in conversion.problems[:shown]:
-        program.say(f"note: {problem}")
-    if conversion.problems[shown:]:
-        print(f"note: {len(conversion.problems) - shown} more, all of them in the manifest")
+    if conversion.written:
+        program.print_notes(conversion.problems)
+    else:
+        program.print_notes(conversion.problems, most=None)
     print(conversion.plan)
     if conversion.written:
         print_written(conversion.written)

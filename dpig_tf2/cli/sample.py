@@ -2,11 +2,12 @@
 
 Examples:
     dpig sample --run_dir=runs/demo --count=8 --seed=1
-    dpig sample --run_dir=runs/demo --factors=foreground,pose --image=me.jpg --keypoints=me.json
+    dpig sample --run_dir=runs/demo --factors=foreground,pose --image=me.jpg
 
-Without persons the others are held at one sample. With them (--data_dir; --image or --images with
-their --keypoints) the others are held at each person. Writes pictures, their codes, labeled sheets,
-and samples.json, which tells what made each file. Started again, it goes on where it stopped.
+Without persons the others are held at one sample. With them (--data_dir; --image or --images, with
+--keypoints or found in the photos) the others are held at each person. Writes pictures, their
+codes, labeled sheets, and samples.json, which tells what made each file. Started again, it goes on
+where it stopped.
 """
 
 from absl import flags
@@ -15,7 +16,7 @@ from dpig_tf2.cli import flag_groups, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("sample", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS, required=False)
+_PERSONS = flag_groups.PersonFlags(FLAGS, required=False, paste_back=True)
 _FACTORS = flags.DEFINE_multi_string(
     "factors",
     [],
@@ -44,7 +45,11 @@ def main() -> int:
         sample_factors(context, batches, subsets, _COUNT.value, _SEED.value)
 
     return _PICTURES.write(
-        task, reader, _networks(model, subsets), decisive=(*_PERSONS.decisive, _SEED)
+        task,
+        reader,
+        _networks(model, subsets),
+        decisive=(*_PERSONS.decisive, _SEED),
+        paste_back=_PERSONS.paste_back,
     )
 
 

@@ -46,6 +46,18 @@ class ScoreVerb:
         save_png(path, picture)
         program.say(f"picture: {path}")
 
+    def keep_poses(self, name: str, detected) -> None:
+        """Writes found keypoints as <scores>_<name>.csv beside the scores, if these are written."""
+        if self._out.value:
+            out = pathlib.Path(self._out.value)
+            path = out.with_name(f"{out.stem}_{name}.csv")
+        elif self.run_folder.path.value:
+            path = pathlib.Path(self.run_folder.path.value, "samples", f"evaluate_{name}.csv")
+        else:
+            return
+        for line in detected.keep(path):
+            print(line)
+
     def finish(self, name: str, scores: dict) -> int:
         """Prints and writes scores with what they were computed from; the exit status.
 

@@ -2,16 +2,13 @@
 
 Examples:
     dpig transfer --run_dir=runs/demo --data_dir=data/synthetic
-    dpig transfer --run_dir=runs/demo --image=me.jpg --keypoints=me.json \\
-        --target_keypoints=poses.csv --target_size=128x64
+    dpig transfer --run_dir=runs/demo --image=me.jpg --target_image=you.jpg --crop=person
 
-Without --all_pairs and --target_keypoints every source of --data_dir takes the pose of its pair.
-With --all_pairs every person takes the pose of every other one, in one sheet. Writes pictures,
-their codes, labeled sheets, and samples.json, which tells what made each file. Started again, it
-goes on where it stopped.
+Without --all_pairs, --target_image and --target_keypoints every source of --data_dir takes the pose
+of its pair. With --all_pairs every person takes the pose of every other one, in one sheet. Writes
+pictures, their codes, labeled sheets, and samples.json, which tells what made each file. Started
+again, it goes on where it stopped.
 """
-
-import pathlib
 
 from absl import flags
 
@@ -22,14 +19,15 @@ _GRID_LIMIT = 24  # persons that one sheet of all pairs still shows well
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("transfer", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS)
+_PERSONS = flag_groups.PersonFlags(FLAGS, paste_back=True)
 _TARGETS = flag_groups.TargetPoseFlags(
     FLAGS, _PERSONS.reading, "the poses that every person takes, or that of --target_image"
 )
 _TARGET_IMAGE = flags.DEFINE_string(
     "target_image",
     None,
-    "Photo whose pose, found in --target_keypoints, every person takes.",
+    "Photo whose pose every person takes: that of --target_keypoints, else what is found in it; "
+    "found keypoints are written to target_keypoints.csv.",
     flag_values=FLAGS,
 )
 _ALL_PAIRS = flags.DEFINE_bool(
@@ -45,6 +43,9 @@ def main() -> int:
     model = _PICTURES.model()
     limit = _PERSONS.limit.value or (_GRID_LIMIT if _ALL_PAIRS.value else None)
     reader = _PERSONS.reader(model, _PICTURES.batch_size, limit)
+    target = None
+    if _TARGET_IMAGE.present:
+        target = _PERSONS.photo_reader(_TARGET_IMAGE.value, _TARGETS.keypoints.value, model)
 
     def task(context):
         from dpig_tf2.sampling.persons import concatenate
@@ -55,8 +56,8 @@ def main() -> int:
             persons = concatenate(reader.persons())
             batches = pictures.one_by_one(context, persons, "transfer")
             transfer_grid(context, batches, persons, len(persons))
-        elif _TARGETS.keypoints.present:
-            targets = _targets(model)
+        elif target or _TARGETS.keypoints.present:
+            targets = _only_person(target) if target else _TARGETS.read(model)
             batches = pictures.tracked(context, reader, reader.persons(), "transfer")
             transfer_grid(context, batches, targets, ROWS_PER_SHEET)
         else:
@@ -68,42 +69,34 @@ def main() -> int:
         reader,
         ["appearance_encoder", "generator"],
         decisive=(*_PERSONS.decisive, *_TARGETS.decisive, _TARGET_IMAGE, _ALL_PAIRS),
+        paste_back=_PERSONS.paste_back,
+        further_poses={"target_keypoints.csv": target.poses} if target else None,
     )
 
 
 def _check():
     _PERSONS.check()
     _TARGETS.check()
-    flag_groups.exclusive(_ALL_PAIRS, _TARGETS.keypoints)
+    for holder in (_TARGETS.keypoints, _TARGET_IMAGE):
+        flag_groups.exclusive(_ALL_PAIRS, holder)
     flag_groups.exclusive(_TARGET_IMAGE, _TARGETS.size_flag)  # an image tells its own size
-    flag_groups.needs(_TARGET_IMAGE, _TARGETS.keypoints)
-    if _PERSONS.from_photos and not (_ALL_PAIRS.value or _TARGETS.keypoints.present):
+    targets = _ALL_PAIRS.value or _TARGETS.keypoints.present or _TARGET_IMAGE.present
+    if _PERSONS.from_photos and not targets:
         raise program.FlagError(
-            "photos have no pairs: --target_keypoints or --all_pairs must be given",
-            field="target_keypoints",
+            "photos have no pairs: --target_image, --target_keypoints or --all_pairs must be given",
+            field="target_image",
         )
 
 
-def _targets(model):
-    """The poses of --target_keypoints, with their photo if --target_image names one."""
+def _only_person(reader):
+    """The person of --target_image."""
     from dpig_tf2.sampling.persons import concatenate
-    from dpig_tf2.sampling.readers import FileReader
 
-    if not _TARGET_IMAGE.value:
-        return _TARGETS.read(model)
-    image = pathlib.Path(_TARGET_IMAGE.value)
-    reader = FileReader(
-        image.parent,
-        [image.name],
-        _TARGETS.keypoints.value,
-        _PERSONS.reading.keypoint_format.value,
-        _PERSONS.reading.resize.value,
-        model,
-        batch_size=1,
-    )
     persons = list(reader.persons())
+    for note in reader.notes:
+        print(f"note: {note}")
     if reader.skipped:
-        raise DpigError(reader.skipped[0], file=image)
+        raise DpigError(reader.skipped[0], file=_TARGET_IMAGE.value)
     return concatenate(persons)
 
 

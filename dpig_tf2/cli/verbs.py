@@ -5,15 +5,18 @@ from types import ModuleType
 
 GROUPS = {
     "Make data": (
-        *("make_records", "make_synthetic", "convert_market1501", "convert_deepfashion"),
-        *("check_records", "download"),
+        *("detect_poses", "make_records", "make_synthetic"),
+        *("convert_market1501", "convert_deepfashion", "check_records", "download"),
     ),
     "Train": ("train", "import_tf1"),
     "Use": (
         *("transfer", "reconstruct", "sample", "interpolate", "invert", "mix"),
         *("identities", "overview"),
     ),
-    "Measure": ("evaluate", "evaluate_disentanglement", "evaluate_poses", "benchmark"),
+    "Measure": (
+        *("evaluate", "evaluate_disentanglement", "evaluate_poses", "evaluate_detector"),
+        "benchmark",
+    ),
     "Serve": ("export",),
     "This machine": ("doctor", "completion"),
 }

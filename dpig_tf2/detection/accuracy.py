@@ -73,7 +73,7 @@ def measure(
         empty_pictures: uint8 [H, W, 3] without a person.
         total: number of photos, for the progress line.
     """
-    tally = _Tally()
+    tally = Tally()
     progress = Progress("detecting", total) if total else None
     for number, (photo, reference) in enumerate(photos, start=1):
         if (reference[:, 2] > 0).any():
@@ -89,16 +89,27 @@ def measure(
 
 
 @dataclasses.dataclass
-class _Tally:
+class Tally:
+    """Found keypoints against references, added photo by photo; see `Accuracy`.
+
+    Attributes:
+        photos, missed, keypoints: as of `Accuracy`.
+        found: keypoints that are visible and near enough.
+        agreeing: keypoints visible to both or to neither.
+        seconds: of the detector.
+        errors: distance of each keypoint that both have, pixels.
+    """
+
     photos: int = 0
     missed: int = 0
     keypoints: int = 0
     found: int = 0
     agreeing: int = 0
     seconds: float = 0.0
-    errors: list = dataclasses.field(default_factory=list)
+    errors: list[float] = dataclasses.field(default_factory=list)
 
-    def add(self, keypoints, reference):
+    def add(self, keypoints: np.ndarray, reference: np.ndarray) -> None:
+        """Takes one photo's; [18, 3] each. No visible keypoint: the person was missed."""
         here, there = keypoints[:, 2] > 0, reference[:, 2] > 0
         self.photos += 1
         self.keypoints += int(there.sum())
@@ -112,7 +123,7 @@ class _Tally:
         self.agreeing += int((here == there).sum())
         self.errors.extend(errors.tolist())
 
-    def result(self, empty, false_persons) -> Accuracy:
+    def result(self, empty: int, false_persons: int) -> Accuracy:
         photos = max(self.photos, 1)
         return Accuracy(
             photos=self.photos,

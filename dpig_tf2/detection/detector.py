@@ -99,9 +99,18 @@ class PoseDetector:
     Source: BlazePose (Bazarevsky et al. 2020). A detector finds persons, a second network the
     landmarks in a region about each. Here several looks at each person, enlarged and mirrored, are
     brought to one opinion (`consensus.py`).
+
+    Attributes:
+        fingerprint: 16 hexadecimal digits that change with the model and the number of looks.
     """
 
-    def __init__(self, finder: PersonFinder, landmarks: LandmarkNetwork, further_looks: int):
+    def __init__(
+        self,
+        finder: PersonFinder,
+        landmarks: LandmarkNetwork,
+        further_looks: int,
+        fingerprint: str = "",
+    ):
         if not 0 <= further_looks <= MAX_FURTHER_LOOKS:
             raise DpigError(
                 f"further_looks must be from 0 to {MAX_FURTHER_LOOKS}, got {further_looks}",
@@ -109,6 +118,7 @@ class PoseDetector:
             )
         self._finder, self._landmarks = finder, landmarks
         self._further = _FURTHER[:further_looks]
+        self.fingerprint = fingerprint
 
     @classmethod
     def load(
@@ -134,6 +144,7 @@ class PoseDetector:
             PersonFinder(files.finder, files.finder_name, threads),
             LandmarkNetwork(files.landmarks, files.landmarks_name, threads),
             further_looks,
+            files.fingerprint(further_looks),
         )
 
     def detect(self, photos: Iterable[np.ndarray]) -> list[list[Person]]:

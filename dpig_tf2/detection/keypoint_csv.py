@@ -1,31 +1,29 @@
 """Found keypoints as the project's CSV, to be corrected by hand and given back."""
 
 import csv
-import os
+import io
 from collections.abc import Mapping
 
 import numpy as np
-
-from dpig_tf2.io.atomic import replacing
 
 _HEADER = ("name", "keypoints_y", "keypoints_x")
 _MISSING = -1
 
 
-def write_keypoint_csv(path: str | os.PathLike, keypoints: Mapping[str, np.ndarray]) -> None:
-    """Writes lines `name: [18 rows]: [18 columns]` under a header; -1 where one is missing.
+def keypoint_csv(keypoints: Mapping[str, np.ndarray]) -> str:
+    """Lines `name: [18 rows]: [18 columns]` under a header; -1 where one is missing.
 
     `preparation.keypoint_formats.read_keypoint_csv` reads them.
 
     Args:
-        path: the file, complete or not there at all.
         keypoints: {name of the photo: float [18, 3], pixels (row, column, visibility)}.
     """
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter=":", lineterminator="\n")
-        writer.writerow(_HEADER)
-        for name, pose in keypoints.items():
-            writer.writerow([name, *(f" {_numbers(pose, axis)}" for axis in (0, 1))])
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=":", lineterminator="\n")
+    writer.writerow(_HEADER)
+    for name, pose in keypoints.items():
+        writer.writerow([name, *(f" {_numbers(pose, axis)}" for axis in (0, 1))])
+    return file.getvalue()
 
 
 def _numbers(pose, axis):

@@ -53,6 +53,12 @@ class ModelFiles:
     finder_name: str
     landmarks_name: str
 
+    def fingerprint(self, *settings: object) -> str:
+        """16 hexadecimal digits that change with either file and with any of the settings."""
+        digest = hashlib.sha256(repr((len(self.finder), settings)).encode())
+        digest.update(self.finder + self.landmarks)
+        return digest.hexdigest()[:16]
+
 
 def default_folder() -> pathlib.Path:
     """Where `download_pose_model` keeps the files."""

@@ -67,7 +67,8 @@ def score_folders(
             passed over); adds `mask_ssim`.
         allow_unmatched: score the common names where the folders' names differ.
         keypoints: {file name: float32 [18, 3], pixels} found in the generated images, and those of
-            the targets, matched by name too; gives `pose_error`.
+            the targets, matched by name too; gives `pose_error`. Targets without any visible one
+            are left out; generated images without are those where no person was found.
 
     Returns:
         What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
@@ -177,19 +178,24 @@ def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None) -> 
 
 
 def _matched_keypoints(names, generated, target) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints [N, 18, 3] of both sides, for the names that both have."""
+    """Keypoints [N, 18, 3] of both sides, for the names whose target has any.
+
+    Generated pictures without keypoints are those where no person was found.
+    """
     sides = [
         {Path(file).stem.casefold(): keypoints for file, keypoints in side.items()}
         for side in (generated, target)
     ]
-    common = [key for key in map(str.casefold, names) if key in sides[0] and key in sides[1]]
-    if not common:
+    keys = [str.casefold(name) for name in names]
+    targets = [key for key in keys if key in sides[1] and sides[1][key][:, 2].any()]
+    if not targets or (sides[0] and not sides[0].keys() & set(keys)):
         raise DpigError(
             f"No scored image has keypoints on both sides: images {_first(names)}, generated "
             f"keypoints {_first(generated)}, target keypoints {_first(target)}."
         )
-    first, second = (np.stack([side[key] for key in common]) for side in sides)
-    return first, second
+    missed = np.zeros((18, 3), np.float32)
+    found = np.stack([sides[0].get(key, missed) for key in targets])
+    return found, np.stack([sides[1][key] for key in targets])
 
 
 def _mask_paths(pairs: list[tuple[str, Path, Path]], mask_dir: PathLike) -> list[Path]:

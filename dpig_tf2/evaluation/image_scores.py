@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from dpig_tf2.evaluation.pair_scores import PairScores
-from dpig_tf2.evaluation.pose_scores import keypoint_error
+from dpig_tf2.evaluation.pose_scores import found_keypoint_error
 from dpig_tf2.evaluation.set_scores import frechet_distance, inception_score, kernel_distance
 from dpig_tf2.evaluation.ssim import SsimProtocol, apply_mask
 
@@ -18,7 +18,7 @@ _NO_INCEPTION = "not computed: no Inception weights (--inception_weights or --do
 _NO_LPIPS = "not computed: no LPIPS weights (--lpips_weights)"
 _NO_MASKS = "not computed: no pair has a mask"
 _TOO_FEW = "not computed: needs at least two pairs"
-_NO_KEYPOINTS = "not computed: no keypoints of generated pictures (--generated_keypoints)"
+_NO_KEYPOINTS = "not computed: no keypoints of generated pictures (give or detect them)"
 
 _SPLITS = 10  # of the inception score, as in published tables
 
@@ -80,8 +80,8 @@ class ImageScores:
             self._sets["masked"].add(apply_mask(generated, mask))
 
     def set_keypoints(self, generated: np.ndarray, target: np.ndarray) -> None:
-        """Takes the keypoints [N, 18, 3] found in generated pictures and those of the targets."""
-        self._keypoint_error = keypoint_error(generated, target)
+        """Takes the keypoints found in generated pictures; see `found_keypoint_error`."""
+        self._keypoint_error = found_keypoint_error(generated, target)
 
     def summary(self) -> dict:
         """Plain dict, ready for JSON.
@@ -90,7 +90,7 @@ class ImageScores:
             What `PairScores.summary` returns. Besides, `metrics` has `lpips`;
             `inception_score`, `mask_inception_score` (generated pictures, the latter black outside
             the mask), `fid` and `kid` (generated against target), each with `value` and `count`;
-            and `pose_error` as of `keypoint_error`. What is not computed has None for its
+            and `pose_error` as of `found_keypoint_error`. What is not computed has None for its
             value (`mean` for `lpips`, `pixel_error` for `pose_error`) and a `reason`. `networks`
             describes the weights used, None for none.
 

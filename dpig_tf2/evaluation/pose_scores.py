@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dpig_tf2.detection.accuracy import Tally
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.set_scores import frechet_distance
 from dpig_tf2.ops.keypoints import normalize
@@ -30,6 +31,32 @@ def keypoint_error(predicted: np.ndarray, target: np.ndarray) -> dict:
         "pixel_error": float(distances.mean()) if distances.size else None,
         "compared_keypoints": int(distances.size),
         "visibility_accuracy": float(np.mean(predicted[..., 2] == target[..., 2])),
+    }
+
+
+def found_keypoint_error(found: np.ndarray, target: np.ndarray) -> dict:
+    """As `keypoint_error`, for what a detector has found: a missed person counts as wrong.
+
+    Args:
+        found: [N, 18, 3], pixels; without a visible keypoint where no person was found.
+        target: [N, 18, 3], pixels, at least one keypoint of each visible.
+
+    Returns:
+        As `keypoint_error`, but visibility agrees nowhere on a missed person. Besides `pictures`:
+        N; `missed`: where no person was found; `found`: fraction of the targets' keypoints that
+        were found within 10 % of the person's extent, of a missed person none.
+    """
+    found, target = _check_poses(found), _check_poses(target)
+    tally = Tally()
+    for pose, reference in zip(found, target, strict=True):
+        tally.add(pose, reference)
+    return {
+        "pictures": tally.photos,
+        "missed": tally.missed,
+        "found": tally.found / tally.keypoints,
+        "pixel_error": float(np.mean(tally.errors)) if tally.errors else None,
+        "compared_keypoints": len(tally.errors),
+        "visibility_accuracy": tally.agreeing / (18 * tally.photos),
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dpig_tf2.detection.photo_poses import DetectedPoses
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
@@ -23,6 +24,7 @@ def score_records(
     limit: int | None = None,
     report: Callable[[str], None] = lambda text: None,
     pictures: PictureFolder | None = None,
+    detected: DetectedPoses | None = None,
 ) -> tuple[dict, list]:
     """Scores of reconstruction or pose transfer over a split, masked by the target's body mask.
 
@@ -34,6 +36,7 @@ def score_records(
         limit: number of pairs, None for all.
         report: told how many pairs are done.
         pictures: keeps every pair as files.
+        detected: finds the keypoints of generated pictures, for the pose error.
 
     Returns:
         summary: as `ImageScores.summary`, with the `names` of the pairs and `skipped`, a line for
@@ -46,6 +49,7 @@ def score_records(
     if task not in TASKS:
         raise DpigError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
     names, examples, skipped = [], [], list(records.skipped)
+    found, wanted = [], []
     batches = evaluation_batches(records, sampler.config.model, sampler.batch_size, limit)
     for batch in batches.as_numpy_iterator():
         source = batch["source"]
@@ -72,6 +76,9 @@ def score_records(
             person = {name: goal[name][index] for name in ("image", "body_mask", "keypoints")}
             scores.add(image, person["image"], person["body_mask"])
             names.append(pairs[index])
+            if detected is not None:
+                found.append(detected.keypoints_or_none("___".join(pairs[index]), image))
+                wanted.append(person["keypoints"])
             if len(examples) < 10:
                 examples.append((source["image"][index], image, person["image"]))
             if pictures is not None:
@@ -79,6 +86,8 @@ def score_records(
         report(f"{task}: {len(names)} pairs")
     if pictures is not None:
         pictures.finish()
+    if found:
+        scores.set_keypoints(np.stack(found), np.stack(wanted))
     return scores.summary() | {"task": task, "names": names, "skipped": skipped}, examples
 
 

@@ -1,9 +1,10 @@
 """What all converters share: checked photos, and records written with a report."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -37,6 +38,18 @@ class Options:
 DEFAULTS = Options()
 
 
+@contextlib.contextmanager
+def collecting() -> Iterator[list[str]]:
+    """A list for problems; they become notes of the error if the work ends in one."""
+    problems: list[str] = []
+    try:
+        yield problems
+    except DpigError as error:
+        for problem in problems:
+            error.add_note(problem)
+        raise
+
+
 @dataclasses.dataclass(frozen=True)
 class Conversion:
     """What was written (None after a dry run), what would be, and every problem that was met."""
@@ -50,11 +63,13 @@ class Conversion:
 class UsablePhoto:
     """The file of a photo that can become a record: `keypoints` float32 [18, 3] in its pixels."""
 
+    name: str
     path: pathlib.Path
     placement: photos.Placement
     keypoints: np.ndarray
     is_plain: bool  # see `photos.Photo`
     sha256: str  # of the file
+    background: photos.Color = photos.GRAY
 
     def person(self, mirrored: bool, **fields) -> writer.Person:
         """This photo ready to be written, with further `writer.Person` fields."""
@@ -62,9 +77,14 @@ class UsablePhoto:
         if mirrored:
             keypoints = keypoint_ops.flip_horizontal(keypoints, self.placement.width).numpy()
         return writer.Person(
-            name=self.path.name,
+            name=self.name,
             encoded=functools.partial(
-                photos.encode, self.path, self.placement, mirrored, self.is_plain
+                photos.encode,
+                self.path,
+                self.placement,
+                mirrored,
+                self.is_plain,
+                self.background,
             ),
             keypoints=keypoints,
             **fields,
@@ -77,6 +97,7 @@ def usable_photos(
     size: tuple[int, int],
     resize: str,
     problems: list[str],
+    background: photos.Color = photos.GRAY,
 ) -> dict[str, UsablePhoto]:
     """Photos that can be decoded and that fit, by name; every other one becomes a problem.
 
@@ -86,6 +107,7 @@ def usable_photos(
         size: rows and columns of the records.
         resize: one of `photos.RESIZE_MODES`.
         problems: gets a line for each.
+        background: what shines through transparent pixels.
     """
     progress = Progress(f"photos in {folder}", len(keypoints))
     found = {}
@@ -93,14 +115,16 @@ def usable_photos(
         progress.update(number)
         path = pathlib.Path(folder) / name
         try:
-            photo = photos.read(path)
+            photo = photos.read(path, background)
             placement = photos.place(photo.size, size, resize)
         except DpigError as error:
             problems.append(f"{path}: {error}")
             continue
         placed = _inside(placement.keypoints(keypoints[name]), size, path, problems)
         if placed[:, 2].any():
-            found[name] = UsablePhoto(path, placement, placed, photo.is_plain, sha256(path))
+            found[name] = UsablePhoto(
+                name, path, placement, placed, photo.is_plain, sha256(path), background
+            )
         else:
             problems.append(f"{path}: no visible keypoint, skipped")
     return found
@@ -188,7 +212,7 @@ def write(
         "parts": options.parts,
         "flip": bool(options.flip),
         "inputs": {
-            "images": sha256_of_texts(f"{photo.path.name} {photo.sha256}" for photo in used),
+            "images": sha256_of_texts(f"{photo.name} {photo.sha256}" for photo in used),
             "keypoints": sha256_of_arrays(photo.keypoints for photo in used),
             **inputs,
         },

@@ -43,10 +43,14 @@ def convert(
     raw_dir = pathlib.Path(raw_dir)
     candidates = [raw_dir / name for name in _FOLDERS[split]]
     folder = next((path for path in candidates if path.is_dir()), candidates[0])
-    problems: list[str] = []
+    with conversion.collecting() as problems:
+        return _convert(folder, raw_dir, out_dir, split, person_only, options, problems)
+
+
+def _convert(folder, raw_dir, out_dir, split, person_only, options, problems):
     images = raw_records.read_images(
         folder,
-        photos.list_images(folder),
+        photos.list_images(folder, problems),
         raw_dir / _POSES,
         "deepfashion",
         person_only,

@@ -1,15 +1,20 @@
 """Own photos with keypoints -> records."""
 
 import collections
+import dataclasses
 import functools
 import pathlib
 import random
 import re
 
+import numpy as np
+
+from dpig_tf2.detection.photo_poses import DetectedPoses
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.hashes import sha256_of_texts
 from dpig_tf2.io.images import upright_size
 from dpig_tf2.preparation import conversion, keypoint_formats, pairs, photos
+from dpig_tf2.progress import Progress
 from dpig_tf2.records import schema, writer
 
 IDENTITY_BEFORE_UNDERSCORE = "([^_]+)_"
@@ -28,66 +33,103 @@ def convert(
     height: int | None = None,
     width: int | None = None,
     resize: str = "none",
+    background: photos.Color = photos.GRAY,
     identity: str = IDENTITY_BEFORE_UNDERSCORE,
     pair_mode: str = "same_identity",
     pairs_csv=None,
     seed: int = 0,
     options: conversion.Options = conversion.DEFAULTS,
+    detected: DetectedPoses | None = None,
 ) -> conversion.Conversion:
     """Writes the records of one split from a folder of photos and their keypoints.
 
     Args:
         images_dir: folder of photos.
-        keypoints: file or folder, see `keypoint_formats`.
+        keypoints: file or folder, see `keypoint_formats`; None: they are found in the photos.
         out_dir: folder for the records.
         split: split part of the file names; the order of "train" is shuffled.
         keypoint_format: one of `keypoint_formats.FORMATS`, or "auto".
         units: of the keypoints, see `keypoint_formats.load`.
         variant: record schema and box rule, "keypoints", "market1501" or "deepfashion".
         height, width: image size in the records, pixels; None: the variant's.
-        resize: "none", "stretch" or "letterbox".
+        resize: one of `photos.RESIZE_MODES`.
+        background: what shines through transparent pixels.
         identity: who is on a photo: a regular expression whose first group is the identity, matched
-            at the start of the name; "column" takes the CSV's column, "image" is one per photo.
+            at the start of the file's name; "folder" is the folder that the photo is in, "column"
+            takes the CSV's column, "image" is one per photo.
         pair_mode: one of `pairs.PAIR_MODES`.
         pairs_csv: file of from,to rows; replaces `pair_mode`.
         seed: of the order of "train".
         options: shards and the like; nothing is mirrored unless asked for.
+        detected: finds the persons if there are no keypoints, and keeps what was found.
 
     Raises:
         DpigError: naming what is missing, unknown or contradictory, or if no pair can be formed.
         OutputError: if the folder holds records made with other settings.
     """
+    if (keypoints is None) == (detected is None):
+        raise DpigError("expected either keypoints or a detector of poses", field="keypoints")
     chosen = schema.variant(variant)
     size = (height or chosen.height, width or chosen.width)
-    names = photos.list_images(images_dir)
+    with conversion.collecting() as problems:
+        names = photos.list_images(images_dir, problems)
+        if detected is None:
+            annotations = _given(images_dir, keypoints, keypoint_format, units, names, problems)
+        else:
+            annotations = _detected(images_dir, detected, names, background, problems)
+        found = conversion.usable_photos(
+            images_dir, annotations.keypoints, size, resize, problems, background
+        )
+        if not found:
+            first = f": {problems[0]}" if problems else ""
+            raise DpigError(f"{images_dir}: no usable image{first}", file=images_dir)
+        identity_of = _identity_function(identity, annotations, keypoints)
+        listed = _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems)
+        if split == "train":
+            listed = pairs.python2_shuffle(listed, random.Random(seed))
+        settings = {"source": "keypoints", "resize": resize, "seed": seed}
+        settings["background"] = list(background)
+        return conversion.write(
+            conversion.Target(out_dir, variant, split, *size, _image_format(names)),
+            _examples(found, listed, identity_of, bool(options.flip)),
+            found.values(),
+            len(names),
+            settings | (detected.settings if detected else {}),
+            {"pairs": sha256_of_texts(map(repr, listed))},
+            options,
+            problems,
+        )
+
+
+def _given(images_dir, keypoints, keypoint_format, units, names, problems):
+    """What a keypoint file says about the photos."""
     folder = pathlib.Path(images_dir)
     annotations = keypoint_formats.load(
         keypoints, keypoint_format, names, lambda name: upright_size(folder / name), units
     )
-    problems = list(annotations.problems)
+    problems += annotations.problems
     without = [name for name in names if name not in annotations.keypoints]
     unknown = sorted(set(annotations.keypoints) - set(names))
     problems += [f"{images_dir}/{name}: image without keypoints, skipped" for name in without]
     problems += [f"{keypoints}: {name}: keypoints without image" for name in unknown]
     known = {name: annotations.keypoints[name] for name in names if name in annotations.keypoints}
-    found = conversion.usable_photos(images_dir, known, size, resize, problems)
-    if not found:
-        first = f": {problems[0]}" if problems else ""
-        raise DpigError(f"{images_dir}: no usable image{first}", file=images_dir)
-    identity_of = _identity_function(identity, annotations, keypoints)
-    listed = _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems)
-    if split == "train":
-        listed = pairs.python2_shuffle(listed, random.Random(seed))
-    return conversion.write(
-        conversion.Target(out_dir, variant, split, *size, _image_format(names)),
-        _examples(found, listed, identity_of, bool(options.flip)),
-        found.values(),
-        len(names),
-        {"source": "keypoints", "resize": resize, "seed": seed},
-        {"pairs": sha256_of_texts(map(repr, listed))},
-        options,
-        problems,
-    )
+    return dataclasses.replace(annotations, keypoints=known)
+
+
+def _detected(images_dir, detector, names, background, problems):
+    """What is found in the photos."""
+    keypoints = {}
+    progress = Progress("detecting", len(names))
+    for number, name in enumerate(names, 1):
+        path = pathlib.Path(images_dir, name)
+        try:
+            keypoints[name] = detector.of(
+                name, np.asarray(photos.read(path, background).image)
+            ).keypoints
+        except ValueError as error:
+            problems.append(f"{path}: {error}, skipped")
+        progress.update(number)
+    return keypoint_formats.Annotations(keypoints)
 
 
 def _image_format(names):
@@ -100,7 +142,7 @@ def _examples(found, listed, identity_of, flip):
 
     @functools.cache
     def person(name, mirrored):
-        camera = _CAMERA.match(name)
+        camera = _CAMERA.match(_file_name(name))
         return found[name].person(
             mirrored,
             identity=numbers[identity_of(name)],
@@ -115,9 +157,15 @@ def _examples(found, listed, identity_of, flip):
     ]
 
 
+def _file_name(name):
+    return pathlib.PurePosixPath(name).name
+
+
 def _identity_function(identity, annotations, keypoints):
     if identity == "image":
         return lambda name: name
+    if identity == "folder":
+        return lambda name: pathlib.PurePosixPath(name).parent.as_posix()
     if identity == "column":
         if not annotations.identities:
             raise DpigError(f"{keypoints} has no column named identity", file=keypoints)
@@ -135,15 +183,26 @@ def _identity_function(identity, annotations, keypoints):
 
     @functools.cache
     def from_name(name):
-        match = pattern.match(name)
+        match = pattern.match(_file_name(name))
         return (match and match.group(1)) or name
 
     return from_name
 
 
+def _photos_by_any_name(names):
+    """{name: name} of photos, and {file name: name} where only one photo has that file name."""
+    counts = collections.Counter(map(_file_name, names))
+    by_file_name = {_file_name(name): name for name in names if counts[_file_name(name)] == 1}
+    return by_file_name | {name: name for name in names}
+
+
 def _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems):
     if pairs_csv is not None:
-        wanted = pairs.read_pairs_csv(pairs_csv)
+        meant = _photos_by_any_name(found)
+        wanted = [
+            tuple(meant.get(name, name) for name in pair)
+            for pair in pairs.read_pairs_csv(pairs_csv)
+        ]
         listed = [pair for pair in wanted if found.keys() >= set(pair)]
         problems += [
             f"{pairs_csv}: {source} -> {target}: pair with an unusable image, skipped"

@@ -17,9 +17,7 @@ from dpig_tf2.preparation import conversion, photos, raw_records
 SPLITS = ("train", "test", "test_samples", "all")
 WORD_VECTOR_SIZES = (25, 50, 100, 150)
 # First names of the sorted test folder: junk (-1) and distractors (0000), which are not persons.
-_JUNK = 6617
 _NAME = re.compile(r"\d{4}_c\d.*")
-_NO_PERSON = ("-1", "0000")  # how names of junk and distractors begin
 _POSES = "Market-1501_PoseFiltered/{kind}_dic_Market-1501_{part}.p"
 _ATTRIBUTES = "Market-1501_Attribute"
 _SEGMENTS = "Market-1501_Segment/seg"
@@ -32,12 +30,11 @@ class _Part:
     images: str
     poses: str  # end of the pose pickles' names
     labels: str  # "train" or "test" in attributes, word vectors and segmentations
-    skip: int = 0  # names left out at the start of the sorted folder
 
 
 _TRAIN = _Part("bounding_box_train", "train", "train")
 _TRAIN_FLIP = _Part("bounding_box_train_flip", "train_Flip", "train")
-_TEST = _Part("bounding_box_test", "test_clean", "test", _JUNK)
+_TEST = _Part("bounding_box_test", "test_clean", "test")
 _TEST_SAMPLES = _Part("bounding_box_test_samples", "test_samples", "test")
 _PARTS = {
     "train": (_TRAIN,),
@@ -69,7 +66,11 @@ def convert(
     raw_dir = pathlib.Path(raw_dir)
     if options.flip is None:
         options = dataclasses.replace(options, flip=split == "train")
-    problems: list[str] = []
+    with conversion.collecting() as problems:
+        return _convert(raw_dir, out_dir, split, options, problems)
+
+
+def _convert(raw_dir, out_dir, split, options, problems):
     image_sets, all_labels = [], []
     for part in _PARTS[split]:
         images = _read_images(raw_dir, part, problems)
@@ -119,21 +120,7 @@ def _with_labels(images, labels, mirrored):
 
 def _read_images(raw_dir, part, problems):
     folder = raw_dir / part.images
-    names = photos.list_images(folder)
-    if len(names) <= part.skip:
-        raise DpigError(
-            f"{folder} holds {len(names)} images: the first {part.skip} of the sorted test images "
-            "are junk and distractors, so none is left; for a few images use --split=test_samples",
-            file=folder,
-        )
-    persons = [name for name in names[: part.skip] if not name.startswith(_NO_PERSON)]
-    if persons:
-        raise DpigError(
-            f"{folder}: the first {part.skip} names should be junk (-1) and distractors (0000), "
-            f"but {persons[0]} is among them; the folder is not complete",
-            file=folder,
-        )
-    names = names[part.skip :]
+    names = photos.list_images(folder, problems)
     problems += [f"{folder / n}: not a Market-1501 name" for n in names if not _NAME.match(n)]
     names = [name for name in names if _NAME.match(name)]
     poses = raw_dir / _POSES.replace("{part}", part.poses)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 
 from dpig_tf2.errors import DpigError
-from dpig_tf2.preparation import csv_rows
 
 PairList = list[tuple[str, str]]
+_PAIR_COLUMNS = ("from", "to")  # of a header
 PAIR_MODES = ("same_identity", "each_once", "one_to_all")
 
 
@@ -64,17 +64,37 @@ def some_per_image(
 
 
 def read_pairs_csv(path) -> PairList:
-    """The (from, to) rows of a pairs CSV with that header.
+    """The (from, to) rows of a file of pairs.
+
+    Fields are separated by commas, semicolons, tabs or spaces; a header "from,to" is not needed,
+    and further columns are passed over if there is one.
 
     Raises:
-        DpigError: naming the file and line, if the header or a row is not of this form.
+        DpigError: naming the file and line, if a row does not hold two names.
     """
-    pairs = []
-    for where, row in csv_rows.read(path, ("from", "to")):
-        pair = (row["from"].strip(), row["to"].strip())
-        if not all(pair):
-            raise DpigError(f"{where}: from or to is empty", file=path)
-        pairs.append(pair)
+    with open(path, encoding="utf-8-sig") as file:
+        try:
+            lines = file.read().splitlines()
+        except UnicodeDecodeError as error:
+            raise DpigError(f"{path}: no text in UTF-8: {error}", file=path) from error
+    first = next((line for line in lines if line.strip()), "")
+    separator = next((mark for mark in ",;\t" if mark in first), None)  # None: any white space
+    columns, width, pairs = (0, 1), 2, []
+    for number, line in enumerate(lines, 1):
+        fields = [field.strip().strip('"') for field in line.split(separator)]
+        if not any(fields):
+            continue
+        if line is first and set(_PAIR_COLUMNS) <= set(map(str.lower, fields)):
+            names = list(map(str.lower, fields))
+            columns = tuple(map(names.index, _PAIR_COLUMNS))
+            width = len(fields)
+            continue
+        if len(fields) != width or not all(fields[column] for column in columns):
+            raise DpigError(
+                f"{path} line {number}: expected two names, from and to; got {line[:80]!r}",
+                file=path,
+            )
+        pairs.append((fields[columns[0]], fields[columns[1]]))
     return pairs
 
 

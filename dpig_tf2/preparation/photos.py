@@ -1,7 +1,9 @@
 """Photos brought to the size of the records, together with their keypoints."""
 
 import dataclasses
+import filecmp
 import pathlib
+import re
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -9,7 +11,7 @@ from PIL import Image, ImageOps
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import JPEG_OR_PNG, decoding, encode_jpeg, encode_png, open_image
 
-RESIZE_MODES = ("none", "stretch", "letterbox")
+RESIZE_MODES = ("none", "stretch", "letterbox", "crop")
 # The formats that a photo may have by the ending of its name. JPEG and PNG may pass for each other,
 # as they do in many collections; records hold both as they are.
 _FORMATS = {
@@ -18,10 +20,19 @@ _FORMATS = {
     ".png": JPEG_OR_PNG,
     ".bmp": ("BMP",),
     ".webp": ("WEBP",),
+    ".tif": ("TIFF",),
+    ".tiff": ("TIFF",),
+    ".gif": ("GIF",),  # the first frame
+    ".avif": ("AVIF",),
 }
 IMAGE_ENDINGS = tuple(_FORMATS)
+_OTHER_IMAGES = (".heic", ".heif", ".jxl", ".jp2", ".raw", ".dng", ".cr2", ".nef", ".psd", ".svg")
+# Market-1501's own names of boxes without a person and of distractors.
+_MARKET_JUNK = re.compile(r"(-1|0000)_c\d+s\d+_")
+_COPY = re.compile(r"(.*) - Copy(?: \(\d+\))?(\.\w+)$")
 _DEEP_MODES = ("I", "F")  # first letters of Pillow's modes of more than 8 bits
-_LETTERBOX_COLOR = (128, 128, 128)
+GRAY = (128, 128, 128)  # of margins, and behind transparent pixels
+Color = tuple[int, int, int]  # red, green, blue
 _ORIENTATION = 0x0112  # EXIF tag; 1 = stored upright
 
 
@@ -40,6 +51,20 @@ class Placement:
         moved[:, :2] = keypoints[:, :2] * self.scale + self.offset
         return np.where(keypoints[:, 2:] > 0, moved, 0).astype(np.float32)
 
+    def mask(self, mask: np.ndarray | None, least: float = 0.5) -> np.ndarray | None:
+        """A mask of the photo, float [H, W] in [0, 1], as one of the record's image.
+
+        Returns:
+            float32 [height, width, 1] in {0, 1}: 1 from `least` on; 0 in margins. None for None.
+        """
+        if mask is None:
+            return None
+        soft = Image.fromarray(np.asarray(mask, np.float32))
+        inner = _inner_size(mask.shape, self.scale)
+        paper = Image.new("F", (self.width, self.height))
+        paper.paste(soft.resize(inner[::-1], Image.Resampling.BOX), self.offset[::-1])
+        return (np.asarray(paper) >= least).astype(np.float32)[:, :, None]
+
     @property
     def is_identity(self) -> bool:
         return self.scale == (1.0, 1.0) and self.offset == (0, 0)
@@ -51,7 +76,8 @@ def place(photo_size: tuple[int, int], size: tuple[int, int], mode: str) -> Plac
     Args:
         photo_size, size: rows and columns, pixels.
         mode: "none" admits photos of the right size only, "stretch" scales both axes on their own,
-            "letterbox" keeps the proportions and adds gray margins.
+            "letterbox" keeps the proportions and adds gray margins, "crop" keeps them and cuts off
+            what is too wide or too high on both sides.
 
     Raises:
         DpigError: if the mode is unknown, or it is "none" and the sizes differ.
@@ -70,7 +96,8 @@ def place(photo_size: tuple[int, int], size: tuple[int, int], mode: str) -> Plac
     scale = (size[0] / photo_size[0], size[1] / photo_size[1])
     if mode == "stretch":
         return Placement(*size, scale)
-    scale = (min(scale), min(scale))
+    factor = max(scale) if mode == "crop" else min(scale)
+    scale = (factor, factor)
     inner = _inner_size(photo_size, scale)
     offset = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
     return Placement(*size, scale, offset)
@@ -102,13 +129,17 @@ class Photo:
             return self.image
         inner = _inner_size(self.size, placement.scale)
         resized = self.image.resize((inner[1], inner[0]), Image.Resampling.LANCZOS)
-        paper = Image.new("RGB", (placement.width, placement.height), _LETTERBOX_COLOR)
+        paper = Image.new("RGB", (placement.width, placement.height), GRAY)
         paper.paste(resized, placement.offset[::-1])
         return paper
 
 
-def read(path) -> Photo:
+def read(path, background: Color = GRAY) -> Photo:
     """The photo of a file.
+
+    Args:
+        path: the file.
+        background: what shines through transparent pixels.
 
     Raises:
         DpigError: if the content is not of a format that fits the name, is damaged, or has more
@@ -119,11 +150,23 @@ def read(path) -> Photo:
         raise DpigError(f"has pixels of mode {image.mode}, expected 8 bits for each color")
     with decoding(path):
         upright = image.getexif().get(_ORIENTATION, 1) == 1
-        is_plain = image.format in JPEG_OR_PNG and image.mode == "RGB" and upright
-        return Photo(ImageOps.exif_transpose(image).convert("RGB"), is_plain)
+        transparent = image.has_transparency_data
+        plain_mode = image.mode == "RGB" and not transparent
+        is_plain = image.format in JPEG_OR_PNG and plain_mode and upright
+        image = ImageOps.exif_transpose(image)
+        if transparent:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
+        return Photo(image.convert("RGB"), is_plain)
 
 
-def encode(path, placement: Placement, flip: bool = False, is_plain: bool = False) -> bytes:
+def encode(
+    path,
+    placement: Placement,
+    flip: bool = False,
+    is_plain: bool = False,
+    background: Color = GRAY,
+) -> bytes:
     """The photo as JPEG or PNG bytes in its place: the file itself if nothing had to change.
 
     Args:
@@ -131,12 +174,13 @@ def encode(path, placement: Placement, flip: bool = False, is_plain: bool = Fals
         placement: where the photo lies in the record's image.
         flip: mirror it left to right.
         is_plain: as `Photo` says, if known: such a file need not be decoded to be taken as it is.
+        background: what shines through transparent pixels.
     """
     path = pathlib.Path(path)
     unchanged = placement.is_identity and not flip
     if unchanged and is_plain:
         return path.read_bytes()
-    photo = read(path)
+    photo = read(path, background)
     if unchanged and photo.is_plain:
         return path.read_bytes()
     image = photo._placed(placement)
@@ -145,19 +189,59 @@ def encode(path, placement: Placement, flip: bool = False, is_plain: bool = Fals
     return encode_png(image) if path.suffix.lower() == ".png" else encode_jpeg(image)
 
 
-def list_images(folder) -> list[str]:
-    """Names of the photos in a folder, sorted.
+def list_images(folder, problems: list[str] | None = None) -> list[str]:
+    """The photos in a folder and in folders below it, as sorted paths below it ("a/b.jpg").
+
+    What systems leave behind (hidden files, `._name` of macOS) is passed over. So are, with a line
+    in `problems`, images in formats that cannot be read, Market-1501's junk and distractors (named
+    `-1_c...` and `0000_c...`, in which there is nobody to be learned), and "name - Copy" beside an
+    equal "name".
+
+    Args:
+        folder: where to look.
+        problems: gets a line for each image that is left out.
 
     Raises:
-        DpigError: if the folder does not exist or holds none.
+        DpigError: if the folder does not exist or holds no photo.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise DpigError(f"image folder {folder} does not exist", file=folder)
-    names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS)
+    names, left_out, junk = [], [], 0
+    for path in sorted(folder.rglob("*")):
+        below = path.relative_to(folder)
+        if any(part.startswith(".") for part in below.parts) or not path.is_file():
+            continue
+        reason = _no_photo(path)
+        if _MARKET_JUNK.match(path.name) and path.suffix.lower() in IMAGE_ENDINGS:
+            junk += 1
+        elif reason:
+            left_out.append(f"{path}: {reason}")
+        elif path.suffix.lower() in IMAGE_ENDINGS:
+            names.append(below.as_posix())
+    if junk:
+        left_out.append(f"{folder}: {junk} images of Market-1501 junk and distractors, skipped")
+    if problems is not None:
+        problems += left_out
     if not names:
-        raise DpigError(f"{folder} holds no images ({', '.join(IMAGE_ENDINGS)})", file=folder)
+        first = f"; {left_out[0]}" if left_out else ""
+        raise DpigError(
+            f"{folder} holds no images ({', '.join(IMAGE_ENDINGS)}){first}", file=folder
+        )
     return names
+
+
+def _no_photo(path):
+    """Why a file that looks like a photo is none; None otherwise."""
+    if path.suffix.lower() in _OTHER_IMAGES:
+        return f"images of format {path.suffix} cannot be read, skipped"
+    if path.suffix.lower() not in IMAGE_ENDINGS:
+        return None
+    copy = _COPY.match(path.name)
+    original = copy and path.with_name("".join(copy.groups()))
+    if original and original.is_file() and filecmp.cmp(path, original, shallow=False):
+        return f"a copy of {original.name}, skipped"
+    return None
 
 
 def _inner_size(photo_size, scale):

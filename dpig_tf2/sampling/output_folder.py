@@ -134,6 +134,11 @@ class OutputFolder:
             write_bytes(self.path / item.name, encode_jpeg(item.image))
         self._manifest.add(item.name, {**item.made_from, "codes": codes})
 
+    def add_picture(self, name: str, image: np.ndarray, made_from: Mapping) -> None:
+        """Writes a picture that goes with another one, as a PNG without codes."""
+        write_bytes(self.path / name, encode_png(image))
+        self._manifest.add(name, made_from)
+
     def read(self, name: str) -> np.ndarray:
         """A finished picture, uint8 [H, W, 3]; from memory where this run has made it lately."""
         kept = self._kept.get(name)

@@ -6,7 +6,28 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from dpig_tf2.detection.crops import Crop
 from dpig_tf2.errors import DpigError
+from dpig_tf2.preparation import photos
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where in which photo, with what behind transparent pixels, a person was cut out."""
+
+    photo: pathlib.Path
+    crop: Crop
+    background: photos.Color = photos.GRAY
+
+    def as_json(self) -> dict[str, object]:
+        """JSON values: the photo, and the rectangle in its pixels."""
+        crop = self.crop
+        rectangle = {key: getattr(crop, key) for key in ("top", "left", "rows", "columns")}
+        return {"photo": self.photo.name, **rectangle}
+
+    def paste(self, picture: np.ndarray) -> np.ndarray:
+        """The photo with a picture uint8 [crop.height, crop.width, 3] in the person's place."""
+        return self.crop.paste(np.asarray(photos.read(self.photo, self.background).image), picture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +40,7 @@ class Persons:
         images: uint8 [N, H, W, 3]; None for poses alone.
         identities: who each person is, "" where unknown.
         parts: body_mask, part_boxes, part_visibility as the records hold them; may be empty.
+        places: where each person was cut out; empty where none was.
     """
 
     names: tuple[str, ...]
@@ -26,6 +48,7 @@ class Persons:
     images: np.ndarray | None = None
     identities: tuple[str, ...] = ()
     parts: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    places: tuple[Place, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,6 +83,7 @@ class Persons:
             None if self.images is None else self.images[chosen],
             tuple(self.identities[i] for i in chosen) if self.identities else (),
             {key: values[chosen] for key, values in self.parts.items()},
+            tuple(self.places[i] for i in chosen) if self.places else (),
         )
 
 
@@ -81,6 +105,7 @@ def concatenate(batches: Iterable[Persons]) -> Persons:
         else np.concatenate([batch.require_images() for batch in batches]),
         tuple(identity for batch in batches for identity in batch.identities),
         {key: np.concatenate([batch.parts[key] for batch in batches]) for key in first.parts},
+        tuple(place for batch in batches for place in batch.places),
     )
 
 

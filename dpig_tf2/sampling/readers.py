@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dpig_tf2.config import ModelConfig
+from dpig_tf2.detection import crops
+from dpig_tf2.detection.photo_poses import PhotoPoses
 from dpig_tf2.errors import DpigError
-from dpig_tf2.io.images import upright_size
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.preparation import keypoint_formats, photos
 from dpig_tf2.records.record_set import RecordSet
-from dpig_tf2.sampling.persons import Namer, Persons, concatenate
+from dpig_tf2.sampling.persons import Namer, Persons, Place, concatenate
 
 
 class RecordReader:
@@ -28,6 +29,7 @@ class RecordReader:
         both_sides: targets count as persons too, each behind its source.
 
     Attributes:
+        poses: none are looked for.
         skipped: a line for each person that was left out.
         notes: other remarks.
         done, total: how far reading is.
@@ -49,6 +51,7 @@ class RecordReader:
         self._both_sides = both_sides
         self._names: dict[bytes, str] = {}
         self._namer = Namer()
+        self.poses = None
         self.notes: list[str] = []
         self.skipped: list[str] = []
         self.done, self.total = 0, limit or len(self._records)
@@ -121,20 +124,25 @@ class RecordReader:
 
 
 class FileReader:
-    """Persons of image files with keypoints, brought to the model's size, in batches.
+    """Persons of image files, brought to the model's size, in batches.
 
     Args:
         folder: where the images are.
-        names: file names in the folder.
-        keypoints: file or folder of keypoints in any format of `keypoint_formats`.
-        keypoint_format: one of these formats, or "auto".
-        resize: "none", "stretch" or "letterbox", see `photos.place`.
+        names: of the files, as paths below the folder.
+        poses: gives the pose of each: from a keypoint file, or found in the image.
+        resize: one of `photos.RESIZE_MODES`, see `photos.place`.
         model: gives the image size.
         batch_size: persons per batch.
         limit: images at most.
-        units: of the keypoints, see `keypoint_formats.load`.
+        crop: "none", or "person": the person is cut out with the model's proportions and a margin,
+            whatever the image's size.
+        body_mask: "keypoints", or "detected": the mask that was found stands in for the one drawn
+            from the keypoints, which is what the networks were trained with.
+        skipped: a line for each image that is left out already.
+        background: what shines through transparent pixels.
 
     Attributes:
+        poses: as given.
         skipped: a line for each image that was left out.
         notes: a line for each doubtful annotation.
         done, total: how far reading is.
@@ -144,27 +152,24 @@ class FileReader:
         self,
         folder: pathlib.Path,
         names: Sequence[str],
-        keypoints: str,
-        keypoint_format: str,
+        poses: PhotoPoses,
         resize: str,
         model: ModelConfig,
         batch_size: int,
         limit: int | None = None,
-        units: str | None = None,
+        crop: str = "none",
+        body_mask: str = "keypoints",
+        skipped: Sequence[str] = (),
+        background: photos.Color = photos.GRAY,
     ):
         self._folder, self._names = folder, list(names)[:limit]
-        self._annotations = keypoint_formats.load(
-            keypoints, keypoint_format, names, lambda name: upright_size(folder / name), units
-        )
-        found = self._annotations.keypoints
-        if len(names) == 1 and len(found) == 1:  # one photo, one pose: they belong together
-            self._annotations.keypoints = {names[0]: next(iter(found.values()))}
-        self._keypoints_path = keypoints
+        self.poses = poses
         self._resize, self._size = resize, (model.height, model.width)
         self._batch_size = batch_size
+        self._crop, self._body_mask, self._background = crop, body_mask, background
         self._namer = Namer()
-        self.notes = self._annotations.problems
-        self.skipped: list[str] = []
+        self.notes = poses.notes
+        self.skipped = list(skipped)
         self.done, self.total = 0, len(self._names)
 
     def pairs(self) -> Iterator[tuple[Persons, Persons]]:
@@ -178,25 +183,37 @@ class FileReader:
             self.done = min(start + self._batch_size, self.total)
             found = [person for person in read if person]
             if found:
-                names, images, keypoints, identities = zip(*found, strict=True)
-                yield Persons(names, np.stack(keypoints), np.stack(images), identities)
+                yield concatenate(found)
 
-    def _read(self, file):
-        """Name, image, keypoints and identity of one file, or None and a problem."""
+    def _read(self, file) -> Persons | None:
+        """The person of one file, or None and a problem."""
         name = self._namer.name(file)
         path = self._folder / file
         try:
-            photo = photos.read(path)
-            placement = photos.place(photo.size, self._size, self._resize)
-            if file not in self._annotations.keypoints:
-                raise DpigError(f"no keypoints in {self._keypoints_path}")
-            keypoints = fit_keypoints(self._annotations.keypoints[file], placement)
-            image = photo.placed(placement)
+            photo = photos.read(path, self._background)
+            if self._crop == "none":
+                placement = photos.place(photo.size, self._size, self._resize)
+            pose = self.poses.of(file, np.asarray(photo.image))
+            if self._crop == "none":
+                cut = None
+                keypoints = fit_keypoints(pose.keypoints, placement)
+                image, mask = photo.placed(placement), placement.mask(pose.mask)
+            else:
+                cut = crops.person_crop(pose.box, photo.size, *self._size)
+                keypoints = _checked(cut.to_crop(pose.keypoints))
+                image = cut.cut(np.asarray(photo.image))
+                mask = None if pose.mask is None else cut.body_mask(pose.mask)
         except ValueError as error:
             self.skipped.append(f"{path}: {error}")
             return None
-        identity = self._annotations.identities.get(file, name.partition("_")[0])
-        return name, image, keypoints, identity
+        return Persons(
+            (name,),
+            keypoints[None],
+            image[None],
+            (self.poses.identity(file) or name.partition("_")[0],),
+            {"body_mask": mask[None]} if self._body_mask == "detected" else {},
+            (Place(path, cut, self._background),) if cut else (),
+        )
 
 
 def read_poses(
@@ -248,8 +265,12 @@ def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndar
         DpigError: if none is left.
     """
     moved = placement.keypoints(keypoints)
-    outside = np.any(moved[:, :2] >= (placement.height, placement.width), axis=1, keepdims=True)
-    moved = np.where(outside, np.float32(0), moved)
-    if not moved[:, 2].any():
+    beyond = (moved[:, :2] < 0) | (moved[:, :2] >= (placement.height, placement.width))
+    outside = np.any(beyond, axis=1, keepdims=True)
+    return _checked(np.where(outside, np.float32(0), moved))
+
+
+def _checked(keypoints):
+    if not keypoints[:, 2].any():
         raise DpigError("not one keypoint is visible inside the image")
-    return moved
+    return keypoints

@@ -21,14 +21,18 @@ def values():
         ([], "data_dir"),
         (["--data_dir=d", "--image=i"], "data_dir"),
         (["--data_dir=d", "--images=i", "--keypoints=k"], "data_dir"),
-        (["--image=i"], "keypoints"),
         (["--data_dir=d", "--keypoints=k"], "keypoints"),
+        (["--data_dir=d", "--crop=person"], "crop"),
+        (["--images=i", "--keypoints=k", "--body_mask=detected"], "body_mask"),
+        (["--images=i", "--paste_back"], "paste_back"),
+        (["--images=i", "--background=1,2"], "background"),
+        (["--images=i", "--background=1,2,256"], "background"),
         (["--images=i", "--keypoints=k", "--split=train"], "split"),
         (["--image=i", "--keypoints=k", "--skip_bad_records"], "skip_bad_records"),
     ],
 )
 def test_persons_come_from_one_place(values, given, field):
-    group = flag_groups.PersonFlags(values)
+    group = flag_groups.PersonFlags(values, paste_back=True)
     values(["verb", *given])
     with pytest.raises(FlagError) as raised:
         group.check()
@@ -39,12 +43,14 @@ def test_persons_come_from_one_place(values, given, field):
     "given",
     [
         ["--data_dir=d", "--split=train", "--skip_bad_records"],
-        ["--image=i", "--keypoints=k", "--resize=stretch"],
+        ["--image=i"],
+        ["--images=i", "--crop=person", "--paste_back", "--body_mask=detected"],
+        ["--image=i", "--keypoints=k", "--resize=stretch", "--keypoint_units=normalized"],
         ["--images=i", "--keypoints=k", "--keypoint_format=coco"],
     ],
 )
 def test_persons_that_are_given(values, given):
-    group = flag_groups.PersonFlags(values)
+    group = flag_groups.PersonFlags(values, paste_back=True)
     values(["verb", *given])
     group.check()
     assert group.given
@@ -68,8 +74,20 @@ def test_settings_name_absolute_paths(values):
         "images": str(pathlib.Path("photos").resolve()),
         "keypoints": "/k.csv",
         "keypoint_format": "auto",
+        "keypoint_units": None,
         "resize": "letterbox",
+        "background": ["128", "128", "128"],
+        "crop": "none",
+        "body_mask": "keypoints",
     }
+
+
+def test_choices_are_those_of_the_readers():
+    from dpig_tf2.preparation import keypoint_formats, photos
+
+    assert flag_groups.KEYPOINT_FORMATS == keypoint_formats.FORMATS
+    assert flag_groups.KEYPOINT_UNITS == keypoint_formats.UNITS
+    assert flag_groups.RESIZE_MODES == photos.RESIZE_MODES
 
 
 def test_factors_of_a_flag(values):

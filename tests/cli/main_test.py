@@ -110,7 +110,10 @@ def test_a_verb_runs_by_both_names():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["dpig", "eval"], {"evaluate", "evaluate_disentanglement", "evaluate_poses"}),
+        (
+            ["dpig", "eval"],
+            {"evaluate", "evaluate_detector", "evaluate_disentanglement", "evaluate_poses"},
+        ),
         (["dpig", "mix", "--reg"], {"--regions="}),
         (["dpig", "transfer", "--all"], {"--all_pairs"}),
         (["dpig", "train", "--precision", "="], {"float32", "mixed_bfloat16", "mixed_float16"}),

@@ -44,8 +44,13 @@ def run(verb, *flags, **environment):
             "--pairs_csv and --pairs exclude each other",
         ),
         ("make_records", ["--raw_dir=r", "--out_dir=x"], "--keypoints must be given"),
-        ("download", ["--dataset=market1501", "--out_dir=x", "--sha256=0"], "name it with --arch"),
-        ("download", ["--dataset=mnist", "--out_dir=x"], "<market1501|deepfashion>"),
+        ("download", ["market1501", "--out_dir=x", "--sha256=0"], "name it with --arch"),
+        ("download", ["market1501"], "--out_dir must be given for market1501"),
+        ("download", ["market", "--out_dir=x"], "did you mean market1501?"),
+        ("download", ["pose_model", "--archive=raw"], "--archive does not apply to pose_model"),
+        ("download", [], "WHAT must be given"),
+        ("detect_poses", ["--images=i"], "--out must be given"),
+        ("evaluate_detector", ["--images=i"], "--keypoints must be given"),
         ("make_synthetic", ["--out_dir=x", "--bogus=1"], "unknown flag --bogus"),
         ("make_synthetic", ["--out_dir=x", "spare"], "unexpected argument 'spare'"),
     ],
@@ -86,7 +91,7 @@ def test_market1501_dry_run(shared_dir, tmp_path):
 def test_dead_host_says_what_to_put_where(tmp_path):
     # A proxy that is not there: no test reaches the real host.
     dead = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    flags = ("--dataset=market1501", f"--out_dir={tmp_path}")
+    flags = ("market1501", f"--out_dir={tmp_path}")
     result = run("download", *flags, DPIG_MARKET1501_MIRRORS="", no_proxy="", **dead)
     assert result.returncode == 1
     assert "NIPS17_PG2/data/Market_train_data.zip: " in result.stderr
@@ -104,7 +109,7 @@ def test_download_from_local_archives(tmp_path):
             file.writestr("data4tf/tf_record_pair_num.txt", "1")
     out_dir = tmp_path / "out"
     mirrors = f"{tmp_path / 'absent'} {tmp_path}"
-    flags = ("--dataset=deepfashion", f"--out_dir={out_dir}")
+    flags = ("deepfashion", f"--out_dir={out_dir}")
     result = run("download", *flags, DPIG_DEEPFASHION_MIRRORS=mirrors)
     assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in out_dir.glob("*")) == [

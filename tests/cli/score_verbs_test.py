@@ -147,6 +147,7 @@ def test_folders_are_compared_without_a_model_and_a_bad_image_is_named(tmp_path)
             ["--generated=a", "--target=b", "--inception_weights=w", "--download_weights"],
             "--inception_weights and --download_weights exclude each other",
         ),
+        ("evaluate", ["--generated=a", "--target=b", "--pose_model=p"], "needs --detect_poses"),
         ("evaluate", ["--run_dir=nowhere", "--data_dir=c"], "nowhere is not a run folder"),
         ("evaluate_disentanglement", ["--run_dir=r"], "--data_dir must be given"),
         (

@@ -145,17 +145,38 @@ def test_folders_without_one_good_pair_are_refused(folders):
         score_folders(*folders, ImageScores("dpig"))
 
 
-def test_pose_error_is_of_the_images_with_keypoints_on_both_sides(folders):
-    pose = np.ones((18, 3), np.float32)
-    generated = {"A.jpg": pose + [3, 4, 0], "b.png": pose}
-    scores = score_folders(*folders, ImageScores("dpig"), keypoints=(generated, {"a.png": pose}))
+POSE = np.stack([np.arange(18) * 2, np.arange(18), np.ones(18)], axis=1).astype(np.float32)
+
+
+def test_pose_error_is_of_the_targets_with_keypoints(folders):
+    generated = {"A.jpg": POSE + [3, 4, 0], "b.png": POSE}
+    targets = {"a.png": POSE, "b.png": np.zeros((18, 3))}
+    scores = score_folders(*folders, ImageScores("dpig"), keypoints=(generated, targets))
     assert scores["metrics"]["pose_error"] == {
+        "pictures": 1,
+        "missed": 0,
+        "found": 0.0,  # 10 % of the extent of 34 pixels are nearer
         "pixel_error": pytest.approx(5.0),
         "compared_keypoints": 18,
         "visibility_accuracy": 1.0,
     }
     with pytest.raises(ValueError, match="images a, b, generated keypoints z.png"):
-        score_folders(*folders, ImageScores("dpig"), keypoints=({"z.png": pose}, {"a.png": pose}))
+        score_folders(*folders, ImageScores("dpig"), keypoints=({"z.png": POSE}, {"a.png": POSE}))
+
+
+@pytest.mark.parametrize("miss", [{}, {"b.png": np.zeros((18, 3))}])
+def test_a_person_that_is_not_found_counts_as_wrong(folders, miss):
+    """However it is said that nobody was found."""
+    keypoints = {"A.jpg": POSE, **miss}, {"a.png": POSE, "b.png": POSE}
+    scores = score_folders(*folders, ImageScores("dpig"), keypoints=keypoints)
+    assert scores["metrics"]["pose_error"] == {
+        "pictures": 2,
+        "missed": 1,
+        "found": 0.5,
+        "pixel_error": 0.0,
+        "compared_keypoints": 18,
+        "visibility_accuracy": 0.5,
+    }
 
 
 def test_gif_named_jpg_is_refused(tmp_path):

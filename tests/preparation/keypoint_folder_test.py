@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dpig_tf2.detection.photo_poses import PhotoPose, PhotoPoses
+from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation import keypoint_folder
 from dpig_tf2.preparation.conversion import DEFAULTS, Options
 from dpig_tf2.records import decoder
@@ -202,3 +204,48 @@ def test_posercv_pickle(folder):
     assert conversion.written.examples == 2
     assert all("image without keypoints" in line for line in conversion.problems)
     assert len(conversion.problems) == 2
+
+
+def test_persons_in_folders_of_their_own(folder):
+    """Two photos of one file name are two photos; pairs name them by their folders."""
+    images = folder / "images"
+    lines = ["name:keypoints_y:keypoints_x\n"]
+    for path in sorted(images.iterdir()):
+        person, number = path.stem.split("_")
+        (images / person).mkdir(exist_ok=True)
+        path.rename(images / person / f"{number}.png")
+        lines.append(f"{person}/{number}.png: {[int(number)] * 18}: {[3] * 18}\n")
+    (folder / "keypoints.csv").write_text("".join(lines))
+    conversion = convert(folder, split="test", identity="folder")
+    assert conversion.problems == ()
+    (path,) = conversion.written.shards
+    assert name_pairs(path)[:2] == [("anna/1.png", "anna/2.png"), ("anna/2.png", "anna/1.png")]
+    assert len(name_pairs(path)) == 4
+
+
+class _Detector(PhotoPoses):
+    """Finds nobody in photos of bert."""
+
+    def of(self, name, photo):
+        if name.startswith("bert"):
+            raise DpigError("no person was found")
+        return PhotoPose(np.tile(np.float32([30, 40, 1]), (18, 1)), np.array([0, 0, 128, 64]))
+
+
+def test_persons_are_found_where_there_are_no_keypoints(folder):
+    conversion = keypoint_folder.convert(
+        folder / "images", None, folder / "out", "test", variant="market1501", detected=_Detector()
+    )
+    (path,) = conversion.written.shards
+    assert name_pairs(path) == [("anna_1.png", "anna_2.png"), ("anna_2.png", "anna_1.png")]
+    told = [f"{folder / 'images' / n}: no person was found, skipped" for n in ("bert_1.png",)]
+    assert set(told) <= set(conversion.problems)
+
+
+def test_reasons_are_told_at_the_end_in_an_error_too(folder):
+    (folder / "images" / "anna_2.png").unlink()
+    with pytest.raises(DpigError, match="no two of the 1 usable") as raised:
+        keypoint_folder.convert(
+            folder / "images", None, folder / "out", variant="market1501", detected=_Detector()
+        )
+    assert [note for note in raised.value.__notes__ if "no person was found" in note]

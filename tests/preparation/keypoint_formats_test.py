@@ -273,3 +273,15 @@ def test_real_poses(shared_dir):
     assert (visible == 0).sum() == 419
     assert visible.mean() == pytest.approx(13.4, abs=0.05)
     assert read[:, :, 0].max() < 128 and read[:, :, 1].max() < 64
+
+
+@pytest.mark.parametrize("content", ['{"people": []}', "[]"])
+def test_that_nobody_was_found_may_be_an_answer(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    found = keypoint_formats.load(tmp_path, image_names=["a.jpg"], may_be_empty=True)
+    assert found.keypoints == {} and len(found.problems) == 1
+    with pytest.raises(keypoint_formats.KeypointsError):
+        keypoint_formats.load(tmp_path, image_names=["a.jpg"])
+    (tmp_path / "a.json").write_text('{"people": [null]}')
+    with pytest.raises(keypoint_formats.KeypointsError):
+        keypoint_formats.load(tmp_path, image_names=["a.jpg"], may_be_empty=True)

@@ -1,5 +1,6 @@
 import pytest
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation import pairs
 
 NAMES = ["a_1", "a_2", "b_1", "a_3"]
@@ -62,6 +63,28 @@ def test_pairs_csv(tmp_path):
     path.write_text("from,to\na_1,\n")
     with pytest.raises(ValueError, match="pairs.csv line 2"):
         pairs.read_pairs_csv(path)
-    path.write_text("a_1,a_2\n")
-    with pytest.raises(ValueError, match="expected the header from,to"):
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a_1,a_2\nb_1,a_3\n",
+        "a_1;a_2\n\nb_1; a_3",
+        "a_1\ta_2\nb_1\ta_3\n",
+        "a_1 a_2\nb_1  a_3\n",
+        "number,To,from\n0,a_2,a_1\n1,a_3,b_1\n",
+    ],
+)
+def test_pairs_in_the_forms_that_people_have(tmp_path, text):
+    path = tmp_path / "pairs.txt"
+    path.write_text(text)
+    assert pairs.read_pairs_csv(path) == [("a_1", "a_2"), ("b_1", "a_3")]
+
+
+@pytest.mark.parametrize("text", ["a_1\n", "a_1,a_2\nb_1,a_3,c_1\n", "a_1,a_2\nb_1 a_3\n"])
+def test_a_line_of_other_than_two_names_is_named(tmp_path, text):
+    path = tmp_path / "pairs.txt"
+    path.write_text(text)
+    with pytest.raises(DpigError, match="line") as raised:
         pairs.read_pairs_csv(path)
+    assert raised.value.file == str(path)

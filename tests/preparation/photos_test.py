@@ -47,8 +47,8 @@ def test_none_admits_the_right_size_only():
     assert photos.place((64, 32), (64, 32), "none").is_identity
     with pytest.raises(ValueError, match="is 60 x 32 pixels, expected 64 x 32"):
         photos.place((60, 32), (64, 32), "none")
-    with pytest.raises(ValueError, match="'crop'"):
-        photos.place((60, 32), (64, 32), "crop")
+    with pytest.raises(ValueError, match="'tile'"):
+        photos.place((60, 32), (64, 32), "tile")
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png"])
@@ -150,15 +150,62 @@ def test_more_than_eight_bits(tmp_path):
         photos.read(tmp_path / "a.png")
 
 
-def test_list_images(tmp_path):
-    for name in ("b.jpg", "a.PNG", "Thumbs.db"):
+def test_photos_are_listed_and_what_is_left_out_is_named(tmp_path):
+    photo_names = ["a.PNG", "anna/b.jpg", "anna/deep/c.tif", "d - Copy.jpg", "e.jpg"]
+    left_out = ["f.heic", "-1_c1s1_000401_03.jpg", "0000_c6s1_000151_01.jpg", "e - Copy (2).jpg"]
+    for name in (*photo_names, *left_out, "Thumbs.db", "._e.jpg", ".cache/g.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert photos.list_images(tmp_path) == ["a.PNG", "b.jpg"]
-    with pytest.raises(ValueError, match="nowhere does not exist"):
+    (tmp_path / "d - Copy.jpg").write_text("another photo")
+    (tmp_path / "d.jpg").touch()
+    problems = []
+    assert photos.list_images(tmp_path, problems) == sorted([*photo_names, "d.jpg"])
+    copy, heic, junk = problems
+    assert copy == f"{tmp_path / 'e - Copy (2).jpg'}: a copy of e.jpg, skipped"
+    assert heic.startswith(f"{tmp_path / 'f.heic'}: ")
+    assert junk.startswith(f"{tmp_path}: 2 images of Market-1501 junk")
+    with pytest.raises(DpigError) as raised:
         photos.list_images(tmp_path / "nowhere")
+    assert raised.value.file == str(tmp_path / "nowhere")
     (tmp_path / "sub").mkdir()
-    with pytest.raises(ValueError, match="holds no images"):
+    (tmp_path / "sub" / "x.heic").touch()
+    with pytest.raises(DpigError, match="x.heic"):
         photos.list_images(tmp_path / "sub")
+
+
+def test_the_middle_of_a_wide_photo():
+    placement = photos.place((256, 256), (256, 176), "crop")
+    assert placement == photos.Placement(256, 176, (1.0, 1.0), (0, -40))
+    pixels = np.arange(256, dtype=np.uint8)[None, :, None].repeat(256, 0).repeat(3, 2)
+    placed = photos.Photo(Image.fromarray(pixels), True).placed(placement)
+    np.testing.assert_array_equal(placed, pixels[:, 40:216])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_what_is_behind_transparent_pixels_never_shows(tmp_path, mode):
+    hidden = Image.new("RGBA", (8, 8), (200, 200, 200, 0))
+    hidden.paste((10, 10, 10, 255), (0, 0, 4, 8))
+    options = {"transparency": 0} if mode in ("P", "RGB") else {}
+    if mode == "P":
+        hidden = Image.fromarray(np.array(hidden)[:, :, 3] // 255, "P")
+        hidden.putpalette([200] * 3 + [10] * 3)
+    elif mode == "RGB":
+        hidden, options = hidden.convert("RGB"), {"transparency": (200, 200, 200)}
+    else:
+        hidden = hidden.convert(mode)
+    hidden.save(tmp_path / "a.png", **options)
+    photo = photos.read(tmp_path / "a.png", (1, 2, 3))
+    assert photo.image.getpixel((0, 0)) == (10, 10, 10)
+    assert photo.image.getpixel((7, 0)) == (1, 2, 3)
+    assert not photo.is_plain
+
+
+@pytest.mark.parametrize("ending", ["tif", "gif"])
+def test_further_formats_are_read(tmp_path, ending):
+    Image.new("RGB", (20, 10), (255, 0, 0)).save(tmp_path / f"a.{ending}")
+    photo = photos.read(tmp_path / f"a.{ending}")
+    assert photo.size == (10, 20) and photo.image.getpixel((3, 3)) == (255, 0, 0)
+    assert not photo.is_plain
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.detection.photo_poses import PhotoPose, PhotoPoses
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io import images
+from dpig_tf2.preparation.given_poses import GivenPoses
 from dpig_tf2.sampling.readers import FileReader
 
 
@@ -23,9 +25,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def reader(folder, model, *names):
-    keypoints = str(folder / "keypoints.csv")
-    return FileReader(folder, names, keypoints, "auto", "stretch", model, batch_size=8)
+def reader(folder, model, *names, **options):
+    poses = GivenPoses(folder, names, folder / "keypoints.csv")
+    return FileReader(folder, names, poses, "stretch", model, batch_size=8, **options)
 
 
 def test_a_photo_is_decoded_once_and_not_compressed_again(folder, tiny_config, monkeypatch):
@@ -51,3 +53,49 @@ def test_what_is_skipped_is_named(folder, tiny_config):
 def test_photos_have_no_pairs(folder, tiny_config):
     with pytest.raises(DpigError, match="photos have no pairs"):
         reader(folder, tiny_config.model, "a.jpg").pairs()
+
+
+def test_a_person_is_cut_out_and_put_back(folder, tiny_config):
+    """The keypoints lie at rows 10 to 27 of column 20."""
+    (persons,) = reader(folder, tiny_config.model, "a.jpg", "b.png", crop="person").persons()
+    place = persons.places[1]
+    crop = place.crop
+    assert (crop.rows, crop.columns) == (2 * crop.columns, crop.columns), "model's proportions"
+    assert crop.rows < 40, "the photo has 100 rows"
+    seen = crop.to_photo(persons.keypoints[1])
+    np.testing.assert_allclose(seen[:, 0], range(10, 28), atol=1e-3)
+    assert place.as_json() == {
+        "photo": "b.png",
+        **{key: getattr(crop, key) for key in ("top", "left", "rows", "columns")},
+    }
+    photo = images.read_rgb(folder / "b.png")
+    pasted = place.paste(np.full((64, 32, 3), 255, np.uint8))
+    assert (pasted[18, 20] == 255).all()
+    np.testing.assert_array_equal(pasted[60:], photo[60:])
+
+
+class _Found(PhotoPoses):
+    """One person on every photo, whose outline is the photo's upper half."""
+
+    def of(self, name, photo):
+        mask = np.zeros(photo.shape[:2], np.float32)
+        mask[: len(mask) // 2] = 1
+        keypoints = np.zeros((18, 3), np.float32)
+        keypoints[0] = (20, 10, 1)
+        return PhotoPose(keypoints, np.array([0, 0, 100, 40]), mask)
+
+
+@pytest.mark.parametrize("crop", ["none", "person"])
+def test_the_outline_found_stands_in_for_the_drawn_one(folder, tiny_config, crop):
+    def masks(body_mask):
+        options = {"crop": crop, "body_mask": body_mask}
+        files = FileReader(
+            folder, ["b.png"], _Found(), "letterbox", tiny_config.model, 8, **options
+        )
+        (persons,) = files.persons()
+        return persons.parts
+
+    assert masks("keypoints") == {}
+    mask = masks("detected")["body_mask"]
+    assert mask.shape == (1, 64, 32, 1)
+    assert mask[0, 28, 16] == 1 and mask[0, 36, 16] == 0

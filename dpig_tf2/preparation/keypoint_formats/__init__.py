@@ -87,6 +87,7 @@ def load(
     image_names: Iterable[str] = (),
     photo_sizes: Mapping[str, tuple] | Callable[[str], tuple | None] | None = None,
     units: str | None = None,
+    may_be_empty: bool = False,
 ) -> Annotations:
     """Reads keypoints in any of the known formats.
 
@@ -101,6 +102,7 @@ def load(
         units: "pixels" or "normalized" (0 to 1, or -1 to 1, by columns and rows); None: what the
             format says. Coordinates in pixels that all lie between -1 and 1 are refused unless
             this says that they are meant.
+        may_be_empty: files that can be read and say that nobody was found are not refused.
 
     Raises:
         KeypointsError: if the file does not exist, its format is not known, or nothing in it can be
@@ -126,7 +128,8 @@ def load(
     if frames.scaled:
         first = "; ".join(map(shown, frames.scaled[:_SCALED_NOTES]))
         problems.append(f"{path}: keypoints of {len(frames.scaled)} photos are scaled: {first}")
-    if not annotations.keypoints:
+    nobody = entries and not any(entry.people is None or entry.people for entry in entries)
+    if not annotations.keypoints and not (may_be_empty and nobody):
         first = f"; {problems[0]}" if problems else ""
         raise KeypointsError(f"{path}: no keypoints could be read{first}", file=path)
     return annotations

@@ -7,11 +7,12 @@ import numpy as np
 
 from dpig_tf2.sampling.output_folder import Cell, Item, OutputFolder
 from dpig_tf2.sampling.person_codes import PersonCodes, Samples
-from dpig_tf2.sampling.persons import Persons
+from dpig_tf2.sampling.persons import Persons, Place
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.skeletons import pose_picture
 
 ROWS_PER_SHEET = 16
+_IN_PHOTO = "in_photo"  # folder of the photos with pictures put back
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Context:
         output: where the files go.
         report: called with (label, done, total) as work goes on.
         max_sheets: sheets drawn at most.
+        paste_back: put pictures of persons who were cut out back into their photos.
     """
 
     sampler: PersonSampler
     output: OutputFolder
     report: Callable[[str, int, int], None]
     max_sheets: int = 10
+    paste_back: bool = False
 
     def skeleton(self, keypoints) -> np.ndarray:
         """Drawing of a pose, uint8 [H, W, 3]."""
@@ -41,14 +44,16 @@ def generate_missing(
     files: Sequence[str],
     made_from: Sequence[Mapping],
     codes_of: Callable[[list[int]], PersonCodes],
+    places: Sequence[Place] = (),
 ) -> None:
-    """Draws the files that are not finished.
+    """Draws the files that are not finished, and puts them back into their photos if asked to.
 
     Args:
         context: sampler and output.
         files: names.
         made_from: how each file comes about.
         codes_of: positions in `files` -> codes of these persons; not called if all are finished.
+        places: where the person of each file was cut out, if persons were.
     """
     missing = context.output.missing(files)
     size = context.sampler.batch_size
@@ -57,8 +62,15 @@ def generate_missing(
         codes = codes_of(rows)
         samples = context.sampler.draw(codes)
         for i, row in enumerate(rows):
+            facts = dict(made_from[row])
+            if places:
+                facts["cut_out"] = places[row].as_json()
+            if places and context.paste_back:
+                # Before its picture, whose entry says that all is done.
+                pasted = places[row].paste(samples.images[i])
+                context.output.add_picture(f"{_IN_PHOTO}/{files[row]}", pasted, facts)
             kept = kept_arrays(codes, samples, i)
-            context.output.add(Item(files[row], made_from[row], samples.images[i], kept))
+            context.output.add(Item(files[row], facts, samples.images[i], kept))
 
 
 def kept_arrays(codes: PersonCodes, samples: Samples, row: int) -> dict[str, np.ndarray]:

@@ -13,7 +13,11 @@ def reconstruct(context: Context, batches: Iterable[Persons]) -> None:
         files = [f"{name}.png" for name in persons.names]
         made_from = [{"source": name} for name in persons.names]
         generate_missing(
-            context, files, made_from, lambda rows, p=persons: encode(context.sampler, p.take(rows))
+            context,
+            files,
+            made_from,
+            lambda rows, p=persons: encode(context.sampler, p.take(rows)),
+            persons.places,
         )
         for name, image, pose, file in zip(
             persons.names, persons.require_images(), persons.keypoints, files, strict=True

@@ -33,7 +33,7 @@ def sample_factors(
         images = persons.require_images()
         held = functools.cache(functools.partial(encode, context.sampler, persons))
         files = [
-            _sampled(context, persons.names, held, samples, subset, count, seed)
+            _sampled(context, persons.names, held, samples, subset, count, seed, persons.places)
             for subset in subsets
         ]
         for i, name in enumerate(persons.names):
@@ -61,7 +61,7 @@ def sample_persons(
     pages.close()
 
 
-def _sampled(context, names, held, samples, subset, count, seed):
+def _sampled(context, names, held, samples, subset, count, seed, places=()):
     """Draws `count` samples of a subset for each person; their file names, a row per person."""
     label = "+".join(subset)
     files = [[f"{name}_{label}_{k:03d}.png" for k in range(count)] for name in names]
@@ -77,7 +77,9 @@ def _sampled(context, names, held, samples, subset, count, seed):
         persons, numbers = np.divmod(rows, count)
         return held().take(persons).replace(**{f: samples.code(f)[numbers] for f in subset})
 
-    generate_missing(context, [file for row in files for file in row], made_from, codes_of)
+    listed = [file for row in files for file in row]
+    places = [place for place in places for _ in range(count)]
+    generate_missing(context, listed, made_from, codes_of, places)
     return files
 
 

@@ -69,5 +69,5 @@ def _transfer(context, sources, targets, source_codes):
     def codes_of(rows):
         return source_codes(rows).replace(keypoints=targets.keypoints[rows])
 
-    generate_missing(context, files, made_from, codes_of)
+    generate_missing(context, files, made_from, codes_of, sources.places)
     return files
