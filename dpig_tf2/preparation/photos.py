@@ -62,7 +62,8 @@ class Placement:
         soft = Image.fromarray(np.asarray(mask, np.float32))
         inner = _inner_size(mask.shape, self.scale)
         paper = Image.new("F", (self.width, self.height))
-        paper.paste(soft.resize(inner[::-1], Image.Resampling.BOX), self.offset[::-1])
+        top, left = self.offset
+        paper.paste(soft.resize((inner[1], inner[0]), Image.Resampling.BOX), (left, top))
         return (np.asarray(paper) >= least).astype(np.float32)[:, :, None]
 
     @property

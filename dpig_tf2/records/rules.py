@@ -24,6 +24,7 @@ that has keypoints, may hold anything.
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
@@ -150,7 +151,8 @@ def parsing_spec(
 def sparse_indices(serialized: tf.Tensor, side: int) -> tf.RaggedTensor:
     """The sparse pose maps of a batch, which are looked at where keypoints are absent."""
     key = _SPARSE.keys[side]
-    return tf.io.parse_example(serialized, {key: tf.io.RaggedFeature(tf.int64)})[key]
+    parsed = tf.io.parse_example(serialized, {key: tf.io.RaggedFeature(tf.int64)})
+    return cast(tf.RaggedTensor, parsed[key])
 
 
 def findings(

@@ -79,7 +79,7 @@ def strays(data_dir) -> list[str]:
 
 def stem(path) -> str:
     """How the name of a shard begins, "Market1501_train"."""
-    return _SHARD.fullmatch(pathlib.Path(path).name)["stem"]
+    return pathlib.Path(path).name.rpartition("_")[0]
 
 
 def find_shards(data_dir, split: str, prefix: str | None = None) -> list[pathlib.Path]:

@@ -211,7 +211,7 @@ class FileReader:
             keypoints[None],
             image[None],
             (self.poses.identity(file) or name.partition("_")[0],),
-            {"body_mask": mask[None]} if self._body_mask == "detected" else {},
+            {} if mask is None or self._body_mask == "keypoints" else {"body_mask": mask[None]},
             (Place(path, cut, self._background),) if cut else (),
         )
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from dpig_tf2 import synthetic
-from dpig_tf2.detection.keypoint_csv import write_keypoint_csv
+from dpig_tf2.detection.keypoint_csv import keypoint_csv
+from dpig_tf2.io.atomic import write_text
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -48,7 +49,7 @@ def photos(tmp_path_factory):
         pose = synthetic.sample_pose(rng)
         Image.fromarray(synthetic.render(*factors, pose, 256, 128)).save(folder / f"{number}.png")
         keypoints[f"{number}.png"] = synthetic.pose_keypoints(pose, 256, 128)
-    write_keypoint_csv(folder.parent / "keypoints.csv", keypoints)
+    write_text(folder.parent / "keypoints.csv", keypoint_csv(keypoints))
     return folder
 
 
@@ -99,6 +100,6 @@ def test_accuracy_table(photos, pose_model, tmp_path):
     assert measured["found"] > 85
     assert f"{measured['found']:.1f} % of {measured['keypoints']}" in done.stdout
     other = tmp_path / "other.csv"
-    write_keypoint_csv(other, {"x.png": np.ones((18, 3))})
+    write_text(other, keypoint_csv({"x.png": np.ones((18, 3))}))
     done = run("evaluate_detector", flags[0], f"--keypoints={other}", flags[-1])
     assert done.returncode == 1 and "has no keypoints of the photos" in done.stderr

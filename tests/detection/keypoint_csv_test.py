@@ -1,6 +1,7 @@
 import numpy as np
 
-from dpig_tf2.detection.keypoint_csv import write_keypoint_csv
+from dpig_tf2.detection.keypoint_csv import keypoint_csv
+from dpig_tf2.io.atomic import write_text
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
 
@@ -12,7 +13,7 @@ def test_the_project_reads_what_is_written(tmp_path):
         keypoints[rng.integers(18, size=4)] = 0
         poses[name] = keypoints
     path = tmp_path / "made" / "keypoints.csv"
-    write_keypoint_csv(path, poses)
+    write_text(path, keypoint_csv(poses))
     names, read = read_keypoint_csv(path)
     assert names == list(poses)
     np.testing.assert_allclose(read, np.stack(list(poses.values())), atol=0.051)
@@ -22,7 +23,7 @@ def test_the_project_reads_what_is_written(tmp_path):
 def test_a_keypoint_in_the_corner_is_not_missing(tmp_path):
     keypoints = np.zeros((18, 3), np.float32)
     keypoints[0, 2] = 1
-    write_keypoint_csv(tmp_path / "k.csv", {"a.jpg": keypoints})
+    write_text(tmp_path / "k.csv", keypoint_csv({"a.jpg": keypoints}))
     text = (tmp_path / "k.csv").read_text()
     assert text.startswith("name:keypoints_y:keypoints_x\na.jpg: [0.0, -1, -1")
     np.testing.assert_array_equal(read_keypoint_csv(tmp_path / "k.csv")[1][0], keypoints)
