@@ -100,7 +100,7 @@ def test_variables_larger_than_the_files_are_refused_before_memory_is_taken(fold
     monkeypatch.setattr(kind, "get_variable_to_shape_map", shapes)
     monkeypatch.setattr(kind, "get_tensor", lambda reader, name: pytest.fail("memory is taken"))
     with pytest.raises(
-        ConversionError, match="Net/weights would take 4611686018427387904 bytes"
+        CheckpointError, match="Net/weights would take 4611686018427387904 bytes"
     ) as e:
         read(folder)
     assert (e.value.file, e.value.field) == (str(folder / PREFIX), "Net/weights")
