@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.hashes import sha256, sha256_of_arrays, sha256_of_texts
+from dpig_tf2.ops import images
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.preparation import photos, record_folder
 from dpig_tf2.progress import Progress
@@ -94,6 +96,8 @@ def usable_photos(
         try:
             photo = photos.read(path)
             placement = photos.place(photo.size, size, resize)
+            if photo.is_plain and not images.is_decodable(path.read_bytes()):
+                raise DpigError("is damaged: Pillow decodes it, TensorFlow does not", file=path)
         except ValueError as error:
             problems.append(f"{path}: {error}")
             continue

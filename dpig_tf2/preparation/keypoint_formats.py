@@ -7,11 +7,13 @@ import pathlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from absl import logging
 
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS
 from dpig_tf2.preparation import csv_rows, mat_files, safe_pickle
 
 _MISSING = -1  # of the keypoint CSVs
+_KEPT = "appears twice, the first one is kept"
 _NECK = KEYPOINT_NAMES.index("neck")
 _SHOULDERS = (KEYPOINT_NAMES.index("right_shoulder"), KEYPOINT_NAMES.index("left_shoulder"))
 # Where COCO's 17 keypoints (nose, left eye, right eye, ...) stand among the 18; no neck.
@@ -41,7 +43,7 @@ class Annotations:
     def add(self, name: str, keypoints: np.ndarray, where: str) -> None:
         """Takes one image's keypoints, or reports why not."""
         if name in self.keypoints:
-            self.problems.append(f"{where}: {name} appears twice, the first one is kept")
+            self.problems.append(f"{where}: {name} {_KEPT}")
             return
         cleaned, problems = _clean(np.asarray(keypoints, np.float64))
         self.problems += [f"{where}: {name}: {problem}" for problem in problems]
@@ -115,11 +117,13 @@ def read_keypoint_csv(path) -> tuple[list[str], np.ndarray]:
     which becomes (0, 0, 0).
 
     Raises:
-        ValueError: naming the file and line of the first fault.
+        ValueError: naming the file and line of the first fault; a doubled row is none.
     """
     annotations = _read_csv(pathlib.Path(path), {})
-    if annotations.problems:
-        raise ValueError(annotations.problems[0])
+    for problem in annotations.problems:
+        if not problem.endswith(_KEPT):
+            raise ValueError(problem)
+        logging.warning("%s", problem)
     return list(annotations.keypoints), np.stack(list(annotations.keypoints.values()))
 
 
