@@ -63,9 +63,9 @@ def check_keypoints(
         image, number = map(int, far[0])
         farthest = np.abs(keypoints[image, number, :2]).max()
         raise SamplerError(
-            f"keypoints: coordinate {farthest:.0f} is far outside the image ({KEYPOINT_NAMES[number]} "
-            f"of person {image}, image of {model.height} x {model.width} pixels); expected pixels "
-            "(row, column, visibility)",
+            f"keypoints: coordinate {farthest:.0f} is far outside the image "
+            f"({KEYPOINT_NAMES[number]} of person {image}, image of {model.height} x "
+            f"{model.width} pixels); expected pixels (row, column, visibility)",
             field="keypoints",
             record=image,
         )

@@ -88,6 +88,8 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
     _require_predecessors(run, unfinished)
     if unfinished:
+        for stage in unfinished:
+            run.config.require_memory(stage, devices.replicas)
         data = prepared(data, run.config, unfinished)
     with devices.noticing_lost_workers(), _StopRequest() as stop:
         devices.check_same("their flags", run.config.to_json())
