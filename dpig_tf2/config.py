@@ -8,6 +8,7 @@ import json
 import typing
 from collections.abc import Iterable
 
+from dpig_tf2 import memory_needs
 from dpig_tf2.errors import DpigError
 
 STAGES = ("reconstruction", "pose", "appearance_mapping", "pose_mapping")
@@ -20,6 +21,10 @@ FACTORS = ("foreground", "background", "appearance", "pose")
 _SMALLEST, _LARGEST = 1.1754944e-38, 3.4028235e38  # what networks know, float32
 _LARGEST_INTEGER = 2**31 - 1
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
+
+
+_MOST_LEVELS = 16  # halvings of the resolution: images of more than 32768 pixels are not meant
+_LARGEST = 2**31 - 1  # of any whole number: TensorFlow's shapes and counters hold no more
 
 
 class ConfigError(DpigError):
@@ -130,8 +135,9 @@ class ModelConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             least = 2 if field.name == "region_size" else 1  # crops keep their corner points
-            if field.type is int and value < least:
-                raise ConfigError(f"model.{field.name} must be at least {least}, got {value}")
+            if field.type is int:
+                most = _MOST_LEVELS if field.name.endswith("_levels") else _LARGEST
+                _require_between(f"model.{field.name}", value, least, most)
         _require_positive("model.noise_scale", self.noise_scale)
         stride = 2 ** (self.generator_levels - 1)
         for name in ("height", "width"):
@@ -146,6 +152,7 @@ class ModelConfig:
                 f"model.discriminator_row must divide the {features} features of an image, "
                 f"got {self.discriminator_row}"
             )
+        _require_memory("networks of these sizes", memory_needs.weights(self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,10 +209,7 @@ class Config:
             _require_choice(f"{name}.objective", stage.objective, OBJECTIVES)
             _require_choice(f"{name}.pairing", stage.pairing, PAIRINGS)
             for field in ("batch_size", "steps", "critic_updates", "halve_every"):
-                if getattr(stage, field) < 1:
-                    raise ConfigError(
-                        f"{name}.{field} must be at least 1, got {getattr(stage, field)}"
-                    )
+                _require_between(f"{name}.{field}", getattr(stage, field), 1, _LARGEST)
             for field in ("learning_rate", "adversary_learning_rate", "clip"):
                 _require_positive(f"{name}.{field}", getattr(stage, field))
             for field in ("reconstruction_weight", "penalty_weight", "code_noise"):
@@ -221,6 +225,11 @@ class Config:
                     f"Wasserstein critic; got {self.stage(name).objective!r}"
                 )
         return self
+
+    def require_memory(self, stage: str, replicas: int = 1) -> None:
+        """Raises ConfigError if a replica's share of a training step cannot fit in memory."""
+        needed = memory_needs.training(self, stage, replicas)
+        _require_memory(f"{stage}.batch_size={self.stage(stage).batch_size}", needed)
 
     def override(self, **values) -> "Config":
         """A copy with dotted fields replaced, e.g. `override(**{"model.hidden": 32})`.
@@ -254,6 +263,23 @@ class Config:
 def _require_choice(name, value, choices):
     if value not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _require_between(name, value, least, most):
+    if value < least:
+        shown = value if value > -_LARGEST else "less"
+        raise ConfigError(f"{name} must be at least {least}, got {shown}", field=name)
+    if value > most:
+        raise ConfigError(f"{name} must be at most {most}, got more", field=name)
+
+
+def _require_memory(what, needed):
+    memory = memory_needs.machine_memory()
+    if memory is not None and needed > memory:
+        raise ConfigError(
+            f"{what} need at least {needed / 2**30:.3g} GiB, this machine has "
+            f"{memory / 2**30:.3g} GiB of memory"
+        )
 
 
 def _require_positive(name, value):

@@ -48,7 +48,7 @@ _IDENTITY = flags.DEFINE_string(
 _PAIRS = flags.DEFINE_enum(
     "pairs",
     "same_identity",
-    ["same_identity", "each_once", "one_to_all"],
+    ["same_identity", "each_once", "one_to_all", "all_to_all"],
     "Which photos form a pair.",
     flag_values=FLAGS,
 )

@@ -51,8 +51,8 @@ class RawDataFlags:
         self._flip = flags.DEFINE_bool(
             "flip",
             None,
-            "Add every pair once more, mirrored left to right. By default for the train split of "
-            "Market-1501 only.",
+            "Add every pair once more, mirrored left to right. By default for the train splits of "
+            "Market-1501 and DeepFashion only.",
             flag_values=flag_values,
         )
         self._dry_run = flags.DEFINE_bool(

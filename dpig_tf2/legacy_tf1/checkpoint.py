@@ -117,7 +117,8 @@ def _listed_state(folder):
         state = tf.train.get_checkpoint_state(str(folder))
     except (tf.errors.OpError, ValueError):
         return None
-    return pathlib.PurePosixPath(state.model_checkpoint_path).name if state else None
+    # A Windows path also takes the slashes of others; no name of the release holds a backslash.
+    return pathlib.PureWindowsPath(state.model_checkpoint_path).name if state else None
 
 
 def _index(prefix):

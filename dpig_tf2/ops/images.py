@@ -65,3 +65,13 @@ def decode_image(encoded, size: tuple[int, int] | None = None) -> tf.Tensor:
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_png(encoded, channels=3),
     )
+
+
+def is_decodable(encoded: bytes, size: tuple[int, int] | None = None) -> bool:
+    """Whether `decode_image` decodes the bytes; outside graphs only."""
+    try:
+        decode_image(encoded, size)
+    # TensorFlow's messages may hold bytes of the image, at which its own Python side fails.
+    except (tf.errors.OpError, UnicodeDecodeError):
+        return False
+    return True

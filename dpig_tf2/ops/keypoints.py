@@ -59,7 +59,7 @@ def is_outside(keypoints, height: int, width: int):
     A pixel is found by truncation toward zero, so that coordinates in (-1, size) are inside.
 
     Args:
-        keypoints: float [..., 18, 3], pixels; a NumPy array or a tensor.
+        keypoints: float [..., 18, 2 or 3], pixels; a NumPy array or a tensor.
         height, width: image size in pixels.
 
     Returns:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.hashes import sha256, sha256_of_arrays, sha256_of_texts
+from dpig_tf2.ops import images
 from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.preparation import photos, record_folder
 from dpig_tf2.progress import Progress
@@ -117,6 +118,8 @@ def usable_photos(
         try:
             photo = photos.read(path, background)
             placement = photos.place(photo.size, size, resize)
+            if photo.is_plain and not images.is_decodable(path.read_bytes()):
+                raise DpigError("is damaged: Pillow decodes it, TensorFlow does not", file=path)
         except DpigError as error:
             problems.append(f"{path}: {error}")
             continue

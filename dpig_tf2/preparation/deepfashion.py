@@ -15,6 +15,9 @@ _FOLDERS = {
 }
 SPLITS = tuple(_FOLDERS)
 _POSES = "PoseFiltered/{kind}_dic_DeepFashion.p"
+# Published mirrored images, which have their own poses.
+_FLIPPED_FOLDER = "filted_up_train_flip"
+_FLIPPED_POSES = "PoseFiltered/{kind}_dic_DeepFashion_Flip.p"
 
 
 def convert(
@@ -28,12 +31,16 @@ def convert(
 
     Args:
         raw_dir: folder with the image folders (`filted_up_train`, ...) and `PoseFiltered` with
-            `all_peaks_dic_DeepFashion.p` and `subsets_dic_DeepFashion.p`.
+            `all_peaks_dic_DeepFashion.p` and `subsets_dic_DeepFashion.p`; those of the folder
+            `filted_up_train_flip`, if it is there, end in `_Flip.p`.
         out_dir: folder for the records.
-        split: one of `SPLITS`; "test_seq" pairs the first image with every image.
+        split: one of `SPLITS`; "test_seq" pairs every image with every image, itself
+            included, as the release did.
         person_only: take keypoints of the most confident person only. The release took the first
             candidate of each keypoint, and so do we unless this is set.
-        options: shards and the like; nothing is mirrored unless asked for.
+        options: shards and the like. Mirrored images come from `filted_up_train_flip` where it
+            exists, else they are made here; unless told otherwise for "train" only, as in the
+            release.
 
     Raises:
         DpigError: naming the file or folder that is missing or unusable.
@@ -41,6 +48,8 @@ def convert(
     if split not in SPLITS:
         raise DpigError(f"split must be one of {', '.join(SPLITS)}; got {split!r}", field="split")
     raw_dir = pathlib.Path(raw_dir)
+    if options.flip is None:
+        options = dataclasses.replace(options, flip=split == "train")
     candidates = [raw_dir / name for name in _FOLDERS[split]]
     folder = next((path for path in candidates if path.is_dir()), candidates[0])
     with conversion.collecting() as problems:
@@ -48,21 +57,28 @@ def convert(
 
 
 def _convert(folder, raw_dir, out_dir, split, person_only, options, problems):
-    images = raw_records.read_images(
-        folder,
-        photos.list_images(folder, problems),
-        raw_dir / _POSES,
-        "deepfashion",
-        person_only,
-        problems,
-        shared_poses=True,
-    )
-    mirrored = [dataclasses.replace(images, mirror=True)] if options.flip else []
+    def read(folder, poses, shared_poses):
+        return raw_records.read_images(
+            folder,
+            photos.list_images(folder, problems),
+            raw_dir / poses,
+            "deepfashion",
+            person_only,
+            problems,
+            shared_poses,
+        )
+
+    image_sets = [read(folder, _POSES, shared_poses=True)]
+    flipped = raw_dir / _FLIPPED_FOLDER
+    if options.flip and split == "train" and flipped.is_dir():
+        image_sets.append(read(flipped, _FLIPPED_POSES, shared_poses=False))
+    elif options.flip:
+        image_sets.append(dataclasses.replace(image_sets[0], mirror=True))
     plan = raw_records.Plan(
         variant="deepfashion",
         split="train" if split == "train" else "test",
-        image_sets=[images, *mirrored],
-        pair_mode="one_to_all" if split == "test_seq" else "same_identity",
+        image_sets=image_sets,
+        pair_mode="all_to_all" if split == "test_seq" else "same_identity",
         identity=identity,
         camera=lambda name: -1,
         shuffle=split == "train",

@@ -217,6 +217,6 @@ def _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems):
         people = collections.Counter(map(identity_of, found))
         raise DpigError(
             f"no two of the {len(found)} usable images show the same person ({len(people)} "
-            "identities); choose another identity pattern, or pairs each_once or one_to_all"
+            "identities); choose another identity pattern, or other pairs, such as each_once"
         )
     return listed

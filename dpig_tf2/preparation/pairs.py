@@ -1,5 +1,6 @@
 """Which images form a pair."""
 
+import itertools
 import random
 from collections.abc import Callable, Hashable, Sequence
 
@@ -9,7 +10,7 @@ from dpig_tf2.errors import DpigError
 
 PairList = list[tuple[str, str]]
 _PAIR_COLUMNS = ("from", "to")  # of a header
-PAIR_MODES = ("same_identity", "each_once", "one_to_all")
+PAIR_MODES = ("same_identity", "each_once", "one_to_all", "all_to_all")
 
 
 def make_pairs(mode: str, names: Sequence[str], identity: Callable[[str], Hashable]) -> PairList:
@@ -18,7 +19,7 @@ def make_pairs(mode: str, names: Sequence[str], identity: Callable[[str], Hashab
     Args:
         mode: "same_identity", every ordered pair of two images of one person; "each_once", every
             image once as the source, the last image being the target; "one_to_all", the first image
-            with every image.
+            with every image; "all_to_all", every image with every image, itself included.
         names: in the order in which pairs are wanted.
         identity: the person of a name.
 
@@ -31,6 +32,8 @@ def make_pairs(mode: str, names: Sequence[str], identity: Callable[[str], Hashab
         return [(name, names[-1]) for name in names]
     if mode == "one_to_all":
         return [(names[0], name) for name in names]
+    if mode == "all_to_all":
+        return list(itertools.product(names, names))
     raise DpigError(f"pairs must be one of {', '.join(PAIR_MODES)}; got {mode!r}", field="pairs")
 
 

@@ -73,6 +73,21 @@ def problems(serialized: bytes, size: tuple[int, int] | None = None) -> list[str
     return summarize(serialized, size).problems
 
 
+def first_problem(examples: Sequence[bytes], size: tuple[int, int]) -> tuple[int, str] | None:
+    """The first example that breaks a rule, and which; the images themselves are not looked at."""
+    try:
+        _, found = decoder.Decoder(*size).examine(tf.constant(examples))
+        if not any(tf.reduce_any(finding.broken) for finding in found):
+            return None
+    except _UNREADABLE:
+        pass
+    return next(
+        (number, problem)
+        for number, example in enumerate(examples)
+        for problem in problems(example, size)
+    )
+
+
 def _features(serialized):
     """{key: feature}; empty where Python's protobuf cannot read what TensorFlow perhaps can."""
     try:
@@ -89,20 +104,18 @@ def _values(features, key) -> Sequence:
 
 
 def _check_image(encoded, key, summary):
-    try:
-        found = tuple(images.encoded_size(encoded).numpy().tolist())
-        if not all(found) or summary.size in (None, found):
-            images.decode_image(encoded, summary.size)
-    except _UNREADABLE:
-        length = len(encoded.numpy())
-        summary.problems.append(f"{key} cannot be decoded as JPEG or PNG ({length} bytes)")
+    if images.is_decodable(encoded, summary.size):
+        summary.size = summary.size or tuple(images.encoded_size(encoded).numpy().tolist())
         return
-    summary.size = summary.size or found
-    if found != summary.size:
+    content = encoded.numpy()
+    if summary.size and images.is_decodable(content):
+        rows, columns = images.encoded_size(content).numpy()
         summary.problems.append(
-            f"{key} is {found[0]} x {found[1]} pixels, expected {summary.size[0]} x "
+            f"{key} is {rows} x {columns} pixels, expected {summary.size[0]} x "
             f"{summary.size[1]} (rows x columns)"
         )
+    else:
+        summary.problems.append(f"{key} cannot be decoded as JPEG or PNG ({len(content)} bytes)")
 
 
 @functools.lru_cache(maxsize=8)

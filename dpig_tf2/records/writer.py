@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import replacing
-from dpig_tf2.ops import pose_maps, regions
-from dpig_tf2.records import schema
+from dpig_tf2.ops import images, pose_maps, regions
+from dpig_tf2.records import check, schema
 
 _GRID_ROWS = 16  # the coarse keypoint grid has 16 rows of square cells at any image size
 _ANNOTATION_BATCH = 256
@@ -90,18 +90,43 @@ class PairEncoder:
             }
         )
         self._annotations: dict[Person, dict] = {}
+        self._decodable: set[Person] = set()
         self._side = functools.lru_cache(maxsize=_CACHED_SIDES)(self._serialize_side)
 
     def encode(self, pairs: Iterable[Pair]) -> Iterator[bytes]:
-        """Serialized tf.train.Examples of the pairs, in order."""
+        """Serialized tf.train.Examples of the pairs, in order.
+
+        Raises:
+            RecordError: naming the persons, if a pair breaks one of `records.rules`.
+        """
         for chunk in _chunks(pairs, _ANNOTATION_BATCH):
             self._annotate(chunk)
-            for pair in chunk:
-                label = _serialize({schema.LABEL: [int(pair.same_person)]})
-                sides = self._side(pair.source, 0) + self._side(pair.target, 1)
-                # Serialized protocol buffers merge by concatenation.
-                features = self._common + label + sides
-                yield b"\x0a" + _varint(len(features)) + features
+            examples = [self._example(pair) for pair in chunk]
+            if wrong := check.first_problem(examples, (self.height, self.width)):
+                number, problem = wrong
+                names = f"{chunk[number].source.name} -> {chunk[number].target.name}"
+                raise schema.RecordError(f"{names}: {problem}", record=number)
+            yield from examples
+
+    def _example(self, pair):
+        label = _serialize({schema.LABEL: [int(pair.same_person)]})
+        sides = self._side(pair.source, 0) + self._side(pair.target, 1)
+        # Serialized protocol buffers merge by concatenation.
+        features = self._common + label + sides
+        return b"\x0a" + _varint(len(features)) + features
+
+    def _image(self, person):
+        """The person's image file, which must be one that readers decode."""
+        encoded = _value(person.encoded)
+        if person not in self._decodable:
+            if not images.is_decodable(encoded, (self.height, self.width)):
+                raise schema.RecordError(
+                    f"{person.name} is not written: TensorFlow does not decode it as a JPEG or PNG "
+                    f"of {self.height} x {self.width} pixels (rows x columns)",
+                    file=person.name,
+                )
+            self._decodable.add(person)
+        return encoded
 
     def _annotate(self, pairs):
         """Draws masks and boxes for the persons not yet seen, all at once."""
@@ -129,7 +154,7 @@ class PairEncoder:
     def _serialize_side(self, person, side):
         known = self._annotations[person]
         features = {
-            schema.IMAGE: [_value(person.encoded)],
+            schema.IMAGE: [self._image(person)],
             schema.NAME: [person.name.encode()],
             schema.IDENTITY: [person.identity],
             schema.CAMERA: [person.camera],

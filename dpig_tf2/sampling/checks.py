@@ -4,7 +4,7 @@ import numpy as np
 
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import DpigError
-from dpig_tf2.ops.keypoints import NUM_KEYPOINTS, is_far_outside
+from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS, is_far_outside
 from dpig_tf2.ops.regions import NUM_REGIONS
 
 
@@ -58,13 +58,16 @@ def check_keypoints(
     keypoints = check_array("keypoints", keypoints, (count, NUM_KEYPOINTS, 3))
     if not np.isin(keypoints[..., 2], (0, 1)).all():
         raise SamplerError("keypoints: visibility must be 0 or 1", field="keypoints")
-    far = is_far_outside(keypoints, model.height, model.width)
-    if far.any():
-        row, column, _ = keypoints[far][0]
+    far = np.argwhere(is_far_outside(keypoints, model.height, model.width))
+    if len(far):
+        image, number = map(int, far[0])
+        farthest = np.abs(keypoints[image, number, :2]).max()
         raise SamplerError(
-            f"keypoints: row {row:.0f}, column {column:.0f} is far outside the image of "
-            f"{model.height} x {model.width}; expected pixels (row, column, visibility)",
+            f"keypoints: coordinate {farthest:.0f} is far outside the image "
+            f"({KEYPOINT_NAMES[number]} of person {image}, image of {model.height} x "
+            f"{model.width} pixels); expected pixels (row, column, visibility)",
             field="keypoints",
+            record=image,
         )
     unseen = np.flatnonzero(~(keypoints[..., 2] > 0).any(axis=1))
     if need_visible and len(unseen):

@@ -90,6 +90,8 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
     _require_predecessors(run, unfinished)
     if unfinished:
+        for stage in unfinished:
+            run.config.require_memory(stage, devices.replicas)
         data = prepared(data, run.config, unfinished)
     lock = locks.writing(run.path) if devices.is_chief else contextlib.nullcontext()
     with lock, devices.noticing_lost_workers(), _StopRequest() as stop:

@@ -1,4 +1,5 @@
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -41,14 +42,18 @@ def sources(conversion):
 
 
 def test_train_pairs(raw_dir, tmp_path):
-    conversion = deepfashion.convert(raw_dir[0], tmp_path, "train")
+    plain = Options(flip=False)
+    conversion = deepfashion.convert(raw_dir[0], tmp_path, "train", options=plain)
     path, decoded = sources(conversion)
     assert path.name == "DeepFashion_train_00000-of-00001.tfrecord"
     pairs = zip(*(decoded[side]["name"].numpy() for side in ("source", "target")), strict=True)
-    assert sorted(pairs) == [
+    expected = sorted(pairs)
+    assert expected == [
         (b"fashionA_1.jpg", b"fashionA_2.jpg"), (b"fashionA_2.jpg", b"fashionA_1.jpg"),
         (b"fashionB_1.jpg", b"fashionB_2.jpg"), (b"fashionB_2.jpg", b"fashionB_1.jpg"),
     ]  # fmt: skip
+    _, with_mirrored = sources(deepfashion.convert(raw_dir[0], tmp_path / "both", "train"))
+    assert sorted(with_mirrored["source"]["name"].numpy()) == sorted(2 * [p[0] for p in expected])
     assert decoded["source"]["has_mask"].numpy().all()
     assert (decoded["source"]["camera"].numpy() == -1).all()
     assert any("fashionC_1.jpg: no keypoints" in line for line in conversion.problems)
@@ -57,23 +62,50 @@ def test_train_pairs(raw_dir, tmp_path):
 @pytest.mark.parametrize(("person_only", "which"), [(False, 0), (True, 1)])
 def test_which_candidates_are_taken(raw_dir, tmp_path, person_only, which):
     folder, peaks = raw_dir
-    conversion = deepfashion.convert(folder, tmp_path, "train", person_only=person_only)
+    conversion = deepfashion.convert(
+        folder, tmp_path, "train", person_only=person_only, options=Options(flip=False)
+    )
     _, decoded = sources(conversion)
     name = decoded["source"]["name"][0].numpy().decode()
     expected = [[choices[which][1], choices[which][0], 1] for choices in peaks[name]]
     np.testing.assert_array_equal(decoded["source"]["keypoints"][0], expected)
 
 
-def test_sequence_pairs_the_first_with_all(raw_dir, tmp_path):
+def test_sequence_pairs_all_with_all(raw_dir, tmp_path):
     path, decoded = sources(deepfashion.convert(raw_dir[0], tmp_path, "test_seq"))
     assert path.name == "DeepFashion_test_00000-of-00001.tfrecord"
-    assert set(decoded["source"]["name"].numpy()) == {b"fashionA_1.jpg"}
-    assert decoded["target"]["name"].numpy().tolist() == [name.encode() for name in NAMES[:4]]
+    pairs = zip(*(decoded[side]["name"].numpy() for side in ("source", "target")), strict=True)
+    names = [name.encode() for name in NAMES[:4]]
+    assert sorted(pairs) == [(source, target) for source in names for target in names]
 
 
-def test_flip(raw_dir, tmp_path):
-    conversion = deepfashion.convert(raw_dir[0], tmp_path, "train", options=Options(flip=True))
-    assert conversion.written.examples == 8
+def test_mirrored_images_of_the_release(raw_dir, tmp_path):
+    """The folder of mirrored images and its own poses are used where they are there."""
+    folder, peaks = raw_dir
+    raw = tmp_path / "raw"
+    shutil.copytree(folder, raw)
+    flipped = raw / "filted_up_train_flip"
+    flipped.mkdir()
+    for name in NAMES[:2]:
+        Image.fromarray(np.full((256, 256, 3), 7, np.uint8)).save(flipped / name)
+    moved = {name: [[(1, 2, 0.9, 0)]] * 18 for name in NAMES[:2]}
+    for kind, content in (("all_peaks", moved), ("subsets", {n: np.zeros((1, 20)) for n in moved})):
+        path = raw / "PoseFiltered" / f"{kind}_dic_DeepFashion_Flip.p"
+        path.write_bytes(pickle.dumps(content, 2))
+    conversion = deepfashion.convert(raw, tmp_path / "records", "train")
+    _, decoded = sources(conversion)
+    assert conversion.written.examples == 6  # four plain, and two of the published mirrored images
+    for i in range(2):  # which come first
+        np.testing.assert_allclose(decoded["source"]["image"][i], 7, atol=1)
+        np.testing.assert_array_equal(decoded["source"]["keypoints"][i], [[2, 1, 1]] * 18)
+
+
+@pytest.mark.parametrize(
+    ("split", "flip", "examples"), [("train", None, 8), ("test_seq", True, 32)]
+)
+def test_flip(raw_dir, tmp_path, split, flip, examples):
+    conversion = deepfashion.convert(raw_dir[0], tmp_path, split, options=Options(flip=flip))
+    assert conversion.written.examples == examples
 
 
 def test_missing_folder_and_poses(tmp_path):

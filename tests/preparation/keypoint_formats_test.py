@@ -51,7 +51,6 @@ def test_csv_identity_column(tmp_path):
         ("b.jpg: [1, 2]: [3, 4]\n", "line 3: b.jpg: keypoints_y has 2 numbers, expected 18"),
         ("b.jpg: [1, 2: 4]\n", "line 3: b.jpg: keypoints_y is not a list"),
         ("b.jpg\n", "line 3: b.jpg: keypoints_y"),
-        (csv_line("a.jpg", keypoints()), "line 3: a.jpg appears twice"),
         (
             f"b.jpg: {json.dumps([-7] + [5] * 17)}: {json.dumps([5] * 18)}\n",
             "line 3: b.jpg: nose is negative",
@@ -70,6 +69,16 @@ def test_faults_of_a_csv_are_named(tmp_path, line, message):
     np.testing.assert_array_equal(annotations.keypoints["a.jpg"], keypoints())
     with pytest.raises(ValueError, match="k.csv line 3"):
         keypoint_formats.read_keypoint_csv(path)
+
+
+def test_the_first_of_doubled_rows_is_kept(tmp_path):
+    other = keypoints() * [0.5, 0.5, 1]
+    path = write_csv(tmp_path / "k.csv", csv_line("a.jpg", keypoints()), csv_line("a.jpg", other))
+    (problem,) = keypoint_formats.load(path).problems
+    assert "line 3: a.jpg appears twice, the first one is kept" in problem
+    names, read = keypoint_formats.read_keypoint_csv(path)
+    assert names == ["a.jpg"]
+    np.testing.assert_array_equal(read, keypoints()[None])
 
 
 def test_faulty_coordinates_become_missing(tmp_path):

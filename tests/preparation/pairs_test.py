@@ -23,6 +23,11 @@ def test_each_once_and_one_to_all():
     assert pairs.make_pairs("one_to_all", NAMES, identity) == [("a_1", name) for name in NAMES]
 
 
+def test_all_to_all_pairs_an_image_with_itself_too():
+    expected = [(source, target) for source in NAMES for target in NAMES]
+    assert pairs.make_pairs("all_to_all", NAMES, identity) == expected
+
+
 def test_unknown_mode():
     with pytest.raises(ValueError, match="'all'"):
         pairs.make_pairs("all", NAMES, identity)

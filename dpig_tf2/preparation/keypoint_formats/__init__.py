@@ -39,7 +39,8 @@ from dpig_tf2.preparation.keypoint_formats.model import (
     kind_of,
     shown,
 )
-from dpig_tf2.preparation.keypoint_formats.names import PhotoNames
+from dpig_tf2.preparation.keypoint_formats.names import KEPT, PhotoNames
+from dpig_tf2.progress import write_line
 
 __all__ = [
     "FORMATS",
@@ -142,11 +143,14 @@ def read_keypoint_csv(path) -> tuple[list[str], np.ndarray]:
     which becomes (0, 0, 0).
 
     Raises:
-        KeypointsError: naming the file and line of the first fault.
+        KeypointsError: naming the file and line of the first problem. A doubled row is none: the
+            first one is kept, and a line says so.
     """
     annotations = load(path, keypoint_csv.NAME)
-    if annotations.problems:
-        raise KeypointsError(annotations.problems[0], file=path)
+    for problem in annotations.problems:
+        if not problem.endswith(KEPT):
+            raise KeypointsError(problem, file=path)
+        write_line(f"note: {problem}")
     return list(annotations.keypoints), np.stack(list(annotations.keypoints.values()))
 
 

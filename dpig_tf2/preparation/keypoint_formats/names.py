@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from dpig_tf2.preparation.keypoint_formats.model import Entry, KeypointsError, shown
 
+KEPT = "appears twice, the first one is kept"
+
 _OPENPOSE = "_keypoints"  # what OpenPose adds to the name of the photo
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 
@@ -75,10 +77,7 @@ class PhotoNames:
                 choices = " and ".join(shown(entry.name) for entry in claimed[:3])
                 problems.append(f"{claimed[0].place}: {choices} may both mean {name}, left out")
                 continue
-            problems += [
-                f"{entry.place}: {shown(name)} appears twice, the first one is kept"
-                for entry in claimed[1:]
-            ]
+            problems += [f"{entry.place}: {shown(name)} {KEPT}" for entry in claimed[1:]]
             yield name, claimed[0]
 
     def _own(self, entry):
