@@ -48,6 +48,13 @@ _MASKS = flags.DEFINE_string(
     "Folder of masks of the target images, for mask-SSIM and the masked inception score.",
     flag_values=FLAGS,
 )
+_PAIRS_CSV = flags.DEFINE_string(
+    "pairs_csv",
+    None,
+    "File of rows with two names, source and target, where generated images are named after both: "
+    "SOURCE___TARGET_vis.jpg or SOURCE_to_TARGET.png, say.",
+    flag_values=FLAGS,
+)
 _ALLOW_UNMATCHED = flags.DEFINE_bool(
     "allow_unmatched",
     False,
@@ -101,7 +108,7 @@ _LPIPS = flags.DEFINE_string(
 _GENERATED_POSES, _TARGET_POSES = "generated_keypoints", "target_keypoints"
 _OF_RECORDS = (*_RECORDS.holders, _LIMIT, _PICTURES, _SAVE)
 _OF_FOLDERS = (
-    *(_GENERATED, _TARGET, _MASKS, _ALLOW_UNMATCHED),
+    *(_GENERATED, _TARGET, _MASKS, _PAIRS_CSV, _ALLOW_UNMATCHED),
     *(_GENERATED_KEYPOINTS, _TARGET_KEYPOINTS),
 )
 
@@ -184,13 +191,17 @@ def _score_records():
 
 def _score_folders():
     from dpig_tf2.evaluation.image_folders import score_folders
+    from dpig_tf2.preparation.pairs import read_pairs_csv
 
     folders = _GENERATED.value, _TARGET.value
     keypoints = None
     if _GENERATED_KEYPOINTS.value or _DETECT.value:
         generated = _keypoints_of(_GENERATED_KEYPOINTS.value, folders[0], _GENERATED_POSES)
         keypoints = generated, _keypoints_of(_TARGET_KEYPOINTS.value, folders[1], _TARGET_POSES)
-    return score_folders(*folders, _image_scores(), _MASKS.value, _ALLOW_UNMATCHED.value, keypoints)
+    listed = read_pairs_csv(_PAIRS_CSV.value) if _PAIRS_CSV.value else None
+    return score_folders(
+        *folders, _image_scores(), _MASKS.value, _ALLOW_UNMATCHED.value, keypoints, listed
+    )
 
 
 def _keypoints_of(path, folder, name):

@@ -35,9 +35,12 @@ _RECORDS = flag_groups.RecordFlags(FLAGS, split="train")
 _KEYPOINTS = flags.DEFINE_string(
     "keypoints",
     None,
-    "Keypoint CSV, in pixels of the preset's images: trains the pose stages on it, without images.",
+    "Keypoint CSV, in pixels of the preset's images: trains the pose stages on it, without images. "
+    "Or a folder of photos: the poses found in them, which are kept as keypoints.csv in the run "
+    "folder.",
     flag_values=FLAGS,
 )
+_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
 _HOLD_OUT = flags.DEFINE_float(
     "hold_out",
     0.0,
@@ -200,8 +203,8 @@ def _train(config, stages):
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
     devices = distribution.devices(_DISTRIBUTE.value)
-    data = _data()
     folder = RunFolder.plan(_RUN_DIR.value, config)
+    data = _data(config.model)
     options = training.RunOptions(
         log_every=_LOG_EVERY.value,
         picture_every=_PICTURE_EVERY.value,
@@ -223,6 +226,7 @@ def _check_data_flags():
         )
     _RECORDS.check()
     flag_groups.needs(_HOLD_OUT, _KEYPOINTS)
+    flag_groups.needs(_POSE_MODEL, _KEYPOINTS)
 
 
 def _stages():
@@ -292,7 +296,7 @@ def _base_config():
     return configuration.preset(_PRESET.value)
 
 
-def _data():
+def _data(model):
     from dpig_tf2.records.record_set import RecordSet
     from dpig_tf2.training.data import TrainingData
 
@@ -300,7 +304,10 @@ def _data():
         from dpig_tf2.pipeline.arrays import hold_out
         from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
-        _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
+        path = pathlib.Path(_KEYPOINTS.value)
+        if path.is_dir():
+            path = _poses_of_photos(path, model)
+        _, keypoints = read_keypoint_csv(path)
         return TrainingData(keypoints=hold_out(keypoints, _HOLD_OUT.value)[0])
     records = RecordSet.open(_RECORDS.data_dir.value, _RECORDS.split.value)
     return TrainingData(
@@ -308,6 +315,35 @@ def _data():
         cache=_CACHE.value,
         skip_bad_records=_RECORDS.skip_bad_records.value,
     )
+
+
+def _poses_of_photos(folder, model):
+    """A keypoint CSV of the poses found in photos; one of an earlier run is used again."""
+    from dpig_tf2.detection.keypoint_csv import keypoint_csv
+    from dpig_tf2.io.atomic import write_text
+    from dpig_tf2.preparation.photos import list_images
+    from dpig_tf2.progress import reporter
+    from dpig_tf2.sampling.persons import Persons, concatenate
+    from dpig_tf2.sampling.readers import FileReader
+
+    path = pathlib.Path(_RUN_DIR.value, "keypoints.csv")
+    if path.exists():
+        print(f"poses of the photos: {path}, found before")
+        return path
+    skipped: list[str] = []
+    names = list_images(folder, skipped)
+    poses = flag_groups.detected_poses(_POSE_MODEL.value)
+    reader = FileReader(folder, names, poses, "letterbox", model, 8, skipped=skipped)
+    report, batches = reporter(), []
+    for batch in reader.persons():
+        batches.append(Persons(batch.names, batch.keypoints))
+        report("detecting", reader.done, reader.total)
+    for line in reader.skipped:
+        print(f"left out: {line}")
+    persons = concatenate(batches)
+    write_text(path, keypoint_csv(dict(zip(persons.names, persons.keypoints, strict=True))))
+    print(f"poses found in {len(persons)} of {reader.total} photos: {path}", flush=True)
+    return path
 
 
 if __name__ == "__main__":

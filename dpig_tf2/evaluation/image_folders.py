@@ -1,7 +1,8 @@
 """Scores of two folders of image files, paired by file name, without any model."""
 
+import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _READABLE_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 _NAMES_SHOWN = 5
+
+# How programs name the picture of a source in the pose of a target.
+_GENERATED_NAMES = ("{}___{}_vis", "{}___{}", "{}_{}", "{}_to_{}")
 
 PathLike = str | os.PathLike
 
@@ -50,6 +54,49 @@ def pair_by_name(
     return [(generated[key].stem, generated[key], target[key]) for key in common]
 
 
+def pair_by_list(
+    generated_dir: PathLike,
+    target_dir: PathLike,
+    listed: Sequence[tuple[str, str]],
+    allow_unmatched: bool = False,
+) -> list[tuple[str, Path, Path]]:
+    """As `pair_by_name`, for generated images that are named after a source and a target.
+
+    Names may have endings or not, in the list as in the folder. Generated images are called
+    SOURCE___TARGET_vis, SOURCE___TARGET, SOURCE_TARGET or, as `transfer` does, SOURCE_to_TARGET.
+
+    Args:
+        generated_dir, target_dir: folders of images.
+        listed: (source, target).
+        allow_unmatched: pass over pairs of which an image is missing.
+
+    Raises:
+        DpigError: as for `pair_by_name`; an image of a pair is missing, unless allowed.
+    """
+    generated, target = image_files(generated_dir), image_files(target_dir)
+    pairs, missing = [], []
+    for source, goal in listed:
+        sources, goals = ((Path(name).stem, Path(name).name) for name in (source, goal))
+        keys = [
+            form.format(a, b).casefold()
+            for form in _GENERATED_NAMES
+            for a, b in itertools.product(sources, goals)
+        ]
+        path = next((generated[key] for key in keys if key in generated), None)
+        real = target.get(Path(goal).stem.casefold())
+        if path is None or real is None:
+            missing.append(f"{source} to {goal}")
+        else:
+            pairs.append((path.stem, path, real))
+    if not pairs or (missing and not allow_unmatched):
+        raise DpigError(
+            f"{len(missing)} of {len(listed)} listed pairs lack an image in {generated_dir} or "
+            f"{target_dir}: {_first(missing)}.",
+            file=generated_dir,
+        )
+    return pairs
+
+
 def score_folders(
     generated_dir: PathLike,
     target_dir: PathLike,
@@ -57,18 +104,21 @@ def score_folders(
     mask_dir: PathLike | None = None,
     allow_unmatched: bool = False,
     keypoints: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
+    listed: Sequence[tuple[str, str]] | None = None,
 ) -> dict:
     """Scores of the images of one folder against those of the same name in another.
 
     Args:
         generated_dir, target_dir: folders of images, paired by `pair_by_name`.
         scores: takes the pairs; decides on protocol and further networks.
-        mask_dir: folder with a mask image for every pair, matched by name too (further masks are
+        mask_dir: folder with a mask image for every target, matched by name too (further masks are
             passed over); adds `mask_ssim`.
         allow_unmatched: score the common names where the folders' names differ.
         keypoints: {file name: float32 [18, 3], pixels} found in the generated images, and those of
             the targets, matched by name too; gives `pose_error`. Targets without any visible one
             are left out; generated images without are those where no person was found.
+        listed: (source, target) names by which images are paired in place of `pair_by_name`, see
+            `pair_by_list`.
 
     Returns:
         What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
@@ -81,9 +131,12 @@ def score_folders(
             message names the file.
     """
     generated, target = image_files(generated_dir), image_files(target_dir)
-    pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
+    if listed is None:
+        pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
+    else:
+        pairs = pair_by_list(generated_dir, target_dir, listed, allow_unmatched)
     mask_paths = [None] * len(pairs) if mask_dir is None else _mask_paths(pairs, mask_dir)
-    names, skipped = [], []
+    names, scored, skipped = [], [], []
     for (name, path, target_path), mask_path in zip(pairs, mask_paths, strict=True):
         try:
             _add_pair(scores, path, target_path, mask_path)
@@ -91,14 +144,15 @@ def score_folders(
             skipped.append(str(error))
         else:
             names.append(name)
+            scored.append((path, target_path))
     if not names:
         raise DpigError(f"Not one of {len(pairs)} pairs can be scored; the first: {skipped[0]}")
     if keypoints is not None:
-        scores.set_keypoints(*_matched_keypoints(names, *keypoints))
+        scores.set_keypoints(*_matched_keypoints(scored, *keypoints))
     return scores.summary() | {
         "names": names,
-        "unmatched_generated": [generated[key].name for key in generated if key not in target],
-        "unmatched_target": [target[key].name for key in target if key not in generated],
+        "unmatched_generated": _without(generated, [pair[1] for pair in pairs]),
+        "unmatched_target": _without(target, [pair[2] for pair in pairs]),
         "skipped": skipped,
     }
 
@@ -177,8 +231,13 @@ def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None) -> 
         raise DpigError(f"{', '.join(map(str, files))}: {error}") from error
 
 
-def _matched_keypoints(names, generated, target) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints [N, 18, 3] of both sides, for the names whose target has any.
+def _without(files: Mapping[str, Path], used: Iterable[Path]) -> list[str]:
+    used = set(used)
+    return [path.name for path in files.values() if path not in used]
+
+
+def _matched_keypoints(scored, generated, target) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints [N, 18, 3] of both sides, for the (generated, target) whose target has any.
 
     Generated pictures without keypoints are those where no person was found.
     """
@@ -186,28 +245,29 @@ def _matched_keypoints(names, generated, target) -> tuple[np.ndarray, np.ndarray
         {Path(file).stem.casefold(): keypoints for file, keypoints in side.items()}
         for side in (generated, target)
     ]
-    keys = [str.casefold(name) for name in names]
-    targets = [key for key in keys if key in sides[1] and sides[1][key][:, 2].any()]
-    if not targets or (sides[0] and not sides[0].keys() & set(keys)):
+    keys = [tuple(path.stem.casefold() for path in paths) for paths in scored]
+    usable = [pair for pair in keys if pair[1] in sides[1] and sides[1][pair[1]][:, 2].any()]
+    if not usable or (sides[0] and not any(pair[0] in sides[0] for pair in keys)):
+        images = _first(path.stem for path, _ in scored)
         raise DpigError(
-            f"No scored image has keypoints on both sides: images {_first(names)}, generated "
+            f"No scored image has keypoints on both sides: images {images}, generated "
             f"keypoints {_first(generated)}, target keypoints {_first(target)}."
         )
     missed = np.zeros((18, 3), np.float32)
-    found = np.stack([sides[0].get(key, missed) for key in targets])
-    return found, np.stack([sides[1][key] for key in targets])
+    found = np.stack([sides[0].get(key, missed) for key, _ in usable])
+    return found, np.stack([sides[1][key] for _, key in usable])
 
 
 def _mask_paths(pairs: list[tuple[str, Path, Path]], mask_dir: PathLike) -> list[Path]:
     masks = image_files(mask_dir)
-    missing = [generated for name, generated, _ in pairs if name.casefold() not in masks]
+    missing = [generated for _, generated, target in pairs if target.stem.casefold() not in masks]
     if missing:
         raise DpigError(
             f"{mask_dir} has no mask for {len(missing)} of {len(pairs)} images: "
             f"{_first_names(missing)}.",
             file=mask_dir,
         )
-    return [masks[name.casefold()] for name, _, _ in pairs]
+    return [masks[target.stem.casefold()] for _, _, target in pairs]
 
 
 def _refuse_unmatched(

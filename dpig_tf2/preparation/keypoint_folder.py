@@ -14,6 +14,7 @@ from dpig_tf2.errors import DpigError
 from dpig_tf2.io.hashes import sha256_of_texts
 from dpig_tf2.io.images import upright_size
 from dpig_tf2.preparation import conversion, keypoint_formats, pairs, photos
+from dpig_tf2.preparation.keypoint_formats.names import in_shop_name
 from dpig_tf2.progress import Progress
 from dpig_tf2.records import schema, writer
 
@@ -190,17 +191,18 @@ def _identity_function(identity, annotations, keypoints):
 
 
 def _photos_by_any_name(names):
-    """{name: name} of photos, and {file name: name} where only one photo has that file name."""
+    """{spelling: name} of photos: by path, by file name where only one has it, In-shop names."""
     counts = collections.Counter(map(_file_name, names))
     by_file_name = {_file_name(name): name for name in names if counts[_file_name(name)] == 1}
-    return by_file_name | {name: name for name in names}
+    in_shop = {in_shop_name(name) or name: name for name in names}
+    return by_file_name | in_shop | {name: name for name in names}
 
 
 def _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems):
     if pairs_csv is not None:
         meant = _photos_by_any_name(found)
         wanted = [
-            tuple(meant.get(name, name) for name in pair)
+            tuple(meant.get(name) or meant.get(in_shop_name(name) or name, name) for name in pair)
             for pair in pairs.read_pairs_csv(pairs_csv)
         ]
         listed = [pair for pair in wanted if found.keys() >= set(pair)]

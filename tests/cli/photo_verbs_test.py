@@ -145,6 +145,20 @@ def test_records_of_photos_without_keypoints(dpig, photos, tmp_path):
     assert len(read_keypoint_csv(tmp_path / "keypoints_train.csv")[0]) == 4
 
 
+def test_pose_stages_train_on_photos(dpig, photos, tmp_path):
+    folder, _ = photos
+    flags = (f"--run_dir={tmp_path}/run", f"--keypoints={folder}", "--preset=synthetic")
+    flags += ("--stage=pose", "--steps=1", "--batch_size=2", "--set=model.pose_hidden=16")
+    result = dpig("train", *flags)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "nobody.png: no person was found" in result.stdout
+    names, keypoints = read_keypoint_csv(tmp_path / "run/keypoints.csv")
+    assert len(names) == 4
+    assert (keypoints[..., 0].max(), keypoints[..., 1].max()) < (64, 32), "the preset's pixels"
+    again = dpig("train", *flags[:2], "--stage=pose")
+    assert "found before" in again.stdout
+
+
 def test_pose_error_of_pictures_without_keypoints(dpig, photos, tmp_path):
     folder, truth = photos
     for side in ("generated", "target"):

@@ -300,8 +300,9 @@ _REFUSED = {
     "reconstruct": [
         ([], "--data_dir, --image or --images must be given"),
         (["--data_dir=d", "--count=3"], "unknown flag --count"),
-        (["--image=a.jpg"], "--keypoints and --image"),
-        (["--data_dir=d", "--keypoints=c.csv"], "--keypoints and --image"),
+        (["--data_dir=d", "--keypoints=c.csv"], "--keypoints needs --image or --images"),
+        (["--data_dir=d", "--crop=person"], "--crop needs --image or --images"),
+        (["--image=a.jpg", "--paste_back"], "--paste_back needs --crop=person"),
         (
             ["--image=a.jpg", "--images=b", "--keypoints=c.csv"],
             "--image and --images exclude each other",
@@ -310,13 +311,16 @@ _REFUSED = {
     "transfer": [
         (
             ["--image=a.jpg", "--keypoints=c.csv"],
-            "photos have no pairs: --target_keypoints or --all_pairs must be given",
+            "photos have no pairs: --target_image, --target_keypoints or --all_pairs must be given",
         ),
         (
             ["--data_dir=d", "--target_image=a.jpg", "--target_keypoints=c", "--target_size=9x9"],
             "--target_image and --target_size exclude each other",
         ),
-        (["--data_dir=d", "--target_image=a.jpg"], "--target_image needs --target_keypoints"),
+        (
+            ["--data_dir=d", "--all_pairs", "--target_image=a.jpg"],
+            "--all_pairs and --target_image exclude each other",
+        ),
         (
             ["--data_dir=d", "--all_pairs", "--target_keypoints=c"],
             "--all_pairs and --target_keypoints exclude each other",

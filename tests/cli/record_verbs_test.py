@@ -43,7 +43,11 @@ def run(verb, *flags, **environment):
             ["--raw_dir=r", "--keypoints=k", "--out_dir=x", "--pairs_csv=p", "--pairs=one_to_all"],
             "--pairs_csv and --pairs exclude each other",
         ),
-        ("make_records", ["--raw_dir=r", "--out_dir=x"], "--keypoints must be given"),
+        (
+            "make_records",
+            ["--raw_dir=r", "--out_dir=x", "--keypoints=k", "--pose_model=p"],
+            "--keypoints and --pose_model exclude each other",
+        ),
         ("download", ["market1501", "--out_dir=x", "--sha256=0"], "name it with --arch"),
         ("download", ["market1501"], "--out_dir must be given for market1501"),
         ("download", ["market", "--out_dir=x"], "did you mean market1501?"),

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_folders import (
     image_files,
+    pair_by_list,
     pair_by_name,
     read_image,
     read_mask,
@@ -143,6 +145,31 @@ def test_folders_without_one_good_pair_are_refused(folders):
         (folders[1] / name).write_bytes(b"GIF89a")
     with pytest.raises(ValueError, match=r"Not one of 2 pairs .*target.a\.png is not a JPEG"):
         score_folders(*folders, ImageScores("dpig"))
+
+
+def test_generated_images_that_are_named_after_source_and_target(tmp_path):
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / "target").mkdir(exist_ok=True)
+        save(tmp_path / "target" / name, noise_image(0))
+    (tmp_path / "generated").mkdir()
+    for name in ("c___a_vis.png", "c.jpg___b.png_vis.png", "a_to_b.png"):
+        save(tmp_path / "generated" / name, noise_image(1))
+    folders = tmp_path / "generated", tmp_path / "target"
+    listed = [("c.jpg", "a.jpg"), ("c.jpg", "b.png"), ("a", "b")]
+    pairs = pair_by_list(*folders, listed)
+    assert [(path.name, real.name) for _, path, real in pairs] == [
+        ("c___a_vis.png", "a.jpg"),
+        ("c.jpg___b.png_vis.png", "b.png"),
+        ("a_to_b.png", "b.png"),
+    ]
+    with pytest.raises(DpigError, match="1 of 4 listed pairs lack an image.*: b to a"):
+        pair_by_list(*folders, [*listed, ("b", "a")])
+    assert pair_by_list(*folders, [*listed, ("b", "a")], allow_unmatched=True) == pairs
+    keypoints = {"a_to_b.png": POSE}, {"b.png": POSE}
+    scores = score_folders(*folders, ImageScores("dpig"), keypoints=keypoints, listed=listed)
+    pose_error = scores["metrics"]["pose_error"]
+    assert (pose_error["pictures"], pose_error["missed"]) == (2, 1)
+    assert scores["unmatched_generated"] == scores["unmatched_target"] == []
 
 
 POSE = np.stack([np.arange(18) * 2, np.arange(18), np.ones(18)], axis=1).astype(np.float32)

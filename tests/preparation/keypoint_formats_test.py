@@ -294,3 +294,21 @@ def test_that_nobody_was_found_may_be_an_answer(tmp_path, content):
     (tmp_path / "a.json").write_text('{"people": [null]}')
     with pytest.raises(keypoint_formats.KeypointsError):
         keypoint_formats.load(tmp_path, image_names=["a.jpg"], may_be_empty=True)
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        "img/WOMEN/Dresses/id_00000203/03_1_front.jpg",
+        "WOMEN/Dresses/id_00000203/03_1_front.jpg",
+        "fashionWOMENDressesid0000020303_1front.jpg",
+    ],
+)
+def test_in_shop_photos_are_known_by_their_flattened_names(tmp_path, photo):
+    flat = ["fashionWOMENDressesid0000020303_1front.jpg", "fashionMENPantsid0000020303_1front.jpg"]
+    rows = [f"{name}: {[i + 1] * 18}: {[2] * 18}" for i, name in enumerate(flat)]
+    path = tmp_path / "keypoints.csv"
+    path.write_text("\n".join(["name:keypoints_y:keypoints_x", *rows]) + "\n")
+    other = "img/WOMEN/Dresses/id_00000204/03_1_front.jpg"
+    found = keypoint_formats.load(path, image_names=[photo, other]).keypoints
+    assert found[photo][0, 0] == 1 and other not in found

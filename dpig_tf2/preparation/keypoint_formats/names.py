@@ -9,6 +9,10 @@ from dpig_tf2.preparation.keypoint_formats.model import Entry, KeypointsError, s
 KEPT = "appears twice, the first one is kept"
 
 _OPENPOSE = "_keypoints"  # what OpenPose adds to the name of the photo
+# A photo of DeepFashion In-shop: img/WOMEN/Dresses/id_00000203/03_1_front.jpg, which published
+# lists write fashionWOMENDressesid0000020303_1front.jpg.
+_IN_SHOP = re.compile(r"(?:.*[/.])?(?:img|fashion)?/?((?:WO)?MEN/?.*id_?\d{8}.*)", re.DOTALL)
+_LONGEST_IN_SHOP = 300  # characters; longer names only take time
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 
 
@@ -25,8 +29,10 @@ class PhotoNames:
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
         self._by_number: dict[int, list[str]] = {}
+        self._by_in_shop: dict[str | None, list[str]] = {}
         for name in self.names:
             last = parts(name)[-1]
+            self._by_in_shop.setdefault(in_shop_name(name), []).append(name)
             self._by_name.setdefault(last, []).append(name)
             self._by_stem.setdefault(_stem(last), []).append(name)
             number = _LAST_NUMBER.search(_stem(last))
@@ -103,7 +109,14 @@ class PhotoNames:
             if fits:
                 best = max(ranked[i] for i in fits)
                 return [found[i] for i in fits if ranked[i] == best]
-        return []
+        in_shop = in_shop_name(entry.name)
+        return self._by_in_shop.get(in_shop, []) if in_shop else []
+
+
+def in_shop_name(name: str) -> str | None:
+    """What both spellings of the name of a DeepFashion In-shop photo share; None for others."""
+    found = _IN_SHOP.fullmatch("/".join(parts(name))) if len(name) <= _LONGEST_IN_SHOP else None
+    return re.sub(r"[^A-Za-z0-9]", "", found.group(1)) if found else None
 
 
 def parts(name: str) -> tuple[str, ...]:
