@@ -22,7 +22,7 @@ import tempfile
 from absl import flags
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.cli import flag_groups, program
+from dpig_tf2.cli import person_flags, program
 
 # What is measured, and the base width and batch size that it is measured at unless flags say.
 _SIZES = {
@@ -87,7 +87,7 @@ _QUICK = flags.DEFINE_bool(
     flag_values=FLAGS,
 )
 # For input; synthetic persons are drawn without them.
-_RECORDS = flag_groups.RecordFlags(FLAGS, split="train", skippable=False)
+_RECORDS = person_flags.RecordFlags(FLAGS, split="train", skippable=False)
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.", flag_values=FLAGS)
 _MARKDOWN = flags.DEFINE_string(
     "markdown",

@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, program
+from dpig_tf2.cli import person_flags, program
 
 FLAGS = flags.FlagValues()
 _IMAGES = flags.DEFINE_string(
@@ -22,8 +22,8 @@ _IMAGES = flags.DEFINE_string(
 _OUT = flags.DEFINE_string(
     "out", None, "CSV file for the keypoints.", required=True, flag_values=FLAGS
 )
-_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
-_LIMIT = flag_groups.define_limit(FLAGS, "photos")
+_POSE_MODEL = person_flags.define_pose_model(FLAGS)
+_LIMIT = person_flags.define_limit(FLAGS, "photos")
 _SHEETS = flags.DEFINE_string(
     "sheets",
     None,
@@ -40,7 +40,7 @@ def main() -> int:
     from dpig_tf2.preparation.photos import list_images
     from dpig_tf2.progress import Progress
 
-    poses = flag_groups.detected_poses(_POSE_MODEL.value)
+    poses = person_flags.detected_poses(_POSE_MODEL.value)
     skipped: list[str] = []
     names = list_images(_IMAGES.value, skipped)[: _LIMIT.value]
     progress = Progress("detecting", len(names))

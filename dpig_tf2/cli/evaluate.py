@@ -15,12 +15,12 @@ metrics.json in the run folder, or to --out.
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, program, scores
+from dpig_tf2.cli import flag_groups, person_flags, program, scores
 
 FLAGS = flags.FlagValues()
 _SCORES = scores.ScoreVerb(FLAGS, required=False)
-_RECORDS = flag_groups.RecordFlags(FLAGS)
-_LIMIT = flag_groups.define_limit(FLAGS, "pairs of --data_dir")
+_RECORDS = person_flags.RecordFlags(FLAGS)
+_LIMIT = person_flags.define_limit(FLAGS, "pairs of --data_dir")
 _PICTURES = flags.DEFINE_enum(
     "pictures",
     "transfer",
@@ -73,7 +73,7 @@ _TARGET_KEYPOINTS = flags.DEFINE_string(
     "File or folder with the keypoints of the target images, for the pose error.",
     flag_values=FLAGS,
 )
-_READING = flag_groups.KeypointFormatFlags(FLAGS)
+_READING = person_flags.KeypointFormatFlags(FLAGS)
 _DETECT = flags.DEFINE_bool(
     "detect_poses",
     False,
@@ -81,7 +81,7 @@ _DETECT = flags.DEFINE_bool(
     "the generated ones, and the targets of folders. One where nobody is found counts as wrong.",
     flag_values=FLAGS,
 )
-_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
+_POSE_MODEL = person_flags.define_pose_model(FLAGS)
 _PROTOCOL = flags.DEFINE_enum(
     "protocol",
     "dpig",
@@ -174,7 +174,7 @@ def _score_records():
         records = usable_records(records, sampler.config.model, skip_bad_records=True)
     folder = PictureFolder(_SAVE.value) if _SAVE.value else None
     drawn, report = _PICTURES.value, scores.reporter(_PICTURES.value)
-    detected = flag_groups.detected_poses(_POSE_MODEL.value) if _DETECT.value else None
+    detected = person_flags.detected_poses(_POSE_MODEL.value) if _DETECT.value else None
     result, examples = score_records(
         sampler, records, drawn, _image_scores(), _LIMIT.value, report, folder, detected
     )
@@ -212,7 +212,7 @@ def _keypoints_of(path, folder, name):
 
     files = {file.name: file for file in image_files(folder).values()}
     if path is None:
-        detected = flag_groups.detected_poses(_POSE_MODEL.value)
+        detected = person_flags.detected_poses(_POSE_MODEL.value)
         for file in files.values():
             try:
                 detected.persons(file.name, read_image(file))

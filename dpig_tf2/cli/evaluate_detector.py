@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, program
+from dpig_tf2.cli import flag_groups, person_flags, program
 
 FLAGS = flags.FlagValues()
 _IMAGES = flags.DEFINE_string(
@@ -25,8 +25,8 @@ _KEYPOINTS = flags.DEFINE_string(
     required=True,
     flag_values=FLAGS,
 )
-_READING = flag_groups.KeypointFormatFlags(FLAGS)
-_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
+_READING = person_flags.KeypointFormatFlags(FLAGS)
+_POSE_MODEL = person_flags.define_pose_model(FLAGS)
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Only so many photos, drawn at random.", lower_bound=1, flag_values=FLAGS
 )

@@ -11,14 +11,14 @@ each code. Writes a picture, and scores to metrics.json in the run folder, or to
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, program, scores
+from dpig_tf2.cli import flag_groups, person_flags, program, scores
 
 _NAME = "disentanglement"
 
 FLAGS = flags.FlagValues()
 _SCORES = scores.ScoreVerb(FLAGS)
-_RECORDS = flag_groups.RecordFlags(FLAGS, required=True, skippable=False)
-_LIMIT = flag_groups.define_limit(FLAGS, "pairs of synthetic persons", 200)
+_RECORDS = person_flags.RecordFlags(FLAGS, required=True, skippable=False)
+_LIMIT = person_flags.define_limit(FLAGS, "pairs of synthetic persons", 200)
 _SEED = flag_groups.define_seed(FLAGS, "the persons that probes are fitted on")
 
 

@@ -13,14 +13,14 @@ it stopped.
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.cli import flag_groups, person_flags, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("identities", FLAGS)
-_RECORDS = flag_groups.RecordFlags(FLAGS)
-_READING = flag_groups.KeypointReadingFlags(FLAGS)
-_TARGETS = flag_groups.TargetPoseFlags(FLAGS, _READING, "the poses that identities take")
-_LIMIT = flag_groups.define_limit(FLAGS, "poses of --data_dir")
+_RECORDS = person_flags.RecordFlags(FLAGS)
+_READING = person_flags.KeypointReadingFlags(FLAGS)
+_TARGETS = person_flags.TargetPoseFlags(FLAGS, _READING, "the poses that identities take")
+_LIMIT = person_flags.define_limit(FLAGS, "poses of --data_dir")
 _IDENTITIES = flags.DEFINE_integer(
     "identities",
     500,

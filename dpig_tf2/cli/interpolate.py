@@ -15,11 +15,11 @@ import itertools
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.cli import flag_groups, person_flags, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("interpolate", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS, limit=8, required=False)
+_PERSONS = person_flags.PersonFlags(FLAGS, limit=8, required=False)
 _INTERPOLATION = flag_groups.InterpolationFlags(
     FLAGS, "linear between the codes of persons, spherical between the noise of seeds"
 )

@@ -12,11 +12,11 @@ where it stopped. The search follows gradients, for which 16 bits are too coarse
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.cli import flag_groups, person_flags, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("invert", FLAGS, precision=False)
-_PERSONS = flag_groups.PersonFlags(FLAGS, limit=32)
+_PERSONS = person_flags.PersonFlags(FLAGS, limit=32)
 _INTERPOLATION = flag_groups.InterpolationFlags(FLAGS, "spherical")
 _INVERSION_STEPS = flags.DEFINE_integer(
     "inversion_steps",

@@ -15,11 +15,11 @@ import pathlib
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, program, record_making
+from dpig_tf2.cli import flag_groups, person_flags, program, record_making
 
 FLAGS = flags.FlagValues()
 _RAW = record_making.RawDataFlags(FLAGS, "Folder of the photos.")
-_READING = flag_groups.KeypointReadingFlags(FLAGS, resize="none")
+_READING = person_flags.KeypointReadingFlags(FLAGS, resize="none")
 _KEYPOINTS = flags.DEFINE_string(
     "keypoints",
     None,
@@ -27,7 +27,7 @@ _KEYPOINTS = flags.DEFINE_string(
     "in the photos.",
     flag_values=FLAGS,
 )
-_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
+_POSE_MODEL = person_flags.define_pose_model(FLAGS)
 _HEIGHT, _WIDTH = record_making.define_image_size(FLAGS, "those of --variant")
 _VARIANT = flags.DEFINE_enum(
     "variant",
@@ -69,7 +69,7 @@ def main() -> None:
 
     detected = None
     if not _KEYPOINTS.value:
-        detected = flag_groups.detected_poses(_POSE_MODEL.value)
+        detected = person_flags.detected_poses(_POSE_MODEL.value)
     options, output = _RAW.options(), _RAW.output
     try:
         conversion = _convert(keypoint_folder, options, detected)

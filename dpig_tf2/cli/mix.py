@@ -10,11 +10,11 @@ grid, and samples.json, which tells what made each file. Started again, it goes 
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.cli import person_flags, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("mix", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS, limit=6)
+_PERSONS = person_flags.PersonFlags(FLAGS, limit=6)
 _REGIONS = flags.DEFINE_list(
     "regions",
     ["lower_garment"],

@@ -12,11 +12,11 @@ left out.
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.cli import flag_groups, person_flags, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("overview", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS, limit=8)
+_PERSONS = person_flags.PersonFlags(FLAGS, limit=8)
 _SEED = flag_groups.define_seed(FLAGS, "the sampled factors")
 
 

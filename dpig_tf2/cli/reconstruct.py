@@ -12,11 +12,11 @@ stopped.
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.cli import person_flags, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("reconstruct", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS, paste_back=True)
+_PERSONS = person_flags.PersonFlags(FLAGS, paste_back=True)
 
 
 def main() -> int:

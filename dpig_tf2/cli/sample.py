@@ -12,11 +12,11 @@ where it stopped.
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.cli import flag_groups, person_flags, pictures, program
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("sample", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS, required=False, paste_back=True)
+_PERSONS = person_flags.PersonFlags(FLAGS, required=False, paste_back=True)
 _FACTORS = flags.DEFINE_multi_string(
     "factors",
     [],

@@ -15,7 +15,7 @@ import sys
 from absl import flags
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.cli import flag_groups, program
+from dpig_tf2.cli import flag_groups, person_flags, program
 
 FLAGS = flags.FlagValues()
 _RUN_DIR = flags.DEFINE_string(
@@ -31,7 +31,7 @@ _PRESET = flags.DEFINE_enum(
 _STAGE = flags.DEFINE_enum(
     "stage", "all", ["all", *configuration.STAGES], "Stage to train.", flag_values=FLAGS
 )
-_RECORDS = flag_groups.RecordFlags(FLAGS, split="train")
+_RECORDS = person_flags.RecordFlags(FLAGS, split="train")
 _KEYPOINTS = flags.DEFINE_string(
     "keypoints",
     None,
@@ -40,7 +40,7 @@ _KEYPOINTS = flags.DEFINE_string(
     "folder.",
     flag_values=FLAGS,
 )
-_POSE_MODEL = flag_groups.define_pose_model(FLAGS)
+_POSE_MODEL = person_flags.define_pose_model(FLAGS)
 _HOLD_OUT = flags.DEFINE_float(
     "hold_out",
     0.0,
@@ -332,7 +332,7 @@ def _poses_of_photos(folder, model):
         return path
     skipped: list[str] = []
     names = list_images(folder, skipped)
-    poses = flag_groups.detected_poses(_POSE_MODEL.value)
+    poses = person_flags.detected_poses(_POSE_MODEL.value)
     reader = FileReader(folder, names, poses, "letterbox", model, 8, skipped=skipped)
     report, batches = reporter(), []
     for batch in reader.persons():

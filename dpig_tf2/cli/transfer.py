@@ -12,15 +12,15 @@ again, it goes on where it stopped.
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, pictures, program
+from dpig_tf2.cli import flag_groups, person_flags, pictures, program
 from dpig_tf2.errors import DpigError
 
 _GRID_LIMIT = 24  # persons that one sheet of all pairs still shows well
 
 FLAGS = flags.FlagValues()
 _PICTURES = pictures.PictureVerb("transfer", FLAGS)
-_PERSONS = flag_groups.PersonFlags(FLAGS, paste_back=True)
-_TARGETS = flag_groups.TargetPoseFlags(
+_PERSONS = person_flags.PersonFlags(FLAGS, paste_back=True)
+_TARGETS = person_flags.TargetPoseFlags(
     FLAGS, _PERSONS.reading, "the poses that every person takes, or that of --target_image"
 )
 _TARGET_IMAGE = flags.DEFINE_string(

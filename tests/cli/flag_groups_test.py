@@ -6,7 +6,7 @@ import pytest
 from absl import flags
 
 from dpig_tf2 import config
-from dpig_tf2.cli import flag_groups
+from dpig_tf2.cli import flag_groups, person_flags
 from dpig_tf2.cli.program import FlagError
 
 
@@ -32,7 +32,7 @@ def values():
     ],
 )
 def test_persons_come_from_one_place(values, given, field):
-    group = flag_groups.PersonFlags(values, paste_back=True)
+    group = person_flags.PersonFlags(values, paste_back=True)
     values(["verb", *given])
     with pytest.raises(FlagError) as raised:
         group.check()
@@ -50,14 +50,14 @@ def test_persons_come_from_one_place(values, given, field):
     ],
 )
 def test_persons_that_are_given(values, given):
-    group = flag_groups.PersonFlags(values, paste_back=True)
+    group = person_flags.PersonFlags(values, paste_back=True)
     values(["verb", *given])
     group.check()
     assert group.given
 
 
 def test_persons_may_be_left_out_where_they_are_not_needed(values):
-    group = flag_groups.PersonFlags(values, required=False)
+    group = person_flags.PersonFlags(values, required=False)
     values(["verb"])
     group.check()
     assert not group.given
@@ -65,7 +65,7 @@ def test_persons_may_be_left_out_where_they_are_not_needed(values):
 
 
 def test_settings_name_absolute_paths(values):
-    group = flag_groups.PersonFlags(values)
+    group = person_flags.PersonFlags(values)
     values(["verb", "--images=photos", "--keypoints=/k.csv", "--limit=3"])
     assert flag_groups.settings(*group.decisive) == {
         "data_dir": None,
@@ -85,9 +85,9 @@ def test_settings_name_absolute_paths(values):
 def test_choices_are_those_of_the_readers():
     from dpig_tf2.preparation import keypoint_formats, photos
 
-    assert flag_groups.KEYPOINT_FORMATS == keypoint_formats.FORMATS
-    assert flag_groups.KEYPOINT_UNITS == keypoint_formats.UNITS
-    assert flag_groups.RESIZE_MODES == photos.RESIZE_MODES
+    assert person_flags.KEYPOINT_FORMATS == keypoint_formats.FORMATS
+    assert person_flags.KEYPOINT_UNITS == keypoint_formats.UNITS
+    assert person_flags.RESIZE_MODES == photos.RESIZE_MODES
 
 
 def test_factors_of_a_flag(values):
@@ -103,8 +103,8 @@ def test_factors_of_a_flag(values):
 
 @pytest.mark.parametrize("size", ["128", "0x64", "ax64", "128x64x3", "-1x5"])
 def test_a_size_is_rows_by_columns(values, size):
-    reading = flag_groups.KeypointReadingFlags(values)
-    group = flag_groups.TargetPoseFlags(values, reading, "poses")
+    reading = person_flags.KeypointReadingFlags(values)
+    group = person_flags.TargetPoseFlags(values, reading, "poses")
     values(["verb", "--target_keypoints=k", "--target_size=128x64"])
     group.check()
     assert group.size() == (128, 64)
