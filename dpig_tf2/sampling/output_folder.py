@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from dpig_tf2.io import array_files
 from dpig_tf2.io.atomic import remove_temporaries, write_bytes
 from dpig_tf2.io.images import encode_jpeg, encode_png, read_rgb, save_png
 from dpig_tf2.io.manifests import Manifest, OutputError
@@ -133,8 +134,7 @@ class OutputFolder:
 
     def codes(self, name: str) -> dict[str, np.ndarray]:
         """The codes of a finished picture."""
-        with np.load(self.path / self._files[name]["codes"]) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        return array_files.load(self.path / self._files[name]["codes"])
 
     def add_sheet(
         self,
