@@ -89,3 +89,10 @@ def test_an_object_checkpoint_of_tensorflow_2_is_named_as_such(tmp_path):
     prefix = tf.train.Checkpoint(weights=tf.Variable(1.0)).save(str(tmp_path / "ckpt"))
     with pytest.raises(ConversionError, match="TensorFlow 2 object checkpoint"):
         read(prefix)
+
+
+@pytest.mark.parametrize("path", [r"C:\\train\\run 1\\model.ckpt-12", r"D:\train\model.ckpt-12"])
+def test_a_list_with_windows_paths_is_honored(folder, path):
+    _write(folder / "model.ckpt-90", TENSORS)
+    (folder / "checkpoint").write_text(f'model_checkpoint_path: "{path}"\n')
+    assert read(folder).name_step == 12
