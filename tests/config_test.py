@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
-from dpig_tf2 import config
+from dpig_tf2 import config, memory_needs
 from dpig_tf2.config import Config, ConfigError
+from dpig_tf2.models.factory import build_network
 from dpig_tf2.ops import regions
+from dpig_tf2.testing import tiny_config
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]
 
@@ -152,3 +154,34 @@ def test_needs_no_tensorflow():
     code = "import sys, dpig_tf2.config, dpig_tf2.run_folder; sys.exit('tensorflow' in sys.modules)"
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, cwd=_REPOSITORY, timeout=60).returncode == 0
+
+
+def test_absurd_sizes_are_refused_with_both_numbers(monkeypatch):
+    monkeypatch.setattr(memory_needs, "machine_memory", lambda: 16 << 30)
+    message = r"need at least 2.59e\+07 GiB, this machine has 16 GiB of memory"
+    with pytest.raises(ConfigError, match=message):
+        config.preset("market1501").override(**{"model.hidden": 10**6})
+    with pytest.raises(ConfigError, match="this machine has 16 GiB"):
+        config.preset("market1501").override(**{"model.height": 2**20})
+    with pytest.raises(ConfigError, match="model.generator_levels must be at most 16"):
+        config.preset("market1501").override(**{"model.generator_levels": 10**9})
+    with pytest.raises(ConfigError, match="model.hidden must be at most 2147483647, got more$"):
+        config.preset("market1501").override(**{"model.hidden": 10**400})
+    for stage, field in (("reconstruction", "batch_size"), ("pose_mapping", "critic_updates")):
+        settings = config.preset("synthetic").override(**{f"{stage}.{field}": 10**8})
+        with pytest.raises(ConfigError, match=f"{stage}.batch_size=.* this machine has 16 GiB"):
+            settings.require_memory(stage)
+    settings.require_memory("pose")
+
+
+def test_presets_fit_in_small_machines(monkeypatch):
+    monkeypatch.setattr(memory_needs, "machine_memory", lambda: 4 << 30)
+    for name in config.PRESETS:
+        for stage in config.STAGES:
+            config.preset(name).require_memory(stage)
+
+
+def test_parameters_are_those_of_the_networks():
+    model = tiny_config().model
+    for name, count in memory_needs.parameters(model).items():
+        assert 0.9 < count / build_network(name, model).count_params() < 1, name

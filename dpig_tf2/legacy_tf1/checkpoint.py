@@ -13,6 +13,7 @@ import tensorflow as tf
 from dpig_tf2.errors import DpigError
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_LISTED = re.compile(r'^\s*model_checkpoint_path:\s*"([^"\n]+)"', re.MULTILINE)
 _PARTS = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 
@@ -113,12 +114,14 @@ def _newest(folder):
 
 
 def _listed_state(folder):
+    """Name of the checkpoint that the file `checkpoint` lists as the newest, or None."""
     try:
-        state = tf.train.get_checkpoint_state(str(folder))
-    except (tf.errors.OpError, ValueError):
+        text = (folder / "checkpoint").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return None
-    # A Windows path also takes the slashes of others; no name of the release holds a backslash.
-    return pathlib.PureWindowsPath(state.model_checkpoint_path).name if state else None
+    listed = _LISTED.search(text)
+    # A Windows path also takes the slashes of others, and backslashes that are doubled or not.
+    return pathlib.PureWindowsPath(listed[1]).name if listed else None
 
 
 def _index(prefix):

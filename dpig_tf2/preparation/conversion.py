@@ -135,7 +135,7 @@ def usable_photos(
 
 def _inside(keypoints, size, path, problems):
     """Keypoints with those outside the image marked missing, each one reported."""
-    beyond = (keypoints[:, :2] < 0) | (keypoints[:, :2] >= size)
+    beyond = ~((keypoints[:, :2] >= 0) & (keypoints[:, :2] < size))
     outside = (keypoints[:, 2] > 0) & beyond.any(axis=1)
     for k in np.flatnonzero(outside):
         row, column, _ = keypoints[k]

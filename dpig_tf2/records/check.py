@@ -14,7 +14,6 @@ from dpig_tf2.records import decoder, index, record_manifest, rules, schema, sha
 
 _FIRST_PROBLEMS = 20  # problems listed in a report; all are counted
 # TensorFlow's messages may hold bytes of the record, at which its own Python side fails.
-_PICTURES = tuple(k for f in schema.FEATURES if f.length == "H*W" for k in f.keys)
 _UNREADABLE = (tf.errors.OpError, UnicodeDecodeError)
 _KINDS = {"bytes": "bytes_list", "int64": "int64_list", "float": "float_list"}
 
@@ -32,12 +31,17 @@ class RecordSummary:
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
-def summarize(serialized: bytes, size: tuple[int, int] | None = None) -> RecordSummary:
+def summarize(
+    serialized: bytes,
+    size: tuple[int, int] | None = None,
+    stored: frozenset[str] | None = None,
+) -> RecordSummary:
     """Reads one example as the pipeline does, and says which rules it breaks.
 
     Args:
         serialized: a tf.train.Example.
         size: expected (rows, columns) of both images; None takes the first image's.
+        stored: keys that nearly all records of its split hold, as for `Decoder`.
     """
     features = _features(serialized)
     summary = RecordSummary(size, frozenset(features))
@@ -51,8 +55,7 @@ def summarize(serialized: bytes, size: tuple[int, int] | None = None) -> RecordS
     if summary.size is None:
         return summary
     try:
-        pictures = frozenset(key for key in _PICTURES if key in features)
-        keypoints, found = _examiner(*summary.size, pictures)(tf.constant([serialized]))
+        keypoints, found = _examiner(*summary.size, stored)(tf.constant([serialized]))
     except _UNREADABLE as error:
         summary.problems += _parsing_problems(serialized, features, summary.size, error)
         return summary
@@ -68,9 +71,17 @@ def summarize(serialized: bytes, size: tuple[int, int] | None = None) -> RecordS
     return summary
 
 
-def problems(serialized: bytes, size: tuple[int, int] | None = None) -> list[str]:
-    """One line for each thing that makes the example unusable, naming the key; empty if none."""
-    return summarize(serialized, size).problems
+def problems(
+    serialized: bytes,
+    size: tuple[int, int] | None = None,
+    stored: frozenset[str] | None = None,
+) -> list[str]:
+    """One line for each thing that makes the example unusable, naming the key; empty if none.
+
+    Args:
+        serialized, size, stored: as for `summarize`.
+    """
+    return summarize(serialized, size, stored).problems
 
 
 def first_problem(examples: Sequence[bytes], size: tuple[int, int]) -> tuple[int, str] | None:
@@ -119,9 +130,9 @@ def _check_image(encoded, key, summary):
 
 
 @functools.lru_cache(maxsize=8)
-def _examiner(height, width, pictures):
-    """`Decoder.examine` of one record, traced once for a size and the pictures in the record."""
-    decode = decoder.Decoder(height, width, stored=pictures)
+def _examiner(height, width, stored):
+    """`Decoder.examine` of one record, traced once for a size."""
+    decode = decoder.Decoder(height, width, stored=stored)
     words = []
 
     @tf.function(input_signature=[tf.TensorSpec([1], tf.string)], autograph=False)
@@ -285,15 +296,16 @@ def _check_split(name, paths, report, progress, limit):
         paths[0].parent, name, reader.files, checksums=limit is None
     )
     total = len(reader) if limit is None else min(limit, len(reader))
-    size = None  # of the first good record, which the others must have
+    size = stored = None  # of the first good record, which tells what to expect of the others
     tally = _Tally()
     for number, serialized in itertools.islice(reader.scan(), total):
         where = reader.describe(number)
         if serialized is None:
             report.problems.append(f"{where}: wrong checksum")
         else:
-            summary = summarize(serialized, size)
-            size = size or (None if summary.problems else summary.size)
+            summary = summarize(serialized, size, stored)
+            if size is None and not summary.problems:
+                size, stored = summary.size, summary.keys
             report.problems += [f"{where}: {problem}" for problem in summary.problems]
             tally.add(summary)
         if progress:

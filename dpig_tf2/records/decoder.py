@@ -39,7 +39,7 @@ class Decoder:
         height, width: image size in pixels.
         mask_radius: body mask to read; None or a radius that records do not know reads none.
         extras: names from `EXTRAS`.
-        stored: keys that nearly all records hold, which makes reading them faster.
+        stored: keys that nearly all records hold, which makes reading faster; None: may be any.
 
     Raises:
         DpigError: if an extra is unknown.
@@ -51,7 +51,7 @@ class Decoder:
     width: int
     mask_radius: int | None = None
     extras: tuple[str, ...] = ()
-    stored: Collection[str] = ()
+    stored: Collection[str] | None = None
 
     def __post_init__(self):
         for name in self.extras:

@@ -30,7 +30,7 @@ class RecordSet:
     numbers: np.ndarray
     height: int
     width: int
-    stored: frozenset[str] = frozenset()
+    stored: frozenset[str] | None = None
     skipped: tuple[str, ...] = ()
 
     @classmethod
@@ -77,7 +77,7 @@ class RecordSet:
             serialized = self.reader.read(number)
         except RecordError as error:
             return [error]
-        found = check.problems(serialized, (self.height, self.width))
+        found = check.problems(serialized, (self.height, self.width), self.stored)
         return [self.reader.error(number, problem) for problem in found]
 
 

@@ -121,14 +121,18 @@ RULES = (
 
 
 def parsing_spec(
-    height: int, width: int, stored: Collection[str] = (), images: bool | None = None
+    height: int,
+    width: int,
+    stored: Collection[str] | None = None,
+    images: bool | None = None,
 ) -> dict:
     """What `tf.io.parse_example` is to look for: every key of a reader, with its dtype.
 
     Args:
         height, width: image size, pixels.
-        stored: keys that nearly all records hold. Pictures among these are parsed as such, in half
-            the time, and have `ABSENT` pixels where a record lacks them.
+        stored: keys that nearly all records hold; None: may be any. Pictures among these are parsed
+            as such, in half the time, and have `ABSENT` pixels where a record lacks them, which
+            takes time in turn.
         images: the encoded images alone, or all but these; None: everything.
     """
     spec = {}
@@ -140,7 +144,7 @@ def parsing_spec(
             if feature.length == "1":
                 default = None if feature.required else _DEFAULTS[feature.kind]
                 spec[key] = tf.io.FixedLenFeature([], dtype, default)
-            elif feature.length == "H*W" and key in stored:
+            elif feature.length == "H*W" and (stored is None or key in stored):
                 pixels = height * width
                 spec[key] = tf.io.FixedLenFeature([pixels], dtype, np.full(pixels, ABSENT))
             else:

@@ -1,10 +1,12 @@
 import io
 import pathlib
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io import images
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 10, 3), np.uint8)
@@ -61,3 +63,15 @@ def test_jpeg_keeps_the_picture_close():
     smooth = np.linspace(0, 255, 32 * 32 * 3).reshape(32, 32, 3).astype(np.uint8)
     decoded = np.asarray(Image.open(io.BytesIO(images.encode_jpeg(smooth))))
     assert np.abs(decoded.astype(int) - smooth).max() <= 8
+
+
+@pytest.mark.parametrize("opened", [images.open_image, images.read_rgb])
+def test_huge_pictures_are_refused_by_their_header(tmp_path, monkeypatch, opened):
+    path = tmp_path / "huge.png"
+    content = bytearray(images.encode_png(PICTURE))
+    content[16:24] = (10_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("it was decoded"))
+    with pytest.raises(DpigError, match="10000 x 10000 pixels .* more than the 67108864"):
+        opened(path)

@@ -110,3 +110,10 @@ def test_variables_larger_than_the_files_are_refused_before_memory_is_taken(fold
 def test_an_odd_list_does_not_matter(folder, listing):
     (folder / "checkpoint").write_bytes(listing)
     assert read(folder).prefix == str(folder / PREFIX)
+
+
+@pytest.mark.parametrize("path", [r"C:\\train\\run 1\\model.ckpt-12", r"D:\train\model.ckpt-12"])
+def test_a_list_with_windows_paths_is_honored(folder, path):
+    _write(folder / "model.ckpt-90", TENSORS)
+    (folder / "checkpoint").write_text(f'model_checkpoint_path: "{path}"\n')
+    assert read(folder).name_step == 12

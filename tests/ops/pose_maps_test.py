@@ -126,3 +126,12 @@ def test_batches_of_any_size_in_one_graph():
 def test_refuses_a_radius_below_one(function):
     with pytest.raises(ValueError, match="radius must be at least 1 pixel, got 0"):
         function(np.zeros((1, 18, 3)), 64, 32, radius=0)
+
+
+def test_memory_does_not_grow_with_coordinates():
+    """The discs on a limb are counted by its length, which is bounded."""
+    far = _pose({2: (10, 10), 3: (1e9, -1e9), 4: (10, 1e30)})
+    near = _pose({2: (10, 10), 3: (128, -32), 4: (10, 64)})
+    np.testing.assert_array_equal(
+        pose_maps.body_mask(far, 64, 32, 4), pose_maps.body_mask(near, 64, 32, 4)
+    )

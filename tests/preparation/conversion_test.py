@@ -1,9 +1,11 @@
+import io
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.io.images import read_rgb
 from dpig_tf2.preparation import conversion
 from dpig_tf2.records import writer
 
@@ -98,3 +100,14 @@ def test_impossible_output_fails_in_a_dry_run_too(write, tmp_path):
         write(tmp_path / "out", conversion.Options(num_shards=2, dry_run=True))
     with pytest.raises(ValueError, match="split must be a name"):
         write(tmp_path / "out", conversion.Options(dry_run=True), split="a/b")
+
+
+def test_images_that_tensorflow_does_not_read_are_left_out(folder):
+    content = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (128, 64, 3), np.uint8)
+    Image.fromarray(noise).save(content, "PNG")
+    (folder / "cut.png").write_bytes(content.getvalue()[:-9])  # all pixels are there
+    np.testing.assert_array_equal(read_rgb(folder / "cut.png"), noise)
+    found, told = usable(folder, dict.fromkeys(("a.png", "cut.png"), keypoints()))
+    assert set(found) == {"a.png"}
+    assert "cut.png: is damaged: Pillow decodes it, TensorFlow does not" in told
