@@ -22,7 +22,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dt
 
 
 _MOST_LEVELS = 16  # halvings of the resolution: images of more than 32768 pixels are not meant
-_LARGEST = 2**31 - 1  # of any whole number: TensorFlow's shapes and counters hold no more
+_LARGEST = 2**32  # of any whole number: more than a machine holds of anything
 
 
 class ConfigError(DpigError):
