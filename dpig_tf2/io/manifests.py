@@ -103,7 +103,7 @@ def read(path: str | os.PathLike) -> dict | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except JsonError as error:
-        raise OutputError(f"damaged manifest: {error}", file=path) from error
+        raise OutputError(f"{error} (a damaged manifest)", file=path) from error
     for key in ("settings", "files"):
         if not isinstance(manifest, dict) or not isinstance(manifest.get(key), dict):
             raise OutputError(f"{path} is damaged (it has no {key})", file=path, field=key)

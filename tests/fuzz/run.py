@@ -40,6 +40,7 @@ def _batch(kind, seed, first, last):
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",  # every thread's own arena would count as memory
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONWARNINGS": "ignore",
         "LC_ALL": "C.UTF-8",
