@@ -301,6 +301,7 @@ def _check_pairs(found, path):
     assert _read_pairs(copy) == found
 
 
+@functools.cache
 def _hostile_pairs():
     return [
         b"from,to\n" + b'"' * 200_000,
@@ -375,6 +376,7 @@ def change_tar(data, generator):
         return change_member(data, generator)
 
 
+@functools.cache
 def _hostile_archives():
     import gzip
 
