@@ -116,13 +116,16 @@ class ModelConfig:
         }[factor]
 
     def check_factor(self, factor: str) -> None:
-        if factor not in self.factors:
+        if not isinstance(factor, str) or factor not in self.factors:
             raise ConfigError(
-                f"factor must be one of {', '.join(self.factors)}; got {factor!r}", field="factor"
+                f"factor must be one of {', '.join(self.factors)}; got {str(factor)[:99]!r}",
+                field="factor",
             )
 
     def known_factors(self, factors: Iterable[str] | None) -> tuple[str, ...]:
         """The factors, all for None; raises ConfigError naming an unknown one."""
+        if factors is not None and not isinstance(factors, Iterable):
+            raise ConfigError(f"factors must be a list, got {factors!r}", field="factors")
         known = self.factors if factors is None else tuple(factors)
         for factor in known:
             self.check_factor(factor)

@@ -55,7 +55,11 @@ def judge(target, path: pathlib.Path) -> tuple[str, str]:
         value = target.read(path)
     except DpigError as error:
         text = str(error)
-        if error.file is None or not text.startswith(str(target.named(path))) or not target.place.search(text):
+        if (
+            error.file is None
+            or not text.startswith(str(target.named(path)))
+            or not target.place.search(text)
+        ):
             return "message without file or place", text[:300]
         if "\n" in text or len(text) > 4000:
             return "message that is no line", text[:300]
@@ -80,7 +84,9 @@ def judge(target, path: pathlib.Path) -> tuple[str, str]:
 
 def main(kind: str, seed: int, first: int, last: int) -> None:
     target = TARGETS[kind]
-    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if os.path.isdir(_IN_MEMORY) else None) as folder:
+    with tempfile.TemporaryDirectory(
+        dir=_IN_MEMORY if os.path.isdir(_IN_MEMORY) else None
+    ) as folder:
         os.chdir(folder)
         warm = pathlib.Path(folder, sorted(target.seeds())[0])
         warm.write_bytes(target.seeds()[warm.name])

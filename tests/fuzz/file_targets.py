@@ -266,7 +266,9 @@ def _check_factors(factors, path):
     from dpig_tf2 import synthetic
 
     for values in factors.values():
-        picture = synthetic.render(*(values[n] for n in ("foreground", "background", "pose")), 32, 16)
+        picture = synthetic.render(
+            *(values[n] for n in ("foreground", "background", "pose")), 32, 16
+        )
         assert picture.shape == (32, 16, 3) and picture.dtype == np.uint8
         assert np.isfinite(synthetic.pose_keypoints(values["pose"], 32, 16)).all()
         for value in values.values():

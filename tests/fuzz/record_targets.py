@@ -126,6 +126,8 @@ def change_feature(data, generator):
     except Exception:  # damaged already
         return data
     features = example.features.feature
+    if not features:
+        return data
     # Those that the model reads are tried more often than the many that it does not.
     key = generator.choice(sorted(features) + [k for k in sorted(features) if _READ.match(k)] * 3)
     feature = features[key]
