@@ -461,7 +461,9 @@ TARGETS = {
     "arrays": Target(
         _array_seeds, _read_arrays, _check_arrays, (change_header, change_member), _hostile_arrays
     ),
-    "run": Target(_run_seeds, _read_run, _check_run, mutations.TEXT, named=lambda path: path.parent),
+    "run": Target(
+        _run_seeds, _read_run, _check_run, mutations.TEXT, named=lambda path: path.parent
+    ),
     "manifests": Target(
         _manifest_seeds, _read_manifest, _check_manifest, mutations.TEXT,
         named=lambda path: path.parent,

@@ -155,9 +155,13 @@ def change_feature(data, generator):
 
 _READ = re.compile("image_raw|pose_peaks_._rcv|part_|pose_mask")
 _VALUES = {
-    "float_list": (0.0, 1.0, -1.0, 0.5, 2.0, 63.9, 64.0, 1e7, 1e30, 3e38, -0.99, *map(float, ("nan", "inf"))),
+    "float_list": (
+        0.0, 1.0, -1.0, 0.5, 2.0, 63.9, 64.0, 1e7, 1e30, 3e38, -0.99, float("nan"), float("inf")
+    ),
     "int64_list": (0, 1, -1, 2, 63, 64, 255, 256, 2**31, 2**63 - 1, -(2**63)),
-    "bytes_list": (b"", b"x", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"\xff" * 99, b"a\0\x1b[2J.jpg"),
+    "bytes_list": (
+        b"", b"x", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"\xff" * 99, b"a\0\x1b[2J.jpg"
+    ),
 }  # fmt: skip
 
 
