@@ -99,7 +99,7 @@ def read(path: str | os.PathLike) -> dict | None:
     """The content of a manifest, None if there is none. Raises OutputError if it is damaged."""
     path = pathlib.Path(path)
     try:
-        manifest = read_json(path)
+        manifest = read_json(path, finite=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except JsonError as error:

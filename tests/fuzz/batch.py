@@ -84,14 +84,14 @@ def judge(target, path: pathlib.Path) -> tuple[str, str]:
 
 def main(kind: str, seed: int, first: int, last: int) -> None:
     target = TARGETS[kind]
-    with tempfile.TemporaryDirectory(
-        dir=_IN_MEMORY if os.path.isdir(_IN_MEMORY) else None
-    ) as folder:
+    parent = _IN_MEMORY if os.path.isdir(_IN_MEMORY) else None
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
         os.chdir(folder)
-        warm = pathlib.Path(folder, sorted(target.seeds())[0])
-        warm.write_bytes(target.seeds()[warm.name])
-        target.check(target.read(warm), warm)  # imports what is needed
-        _clear(folder)
+        for name, content in target.seeds().items():  # imports what is needed
+            warm = pathlib.Path(folder, name)
+            warm.write_bytes(content)
+            target.check(target.read(warm), warm)
+            _clear(folder)
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
