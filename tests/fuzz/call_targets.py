@@ -41,8 +41,9 @@ _VALUES = (
     "", "0", "-1", "1", "1e300", "1e-300", "nan", "inf", "-inf", "9" * 400, "1.5", "x", ",", ",,",
     "None", "true", "2147483648", "9223372036854775808", "-9223372036854775808", ".", "..", "/",
     "absent", "absent/" * 60, "x" * 1500, "/dev/null", "a\x1b[2J", "é", "\u202e", "a,a",
-    "pose,pose", "foreground,x", "model.hidden=1", "model.hidden=1e99", "x=y", "model.hidden=[[[[", "=", "1:2",
-    "0x10", "1_000", " 1", "%s", "{}", "$(ls)", "*", "pose", "reconstruction", "train",
+    "pose,pose", "foreground,x", "model.hidden=1", "model.hidden=1e99", "x=y",
+    "model.hidden=[[[[", "=", "1:2", "0x10", "1_000", " 1",
+    "%s", "{}", "$(ls)", "*", "pose", "reconstruction", "train",
     "best", "[" * 999,
 )  # fmt: skip
 _SURPLUS = ("x", "-", "--", "--x", "-x=1", "--=", "--no", "--=1", "---run_dir=x", "--run_dir")
