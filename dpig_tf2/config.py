@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterable
 
 from dpig_tf2 import memory_needs
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, shown
 
 STAGES = ("reconstruction", "pose", "appearance_mapping", "pose_mapping")
 PREDECESSORS = {"appearance_mapping": "reconstruction", "pose_mapping": "pose"}
@@ -24,7 +24,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dt
 
 
 _MOST_LEVELS = 16  # halvings of the resolution: images of more than 32768 pixels are not meant
-_LARGEST = 2**31 - 1  # of any whole number: TensorFlow's shapes and counters hold no more
+_LARGEST = 2**32  # of any whole number: more than a machine holds of anything
 
 
 class ConfigError(DpigError):
@@ -116,13 +116,16 @@ class ModelConfig:
         }[factor]
 
     def check_factor(self, factor: str) -> None:
-        if factor not in self.factors:
+        if not isinstance(factor, str) or factor not in self.factors:
             raise ConfigError(
-                f"factor must be one of {', '.join(self.factors)}; got {factor!r}", field="factor"
+                f"factor must be one of {', '.join(self.factors)}; got {shown(factor)}",
+                field="factor",
             )
 
     def known_factors(self, factors: Iterable[str] | None) -> tuple[str, ...]:
         """The factors, all for None; raises ConfigError naming an unknown one."""
+        if factors is not None and not isinstance(factors, Iterable):
+            raise ConfigError(f"factors must be a list, got {shown(factors)}", field="factors")
         known = self.factors if factors is None else tuple(factors)
         for factor in known:
             self.check_factor(factor)
@@ -189,7 +192,7 @@ class Config:
 
     def stage(self, name: str) -> StageConfig:
         if name not in STAGES:
-            raise ConfigError(f"stage must be one of {', '.join(STAGES)}; got {name!r}")
+            raise ConfigError(f"stage must be one of {', '.join(STAGES)}; got {shown(name)}")
         return getattr(self, name)
 
     def updates_per_step(self, stage: str) -> int:
@@ -222,7 +225,7 @@ class Config:
             if self.stage(name).objective not in ("wgan", "wgan-gp"):
                 raise ConfigError(
                     f"{name}.objective must be wgan or wgan-gp: an embedding critic is a "
-                    f"Wasserstein critic; got {self.stage(name).objective!r}"
+                    f"Wasserstein critic; got {shown(self.stage(name).objective)}"
                 )
         return self
 
@@ -262,7 +265,7 @@ class Config:
 
 def _require_choice(name, value, choices):
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {shown(value)}")
 
 
 def _require_between(name, value, least, most):
@@ -290,11 +293,13 @@ def _require_positive(name, value):
 def _replace(node, path, value, full_name):
     fields = {field.name: field.type for field in dataclasses.fields(node)}
     if path[0] not in fields:
-        raise ConfigError(f"unknown configuration field {full_name!r}; known: {', '.join(fields)}")
+        raise ConfigError(
+            f"unknown configuration field {shown(full_name)}; known: {', '.join(fields)}"
+        )
     if len(path) > 1:
         child = getattr(node, path[0])
         if not dataclasses.is_dataclass(child):
-            raise ConfigError(f"configuration field {full_name!r} does not exist")
+            raise ConfigError(f"configuration field {shown(full_name)} does not exist")
         value = _replace(child, path[1:], value, full_name)
     else:
         value = _convert(value, fields[path[0]], full_name)
@@ -304,13 +309,13 @@ def _replace(node, path, value, full_name):
 def _convert(value, expected, name):
     if type(value) is int and abs(value) > _LARGEST_INTEGER:
         raise ConfigError(
-            f"configuration field {name!r} is beyond {_LARGEST_INTEGER} in size", field=name
+            f"configuration field {shown(name)} is beyond {_LARGEST_INTEGER} in size", field=name
         )
     if expected is float and type(value) is int:
         value = float(value)
     if dataclasses.is_dataclass(expected) or type(value) is not expected:
         kind = getattr(expected, "__name__", expected)
-        raise ConfigError(f"configuration field {name!r} takes {kind}, got {value!r}")
+        raise ConfigError(f"configuration field {shown(name)} takes {kind}, got {shown(value)}")
     return value
 
 
@@ -420,5 +425,5 @@ PRESETS = {
 def preset(name: str) -> Config:
     """The named preset, validated. Raises ConfigError for an unknown name."""
     if name not in PRESETS:
-        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {shown(name)}")
     return PRESETS[name].validate()

@@ -1,5 +1,7 @@
 """The base of every error that this package raises on purpose."""
 
+_LONGEST_SHOWN = 200  # characters
+
 
 class DpigError(ValueError):
     """Something that was given cannot be used; the message says what and what was expected.
@@ -32,3 +34,9 @@ def printable(text: object) -> str:
     File names may hold any of them, and halves of characters that no output can encode.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def shown(value: object) -> str:
+    """A value of a file for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

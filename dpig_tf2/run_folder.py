@@ -159,7 +159,7 @@ class RunFolder:
         """
         path = self.path / "metrics.json"
         try:
-            metrics = read_json(path) if path.exists() else {}
+            metrics = read_json(path, finite=True) if path.exists() else {}
         except JsonError as error:
             raise ConfigError(f"{error}: mend or remove it", file=path) from error
         if not isinstance(metrics, dict):

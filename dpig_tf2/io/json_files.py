@@ -1,6 +1,7 @@
 """JSON of strangers: read within bounds, or refused with file and place."""
 
 import json
+import math
 import os
 import pathlib
 import re
@@ -21,11 +22,15 @@ class JsonError(DpigError):
     """A JSON file that is damaged or goes beyond a limit; the message names file and place."""
 
 
-def read_json(path: str | os.PathLike) -> Any:
+def read_json(path: str | os.PathLike, finite: bool = False) -> Any:
     """The content of a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
     NaN and Infinity are admitted, as in files that Python writes; whole numbers of more than 300
     digits become infinite.
+
+    Args:
+        path: the file.
+        finite: refuse NaN and what is infinite, which JSON does not have.
 
     Raises:
         JsonError: naming the file and the line at fault, if it is no JSON, is nested deeper than
@@ -55,7 +60,16 @@ def read_json(path: str | os.PathLike) -> Any:
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(text, path)
     try:
-        return json.loads(text.removeprefix("\ufeff"), parse_int=_integer)
+        if not finite:
+            return json.loads(text.removeprefix("\ufeff"), parse_int=_integer)
+        return json.loads(
+            text.removeprefix("\ufeff"),
+            parse_int=lambda digits: _finite(_integer(digits)),
+            parse_float=lambda digits: _finite(float(digits)),
+            parse_constant=lambda name: _finite(float(name)),
+        )
+    except OverflowError as error:
+        raise JsonError(f"{path}: not JSON: {error}", file=path) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise JsonError(f"{path}: not JSON: {place}: {error.msg}", file=path) from None
@@ -63,6 +77,12 @@ def read_json(path: str | os.PathLike) -> Any:
 
 def _integer(digits):
     return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+def _finite(number):
+    if not isinstance(number, int) and not math.isfinite(number):
+        raise OverflowError(f"it holds the number {number}")
+    return number
 
 
 def _check_depth(text, path):

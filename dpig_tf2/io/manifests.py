@@ -10,7 +10,7 @@ import pathlib
 import time
 from collections.abc import Mapping
 
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, shown
 from dpig_tf2.io.atomic import write_json
 from dpig_tf2.io.json_files import JsonError, read_json
 
@@ -87,7 +87,7 @@ class Manifest:
             changed = [name for name in wanted if wanted[name] != there.get(name)]
             difference = f"made with other {key} ({', '.join(changed or there)})"
         else:
-            difference = f"made with {key}={there!r}, not {wanted!r}"
+            difference = f"made with {key}={shown(there)}, not {shown(wanted)}"
         return OutputError(
             f"{folder} holds {what} {difference}: choose another output folder, or overwrite",
             file=folder,
@@ -99,11 +99,11 @@ def read(path: str | os.PathLike) -> dict | None:
     """The content of a manifest, None if there is none. Raises OutputError if it is damaged."""
     path = pathlib.Path(path)
     try:
-        manifest = read_json(path)
+        manifest = read_json(path, finite=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except JsonError as error:
-        raise OutputError(f"damaged manifest: {error}", file=path) from error
+        raise OutputError(f"{error} (a damaged manifest)", file=path) from error
     for key in ("settings", "files"):
         if not isinstance(manifest, dict) or not isinstance(manifest.get(key), dict):
             raise OutputError(f"{path} is damaged (it has no {key})", file=path, field=key)
@@ -114,7 +114,7 @@ def read(path: str | os.PathLike) -> dict | None:
         for file in (name, facts.get("codes", name)):
             if not _is_inside(file):
                 raise OutputError(
-                    f"{path} is damaged ({file!r} is no name of a file in the folder)",
+                    f"{path} is damaged ({shown(file)} is no name of a file in the folder)",
                     file=path,
                     field=name,
                 )
@@ -123,6 +123,10 @@ def read(path: str | os.PathLike) -> dict | None:
 
 def _is_inside(name):
     if not isinstance(name, str) or "\0" in name:
+        return False
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half a character, which no file is called
         return False
     path = pathlib.PurePath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from dpig_tf2.errors import DpigError
 
 PairList = list[tuple[str, str]]
 _PAIR_COLUMNS = ("from", "to")  # of a header
+_AROUND_NAMES = re.compile(r'^[\s"]+|[\s"]+$')
 PAIR_MODES = ("same_identity", "each_once", "one_to_all", "all_to_all")
 
 
@@ -84,7 +86,7 @@ def read_pairs_csv(path) -> PairList:
     separator = next((mark for mark in ",;\t" if mark in first), None)  # None: any white space
     columns, width, pairs = (0, 1), 2, []
     for number, line in enumerate(lines, 1):
-        fields = [field.strip().strip('"') for field in line.split(separator)]
+        fields = [_AROUND_NAMES.sub("", field) for field in line.split(separator)]
         if not any(fields):
             continue
         if line is first and set(_PAIR_COLUMNS) <= set(map(str.lower, fields)):

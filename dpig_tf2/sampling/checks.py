@@ -14,7 +14,9 @@ class SamplerError(DpigError):
 
 def check_array(name: str, values, shape, hint: str = "") -> np.ndarray:
     """float32 array of the given shape (None: any number of rows), all finite."""
-    values = np.asarray(values, np.float32)
+    values = _numbers(name, values)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused
+        values = np.asarray(values, np.float32)
     fits = values.ndim == len(shape) and all(
         found == wanted if wanted is not None else found >= 1
         for found, wanted in zip(values.shape, shape, strict=True)
@@ -30,6 +32,17 @@ def check_array(name: str, values, shape, hint: str = "") -> np.ndarray:
     return values
 
 
+def _numbers(name, values):
+    """An array of real numbers or bools."""
+    try:
+        values = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        values = np.asarray(None)
+    if values.dtype.kind not in "biuf":
+        raise SamplerError(f"{name} must hold numbers in one shape", field=name)
+    return values
+
+
 def check_code(model: ModelConfig, name: str, code, factor: str) -> np.ndarray:
     """Codes or noise of one factor, float32 [B, E]."""
     shape = (None, model.embedding_size(factor))
@@ -38,7 +51,7 @@ def check_code(model: ModelConfig, name: str, code, factor: str) -> np.ndarray:
 
 def check_images(model: ModelConfig, images) -> np.ndarray:
     """uint8 [B, H, W, 3] of the model's size."""
-    images = np.asarray(images)
+    images = _numbers("images", images)
     expected = (model.height, model.width, 3)
     if images.ndim != 4 or images.shape[1:] != expected or not len(images):
         raise SamplerError(
@@ -88,7 +101,7 @@ def check_parts(
     """
     given = {}
     if body_mask is not None and model.has_background:
-        mask, size = np.asarray(body_mask), (count, model.height, model.width)
+        mask, size = _numbers("body_mask", body_mask), (count, model.height, model.width)
         if mask.shape not in (size, (*size, 1)):
             raise SamplerError(
                 f"body_mask has shape {mask.shape}, expected {size} or {(*size, 1)}",
@@ -107,5 +120,17 @@ def check_parts(
 
 
 def check_count(count: int) -> None:
-    if count < 1:
-        raise SamplerError(f"the number of samples must be at least 1, got {count}", field="count")
+    check_whole_number("count", count, 1, 2**31 - 1)
+
+
+def check_seed(seed: int) -> None:
+    check_whole_number("seed", seed, -(2**63), 2**63 - 1)
+
+
+def check_whole_number(name: str, value: int, lowest: int, highest: int) -> None:
+    """Raises SamplerError if a value is no whole number, or out of range."""
+    if not isinstance(value, int | np.integer) or not lowest <= value <= highest:
+        got = " ".join(str(value).split())[:99]
+        raise SamplerError(
+            f"{name} must be a whole number from {lowest} to {highest}, got {got}", field=name
+        )

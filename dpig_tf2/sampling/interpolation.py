@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.sampling.checks import check_whole_number
 from dpig_tf2.sampling.person_codes import PersonCodes
 
 if TYPE_CHECKING:
@@ -80,10 +81,9 @@ def blend(start, end, steps: int, path: str = "linear") -> np.ndarray:
     Raises:
         DpigError: if steps < 2, the path is unknown or the shapes differ.
     """
-    if steps < 2:
-        raise DpigError(f"an interpolation has at least 2 steps, got {steps}")
-    if path not in PATHS:
-        raise DpigError(f"path must be one of {', '.join(PATHS)}; got {path!r}")
+    check_whole_number("steps", steps, 2, 2**31 - 1)
+    if not isinstance(path, str) or path not in PATHS:
+        raise DpigError(f"path must be one of {', '.join(PATHS)}; got {str(path)[:99]!r}")
     start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
     if start.ndim != 1 or start.shape != end.shape:
         raise DpigError(f"cannot interpolate between shapes {start.shape} and {end.shape}")

@@ -106,6 +106,7 @@ class PersonSampler:
     def draw_noise(self, count: int, factor: str, seed: int = 0) -> np.ndarray:
         """Scaled Gaussian noise float32 [count, E] of one factor; a seed gives the same noise."""
         checks.check_count(count)
+        checks.check_seed(seed)
         return self.model.draw_noise(count, factor, seed).numpy()
 
     def map_noise(self, noise, factor: str) -> np.ndarray:
@@ -176,6 +177,7 @@ class PersonSampler:
             parts: as in `encode_appearance`, with a batch axis of 1.
         """
         checks.check_count(n)
+        checks.check_seed(seed)
         if (image is None) != (keypoints is None):
             raise SamplerError(
                 "image and keypoints of the held person come together", field="keypoints"
@@ -221,6 +223,7 @@ class PersonSampler:
 
         Source: paper section 4.3, virtual identities for re-identification.
         """
+        checks.check_count(n)
         foreground, *others = self.config.model.factors
         if keypoints is not None:
             others.remove("pose")

@@ -8,7 +8,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, shown
 
 Color = tuple[int, int, int]
 
@@ -100,7 +100,7 @@ class SceneObject:
     def __post_init__(self):
         _check_choice("kind", self.kind, OBJECTS)
         if not self.size >= 0:
-            raise DpigError(f"size must be at least 0, got {self.size!r}")
+            raise DpigError(f"size must be at least 0, got {shown(self.size)}")
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def from_dict(data: dict[str, Any]) -> Factor:
     """
     name = data.get("factor") if isinstance(data, dict) else None
     if not isinstance(name, str) or name not in _FACTORS:
-        raise DpigError(f"'factor' must be one of {sorted(_FACTORS)}, got {name!r}")
+        raise DpigError(f"'factor' must be one of {sorted(_FACTORS)}, got {shown(name)}")
     values = {key: value for key, value in data.items() if key != "factor"}
     return _parse(_FACTORS[name], values, name)
 
@@ -232,17 +232,17 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
         return _parse_tuple(typing.get_args(hint), value, where)
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or isinstance(value, bool):
-        raise DpigError(f"{where}: expected {hint.__name__}, got {value!r}")
+        raise DpigError(f"{where}: expected {hint.__name__}, got {shown(value)}")
     if hint in _LARGEST and not abs(value) <= _LARGEST[hint]:
-        raise DpigError(f"{where}: expected at most {_LARGEST[hint]} in size, got {value!r}")
+        raise DpigError(f"{where}: expected at most {_LARGEST[hint]} in size, got {shown(value)}")
     if hint is int and value < 0:
-        raise DpigError(f"{where}: expected at least 0, got {value!r}")
+        raise DpigError(f"{where}: expected at least 0, got {shown(value)}")
     return hint(value)
 
 
 def _parse_dataclass(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise DpigError(f"{where}: expected a dictionary, got {value!r}")
+        raise DpigError(f"{where}: expected a dictionary, got {shown(value)}")
     hints = typing.get_type_hints(cls)
     if different := sorted(set(hints) ^ set(value)):
         raise DpigError(f"{where}: missing or unknown fields {different}")
@@ -251,7 +251,7 @@ def _parse_dataclass(cls: Any, value: Any, where: str) -> Any:
 
 def _parse_tuple(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise DpigError(f"{where}: expected a list, got {value!r}")
+        raise DpigError(f"{where}: expected a list, got {shown(value)}")
     if hints[-1] is Ellipsis:
         hints = hints[:1] * len(value)
     if len(hints) != len(value):
@@ -261,9 +261,9 @@ def _parse_tuple(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, .
 
 def _check_period(period: float) -> None:
     if not period >= _SHORTEST_PERIOD:
-        raise DpigError(f"period must be at least {_SHORTEST_PERIOD}, got {period!r}")
+        raise DpigError(f"period must be at least {_SHORTEST_PERIOD}, got {shown(period)}")
 
 
 def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise DpigError(f"{field} must be one of {choices}, got {value!r}")
+        raise DpigError(f"{field} must be one of {choices}, got {shown(value)}")

@@ -10,6 +10,7 @@ import os
 import pathlib
 import random
 import resource
+import shutil
 import sys
 import tempfile
 import traceback
@@ -20,6 +21,7 @@ from tests.fuzz.targets import TARGETS
 
 MEMORY = 1 << 30  # bytes more than before the first file
 SECONDS = 10
+_IN_MEMORY = "/dev/shm"  # where flushing a file takes no time
 _RUNS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "ctypes.dlopen")
 _reading = False
 _executed: list[str] = []
@@ -38,6 +40,8 @@ def case(target, kind: str, seed: int, number: int) -> tuple[str, bytes]:
         return names[0], hostile[number]
     generator = random.Random(f"{kind} {seed} {number}")
     name = generator.choice(names)
+    if target.draw:
+        return name, target.draw(generator)
     others = [seeds[other] for other in names]
     return name, mutate(seeds[name], generator, others, target.changes)
 
@@ -51,7 +55,11 @@ def judge(target, path: pathlib.Path) -> tuple[str, str]:
         value = target.read(path)
     except DpigError as error:
         text = str(error)
-        if error.file is None or not text.startswith(str(path)) or not target.place.search(text):
+        if (
+            error.file is None
+            or not text.startswith(str(target.named(path)))
+            or not target.place.search(text)
+        ):
             return "message without file or place", text[:300]
         if "\n" in text or len(text) > 4000:
             return "message that is no line", text[:300]
@@ -76,11 +84,14 @@ def judge(target, path: pathlib.Path) -> tuple[str, str]:
 
 def main(kind: str, seed: int, first: int, last: int) -> None:
     target = TARGETS[kind]
-    with tempfile.TemporaryDirectory() as folder:
+    parent = _IN_MEMORY if os.path.isdir(_IN_MEMORY) else None
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
         os.chdir(folder)
-        warm = pathlib.Path(folder, sorted(target.seeds())[0])
-        warm.write_bytes(target.seeds()[warm.name])
-        target.check(target.read(warm), warm)  # imports what is needed
+        for name, content in target.seeds().items():  # imports what is needed
+            warm = pathlib.Path(folder, name)
+            warm.write_bytes(content)
+            target.check(target.read(warm), warm)
+            _clear(folder)
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -95,9 +106,16 @@ def main(kind: str, seed: int, first: int, last: int) -> None:
             faulthandler.cancel_dump_traceback_later()
             if pathlib.Path(folder, "fuzz_executed").exists():
                 outcome = "something ran"
-            for leftover in pathlib.Path(folder).iterdir():
-                leftover.unlink()
+            _clear(folder)
             print(json.dumps({"ended": number, "outcome": outcome, "detail": detail}), flush=True)
+
+
+def _clear(folder):
+    for leftover in pathlib.Path(folder).iterdir():
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 if __name__ == "__main__":

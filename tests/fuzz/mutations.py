@@ -6,6 +6,7 @@ import pickletools
 import random
 import struct
 
+_LARGEST = 1 << 24  # bytes that a change may add
 _LENGTHS = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63, 2**64 - 1)
 
 
@@ -102,7 +103,8 @@ def move_instruction(data, generator):
 
 def double_instruction(data, generator):
     start, end = generator.choice(_instructions(data))
-    return data[:end] + data[start:end] * generator.choice((1, 2, 500)) + data[end:]
+    times = min(generator.choice((1, 2, 500)), 1 + _LARGEST // (end - start or 1))
+    return data[:end] + data[start:end] * times + data[end:]
 
 
 def insert_call(data, generator):

@@ -21,6 +21,15 @@ from tests.fuzz.targets import TARGETS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOOD = ("refused", "accepted")
+_FAILURES = {  # how outcomes begin, and what they are called in the sum
+    "ended by": "interpreter deaths",
+    "traceback": "tracebacks",
+    f"more than {batch.SECONDS} s": f"over {batch.SECONDS} s",
+    "more than 1 GiB": "over 1 GiB",
+    "message": "messages without file and place",
+    "accepted and wrong": "accepted and wrong, or check and reader disagree",
+    "something ran": "executed",
+}
 _BATCH = 1000
 _STARTING_SECONDS = 120  # imports on a busy machine
 
@@ -40,6 +49,7 @@ def _batch(kind, seed, first, last):
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",  # every thread's own arena would count as memory
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONWARNINGS": "ignore",
         "LC_ALL": "C.UTF-8",
@@ -83,14 +93,14 @@ def main(arguments=None) -> int:
         _, content = batch.case(TARGETS[kinds[0]], kinds[0], options.seed, options.show)
         sys.stdout.buffer.write(content)
         return 0
-    bad = 0
+    totals: collections.Counter = collections.Counter()
     print(f"{'kind':12}{'files':>8}{'refused':>9}{'accepted':>10}{'failures':>10}{'seconds':>9}")
     for kind in kinds:
         start = time.monotonic()
         outcomes = run(kind, options.count, options.seed)
         seen = collections.Counter(outcome["outcome"] for outcome in outcomes)
         failures = [outcome for outcome in outcomes if outcome["outcome"] not in GOOD]
-        bad += len(failures)
+        totals.update(_failure(failure["outcome"]) for failure in failures)
         print(
             f"{kind:12}{len(outcomes):8}{seen['refused']:9}{seen['accepted']:10}"
             f"{len(failures):10}{time.monotonic() - start:9.0f}",
@@ -99,7 +109,12 @@ def main(arguments=None) -> int:
         for failure in failures[:10]:
             print(f"  --seed={options.seed} --show={failure['ended']}: {failure['outcome']}")
             print("    " + failure["detail"].strip().replace("\n", "\n    "))
-    return 1 if bad else 0
+    print(", ".join(f"{totals[name]} {name}" for name in _FAILURES.values()))
+    return 1 if totals else 0
+
+
+def _failure(outcome):
+    return next(name for start, name in _FAILURES.items() if outcome.startswith(start))
 
 
 if __name__ == "__main__":

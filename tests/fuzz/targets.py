@@ -4,39 +4,13 @@ A further kind is one more entry of `TARGETS`. Nothing heavy is imported before 
 every target runs in a process of its own.
 """
 
-import dataclasses
 import functools
 import io
-import pathlib
 import pickle
 import re
-from collections.abc import Callable, Sequence
 
-from tests.fuzz import mutations
-
-Files = dict[str, bytes]  # by name
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """A kind of file.
-
-    Attributes:
-        seeds: sound files that are damaged, each under the name that it is written to.
-        hostile: content that is tried as it is, under the name of the first seed.
-        changes: ways of this kind to damage content, see `mutations`.
-        read: reads the file at a path, in the way the product does.
-        check: raises AssertionError if what was read is not right.
-        place: what the message of a refusal must have besides the file.
-    """
-
-    seeds: Callable[[], Files]
-    read: Callable[[pathlib.Path], object]
-    check: Callable[[object, pathlib.Path], None]
-    changes: Sequence[Callable] = ()
-    hostile: Callable[[], list[bytes]] = list
-    place: re.Pattern = re.compile("")
-
+from tests.fuzz import call_targets, file_targets, mutations, record_targets
+from tests.fuzz.target import Target
 
 # Pickles.
 
@@ -349,4 +323,7 @@ TARGETS = {
     "keypoints": Target(
         _keypoint_seeds, _read_keypoints, _check_keypoints, mutations.TEXT, _hostile_texts,
     ),
+    **file_targets.TARGETS,
+    **record_targets.TARGETS,
+    **call_targets.TARGETS,
 }  # fmt: skip

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from dpig_tf2.io import json_files
@@ -49,3 +50,10 @@ def test_size_and_memory_are_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(json_files, "MAX_FILE_BYTES", 10)
     with pytest.raises(json_files.JsonError, match="12 bytes of JSON, at most 10"):
         read(tmp_path / "a.json", "[1234567890]")
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 400])
+def test_what_is_not_finite_is_refused_where_asked(tmp_path, number):
+    assert not np.isfinite(read(tmp_path / "a.json", f"[{number}]")[0])
+    with pytest.raises(json_files.JsonError, match="a.json: not JSON: it holds the number"):
+        json_files.read_json(tmp_path / "a.json", finite=True)

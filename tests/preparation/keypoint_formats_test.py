@@ -312,3 +312,11 @@ def test_in_shop_photos_are_known_by_their_flattened_names(tmp_path, photo):
     other = "img/WOMEN/Dresses/id_00000204/03_1_front.jpg"
     found = keypoint_formats.load(path, image_names=[photo, other]).keypoints
     assert found[photo][0, 0] == 1 and other not in found
+
+
+def test_a_name_with_half_a_character_is_left_out(tmp_path):
+    file = write_coco(tmp_path / "coco.json", [coco_person(1), coco_person(2)])
+    file.write_text(file.read_text().replace("a.jpg", r"\ud800.jpg"))
+    found = keypoint_formats.load(file)
+    assert list(found.keypoints) == ["b.jpg"]
+    assert any("half a character" in problem and str(file) in problem for problem in found.problems)

@@ -36,7 +36,7 @@ def test_spherical_without_an_angle_is_the_line(end):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((_A, _B, 1), "at least 2 steps, got 1"),
+        ((_A, _B, 1), "steps must be a whole number from 2 to .*, got 1"),
         ((_A, _B, 3, "cubic"), "path must be one of linear, spherical; got 'cubic'"),
         ((_A, _B[:3], 3), r"between shapes \(7,\) and \(3,\)"),
     ],

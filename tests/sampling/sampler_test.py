@@ -304,7 +304,7 @@ _POSE = np.concatenate([np.full((1, 18, 2), 9.0), np.ones((1, 18, 1))], axis=-1)
         ({"keypoints": np.repeat(_POSE, 2, 0)}, r"keypoints has shape \[2, 18, 3\]"),
         ({"keypoints": _POSE * np.nan}, "keypoints holds NaN or infinite values"),
         ({"keypoints": _POSE * [1, 1, 0.5]}, "visibility must be 0 or 1"),
-        ({"keypoints": _POSE * [100, 1, 1]}, "row .* is far outside the image"),
+        ({"keypoints": _POSE * [100, 1, 1]}, "far outside the image"),
         ({"keypoints": _POSE * 0}, "keypoints of image 0: not one is visible"),
         ({"body_mask": np.zeros((1, 32, 64))}, r"body_mask has shape \(1, 32, 64\)"),
         ({"body_mask": np.full((1, 64, 32), 255)}, "body_mask must hold only 0 and 1"),
@@ -333,7 +333,7 @@ def test_sampling_refuses(sampler, deepfashion, person):
         deepfashion.sample(1, ["background"])
     with pytest.raises(SamplerError, match="image and keypoints of the held person come together"):
         sampler.sample(1, ["pose"], image=person[0])
-    with pytest.raises(SamplerError, match="number of samples must be at least 1, got 0"):
+    with pytest.raises(SamplerError, match="count must be a whole number from 1 to .*, got 0"):
         sampler.sample(0, ["pose"], *person)
 
 

@@ -162,6 +162,9 @@ def _add(annotations, name, entry, frames):
     if not entry.people:
         problems.append(f"{where}: no person was detected")
         return
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        problems.append(f"{where}: the name holds half a character, left out")
+        return
     if len(entry.people) > 1:
         problems.append(f"{where}: {len(entry.people)} persons, the most certain one is taken")
     best = max(entry.people, key=lambda person: _comparable(person.rank))

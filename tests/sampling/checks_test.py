@@ -1,0 +1,32 @@
+"""Arguments that are no arrays of numbers, or no whole numbers, are refused by name."""
+
+import numpy as np
+import pytest
+
+from dpig_tf2.sampling import checks
+from dpig_tf2.sampling.checks import SamplerError
+
+
+@pytest.mark.parametrize(
+    "values",
+    [None, "x", ["1", "2"], [[1.0], [1.0, 2.0]], {}, np.ones(2, complex), np.array([None, 1])],
+)
+def test_what_is_no_array_of_numbers_is_refused(values):
+    with pytest.raises(SamplerError, match="code must hold numbers") as caught:
+        checks.check_array("code", values, (None,))
+    assert caught.value.field == "code"
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, "2", None, np.ones(3), 2**31, float("nan")])
+def test_a_count_is_a_whole_number_above_0(value):
+    with pytest.raises(SamplerError, match="count must be a whole number from 1") as caught:
+        checks.check_count(value)
+    assert caught.value.field == "count" and "\n" not in str(caught.value)
+
+
+def test_whole_numbers_of_any_kind_are_taken():
+    checks.check_count(np.int32(3))
+    checks.check_seed(-5)
+    checks.check_seed(2**63 - 1)
+    with pytest.raises(SamplerError, match="seed must be a whole number"):
+        checks.check_seed(2**63)
