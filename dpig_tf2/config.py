@@ -124,9 +124,11 @@ class ModelConfig:
 
     def known_factors(self, factors: Iterable[str] | None) -> tuple[str, ...]:
         """The factors, all for None; raises ConfigError naming an unknown one."""
-        if factors is not None and not isinstance(factors, Iterable):
-            raise ConfigError(f"factors must be a list, got {shown(factors)}", field="factors")
-        known = self.factors if factors is None else tuple(factors)
+        try:
+            known = self.factors if factors is None else tuple(factors)
+        except TypeError:
+            message = f"factors must be a list, got {shown(factors)}"
+            raise ConfigError(message, field="factors") from None
         for factor in known:
             self.check_factor(factor)
         return known

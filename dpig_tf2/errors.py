@@ -37,6 +37,6 @@ def printable(text: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of a file for a message, cut where it is long."""
-    text = repr(value)
+    """A value for a message, in one line that is cut where it is long."""
+    text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -67,6 +67,19 @@ def decode_image(encoded, size: tuple[int, int] | None = None) -> tf.Tensor:
     )
 
 
+def decodes_to(encoded: bytes, pixels) -> bool:
+    """Whether `decode_image` gives these pixels, [H, W, 3]; outside graphs only.
+
+    The decoders of two libraries may round otherwise, and fill what damage cut out otherwise.
+    """
+    if not is_decodable(encoded):
+        return False
+    decoded, expected = (tf.cast(each, tf.float32) for each in (decode_image(encoded), pixels))
+    if decoded.shape != expected.shape:
+        return False
+    return bool(tf.reduce_mean(abs(decoded - expected)) < 1)
+
+
 def is_decodable(encoded: bytes, size: tuple[int, int] | None = None) -> bool:
     """Whether `decode_image` decodes the bytes; outside graphs only."""
     try:

@@ -118,8 +118,8 @@ def usable_photos(
         try:
             photo = photos.read(path, background)
             placement = photos.place(photo.size, size, resize)
-            if photo.is_plain and not images.is_decodable(path.read_bytes()):
-                raise DpigError("is damaged: Pillow decodes it, TensorFlow does not", file=path)
+            if photo.is_plain and not images.decodes_to(path.read_bytes(), np.asarray(photo.image)):
+                raise DpigError("is damaged: TensorFlow does not decode it as Pillow", file=path)
         except DpigError as error:
             problems.append(f"{path}: {error}")
             continue

@@ -3,9 +3,11 @@
 import numpy as np
 
 from dpig_tf2.config import ModelConfig
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, shown
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS, is_far_outside
 from dpig_tf2.ops.regions import NUM_REGIONS
+
+_LARGEST = 1e6  # of codes, noise and pixels; networks make infinite numbers of much larger ones
 
 
 class SamplerError(DpigError):
@@ -29,6 +31,8 @@ def check_array(name: str, values, shape, hint: str = "") -> np.ndarray:
         )
     if not np.isfinite(values).all():
         raise SamplerError(f"{name} holds NaN or infinite values", field=name)
+    if values.size and np.abs(values).max() > _LARGEST:
+        raise SamplerError(f"{name} holds values beyond {_LARGEST:g}", field=name)
     return values
 
 
@@ -129,8 +133,9 @@ def check_seed(seed: int) -> None:
 
 def check_whole_number(name: str, value: int, lowest: int, highest: int) -> None:
     """Raises SamplerError if a value is no whole number, or out of range."""
-    if not isinstance(value, int | np.integer) or not lowest <= value <= highest:
-        got = " ".join(str(value).split())[:99]
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not lowest <= value <= highest:
         raise SamplerError(
-            f"{name} must be a whole number from {lowest} to {highest}, got {got}", field=name
+            f"{name} must be a whole number from {lowest} to {highest}, got {shown(value)}",
+            field=name,
         )

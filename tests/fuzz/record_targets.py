@@ -286,8 +286,10 @@ def _check_image(person, path):
     written = images.decode_image(person.encoded()).numpy().astype(int)
     seen = photos.read(path)
     placed = seen.placed(photos.place(seen.size, (HEIGHT, WIDTH), "none")).astype(int)
+    written_as_jpeg = person.encoded().startswith(b"\xff\xd8")
     difference = np.abs(written - placed)
-    assert difference.mean() < 3, "another picture than Pillow's"
+    # Damaged pixels are noise, of which JPEG's compression loses most.
+    assert difference.mean() < (15 if written_as_jpeg else 1), "another picture than Pillow's"
     if person.encoded() == path.read_bytes():
         assert (written == image_files.read_rgb(path)).all(), "another picture than Pillow's"
 
