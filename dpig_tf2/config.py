@@ -20,11 +20,8 @@ CHECKPOINTS = ("latest", "best")
 FACTORS = ("foreground", "background", "appearance", "pose")
 _SMALLEST, _LARGEST = 1.1754944e-38, 3.4028235e38  # what networks know, float32
 _LARGEST_INTEGER = 2**31 - 1
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
-
-
 _MOST_LEVELS = 16  # halvings of the resolution: images of more than 32768 pixels are not meant
-_LARGEST = 2**32  # of any whole number: more than a machine holds of anything
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
 
 
 class ConfigError(DpigError):
@@ -141,7 +138,7 @@ class ModelConfig:
             value = getattr(self, field.name)
             least = 2 if field.name == "region_size" else 1  # crops keep their corner points
             if field.type is int:
-                most = _MOST_LEVELS if field.name.endswith("_levels") else _LARGEST
+                most = _MOST_LEVELS if field.name.endswith("_levels") else _LARGEST_INTEGER
                 _require_between(f"model.{field.name}", value, least, most)
         _require_positive("model.noise_scale", self.noise_scale)
         stride = 2 ** (self.generator_levels - 1)
@@ -214,7 +211,7 @@ class Config:
             _require_choice(f"{name}.objective", stage.objective, OBJECTIVES)
             _require_choice(f"{name}.pairing", stage.pairing, PAIRINGS)
             for field in ("batch_size", "steps", "critic_updates", "halve_every"):
-                _require_between(f"{name}.{field}", getattr(stage, field), 1, _LARGEST)
+                _require_between(f"{name}.{field}", getattr(stage, field), 1, _LARGEST_INTEGER)
             for field in ("learning_rate", "adversary_learning_rate", "clip"):
                 _require_positive(f"{name}.{field}", getattr(stage, field))
             for field in ("reconstruction_weight", "penalty_weight", "code_noise"):
@@ -272,10 +269,9 @@ def _require_choice(name, value, choices):
 
 def _require_between(name, value, least, most):
     if value < least:
-        shown = value if value > -_LARGEST else "less"
-        raise ConfigError(f"{name} must be at least {least}, got {shown}", field=name)
+        raise ConfigError(f"{name} must be at least {least}, got {shown(value)}", field=name)
     if value > most:
-        raise ConfigError(f"{name} must be at most {most}, got more", field=name)
+        raise ConfigError(f"{name} must be at most {most}, got {shown(value)}", field=name)
 
 
 def _require_memory(what, needed):
