@@ -268,7 +268,7 @@ TARGETS = {
         place=re.compile(r"error: .*(--?\w|/|absent|exist|holds|'|\w+\.\w+)"),
     ),
     "calls": Target(
-        _call_seeds, _read_call, _check_call, draw=_draw_call,
+        _call_seeds, _read_call, _check_call, draw=_draw_call, quick=50,
         place=re.compile("|".join(sorted({n for names in _ARGUMENTS.values() for n in names}))),
     ),
 }  # fmt: skip

@@ -298,7 +298,7 @@ TARGETS = {
     "records": Target(
         _record_seeds, _read_records, _check_records,
         (change_feature, change_feature, change_payload),
-        named=lambda path: path.with_name(_NAME), quick=100,
+        named=lambda path: path.with_name(_NAME), quick=50,
     ),
-    "images": Target(_pictures, _read_image, _check_image),
+    "images": Target(_pictures, _read_image, _check_image, quick=100),
 }  # fmt: skip
