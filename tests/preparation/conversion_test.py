@@ -110,4 +110,4 @@ def test_images_that_tensorflow_does_not_read_are_left_out(folder):
     np.testing.assert_array_equal(read_rgb(folder / "cut.png"), noise)
     found, told = usable(folder, dict.fromkeys(("a.png", "cut.png"), keypoints()))
     assert set(found) == {"a.png"}
-    assert "cut.png: is damaged: Pillow decodes it, TensorFlow does not" in told
+    assert "cut.png: is damaged: TensorFlow does not decode it as Pillow" in told
