@@ -78,13 +78,13 @@ overrides = st.fixed_dictionaries(
         "model.pose_learns_missing": st.booleans(),
         "reconstruction.objective": st.sampled_from(config.OBJECTIVES),
         "reconstruction.pairing": st.sampled_from(config.PAIRINGS),
-        "reconstruction.batch_size": st.integers(1, 2**31),
+        "reconstruction.batch_size": st.integers(1, 2**31 - 1),
         "pose.learning_rate": st.floats(1e-12, 1e3),
         "pose.code_noise": st.floats(0, 10),
         "appearance_mapping.critic_updates": st.integers(1, 100),
         "pose_mapping.objective": st.sampled_from(("wgan", "wgan-gp")),
         "match_release": st.booleans(),
-        "seed": st.integers(-(2**31), 2**31),
+        "seed": st.integers(-(2**31 - 1), 2**31),
     },
 )
 configs = st.builds(
