@@ -14,6 +14,9 @@ from dpig_tf2.ops import pose_maps, regions
 # AVX-512 (32 are not).
 ROWS_AT_ONCE = 16
 
+# Of codes, noise and pixels; networks make infinite numbers of much larger ones.
+LARGEST_VALUE = 1e6
+
 
 class PersonModel:
     """Trained networks and the preprocessing around them; no validation, no randomness of its own.

@@ -4,10 +4,9 @@ import numpy as np
 
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import DpigError, shown
+from dpig_tf2.models.person_model import LARGEST_VALUE
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS, is_far_outside
 from dpig_tf2.ops.regions import NUM_REGIONS
-
-_LARGEST = 1e6  # of codes, noise and pixels; networks make infinite numbers of much larger ones
 
 
 class SamplerError(DpigError):
@@ -31,8 +30,8 @@ def check_array(name: str, values, shape, hint: str = "") -> np.ndarray:
         )
     if not np.isfinite(values).all():
         raise SamplerError(f"{name} holds NaN or infinite values", field=name)
-    if values.size and np.abs(values).max() > _LARGEST:
-        raise SamplerError(f"{name} holds values beyond {_LARGEST:g}", field=name)
+    if values.size and np.abs(values).max() > LARGEST_VALUE:
+        raise SamplerError(f"{name} holds values beyond {LARGEST_VALUE:g}", field=name)
     return values
 
 

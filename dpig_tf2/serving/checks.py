@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from dpig_tf2.config import ModelConfig
+from dpig_tf2.models.person_model import LARGEST_VALUE
 from dpig_tf2.ops import keypoints as keypoint_ops
 
 
@@ -34,7 +35,7 @@ def checked(
         elif name.endswith("keypoints"):
             checks += _keypoints(model, name, values, name in need_visible)
         elif values.dtype.is_floating:
-            checks.append(_finite(name, values))
+            checks += _numbers(name, values)
     with tf.control_dependencies(checks):
         return {name: tf.identity(values) for name, values in inputs.items()}
 
@@ -51,7 +52,7 @@ def _rows(inputs):
 
 
 def _keypoints(model, name, values, need_visible):
-    yield _finite(name, values)
+    yield from _numbers(name, values)
     seen = values[..., 2]
     flags = tf.reduce_all(tf.equal(seen, 0.0) | tf.equal(seen, 1.0))
     yield _require(flags, f"{name}: visibility must be 0 or 1")
@@ -63,9 +64,11 @@ def _keypoints(model, name, values, need_visible):
         yield _require(found, f"{name}: each person must have at least one visible keypoint")
 
 
-def _finite(name, values):
-    finite = tf.reduce_all(tf.math.is_finite(values))
-    return _require(finite, f"{name}: holds NaN or infinite values")
+def _numbers(name, values):
+    finite = tf.math.is_finite(values)
+    yield _require(tf.reduce_all(finite), f"{name}: holds NaN or infinite values")
+    within = ~tf.reduce_any(finite & (tf.abs(values) > LARGEST_VALUE))
+    yield _require(within, f"{name}: holds values beyond {LARGEST_VALUE:g}")
 
 
 def _require(condition, *data):

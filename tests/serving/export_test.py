@@ -273,6 +273,11 @@ def _refused_calls(given, model):
             {"appearance": _changed(given["appearance"], (2, 3), np.inf)},
             "appearance: holds NaN or infinite values",
         ),
+        "large": (
+            "generate",
+            {"appearance": _changed(given["appearance"], (2, 3), 1e7)},
+            "appearance: holds values beyond 1e+06",
+        ),
         "pose": ("decode_pose", {"pose": _changed(given["pose"], 0, np.nan)}, "pose: holds NaN"),
         "count": ("sample", {"count": np.int32(0)}, "count: must be at least 1"),
         "sampled unseen": (
