@@ -179,6 +179,7 @@ def main() -> int:
             f"--rematerialize does not apply to stage {stages[0]}, only to reconstruction",
             field="rematerialize",
         )
+    execution = _EXECUTION.execution(_REMATERIALIZE.value, _JIT.value)
     config = _base_config().override(**overrides)
     print(config.to_json(), flush=True)
     if _DRY_RUN.value:
@@ -186,14 +187,14 @@ def main() -> int:
     from dpig_tf2.training import distribution
 
     try:
-        _train(config, stages)
+        _train(config, stages, execution)
     except distribution.LostWorker as lost:
         print(f"dpig train: {program.one_line(lost)}", file=sys.stderr)
         return program.EXIT_TRY_AGAIN
     return 0
 
 
-def _train(config, stages):
+def _train(config, stages, execution):
     import tensorflow as tf
 
     from dpig_tf2.run_folder import RunFolder
@@ -213,7 +214,7 @@ def _train(config, stages):
         keep=_KEEP.value,
         keep_best=_KEEP_BEST.value,
         devices=devices,
-        execution=_EXECUTION.execution(_REMATERIALIZE.value, _JIT.value),
+        execution=execution,
     )
     training.train(folder, stages, data, options)
     program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")

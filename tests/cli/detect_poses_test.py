@@ -15,6 +15,8 @@ from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
+pytestmark = pytest.mark.slow  # each starts a program that loads TensorFlow
+
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 
 
@@ -57,7 +59,8 @@ def test_csv_sheets_and_what_was_skipped(photos, pose_model, tmp_path):
     flags = [f"--images={photos}", f"--out={tmp_path}/found.csv"]
     done = run("detect_poses", *flags, f"--sheets={tmp_path}/sheets", f"--pose_model={pose_model}")
     assert done.returncode == 0, done.stderr
-    assert f"persons were found on 3 of 3 photos: {tmp_path}/found.csv" in done.stdout
+    line = f"a person was found on 3 of 3 photos; their keypoints: {tmp_path}/found.csv"
+    assert line in done.stdout
     names, found = read_keypoint_csv(tmp_path / "found.csv")
     true = read_keypoint_csv(photos.parent / "keypoints.csv")[1]
     assert names == ["0.png", "1.png", "2.png"]
@@ -75,7 +78,7 @@ def test_csv_sheets_and_what_was_skipped(photos, pose_model, tmp_path):
     flags = [f"--images={folder}", f"--out={tmp_path}/second.csv"]
     done = run("detect_poses", *flags, DPIG_POSE_MODEL=str(pose_model))
     assert done.returncode == 1
-    assert "persons were found on 1 of 3 photos" in done.stdout
+    assert "a person was found on 1 of 2 photos" in done.stdout
     assert f"skipped: {folder}/empty.png: no person was found" in done.stdout
     assert f"skipped: {folder}/text.png: is not a" in done.stdout
     assert read_keypoint_csv(tmp_path / "second.csv")[0] == ["a.png"]
@@ -92,7 +95,7 @@ def test_without_a_model_one_line_says_what_to_do(photos, tmp_path):
 
 def test_accuracy_table(photos, pose_model, tmp_path):
     flags = [f"--images={photos}", f"--keypoints={photos.parent}/keypoints.csv", "--scenes=2"]
-    flags += ["--limit=2", f"--json={tmp_path}/accuracy.json", f"--pose_model={pose_model}"]
+    flags += ["--limit=2", f"--out={tmp_path}/accuracy.json", f"--pose_model={pose_model}"]
     done = run("evaluate_detector", *flags)
     assert done.returncode == 0, done.stderr
     measured = json.loads((tmp_path / "accuracy.json").read_text())
@@ -100,6 +103,6 @@ def test_accuracy_table(photos, pose_model, tmp_path):
     assert measured["found"] > 85
     assert f"{measured['found']:.1f} % of {measured['keypoints']}" in done.stdout
     other = tmp_path / "other.csv"
-    write_text(other, keypoint_csv({"x.png": np.ones((18, 3))}))
+    write_text(other, keypoint_csv({"x.png": np.full((18, 3), 9.0)}))
     done = run("evaluate_detector", flags[0], f"--keypoints={other}", flags[-1])
     assert done.returncode == 1 and "has no keypoints of the photos" in done.stderr

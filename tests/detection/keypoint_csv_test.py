@@ -23,7 +23,8 @@ def test_the_project_reads_what_is_written(tmp_path):
 def test_a_keypoint_in_the_corner_is_not_missing(tmp_path):
     keypoints = np.zeros((18, 3), np.float32)
     keypoints[0, 2] = 1
+    keypoints[1] = (40, 20, 1)
     write_text(tmp_path / "k.csv", keypoint_csv({"a.jpg": keypoints}))
     text = (tmp_path / "k.csv").read_text()
-    assert text.startswith("name:keypoints_y:keypoints_x\na.jpg: [0.0, -1, -1")
+    assert text.startswith("name:keypoints_y:keypoints_x\na.jpg: [0.0, 40.0, -1")
     np.testing.assert_array_equal(read_keypoint_csv(tmp_path / "k.csv")[1][0], keypoints)

@@ -6,6 +6,7 @@ from tests.fuzz import batch, run
 from tests.fuzz.targets import TARGETS, Target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TARGETS)
 def test_damaged_files_are_refused_or_read_rightly(kind):
     count = TARGETS[kind].quick + len(TARGETS[kind].hostile())

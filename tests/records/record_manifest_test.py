@@ -71,7 +71,7 @@ def other_examples(folder):
         (cut_at_a_record, f"{NAMES[1]} has 1 examples, .* says 2"),
         (unlist, f"{NAMES[1]} is not listed in manifest_Market1501_train.json"),
         (leave_unfinished, "the conversion was not finished"),
-        (damage_manifest, "damaged manifest: .*manifest_Market1501_train.json"),
+        (damage_manifest, "manifest_Market1501_train.json: .*damaged manifest"),
         (other_examples, f"{NAMES[1]} has "),
     ],
 )

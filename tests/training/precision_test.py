@@ -184,11 +184,12 @@ def test_rematerialized_levels_are_computed_twice_and_change_no_gradient(tiny_co
     results, calls = [], []
     for rematerialize in (False, True):
         trainer = _trainer("reconstruction", tiny_config, rematerialize=rematerialize)
+        encoder, generator = (trainer.networks[n] for n in ("appearance_encoder", "generator"))
         counted = [
-            trainer.encoder.stem_conv,
-            trainer.encoder.region_pyramid.downs[0],
-            trainer.generator.pyramid.downs[0],
-            trainer.generator.ups[0],
+            encoder.stem_conv,
+            encoder.region_pyramid.downs[0],
+            generator.pyramid.downs[0],
+            generator.ups[0],
         ]
         count = [_count_calls(layer) for layer in counted]
         with tf.GradientTape() as tape:
