@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.io.crc32c import masked_crc32c
 from dpig_tf2.records.schema import RecordError
 
 # A record: uint64 length, uint32 checksum of the length, the data, uint32 checksum of the data.
@@ -171,24 +172,3 @@ class RecordReader:
         place = (str(self.files[which].path), np.int64(offset))
         # TensorFlow fails to serialize the reader as a dataset of its own, but not in a function.
         return tf.data.Dataset.from_tensors(place).flat_map(cast(Any, _records_from))
-
-
-def masked_crc32c(data: bytes) -> int:
-    """The masked CRC-32C that record files use, of a few bytes."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-_CRC_TABLE = _crc_table()

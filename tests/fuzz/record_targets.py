@@ -88,9 +88,9 @@ def _framed(payloads):
 
 
 def _checksum(data):
-    from dpig_tf2.records import index
+    from dpig_tf2.io import crc32c
 
-    return index.masked_crc32c(data)
+    return crc32c.masked_crc32c(data)
 
 
 def _payloads(data):
