@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops import images
-from dpig_tf2.records import decoder, index, record_manifest, rules, schema, shards
+from dpig_tf2.records import decoder, index, parsing, record_manifest, rules, schema, shards
 
 _FIRST_PROBLEMS = 20  # problems listed in a report; all are counted
 # TensorFlow's messages may hold bytes of the record, at which its own Python side fails.
@@ -46,7 +46,7 @@ def summarize(
     features = _features(serialized)
     summary = RecordSummary(size, frozenset(features))
     try:
-        parsed = tf.io.parse_example([serialized], rules.parsing_spec(0, 0, images=True))
+        parsed = tf.io.parse_example([serialized], parsing.parsing_spec(0, 0, images=True))
     except _UNREADABLE as error:
         summary.problems += _parsing_problems(serialized, features, None, error)
     else:
@@ -82,21 +82,6 @@ def problems(
         serialized, size, stored: as for `summarize`.
     """
     return summarize(serialized, size, stored).problems
-
-
-def first_problem(examples: Sequence[bytes], size: tuple[int, int]) -> tuple[int, str] | None:
-    """The first example that breaks a rule, and which; the images themselves are not looked at."""
-    try:
-        _, found = decoder.Decoder(*size).examine(tf.constant(examples))
-        if not any(tf.reduce_any(finding.broken) for finding in found):
-            return None
-    except _UNREADABLE:
-        pass
-    return next(
-        (number, problem)
-        for number, example in enumerate(examples)
-        for problem in problems(example, size)
-    )
 
 
 def _features(serialized):
@@ -144,7 +129,7 @@ def _examiner(height, width, stored):
     def named(serialized):
         keypoints, found = examine(serialized)
         return keypoints, [
-            rules.Finding(*names, *tensors) for names, tensors in zip(words, found, strict=True)
+            parsing.Finding(*names, *tensors) for names, tensors in zip(words, found, strict=True)
         ]
 
     return named

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.ops import images
-from dpig_tf2.records import rules, schema
-from dpig_tf2.records.rules import SPARSE_RADIUS, dense
+from dpig_tf2.records import parsing, schema
+from dpig_tf2.records.parsing import dense
+from dpig_tf2.records.rules import SPARSE_RADIUS
 
 _NETWORK_PARTS = 7  # the first seven part regions; 7- and 37-part records agree on them
 # Keys that `extras` may ask for, under our names.
@@ -59,15 +60,15 @@ class Decoder:
                 raise DpigError(f"extras must be among {', '.join(EXTRAS)}; got {name!r}")
 
     def __call__(self, serialized: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
-        spec = rules.parsing_spec(self.height, self.width, self.stored)
+        spec = parsing.parsing_spec(self.height, self.width, self.stored)
         parsed = tf.io.parse_example(serialized, spec)
         return {
             name: self._person(serialized, parsed, side) for side, name in enumerate(schema.SIDES)
         }
 
-    def examine(self, serialized: tf.Tensor) -> tuple[list[tf.Tensor], list[rules.Finding]]:
+    def examine(self, serialized: tf.Tensor) -> tuple[list[tf.Tensor], list[parsing.Finding]]:
         """Keypoints float32 [B, 18, 3] of both sides, and all rules but those of the images."""
-        spec = rules.parsing_spec(self.height, self.width, self.stored, images=False)
+        spec = parsing.parsing_spec(self.height, self.width, self.stored, images=False)
         parsed = tf.io.parse_example(serialized, spec)
         sides = [self._examined(serialized, parsed, side) for side in range(len(schema.SIDES))]
         return [keypoints for keypoints, _ in sides], [f for _, found in sides for f in found]
@@ -131,7 +132,7 @@ class Decoder:
         keypoints = tf.reshape(dense(stored, 54), [-1, 18, 3])
 
         def recovered():
-            indices = rules.sparse_indices(tf.where(given, b"", serialized), side)
+            indices = parsing.sparse_indices(tf.where(given, b"", serialized), side)
             found = keypoints_from_sparse_map(indices, self.height, self.width)
             found = tf.where(given[:, None, None], keypoints, found)
             return found, ~given & (indices.row_lengths() == 0)
@@ -139,7 +140,7 @@ class Decoder:
         keypoints, absent = tf.cond(
             tf.reduce_all(given), lambda: (keypoints, tf.zeros_like(given)), recovered
         )
-        return keypoints, rules.findings(parsed, side, keypoints, absent, self.height, self.width)
+        return keypoints, parsing.findings(parsed, side, keypoints, absent, self.height, self.width)
 
     def _body_mask(self, parsed, side):
         if self.mask_radius not in schema.BODY_MASKS:
@@ -155,7 +156,7 @@ class Decoder:
             given = values.row_lengths() > 0
             values = dense(values, self.height * self.width)
         else:
-            given = values[:, 0] != rules.ABSENT
+            given = values[:, 0] != parsing.ABSENT
         return tf.reshape(values, [-1, self.height, self.width, 1]), given
 
 

@@ -9,6 +9,10 @@ import dataclasses
 from dpig_tf2.errors import DpigError
 
 SIDES = ("source", "target")
+# "published": an example is a pair, with all that follows from its keypoints. "lean": an example is a
+# photo with its keypoints and labels, under the keys of a source, and another file lists the pairs.
+LAYOUTS = ("published", "lean")
+PHOTOS_ENDING = ".photos.tfrecord"
 PART_COUNTS = (7, 37)  # the published Market-1501 download holds 7 parts, other records 37
 
 _SIDE = "{side}"
@@ -154,6 +158,17 @@ def manifest_name(stem: str) -> str:
     return f"manifest_{stem}.json"
 
 
-def shard_name(prefix: str, split: str, shard: int, num_shards: int) -> str:
-    """File name of one shard, e.g. Market1501_train_00000-of-00001.tfrecord."""
-    return f"{prefix}_{split}_{shard:05d}-of-{num_shards:05d}.tfrecord"
+def shard_name(
+    prefix: str, split: str, shard: int, num_shards: int, layout: str = "published"
+) -> str:
+    """File name of one shard, e.g. Market1501_train_00000-of-00001.tfrecord.
+
+    In the lean layout it ends in .photos.tfrecord.
+    """
+    ending = PHOTOS_ENDING if layout == "lean" else ".tfrecord"
+    return f"{prefix}_{split}_{shard:05d}-of-{num_shards:05d}{ending}"
+
+
+def pairs_name(prefix: str, split: str) -> str:
+    """File name of the pairs of a split in the lean layout, e.g. Market1501_train.pairs."""
+    return f"{prefix}_{split}.pairs"

@@ -70,7 +70,9 @@ def _record_seeds():
             )
             for seed, name in enumerate(("a.jpg", "a.png", "gray.jpg"))
         ]
-        encoder = writer.PairEncoder(variant, HEIGHT, WIDTH, 37 if variant == "market1501" else 7)
+        encoder = writer.PairEncoder(
+            writer.Format(variant, HEIGHT, WIDTH, 37 if variant == "market1501" else 7)
+        )
         pairs = [writer.Pair(persons[i], persons[j]) for i, j in ((0, 1), (1, 2))]
         seeds[f"{variant}.tfrecord"] = _framed(encoder.encode(pairs))
     return seeds
@@ -280,7 +282,7 @@ def _check_image(person, path):
     from dpig_tf2.preparation import photos
     from dpig_tf2.records import check, writer
 
-    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH)
+    encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH))
     (record,) = encoder.encode([writer.Pair(person, person)])
     assert not (found := check.problems(record, (HEIGHT, WIDTH))), found
     written = images.decode_image(person.encoded()).numpy().astype(int)
