@@ -258,7 +258,7 @@ class Individual:
 
 
 @contextlib.contextmanager
-def session(target: Target, options: Options) -> Iterator["Session"]:
+def session(target: Target, options: Options = DEFAULTS) -> Iterator["Session"]:
     """A conversion under way: its folder is claimed, its processes run.
 
     Problems become notes of the error if the work ends in one.

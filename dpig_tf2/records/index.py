@@ -77,20 +77,21 @@ def _header_problem(header, left, number):
 
 
 def read_at(paths: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
-    """The records that begin at the given places, string [B]; for use inside a tf.data graph.
+    """The records that begin at the given places, string [...]; for use inside a tf.data graph.
 
     Args:
-        paths: string [B], record files.
-        offsets: int64 [B], bytes.
+        paths: string [...], record files.
+        offsets: int64 [...], bytes.
 
     Raises:
         tf.errors.DataLossError: from the graph, if a checksum is wrong.
     """
-    return tf.map_fn(
+    read = tf.map_fn(
         lambda place: _records_from(*place).take(1).get_single_element(),
-        (paths, offsets),
+        (tf.reshape(paths, [-1]), tf.reshape(offsets, [-1])),
         fn_output_signature=tf.string,
     )
+    return tf.ensure_shape(tf.reshape(read, tf.shape(offsets)), offsets.shape)
 
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)])
@@ -124,7 +125,7 @@ class RecordReader:
         return len(self._offsets)
 
     def places(self, numbers) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the files, and byte offsets in them, of some records; int64 [B] each."""
+        """Indices of the files, and byte offsets in them, of some records; int64 [...] each."""
         files = np.searchsorted(self._starts, numbers, side="right") - 1
         return files, self._offsets[numbers]
 

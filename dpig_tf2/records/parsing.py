@@ -37,6 +37,7 @@ def parsing_spec(
     width: int,
     stored: Collection[str] | None = None,
     images: bool | None = None,
+    sides: int = len(schema.SIDES),
 ) -> dict:
     """What `tf.io.parse_example` is to look for: every key of a reader, with its dtype.
 
@@ -46,6 +47,7 @@ def parsing_spec(
             as such, in half the time, and have `ABSENT` pixels where a record lacks them, which
             takes time in turn.
         images: the encoded images alone, or all but these; None: everything.
+        sides: how many an example holds, 1 in the lean layout.
     """
     spec = {}
     for feature in schema.FEATURES:
@@ -55,7 +57,7 @@ def parsing_spec(
         ):
             continue
         dtype = _DTYPES[feature.kind]
-        for key in feature.keys:
+        for key in feature.keys[:sides]:
             if feature.length == "1":
                 default = None if feature.required else _DEFAULTS[feature.kind]
                 spec[key] = tf.io.FixedLenFeature([], dtype, default)

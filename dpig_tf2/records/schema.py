@@ -9,10 +9,12 @@ import dataclasses
 from dpig_tf2.errors import DpigError
 
 SIDES = ("source", "target")
-# "published": an example is a pair, with all that follows from its keypoints. "lean": an example is a
-# photo with its keypoints and labels, under the keys of a source, and another file lists the pairs.
+# "published": an example is a pair, with all that follows from its keypoints. "lean": an example is
+# a photo with its keypoints and labels, under the keys of a source; another file lists the pairs.
 LAYOUTS = ("published", "lean")
+SIDES_STORED = {"published": 2, "lean": 1}  # in an example
 PHOTOS_ENDING = ".photos.tfrecord"
+PAIRS_ENDING = ".pairs"
 PART_COUNTS = (7, 37)  # the published Market-1501 download holds 7 parts, other records 37
 
 _SIDE = "{side}"
@@ -171,4 +173,4 @@ def shard_name(
 
 def pairs_name(prefix: str, split: str) -> str:
     """File name of the pairs of a split in the lean layout, e.g. Market1501_train.pairs."""
-    return f"{prefix}_{split}.pairs"
+    return f"{prefix}_{split}{PAIRS_ENDING}"

@@ -40,10 +40,16 @@ def feature(kind: str, values: Sequence) -> bytes:
 
 def features(serialized: Mapping[str, bytes]) -> bytes:
     """Serialized tf.train.Features {key: serialized feature}, in TensorFlow's order of keys."""
-    return b"".join(
-        _delimited(_FIRST, _delimited(_FIRST, key.encode()) + _delimited(_SECOND, serialized[key]))
-        for key in sorted(serialized, key=lambda key: key + "\x7f")  # "ab" comes before "a"
-    )
+    pieces = []
+    for key in sorted(serialized, key=_place):
+        value = serialized[key]
+        head = _delimited(_FIRST, key.encode()) + _SECOND + _varint(len(value))
+        pieces += [_FIRST, _varint(len(head) + len(value)), head, value]
+    return b"".join(pieces)
+
+
+def _place(key):
+    return key + "\x7f"  # "ab" comes before "a"
 
 
 def example_head(length: int) -> bytes:
@@ -85,6 +91,8 @@ def _delimited(tag, content):
 
 
 def _varint(value):
+    if value <= 0x7F:
+        return bytes([value])
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

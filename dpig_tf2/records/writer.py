@@ -41,9 +41,9 @@ Lazy = Value | Callable[[], Value | None] | None
 class Person:
     """One annotated image, ready to be written.
 
-    `encoded` is a JPEG or PNG file of the record's size; `keypoints` float32 [18, 3], pixels (row, column, visibility), (0, 0, 0) where
-    missing. Fields that are None are left out of the record. Where a field may be a function, it is
-    called when the record is written.
+    `encoded` is a JPEG or PNG file of the record's size; `keypoints` float32 [18, 3], pixels (row,
+    column, visibility), (0, 0, 0) where missing. Fields that are None are left out of the record.
+    Where a field may be a function, it is called when the record is written.
     """
 
     name: str

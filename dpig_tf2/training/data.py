@@ -199,7 +199,7 @@ def _fingerprint(arrays, data) -> str:
     for name in sorted(arrays):
         if name.startswith("appearance_encoder/"):
             checksum = zlib.crc32(arrays[name].tobytes(), checksum)
-    for file in data.pairs.paths:
+    for file in data.pairs.examples_in:
         status = os.stat(file)
         identity = f"{pathlib.Path(file).name} {status.st_size} {status.st_mtime_ns}"
         checksum = zlib.crc32(identity.encode(), checksum)

@@ -7,7 +7,6 @@ from PIL import Image
 
 from dpig_tf2.io.images import read_rgb
 from dpig_tf2.preparation import conversion
-from dpig_tf2.records import writer
 
 
 @pytest.fixture
@@ -29,9 +28,10 @@ def keypoints(**changed):
 
 
 def usable(folder, by_name):
-    problems: list[str] = []
-    found = conversion.usable_photos(folder, by_name, (128, 64), "none", problems)
-    return found, "\n".join(problems)
+    target = conversion.Target(folder, "market1501", "train", 128, 64, "png")
+    with conversion.session(target, conversion.Options(dry_run=True)) as session:
+        found = session.usable_photos(folder, by_name)
+        return found, "\n".join(session.problems)
 
 
 def test_photos_that_cannot_be_used_are_named(folder):
@@ -59,19 +59,14 @@ def write(folder):
     """Writes the pair of a.png and b.png to a folder."""
 
     def to(out_dir, options=conversion.DEFAULTS, split="train"):
-        found, _ = usable(folder, dict.fromkeys(("a.png", "b.png"), keypoints()))
-        persons = [photo.person(False, identity=0) for photo in found.values()]
         target = conversion.Target(out_dir, "market1501", split, 128, 64, "png")
-        return conversion.write(
-            target,
-            [writer.Pair(*persons)],
-            found.values(),
-            5,
-            {"seed": 3},
-            {},
-            options,
-            ["odd"],
-        )
+        with conversion.session(target, options) as session:
+            found = session.usable_photos(folder, dict.fromkeys(("a.png", "b.png"), keypoints()))
+            session.problems.append("odd")
+            persons = [conversion.Individual(photo, 0, 0) for photo in found.values()]
+            pairs = session.new_pairs("pairs")
+            pairs.append([[0, 1]])
+            return session.write(persons, pairs, found.values(), 5, {"source": "a test"})
 
     return to
 
@@ -81,7 +76,7 @@ def test_manifest_tells_counts_settings_and_problems(write, tmp_path):
     assert written.examples == 1
     manifest = json.loads((tmp_path / "out/manifest_Market1501_train.json").read_text())
     assert (manifest["images"], manifest["identities"]) == (2, 1)
-    assert manifest["settings"]["seed"] == 3 and manifest["settings"]["examples"] == 1
+    assert manifest["settings"]["source"] == "a test" and manifest["settings"]["examples"] == 1
     assert manifest["problems"] == ["odd"]
     assert set(manifest["settings"]["inputs"]) == {"images", "keypoints"}
 

@@ -1,4 +1,5 @@
 import io
+import pathlib
 import random
 
 import numpy as np
@@ -177,7 +178,9 @@ def test_the_middle_of_a_wide_photo():
     placement = photos.place((256, 256), (256, 176), "crop")
     assert placement == photos.Placement(256, 176, (1.0, 1.0), (0, -40))
     pixels = np.arange(256, dtype=np.uint8)[None, :, None].repeat(256, 0).repeat(3, 2)
-    placed = photos.Photo(Image.fromarray(pixels), True).placed(placement)
+    placed = photos.Photo(Image.fromarray(pixels), True, pathlib.Path("a.png"), b"").placed(
+        placement
+    )
     np.testing.assert_array_equal(placed, pixels[:, 40:216])
 
 
