@@ -159,22 +159,18 @@ def _added_runs(pose, place, count, height, width, radius):
     runs = tf.scatter_nd(tf.concat([begun, ended], axis=0)[:, None], changes, cells)
     runs = tf.reshape(runs, [-1, height, width + 1])
     mask = tf.cumsum(runs, axis=2)[:, :, :width] > 0
-    closed = ~_dilated(~_dilated(mask))
+    closed = ~_dilated(~_dilated(mask, height, width), height, width)
     return tf.cast(closed, tf.float32)[..., None]
 
 
-def _dilated(mask):
+def _dilated(mask, height, width):
     """A mask bool [B, H, W] with every True grown to a square of `CLOSING_SIZE`."""
     border = CLOSING_SIZE // 2
-    for axis in (1, 2):
-        length = mask.shape[axis]
-        padded = tf.pad(mask, [[border * (a == axis)] * 2 for a in range(3)])
-        shifted = [
-            padded[:, shift : shift + length] if axis == 1 else padded[:, :, shift : shift + length]
-            for shift in range(CLOSING_SIZE)
-        ]
-        mask = functools.reduce(tf.logical_or, shifted)
-    return mask
+    padded = tf.pad(mask, [[0, 0], [border, border], [0, 0]])
+    rows = [padded[:, shift : shift + height] for shift in range(CLOSING_SIZE)]
+    padded = tf.pad(functools.reduce(tf.logical_or, rows), [[0, 0], [0, 0], [border, border]])
+    columns = [padded[:, :, shift : shift + width] for shift in range(CLOSING_SIZE)]
+    return functools.reduce(tf.logical_or, columns)
 
 
 def _disc(radius):

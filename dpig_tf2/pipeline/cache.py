@@ -40,7 +40,7 @@ def distinct_images(records: RecordSet) -> tuple[np.ndarray, np.ndarray]:
     else:  # each photo is read once, whatever its pairs
         photos = records.photos()
         image_of = np.zeros(len(records.reader), np.int64)
-        image_of[photos.pairs[:, 0]] = _numbered(_image_digests(photos), known)
+        image_of[photos.records_of(photos.numbers)[:, 0]] = _numbered(_image_digests(photos), known)
         images = image_of[records.records_of(records.numbers)]
     _, first, order = np.unique(images, return_index=True, return_inverse=True)
     by_appearance = np.argsort(first)

@@ -275,8 +275,8 @@ def session(target: Target, options: Options = DEFAULTS) -> Iterator["Session"]:
         options.overwrite,
         options.layout,
     )
+    workers = Workers(options.workers)
     with contextlib.ExitStack() as stack:
-        workers = stack.enter_context(Workers(options.workers))
         if options.dry_run:
             folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
             scratch = folder / output.name
@@ -285,6 +285,7 @@ def session(target: Target, options: Options = DEFAULTS) -> Iterator["Session"]:
             scratch = output.out_dir / output.name
         started = Session(target, options, output, workers, scratch)
         stack.callback(started.close)
+        stack.enter_context(workers)  # ends first: the others read the session's files
         try:
             yield started
         except DpigError as error:
@@ -422,7 +423,7 @@ class Session:
             in_pairs[block] = True
         is_lean = self.options.layout == "lean"
         self._output.check(int(in_pairs.sum()) if is_lean else len(pairs))
-        people = {persons[number].identity for number in np.flatnonzero(in_pairs)}
+        people = {persons[number].identity for number in np.flatnonzero(in_pairs).tolist()}
         plan = (
             f"{len(pairs)} examples of {len(people)} identities from {len(used)} of {num_images} "
             f"images, {self.target.height} x {self.target.width} pixels, in "
@@ -457,7 +458,7 @@ class Session:
         kept = self.new_pairs("kept")
         for block in pairs.blocks():
             kept.append(number[block])
-        return [persons[old] for old in np.flatnonzero(in_pairs)], kept
+        return [persons[old] for old in np.flatnonzero(in_pairs).tolist()], kept
 
     def _listed(self, persons):
         """A file that tells where in the store each person is, int64 [N, 3, 2]."""

@@ -94,7 +94,7 @@ class PairFile:
         if self._count > 1:
             # A pair is one item of eight bytes.
             items = np.memmap(self._file, np.int64, "r+", shape=(self._count,))
-            python2_shuffle(memoryview(items), generator)
+            python2_shuffle(items.data, generator)
             items.flush()
 
     def numbered(self, identities: Sequence[Hashable]) -> dict[Hashable, int]:

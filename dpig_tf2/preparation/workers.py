@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from dpig_tf2.errors import DpigError
 
+MOST_WORKERS = 512
 _WAITING = 32  # tasks for each process whose results may wait to be taken
 _SECONDS_BETWEEN_REPORTS = 0.5
 Result = TypeVar("Result")
@@ -38,12 +39,14 @@ class Workers:
         count: of the processes; with 1 the work is done in this one.
 
     Raises:
-        DpigError: if the count is below 1.
+        DpigError: if the count is below 1 or above `MOST_WORKERS`.
     """
 
     def __init__(self, count: int = 1):
-        if count < 1:
-            raise DpigError(f"workers must be at least 1, got {count}", field="workers")
+        if not 1 <= count <= MOST_WORKERS:
+            raise DpigError(
+                f"workers must be from 1 to {MOST_WORKERS}, got {count}", field="workers"
+            )
         self.count = count
         context = multiprocessing.get_context("spawn")
         self._done, self._stop = context.Value("q", 0), context.Event()

@@ -9,6 +9,7 @@ import os
 import pathlib
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def example_head(length: int) -> bytes:
     return _FIRST + _varint(length)
 
 
-def write_records(path: os.PathLike, records: Iterable[tuple[bytes, int]]) -> dict[str, object]:
+def write_records(path: os.PathLike, records: Iterable[tuple[bytes, int]]) -> dict[str, Any]:
     """Writes a record file, which appears only when it is complete.
 
     Args:

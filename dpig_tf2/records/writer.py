@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -140,7 +140,7 @@ class _Encoder:
         for feature, values in given.items():
             allowed = feature.allowed_lengths(*self.size)
             length = 0 if values is None else np.size(values)
-            if length not in (0, *allowed):
+            if allowed and length not in (0, *allowed):
                 expected = " or ".join(map(str, allowed))
                 return feature.keys[side], f"holds {length} values, expected {expected}"
         for rule in rules.RULES:
@@ -353,8 +353,8 @@ def _serialized(features, side):
     }
 
 
-def _value(value_or_function):
-    return value_or_function() if callable(value_or_function) else value_or_function
+def _value(lazy) -> Any:
+    return lazy() if callable(lazy) else lazy
 
 
 def _bytes(values):

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dpig_tf2.io.images import read_rgb
-from dpig_tf2.preparation import conversion
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.images import open_image, read_rgb
+from dpig_tf2.io.locks import LockedError
+from dpig_tf2.preparation import conversion, photos
 
 
 @pytest.fixture
@@ -106,3 +108,47 @@ def test_images_that_tensorflow_does_not_read_are_left_out(folder):
     found, told = usable(folder, dict.fromkeys(("a.png", "cut.png"), keypoints()))
     assert set(found) == {"a.png"}
     assert "cut.png: is damaged: TensorFlow does not decode it as Pillow" in told
+
+
+def test_a_folder_in_use_is_refused_before_a_photo_is_read(folder, tmp_path, monkeypatch):
+    target = conversion.Target(tmp_path / "out", "market1501", "train", 128, 64, "png")
+    with conversion.session(target), pytest.raises(LockedError), conversion.session(target):
+        pytest.fail("a second conversion began")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("resize", ["none", "stretch"])
+def test_every_photo_is_decoded_once(folder, tmp_path, monkeypatch, resize):
+    """Whatever is made of it: here two views, of the size of the photos or of another."""
+    opened = []
+
+    def counting(path, *arguments):
+        opened.append(path.name)
+        return open_image(path, *arguments)
+
+    monkeypatch.setattr(photos, "open_image", counting)
+    height = 128 if resize == "none" else 96
+    target = conversion.Target(tmp_path / "out", "market1501", "train", height, 64, "png")
+    names = ("a.png", "b.png", "c.png")
+    with conversion.session(target, conversion.Options(num_shards=2)) as session:
+        found = session.usable_photos(
+            folder, dict.fromkeys(names, keypoints()), resize, mirrored=True
+        )
+        persons = [
+            conversion.Individual(photo, view, 0) for view in (0, 1) for photo in found.values()
+        ]
+        pairs = session.new_pairs("pairs")
+        pairs.append([[0, 1], [1, 2], [2, 0], [3, 4], [5, 3]])
+        assert session.write(persons, pairs, found.values(), 3, {}).written.examples == 5
+    assert sorted(opened) == list(names)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_nothing_is_left_of_a_conversion_that_fails(folder, tmp_path):
+    target = conversion.Target(tmp_path / "out", "market1501", "train", 128, 64, "png")
+    with pytest.raises(DpigError) as raised, conversion.session(target) as session:
+        session.usable_photos(folder, {"damaged.png": keypoints()})
+        session.new_pairs("pairs").append([[0, 0]])
+        raise DpigError("no")
+    assert "damaged.png" in raised.value.__notes__[0]
+    assert not (tmp_path / "out").exists()
