@@ -35,7 +35,8 @@ def body_masks(keypoints: np.ndarray, height: int, width: int, radius: int) -> n
     cells = len(keypoints) * height * (width + 1)
     runs = np.bincount(line + first[drawn], minlength=cells)
     runs -= np.bincount(line + behind[drawn], minlength=cells)
-    mask = np.cumsum(runs.reshape(-1, height, width + 1), axis=2)[:, :, :width] > 0
+    runs = runs.reshape(-1, height, width + 1)[:, :, :width]
+    mask = np.cumsum(runs, axis=2, dtype=np.int32) > 0
     return ~_dilated(~_dilated(mask))
 
 

@@ -76,20 +76,23 @@ def decodes_to(encoded: bytes, pixels) -> bool:
     The decoders of two libraries may round otherwise, and fill what damage cut out otherwise.
     """
     pixels = np.asarray(pixels)
-    if not is_decodable(encoded, pixels.shape[:2]):
+    decoded = _decoded(encoded, pixels.shape[:2])
+    if decoded is None:
         return False
-    decoded = _decoder(pixels.shape[:2])(encoded).numpy()
-    return bool(np.abs(decoded - pixels.astype(np.int16)).mean() < 1)
+    return bool(np.abs(decoded.numpy() - pixels.astype(np.int16)).mean() < 1)
 
 
 def is_decodable(encoded: bytes, size: tuple[int, int] | None = None) -> bool:
     """Whether `decode_image` decodes the bytes; outside graphs only."""
+    return _decoded(encoded, size) is not None
+
+
+def _decoded(encoded, size):
     try:
-        _decoder(size)(encoded)
+        return _decoder(size)(encoded)
     # TensorFlow's messages may hold bytes of the image, at which its own Python side fails.
     except (tf.errors.OpError, UnicodeDecodeError):
-        return False
-    return True
+        return None
 
 
 @functools.lru_cache(maxsize=16)

@@ -159,7 +159,8 @@ def _added_runs(pose, place, count, height, width, radius):
     runs = tf.scatter_nd(tf.concat([begun, ended], axis=0)[:, None], changes, cells)
     runs = tf.reshape(runs, [-1, height, width + 1])
     mask = tf.cumsum(runs, axis=2)[:, :, :width] > 0
-    closed = ~_dilated(~_dilated(mask, height, width), height, width)
+    outside = tf.logical_not(_dilated(mask, height, width))
+    closed = tf.logical_not(_dilated(outside, height, width))
     return tf.cast(closed, tf.float32)[..., None]
 
 

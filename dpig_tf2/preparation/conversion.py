@@ -82,7 +82,6 @@ class View:
 
     encoded: bytes
     keypoints: np.ndarray
-    drawn: writer.Drawn | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,22 +174,20 @@ class _Made:
 
 
 def _make(items: Sequence[Item], record_format: writer.Format | None) -> list[_Made]:
-    """What a process does with some photos; masks and boxes are drawn for all at once."""
+    """What a process does with some photos; in a format of pairs, all that records hold of them."""
     prepared = [item.prepare() for item in items]
-    drawn = iter(())
+    views = [view for each in prepared for view in each.views]
+    kept = [view.encoded for view in views]
     if record_format:
-        poses = [view.keypoints for each in prepared for view in each.views]
-        drawn = iter(record_format.draw(poses))
+        kept = record_format.describe(kept, [view.keypoints for view in views])
+    pickled = (pickle.dumps(each, _PROTOCOL) for each in kept)
     return [
         _Made(
             # Only what is to be compared goes back as it is.
             dataclasses.replace(
                 each, views=tuple(_light(view, each.pixels is not None) for view in each.views[:1])
             ),
-            tuple(
-                pickle.dumps(dataclasses.replace(view, drawn=next(drawn, None)), _PROTOCOL)
-                for view in each.views
-            ),
+            tuple(itertools.islice(pickled, len(each.views))),
         )
         for each in prepared
     ]
@@ -365,8 +362,8 @@ class Session:
         """
         progress = Progress(what, len(items))
         names, found = iter(items), {}
-        drawn = self._format if self._store and self.options.layout == "published" else None
-        make = functools.partial(_make, record_format=drawn)
+        is_pairs = self._store is not None and self.options.layout == "published"
+        make = functools.partial(_make, record_format=self._format if is_pairs else None)
         each = max(1, _CHUNK_PIXELS // (self.target.height * self.target.width))
         done = 0
         with ThreadPoolExecutor(self._workers.count) as threads:
@@ -503,7 +500,8 @@ class StoredRecords:
 
     Args:
         store: of a `Store`.
-        persons: int64 [N, 3, 2], places in it of each person's facts, view and further fields.
+        persons: int64 [N, 3, 2], places in it of each person's facts, view and further fields. A
+            view is what a record of pairs holds of it, for the lean layout the encoded image.
         pair_file: of a `PairFile`.
         num_pairs: in it.
         record_format: of the records.
@@ -540,31 +538,29 @@ class StoredRecords:
             def read(number, what):
                 return store.read(Place(*map(int, places[number, what])))
 
-            def field(number, what, name):
-                content = read(number, what)
-                return content.get(name) if what == _FIELDS else getattr(content, name)
+            def field(number, name):
+                return read(number, _FIELDS).get(name)
 
             @functools.lru_cache(maxsize=_CACHED_PERSONS)
             def person(number):
                 name, keypoints, identity, camera = read(number, _FACTS)
-                views = {n: functools.partial(field, number, _VIEW, n) for n in _VIEW_FIELDS}
-                others = {n: functools.partial(field, number, _FIELDS, n) for n in _OTHER_FIELDS}
+                view = functools.partial(read, number, _VIEW)
                 return writer.Person(
                     name,
-                    keypoints=keypoints,
-                    identity=identity,
-                    camera=camera,
+                    view,
+                    keypoints,
+                    identity,
+                    camera,
+                    described=view,
                     is_decodable=True,
-                    **views,
-                    **others,
+                    **{n: functools.partial(field, number, n) for n in _FIELD_NAMES},
                 )
 
             yield person
 
 
 _FACTS, _VIEW, _FIELDS = range(3)
-_VIEW_FIELDS = ("encoded", "drawn")
-_OTHER_FIELDS = ("attributes", "word_vectors", "candidates", "segmentation")
+_FIELD_NAMES = ("attributes", "word_vectors", "candidates", "segmentation")
 
 
 def is_decoded_alike(prepared: Prepared) -> bool:

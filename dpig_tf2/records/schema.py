@@ -5,6 +5,7 @@ Names that mislead (`pose_mask_r6` holds a mask of radius 7) are translated here
 """
 
 import dataclasses
+import functools
 
 from dpig_tf2.errors import DpigError
 
@@ -49,7 +50,7 @@ class Feature:
     meaning: str
     required: bool = False
 
-    @property
+    @functools.cached_property
     def keys(self) -> tuple[str, ...]:
         """The key as it stands in a record: one, or one per side."""
         if _SIDE not in self.key:

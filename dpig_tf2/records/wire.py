@@ -4,6 +4,7 @@
 each with its length and checksums. What is written here is tested against TensorFlow.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -42,15 +43,19 @@ def feature(kind: str, values: Sequence) -> bytes:
 def features(serialized: Mapping[str, bytes]) -> bytes:
     """Serialized tf.train.Features {key: serialized feature}, in TensorFlow's order of keys."""
     pieces = []
-    for key in sorted(serialized, key=_place):
+    for key, head in _ordered(tuple(serialized)):
         value = serialized[key]
-        head = _delimited(_FIRST, key.encode()) + _SECOND + _varint(len(value))
-        pieces += [_FIRST, _varint(len(head) + len(value)), head, value]
+        length = _varint(len(value))
+        whole = len(head) + len(length) + len(value)
+        pieces += [_FIRST, _varint(whole), head, length, value]
     return b"".join(pieces)
 
 
-def _place(key):
-    return key + "\x7f"  # "ab" comes before "a"
+@functools.lru_cache(maxsize=64)
+def _ordered(keys):
+    """(key, what stands before the length of its value) in order; "ab" comes before "a"."""
+    ordered = sorted(keys, key=lambda key: key + "\x7f")
+    return [(key, _delimited(_FIRST, key.encode()) + _SECOND) for key in ordered]
 
 
 def example_head(length: int) -> bytes:
@@ -91,6 +96,7 @@ def _delimited(tag, content):
     return tag + _varint(len(content)) + content
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def _varint(value):
     if value <= 0x7F:
         return bytes([value])

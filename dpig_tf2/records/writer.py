@@ -5,6 +5,7 @@ Nothing here needs TensorFlow, so that several processes can convert without wai
 
 import collections
 import dataclasses
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,20 +20,13 @@ from dpig_tf2.records import rules, schema, wire
 
 _GRID_ROWS = 16  # the coarse keypoint grid has 16 rows of square cells at any image size
 _CHUNK = 256  # pairs whose persons are drawn together
-_CACHED_BYTES = 1 << 26  # of serialized features, for the other pairs of the same person
-_CACHED_PERSONS = 50_000  # whose masks and checksums are kept, 2 to 24 kB each
+_CACHED_BYTES = 1 << 27  # of serialized features, for the other pairs of the same person
+_DESCRIBED_PERSONS = 2000  # that came without serialized features, 30 to 200 kB each
+_KNOWN_PERSONS = 100_000  # whose checksums are kept, a kilobyte each
 Checked = tuple[bytes, int]  # an example with its CRC-32C
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Drawn:
-    """What is drawn from a person's keypoints."""
-
-    boxes: np.ndarray  # int64 [P, 4], pixels
-    visible: np.ndarray  # int64 [P] in {0, 1}
-    masks: dict[int, np.ndarray]  # by radius, the H * W pixels as bits, uint8
-
-
+Described = dict[str, bytes]  # serialized features by `Feature.key`, the same on both sides
 Value = TypeVar("Value")
 Lazy = Value | Callable[[], Value | None] | None
 
@@ -55,7 +49,7 @@ class Person:
     word_vectors: Lazy[dict[int, np.ndarray]] = None  # by size, any shape, flattened
     candidates: Lazy[np.ndarray] = None  # float [20], row of the pose detector
     segmentation: Lazy[np.ndarray] = None  # int [H, W]
-    drawn: Lazy[Drawn] = None  # None: drawn when it is written
+    described: Lazy[Described] = None  # of the image and keypoints; None: made when it is written
     is_decodable: bool = False  # TensorFlow is known to decode the image, at the record's size
 
 
@@ -97,23 +91,37 @@ class Format:
         if self.image_format not in ("jpg", "png"):
             raise DpigError(f"image format must be jpg or png, got {self.image_format!r}")
 
-    def draw(self, keypoints: Sequence[np.ndarray]) -> list[Drawn]:
-        """Masks and boxes of poses float [18, 3] that keep to the rules."""
-        if not len(keypoints):
+    def describe(self, images: Sequence[bytes], poses: Sequence[np.ndarray]) -> list[Described]:
+        """What a record of pairs holds of images and of poses float [18, 3] that keep to the rules.
+
+        Masks and boxes are drawn for all of them at once.
+        """
+        if not len(poses):
             return []
-        poses, size = np.stack(keypoints), (self.height, self.width)
-        variant = schema.variant(self.variant)
-        boxes, visible = drawing.part_boxes(poses, *size, variant.box_rule, self.parts)
+        size, variant = (self.height, self.width), schema.variant(self.variant)
+        stacked = np.stack(poses)
+        boxes, visible = drawing.part_boxes(stacked, *size, variant.box_rule, self.parts)
         masks = {
-            radius: np.packbits(
-                drawing.body_masks(poses, *size, radius).reshape(len(poses), -1), axis=1
-            )
-            for radius in variant.mask_radii
+            radius: drawing.body_masks(stacked, *size, radius) for radius in variant.mask_radii
         }
-        return [
-            Drawn(boxes[i], visible[i], {radius: mask[i] for radius, mask in masks.items()})
-            for i in range(len(poses))
-        ]
+        described = []
+        for i, (image, pose) in enumerate(zip(images, poses, strict=True)):
+            features = {
+                schema.IMAGE: [image],
+                schema.KEYPOINTS: pose,
+                schema.PART_BOXES: boxes[i],
+                schema.PART_VISIBILITY: visible[i],
+            }
+            for radius, mask in masks.items():
+                features[schema.BODY_MASKS[radius]] = mask[i]
+            for radius in variant.sparse_radii:
+                indices = sparse_pose_map(pose, *size, radius)
+                features[schema.SPARSE_INDICES[radius]] = indices
+                features[schema.SPARSE_VALUES[radius]] = np.ones(len(indices), np.float32)
+            if variant.coarse_grid:
+                features[schema.COARSE_GRID] = coarse_grid(pose, *size)
+            described.append({f.key: wire.feature(f.kind, v) for f, v in features.items()})
+        return described
 
 
 class _Encoder:
@@ -170,16 +178,14 @@ class _Encoder:
                 )
         return encoded
 
-    def _given(self, person):
-        """The features that do not follow from others."""
+    def _labels(self, person):
+        """What is known of a person besides the image and the keypoints."""
         attributes = _value(person.attributes)
         features = {
-            schema.IMAGE: [self._image(person)],
             schema.NAME: [person.name.encode()],
             schema.IDENTITY: [person.identity],
             schema.CAMERA: [person.camera],
             schema.ATTRIBUTES: [] if attributes is None else attributes,
-            schema.KEYPOINTS: person.keypoints,
         }
         segmentation = _value(person.segmentation)
         if segmentation is not None:
@@ -200,7 +206,8 @@ class PhotoEncoder(_Encoder):
         """
         for person in persons:
             self._check(person, 0)
-            content = wire.features(_serialized(self._common | self._given(person), 0))
+            own = {schema.IMAGE: [self._image(person)], schema.KEYPOINTS: person.keypoints}
+            content = wire.features(_serialized(self._common | own | self._labels(person), 0))
             example = wire.example_head(len(content)) + content
             yield example, crc32c.crc32c(example)
 
@@ -217,10 +224,11 @@ class PairEncoder(_Encoder):
             + wire.features(_serialized({schema.LABEL: [label]}, 0))
             for label in (0, 1)
         ]
-        self._drawn: dict[Person, Lazy[Drawn]] = {}
+        self._checked: set[Person] = set()
+        self._described: dict[Person, Described] = {}  # made here
         self._checksums: dict[tuple[Person, int], tuple[int, int]] = {}
-        self._serialized: collections.OrderedDict[Person, dict] = collections.OrderedDict()
-        self._serialized_bytes = 0
+        self._values: collections.OrderedDict[Person, Described] = collections.OrderedDict()
+        self._value_bytes = 0
 
     def encode(self, pairs: Iterable[Pair]) -> Iterator[bytes]:
         """Serialized tf.train.Examples of the pairs, in order.
@@ -234,7 +242,7 @@ class PairEncoder(_Encoder):
         """As `encode`, with the CRC-32C of each."""
         pairs = iter(pairs)
         while chunk := list(itertools.islice(pairs, _CHUNK)):
-            self._draw(chunk)
+            self._look_at(chunk)
             for pair in chunk:
                 yield self._example(pair)
 
@@ -249,64 +257,50 @@ class PairEncoder(_Encoder):
             checksum = crc32c.joined(checksum, of_side, zeros)
         return b"".join([head, *(content for content, _, _ in sides)]), checksum
 
-    def _draw(self, pairs):
-        """Draws masks and boxes for the persons not yet seen, all at once."""
-        if len(self._drawn) > _CACHED_PERSONS:
-            self._drawn.clear()
+    def _look_at(self, pairs):
+        """Checks the persons not yet seen, and describes those that come without, all at once."""
+        if len(self._checked) > _KNOWN_PERSONS:
+            self._checked.clear()
             self._checksums.clear()
-            self._serialized.clear()
-            self._serialized_bytes = 0
-        new = {}
+        if len(self._described) > _DESCRIBED_PERSONS:
+            self._described.clear()
+        bare = {}
         for pair in pairs:
             for side, person in enumerate((pair.source, pair.target)):
-                if person not in self._drawn and person not in new:
+                if person not in self._checked:
                     self._check(person, side)
-                    new[person] = side
-        bare = [person for person in new if person.drawn is None]
-        drawn = dict(zip(bare, self.format.draw([p.keypoints for p in bare]), strict=True))
-        self._drawn.update({person: drawn.get(person, person.drawn) for person in new})
+                    self._checked.add(person)
+                if person.described is None and person not in self._described:
+                    bare[person] = None
+        described = self.format.describe(list(map(self._image, bare)), [p.keypoints for p in bare])
+        self._described.update(zip(bare, described, strict=True))
 
     def _side(self, person, side):
         """The features of one side, their CRC-32C, and what the checksum before is shifted by."""
         content = wire.features(
-            {feature.keys[side]: value for feature, value in self._values(person).items()}
+            {_key(name, side): value for name, value in self._values_of(person).items()}
         )
         if (person, side) not in self._checksums:
             known = crc32c.crc32c(content), crc32c.zeros_after(len(content))
             self._checksums[person, side] = known
         return content, *self._checksums[person, side]
 
-    def _values(self, person):
-        """{feature: serialized values} of a person, which are the same on both sides."""
-        if person in self._serialized:
-            self._serialized.move_to_end(person)
-            return self._serialized[person]
-        values = {f: wire.feature(f.kind, v) for f, v in self._features(person).items()}
-        self._serialized[person] = values
-        self._serialized_bytes += _bytes(values)
-        while self._serialized_bytes > _CACHED_BYTES and len(self._serialized) > 1:
-            _, oldest = self._serialized.popitem(last=False)
-            self._serialized_bytes -= _bytes(oldest)
+    def _values_of(self, person):
+        """All serialized features of a person; those used last stay in memory."""
+        values = self._values.pop(person, None)
+        if values is None:
+            labels = self._labels(person)
+            candidates = _value(person.candidates)
+            if candidates is not None:
+                labels[schema.CANDIDATES] = candidates
+            values = {f.key: wire.feature(f.kind, v) for f, v in labels.items()}
+            values |= self._described.get(person) or _value(person.described)
+            self._value_bytes += _bytes(values)
+        self._values[person] = values
+        while self._value_bytes > _CACHED_BYTES and len(self._values) > 1:
+            _, oldest = self._values.popitem(last=False)
+            self._value_bytes -= _bytes(oldest)
         return values
-
-    def _features(self, person):
-        drawn = _value(self._drawn[person])
-        height, width = self.size
-        features = self._given(person)
-        features[schema.PART_BOXES] = drawn.boxes
-        features[schema.PART_VISIBILITY] = drawn.visible
-        for radius, packed in drawn.masks.items():
-            features[schema.BODY_MASKS[radius]] = np.unpackbits(packed)[: height * width]
-        for radius in self.variant.sparse_radii:
-            indices = sparse_pose_map(person.keypoints, height, width, radius)
-            features[schema.SPARSE_INDICES[radius]] = indices
-            features[schema.SPARSE_VALUES[radius]] = np.ones(len(indices), np.float32)
-        if self.variant.coarse_grid:
-            features[schema.COARSE_GRID] = coarse_grid(person.keypoints, height, width)
-        candidates = _value(person.candidates)
-        if candidates is not None:
-            features[schema.CANDIDATES] = candidates
-        return features
 
 
 def sparse_pose_map(keypoints, height: int, width: int, radius: int) -> np.ndarray:
@@ -351,6 +345,11 @@ def _serialized(features, side):
         feature.keys[min(side, len(feature.keys) - 1)]: wire.feature(feature.kind, values)
         for feature, values in features.items()
     }
+
+
+@functools.cache
+def _key(name, side):
+    return name.format(side=side)
 
 
 def _value(lazy) -> Any:

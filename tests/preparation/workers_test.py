@@ -13,6 +13,8 @@ from dpig_tf2.preparation import synthetic_records, workers
 from dpig_tf2.preparation.workers import Workers
 
 SMALL = {"identities": 3, "images_per_identity": 3, "pairs_per_image": 2, "parts": 7}
+# So many pairs of few photos that shards take most of the time.
+MANY = {"identities": 4, "images_per_identity": 40, "pairs_per_image": 39, "num_shards": 40}
 
 
 def content(folder):
@@ -79,8 +81,9 @@ def descendants(parent):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_stopped_conversion_loses_the_shards_under_way_and_goes_on(tmp_path, number):
     """Killed when the first shards are there: no process is left, and what was finished is kept."""
-    flags = ["--identities=100", "--num_shards=40", "--pairs_per_image=11", "--workers=2"]
-    command = [sys.executable, "-m", "dpig_tf2.cli.make_synthetic", f"--out_dir={tmp_path}", *flags]
+    flags = [f"--{name}={value}" for name, value in MANY.items()]
+    program = [sys.executable, "-m", "dpig_tf2.cli.make_synthetic"]
+    command = [*program, f"--out_dir={tmp_path}", "--workers=2", *flags]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as program:
         while len(list(tmp_path.glob("*.tfrecord"))) < 3:
             assert program.poll() is None
@@ -94,13 +97,11 @@ def test_a_stopped_conversion_loses_the_shards_under_way_and_goes_on(tmp_path, n
         assert time.monotonic() < deadline
         time.sleep(0.05)
     finished = len(list(tmp_path.glob("*.tfrecord")))
-    again = synthetic_records.write(
-        tmp_path, identities=100, num_shards=40, pairs_per_image=11, workers=1
-    )
+    again = synthetic_records.write(tmp_path, **MANY)
     assert again.reused >= finished - 1 >= 2  # one may not have been noted
     assert not list(tmp_path.glob(".*"))
     whole = tmp_path / "whole"
-    synthetic_records.write(whole, identities=100, num_shards=40, pairs_per_image=11)
+    synthetic_records.write(whole, **MANY)
     assert {n: c for n, c in content(tmp_path).items() if "tfrecord" in n} == {
         n: c for n, c in content(whole).items() if "tfrecord" in n
     }

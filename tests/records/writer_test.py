@@ -135,7 +135,7 @@ def test_checksums_are_those_of_the_examples(persons):
 
 
 def test_few_persons_in_memory_give_the_same_bytes(persons, examples, monkeypatch):
-    for name in ("_CACHED_PERSONS", "_CACHED_BYTES", "_CHUNK"):
+    for name in ("_CACHED_BYTES", "_DESCRIBED_PERSONS", "_KNOWN_PERSONS", "_CHUNK"):
         monkeypatch.setattr(writer, name, 1)
     encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH, image_format="png"))
     following = persons[1:] + persons[:1]
