@@ -64,10 +64,19 @@ def decode_image(encoded, size: tuple[int, int] | None = None) -> tf.Tensor:
     with tf.control_dependencies([] if refusal is None else [refusal]):
         encoded = tf.identity(encoded)
     return tf.cond(
-        tf.io.is_jpeg(encoded),
-        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_png(encoded, channels=3),
+        tf.io.is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_png(encoded)
     )
+
+
+_JPEG = b"\xff\xd8\xff"  # how such files begin, as for `tf.io.is_jpeg`
+
+
+def _decode_jpeg(encoded):
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _decode_png(encoded):
+    return tf.io.decode_png(encoded, channels=3)
 
 
 def decodes_to(encoded: bytes, pixels) -> bool:
@@ -75,24 +84,29 @@ def decodes_to(encoded: bytes, pixels) -> bool:
 
     The decoders of two libraries may round otherwise, and fill what damage cut out otherwise.
     """
-    pixels = np.asarray(pixels)
-    decoded = _decoded(encoded, pixels.shape[:2])
-    if decoded is None:
+    # Not a graph, which other threads would run: for small pictures the change takes longer.
+    decode = _decode_jpeg if encoded.startswith(_JPEG) else _decode_png
+    try:
+        decoded = decode(encoded).numpy()
+    except _REFUSALS:
         return False
-    return bool(np.abs(decoded.numpy() - pixels.astype(np.int16)).mean() < 1)
+    pixels = np.asarray(pixels)
+    if decoded.shape != pixels.shape:
+        return False
+    return bool(np.abs(decoded - pixels.astype(np.int16)).mean() < 1)
 
 
 def is_decodable(encoded: bytes, size: tuple[int, int] | None = None) -> bool:
     """Whether `decode_image` decodes the bytes; outside graphs only."""
-    return _decoded(encoded, size) is not None
-
-
-def _decoded(encoded, size):
     try:
-        return _decoder(size)(encoded)
-    # TensorFlow's messages may hold bytes of the image, at which its own Python side fails.
-    except (tf.errors.OpError, UnicodeDecodeError):
-        return None
+        _decoder(size)(encoded)
+    except _REFUSALS:
+        return False
+    return True
+
+
+# TensorFlow's messages may hold bytes of the image, at which its own Python side fails.
+_REFUSALS = (tf.errors.OpError, UnicodeDecodeError)
 
 
 @functools.lru_cache(maxsize=16)
