@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import os
 import signal
 import time
 
@@ -17,7 +18,7 @@ from dpig_tf2.execution import Execution
 from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
 from dpig_tf2.models import weights
-from dpig_tf2.models.loading import load_stage_networks
+from dpig_tf2.models.loading import load_networks, load_stage_networks
 from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
@@ -65,7 +66,13 @@ class RunOptions:
     devices: Devices = dataclasses.field(default_factory=Devices)
 
 
-def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> None:
+def train(
+    run: RunFolder,
+    stages,
+    data: TrainingData,
+    options: RunOptions,
+    init_from: str | os.PathLike | None = None,
+) -> None:
     """Runs stages in order; a finished stage is skipped, an interrupted one resumed.
 
     Nothing is written before the first batch of the first stage has been read, and the data have
@@ -76,6 +83,8 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
         stages: names of the stages.
         data: what to train on.
         options: how the stages run.
+        init_from: run folder or saved sampler whose weights a stage begins with, where path and
+            shape agree; a stage that has a checkpoint goes on from there.
 
     Raises:
         ConfigError, RecordError, WeightsError: if the data or a checkpoint does not serve a stage.
@@ -89,6 +98,7 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
     devices.check(run.config, stages, options.execution)
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
     _require_predecessors(run, unfinished)
+    first_weights = _first_weights(run, unfinished, init_from)
     if unfinished:
         for stage in unfinished:
             run.config.require_memory(stage, devices.replicas)
@@ -101,7 +111,7 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
         for stage in stages:
             stop.answer()
             if stage in unfinished:
-                _train_stage(run, stage, data, options, stop)
+                _train_stage(run, stage, data, options, stop, first_weights)
             else:
                 total = run.config.stage(stage).steps
                 say(stage, f"finished: {run.latest_step(stage)} of {total} steps done")
@@ -115,7 +125,27 @@ def _require_predecessors(run, stages):
             run.load_checkpoint(predecessor)
 
 
-def _train_stage(run, stage, data, options, stop):
+def _first_weights(run, stages, source):
+    """{path: value} of the networks of another run or saved sampler, for stages not yet begun."""
+    if source is None or all(run.latest_step(stage) is not None for stage in stages):
+        return {}
+    is_run = not os.path.exists(os.path.join(source, "weights.npz"))
+    _, networks = load_networks(source, adversaries=is_run)
+    return weights.collect(v for network in networks.values() for v in network.variables)
+
+
+def _start(trainer, run, first_weights):
+    """The newest checkpoint of the stage; without one the weights of another run, if given."""
+    if run.latest_step(trainer.stage) is not None or not first_weights:
+        restore(trainer, run)
+        return
+    for name, left in trainer.start_from(first_weights).items():
+        total = len(trainer.networks[name].variables)
+        text = f"{name}: {total - len(left)} of {total} variables from the other run"
+        say(trainer.stage, text + (f"; new: {', '.join(left)}" if 0 < len(left) < total else ""))
+
+
+def _train_stage(run, stage, data, options, stop, first_weights):
     """Trains one stage up to its configured number of steps."""
     total = run.config.stage(stage).steps
     done = run.latest_step(stage) or 0
@@ -125,7 +155,7 @@ def _train_stage(run, stage, data, options, stop):
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
     with devices.scope():
         trainer = build_trainer(stage, run.config, options.execution)
-        restore(trainer, run)
+        _start(trainer, run, first_weights)
     updates = trainer.updates_per_step
     report = functools.partial(say, stage)
     batches_from = stage_batches(run, stage, data, updates, report, devices.is_chief)
@@ -287,12 +317,17 @@ def _live_sampler(run, trainer):
 
 def _fixed_persons(run, data):
     """The same persons for every picture of a run; see `pictures.stage_picture`."""
-    if data.records is None:
+    if data.fresh is not None:
+        # Another seed: persons that no step trains on.
+        fresh = dataclasses.replace(data.fresh, seed=data.fresh.seed + 1)
+        batches = fresh.batches(run.config.model, pictures.PERSONS)
+    elif data.records is None:
         seen = data.keypoints[(data.keypoints[..., 2] > 0.5).any(axis=1)]
         chosen = np.linspace(0, len(seen) - 1, pictures.PERSONS).astype(int)
         return {"keypoints": seen[chosen]}
-    count = min(pictures.PERSONS, len(data.records))
-    batches = training_batches(data.records, run.config.model, count, seed=0)
+    else:
+        count = min(pictures.PERSONS, len(data.records))
+        batches = training_batches(data.records, run.config.model, count, seed=0)
     batch = next(batches.as_numpy_iterator())
     target = batch["target"]
     return batch["source"] | {

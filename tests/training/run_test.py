@@ -426,7 +426,7 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--data_dir=x"], "--preset must be given"),
+        (["--data_dir=x"], "--preset or --init_from must be given"),
         (["--preset=synthetic"], "either --data_dir"),
         (["--preset=synthetic", "--data_dir=x", "--keypoints=y"], "either --data_dir"),
         (["--preset=synthetic", "--data_dir=x", "--set=model.hiden=3"], "model.hiden"),
