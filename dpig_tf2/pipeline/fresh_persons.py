@@ -53,7 +53,7 @@ class FreshPersons:
             images = tf.ensure_shape(images, [2, batch_size, model.height, model.width, 3])
             keypoints = tf.ensure_shape(keypoints, [2, batch_size, 18, 3])
             source, target = (
-                _person(image, pose, model)
+                as_person(image, pose, model)
                 for image, pose in zip(tf.unstack(images), tf.unstack(keypoints), strict=True)
             )
             return {"source": source, "target": target}
@@ -86,6 +86,14 @@ class FreshPersons:
             2, batch_size, 18, 3
         )
 
+    def describe(self) -> str:
+        return f"synthetic persons drawn with seed {self.seed}"
+
+    def shown(self, model: ModelConfig, count: int) -> dict:
+        """A batch of persons that no training with this seed shows."""
+        unseen = dataclasses.replace(self, seed=self.seed + 1)
+        return next(iter(unseen.batches(model, count)))
+
     def poses(self, model: ModelConfig) -> np.ndarray:
         """Keypoints of `photos` persons, float32 [N, 18, 3] in pixels."""
         rngs = (np.random.default_rng((self.seed, _PHOTOS, n)) for n in range(self.photos))
@@ -102,7 +110,7 @@ class FreshPersons:
                 pose = synthetic.sample_pose(rng)
                 drawn.append(_draw(synthetic.sample_foreground(rng), _scene(rng), pose, model))
             images, keypoints = (np.stack(values) for values in zip(*drawn, strict=True))
-            yield _person(tf.constant(images), tf.constant(keypoints), model)
+            yield as_person(tf.constant(images), tf.constant(keypoints), model)
 
 
 def _scene(rng):
@@ -115,7 +123,8 @@ def _draw(foreground, background, pose, model):
     return image, synthetic.pose_keypoints(pose, *size).astype(np.float32)
 
 
-def _person(image, keypoints, model):
+def as_person(image, keypoints, model: ModelConfig) -> dict[str, tf.Tensor]:
+    """Photos [B, H, W, 3] and keypoints [B, 18, 3] as persons with masks and boxes drawn."""
     boxes, visibility = regions.part_boxes(keypoints, model.height, model.width, model.box_rule)
     mask = pose_maps.body_mask(keypoints, model.height, model.width, model.mask_radius)
     return {

@@ -18,6 +18,7 @@ from dpig_tf2.pipeline.batches import training_batches, unique_persons
 from dpig_tf2.pipeline.cache import count_distinct_images
 from dpig_tf2.pipeline.fresh_persons import FreshPersons
 from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
+from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.pipeline.screening import require_examples, usable_records
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.run_folder import RunFolder
@@ -34,14 +35,14 @@ class TrainingData:
     Attributes:
         records: pairs of photos.
         keypoints: float32 [N, 18, 3], pixels of the model's image size.
-        fresh: synthetic persons.
+        fresh: what draws its photos as they are needed.
         cache: decoded images kept in "memory", or "none".
         skip_bad_records: leave out and count bad records instead of failing.
     """
 
     records: RecordSet | None = None
     keypoints: np.ndarray | None = None
-    fresh: FreshPersons | None = None
+    fresh: FreshPersons | PersonalPhotos | None = None
     cache: str = "none"
     skip_bad_records: bool = False
 
@@ -52,12 +53,18 @@ class TrainingData:
             raise ConfigError("poses alone train only the pose stages: photos are needed")
         return self.records
 
+    @property
+    def _fresh_persons(self) -> FreshPersons:
+        if not isinstance(self.fresh, FreshPersons):
+            raise ConfigError("a few photos train stage reconstruction only")
+        return self.fresh
+
     def person_keypoints(self, config: Config) -> np.ndarray:
         """Keypoints of every distinct image with a visible keypoint, float32 [N, 18, 3]."""
         if self.keypoints is not None:
             keypoints = self.keypoints
         elif self.fresh is not None:
-            keypoints = self.fresh.poses(config.model)
+            keypoints = self._fresh_persons.poses(config.model)
         else:
             persons = unique_persons(
                 self.pairs, config.model, _ENCODING_BATCH, self.skip_bad_records
@@ -73,10 +80,10 @@ class TrainingData:
             return len(self.person_keypoints(config))
         return count_distinct_images(self.records, at_most)
 
-    def encodable(self, config: Config) -> Iterator[dict]:
+    def encodable(self, config: Config) -> Iterator:
         """Every distinct image once, in batches of persons as `pipeline.parser` documents them."""
         if self.fresh is not None:
-            return self.fresh.persons(config.model, _ENCODING_BATCH)
+            return self._fresh_persons.persons(config.model, _ENCODING_BATCH)
         persons = unique_persons(self.pairs, config.model, _ENCODING_BATCH, self.skip_bad_records)
         return persons.as_numpy_iterator()
 
@@ -87,7 +94,7 @@ class TrainingData:
 
     def describe(self) -> str:
         if self.fresh is not None:
-            return f"synthetic persons drawn with seed {self.fresh.seed}"
+            return self.fresh.describe()
         if self.records is None:
             return f"{len(self)} poses"
         return f"{len(self)} pairs of {self.records.paths[0].parent}"

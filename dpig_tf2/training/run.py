@@ -317,18 +317,17 @@ def _live_sampler(run, trainer):
 
 def _fixed_persons(run, data):
     """The same persons for every picture of a run; see `pictures.stage_picture`."""
-    if data.fresh is not None:
-        # Another seed: persons that no step trains on.
-        fresh = dataclasses.replace(data.fresh, seed=data.fresh.seed + 1)
-        batches = fresh.batches(run.config.model, pictures.PERSONS)
-    elif data.records is None:
+    if data.keypoints is not None:
         seen = data.keypoints[(data.keypoints[..., 2] > 0.5).any(axis=1)]
         chosen = np.linspace(0, len(seen) - 1, pictures.PERSONS).astype(int)
         return {"keypoints": seen[chosen]}
+    if data.fresh is not None:
+        batch = data.fresh.shown(run.config.model, pictures.PERSONS)
+        batch = tf.nest.map_structure(np.asarray, batch)
     else:
-        count = min(pictures.PERSONS, len(data.records))
-        batches = training_batches(data.records, run.config.model, count, seed=0)
-    batch = next(batches.as_numpy_iterator())
+        count = min(pictures.PERSONS, len(data.pairs))
+        batches = training_batches(data.pairs, run.config.model, count, seed=0)
+        batch = next(batches.as_numpy_iterator())
     target = batch["target"]
     return batch["source"] | {
         "target_keypoints": target["keypoints"],
