@@ -5,8 +5,14 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config, testing
-from dpig_tf2.models import weights
+from dpig_tf2.config import ConfigError
+from dpig_tf2.models import factory, loading, weights
+from dpig_tf2.pipeline.personal_photos import PersonalPhotos
+from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training.data import TrainingData
+from dpig_tf2.training.personalization import personal_config, personalize
+from dpig_tf2.training.run import RunOptions, train
 from dpig_tf2.training.trainers import build_trainer
 
 _SIZES = {
@@ -135,3 +141,49 @@ def test_weighted_error_counts_what_is_weighted():
     assert float(losses.weighted_absolute_error(predicted, target, weight)) == pytest.approx(3)
     uniform = np.ones_like(weight)
     assert float(losses.weighted_absolute_error(predicted, target, uniform)) == pytest.approx(2)
+
+
+def _photos(model, count=3):
+    person = testing.random_person(model, count)
+    names = tuple("abcdefg"[:count])
+    return PersonalPhotos(person["image"].numpy(), person["keypoints"].numpy(), names, 0)
+
+
+def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
+    settings = config.preset("modern").override(**_SIZES)
+    names = [n for stage in config.STAGES for n in factory.stage_networks(stage, settings.model)]
+    networks = factory.build_networks(names, settings.model)
+    loading.save_networks(tmp_path / "source", settings, networks)
+    photos = _photos(settings.model)
+    run = personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
+    _, found = loading.load_networks(tmp_path / "me")
+    assert sorted(found) == sorted(names)
+    for name, network in found.items():
+        both = zip(network.variables, networks[name].variables, strict=True)
+        assert all(np.array_equal(a, b) for a, b in both) == (
+            name not in ("appearance_encoder", "generator")
+        ), name
+    assert all(run.latest_step(s) == run.config.stage(s).steps for s in config.STAGES)
+    again = personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
+    assert again.checkpoints("reconstruction") == run.checkpoints("reconstruction")
+
+
+def test_the_published_architecture_is_not_personalized():
+    with pytest.raises(ConfigError) as refused:
+        personal_config(config.preset("market1501"), 10, 4)
+    assert refused.value.field == "model.architecture"
+
+
+def test_a_new_run_begins_with_the_weights_of_another(tmp_path, capsys):
+    settings = config.preset("modern").override(**_SIZES)
+    trainer = _trainer()
+    source = RunFolder.create(tmp_path / "source", settings)
+    source.save_checkpoint("reconstruction", 7, weights.collect(trainer.state_variables()))
+    photos = _photos(settings.model)
+    wider = settings.override(**{"model.placed_channels": 6})
+    run = RunFolder.plan(tmp_path / "wider", wider.override(**{"reconstruction.steps": 1}))
+    data = TrainingData(fresh=photos)
+    train(run, ["reconstruction"], data, RunOptions(), init_from=tmp_path / "source")
+    printed = capsys.readouterr().out
+    assert "appearance_encoder: 64 of 64 variables from the other run" in printed
+    assert "new: generator/" in printed
