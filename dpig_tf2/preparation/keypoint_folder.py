@@ -124,9 +124,8 @@ def _detected(images_dir, detector, names, background, problems):
     for number, name in enumerate(names, 1):
         path = pathlib.Path(images_dir, name)
         try:
-            keypoints[name] = detector.of(
-                name, np.asarray(photos.read(path, background).image)
-            ).keypoints
+            photo = photos.read(path, background).image
+            keypoints[name] = detector.of(name, np.asarray(photo))[0].keypoints
         except ValueError as error:
             problems.append(f"{path}: {error}, skipped")
         progress.update(number)

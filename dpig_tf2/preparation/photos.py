@@ -4,6 +4,7 @@ import dataclasses
 import filecmp
 import pathlib
 import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -34,6 +35,7 @@ _DEEP_MODES = ("I", "F")  # first letters of Pillow's modes of more than 8 bits
 GRAY = (128, 128, 128)  # of margins, and behind transparent pixels
 Color = tuple[int, int, int]  # red, green, blue
 _ORIENTATION = 0x0112  # EXIF tag; 1 = stored upright
+_OPAQUE = 128  # alpha from which a pixel of a cut-out picture belongs to what was kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +113,13 @@ class Photo:
     Attributes:
         image: the pixels.
         is_plain: the file is a JPEG or PNG whose pixels every reader sees as they are here.
+        cutout: alpha, float32 [H, W] in [0, 1], of a picture whose background was cut out: most of
+            its edge is transparent, and something is opaque. None of every other photo.
     """
 
     image: Image.Image
     is_plain: bool
+    cutout: np.ndarray | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -155,10 +160,39 @@ def read(path, background: Color = GRAY) -> Photo:
         plain_mode = image.mode == "RGB" and not transparent
         is_plain = image.format in JPEG_OR_PNG and plain_mode and upright
         image = ImageOps.exif_transpose(image)
+        cutout = None
         if transparent:
             image = image.convert("RGBA")
+            cutout = _cutout(np.asarray(image.getchannel("A")))
             image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
-        return Photo(image.convert("RGB"), is_plain)
+        return Photo(image.convert("RGB"), is_plain, cutout)
+
+
+def _cutout(alpha):
+    """Alpha uint8 [H, W] as `Photo.cutout`."""
+    edge = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
+    if (edge >= _OPAQUE).mean() >= 0.5 or (alpha < _OPAQUE).all():
+        return None
+    return alpha.astype(np.float32) / 255
+
+
+def read_all(
+    folder, names: Sequence[str], skipped: list[str], background: Color = GRAY
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, uint8 [H, W, 3]) of each photo that can be read; a line in `skipped` for each other.
+
+    Args:
+        folder: where the photos are.
+        names: as paths below it.
+        skipped: gets the lines.
+        background: what shines through transparent pixels.
+    """
+    for name in names:
+        path = pathlib.Path(folder, name)
+        try:
+            yield name, np.asarray(read(path, background).image)
+        except DpigError as error:
+            skipped.append(f"{path}: {error}")
 
 
 def encode(

@@ -19,15 +19,6 @@ _HEIGHT, _WIDTH = 256, 128
 
 
 @pytest.fixture(scope="module")
-def pose_model(shared_dir):
-    pytest.importorskip("ai_edge_litert", reason="the extra dpig_tf2[pose] is not installed")
-    folder = shared_dir / "models" / "blazepose"
-    if not folder.is_dir():
-        pytest.skip(f"pose model absent: {folder} does not exist")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Two persons with two photos each in folders of their own, and a picture of nobody."""
     folder = tmp_path_factory.mktemp("photos")

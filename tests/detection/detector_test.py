@@ -13,7 +13,6 @@ from dpig_tf2.detection import accuracy
 from dpig_tf2.detection import detector as detectors
 from dpig_tf2.detection.detector import PoseDetector, main_person
 from dpig_tf2.detection.overlays import overlay
-from dpig_tf2.detection.photo_files import read_photo
 from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
@@ -166,7 +165,7 @@ def test_detection_needs_no_tensorflow(pose_model):
     program = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "import numpy as np\n"
-        "from dpig_tf2.detection import accuracy, crops, keypoint_csv, overlays, photo_files\n"
+        "from dpig_tf2.detection import accuracy, crops, keypoint_csv, overlays\n"
         "from dpig_tf2.detection.detector import PoseDetector\n"
         f"detector = PoseDetector.load({str(pose_model)!r})\n"
         "assert detector.detect([np.zeros((64, 32, 3), np.uint8)]) == [[]]\n"
@@ -188,7 +187,7 @@ def test_real_photos(detector, shared_dir, name, photos, found, error):
     if not folder.is_dir():
         pytest.skip(f"real photos absent: {folder} does not exist")
     names, references = read_keypoint_csv(folder / "keypoints.csv")
-    pictures = (read_photo(folder / "images" / name) for name in names)
+    pictures = (np.asarray(Image.open(folder / "images" / name)) for name in names)
     measured = accuracy.measure(detector, zip(pictures, references, strict=True))
     assert (measured.photos, measured.missed) == (photos, 0)
     assert measured.found >= found
@@ -207,9 +206,8 @@ def test_agrees_with_another_implementation(detector, shared_dir):
     distances = []
     for name, keypoints in expected.items():
         dataset, _, file = name.partition("/")
-        person = detector.detect([read_photo(shared_dir / "real" / dataset / "images" / file)])[0][
-            0
-        ]
+        photo = np.asarray(Image.open(shared_dir / "real" / dataset / "images" / file))
+        person = detector.detect([photo])[0][0]
         both = (keypoints[:, 2] > 0.5) & (person.keypoints[:, 2] > 0)
         away = np.linalg.norm(person.keypoints[both, :2] - keypoints[both, :2], axis=1)
         distances.extend(away / np.ptp(keypoints[:, 0]))

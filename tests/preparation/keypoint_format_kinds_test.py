@@ -474,3 +474,18 @@ def test_poses_are_placed_by_the_size_that_their_file_declares(tmp_path):
     poses, _ = read_poses(str(path), "auto", None, "stretch", model, None)
     factors = model.height / 100, model.width / 50, 1
     np.testing.assert_allclose(poses.keypoints[0], pose() * factors, rtol=1e-5)
+
+
+def test_all_persons_of_a_photo_if_wanted(tmp_path):
+    content = openpose()
+    small = [0.0 if i % 3 == 2 and i < 30 else value for i, value in enumerate(flat(18))]
+    content["people"].insert(0, {"pose_keypoints_2d": small})
+    content["people"].append({"pose_keypoints_2d": [1.0]})
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    found = keypoint_formats.load(tmp_path, image_names=["a.jpg"], everyone=True)
+    (other,) = found.others["a.jpg"]
+    assert (found.keypoints["a.jpg"][:, 2].sum(), other[:, 2].sum()) == (18, 8)
+    (problem,) = found.problems
+    assert "unusable person" in problem
+    one = keypoint_formats.load(tmp_path, image_names=["a.jpg"])
+    assert not one.others and "2 persons, the most certain one is taken" in one.problems[1]
