@@ -107,6 +107,22 @@ def test_several_persons_and_the_main_one(detector, scene):
     assert main_person([]) is None
 
 
+def test_persons_who_stand_close_are_all_found(detector):
+    """Alone, the finder sees one of the two on each of these photos."""
+    for seed in (6, 10, 13):
+        rng = np.random.default_rng(seed)
+        photo = synthetic.render_background(synthetic.sample_background(rng), 480, 720)
+        expected = []
+        for number, left in enumerate((175, 365)):
+            picture, keypoints, silhouette = synthetic_person(2 * seed + number, 360, 180)
+            part = photo[110:470, left : left + 180]
+            part[silhouette] = picture[silhouette]
+            expected.append(keypoints[keypoints[:, 2] > 0, :2].mean(axis=0) + (110, left))
+        persons = sorted(detector.detect([photo])[0], key=lambda person: person.box[1])
+        middles = [person.keypoints[person.keypoints[:, 2] > 0, :2] for person in persons]
+        np.testing.assert_allclose([m.mean(axis=0) for m in middles], expected, atol=30)
+
+
 def test_size_and_orientation_of_the_photo_do_not_matter(detector):
     photo, keypoints, _ = synthetic_person(103, 256, 128)
     large = np.asarray(Image.fromarray(photo).resize((1280, 2560), Image.Resampling.BICUBIC))
