@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import JPEG_OR_PNG, decoding, encode_jpeg, encode_png, open_image
@@ -18,16 +18,22 @@ RESIZE_MODES = ("none", "stretch", "letterbox", "crop")
 _FORMATS = {
     ".jpg": JPEG_OR_PNG,
     ".jpeg": JPEG_OR_PNG,
+    ".jpe": JPEG_OR_PNG,
+    ".jfif": JPEG_OR_PNG,
     ".png": JPEG_OR_PNG,
     ".bmp": ("BMP",),
     ".webp": ("WEBP",),
     ".tif": ("TIFF",),
     ".tiff": ("TIFF",),
     ".gif": ("GIF",),  # the first frame
-    ".avif": ("AVIF",),
+    **({".avif": ("AVIF",)} if features.check("avif") else {}),
 }
 IMAGE_ENDINGS = tuple(_FORMATS)
-_OTHER_IMAGES = (".heic", ".heif", ".jxl", ".jp2", ".raw", ".dng", ".cr2", ".nef", ".psd", ".svg")
+_OTHER_IMAGES = (
+    *(".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".raw", ".dng", ".cr2", ".cr3", ".nef"),
+    *(".arw", ".orf", ".raf", ".rw2", ".psd", ".svg", ".ppm", ".pgm", ".tga", ".apng", ".ico"),
+)
+_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")  # of the usual formats
 # Market-1501's own names of boxes without a person and of distractors.
 _MARKET_JUNK = re.compile(r"(-1|0000)_c\d+s\d+_")
 _COPY = re.compile(r"(.*) - Copy(?: \(\d+\))?(\.\w+)$")
@@ -268,15 +274,26 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
 
 def _no_photo(path):
     """Why a file that looks like a photo is none; None otherwise."""
-    if path.suffix.lower() in _OTHER_IMAGES:
+    ending = path.suffix.lower()
+    if ending in _OTHER_IMAGES and ending not in IMAGE_ENDINGS:
         return f"images of format {path.suffix} cannot be read, skipped"
-    if path.suffix.lower() not in IMAGE_ENDINGS:
+    if not ending and _starts_like_an_image(path):
+        return "an image without an ending such as .jpg, skipped"
+    if ending not in IMAGE_ENDINGS:
         return None
     copy = _COPY.match(path.name)
     original = copy and path.with_name("".join(copy.groups()))
     if original and original.is_file() and filecmp.cmp(path, original, shallow=False):
         return f"a copy of {original.name}, skipped"
     return None
+
+
+def _starts_like_an_image(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(4).startswith(_IMAGE_STARTS)
+    except OSError:
+        return False
 
 
 def _inner_size(photo_size, scale):
