@@ -111,6 +111,7 @@ JSON_FORMATS = {
         {"meta_info": META, "instance_info": [{"frame_id": 0, "instances": [instance()]}]},
     ),
     "mmpose_predictions": ("a.json", {"predictions": [[instance()]]}),
+    "mmpose_batches": ("a.json", [[instance()]]),
     "mediapipe_list": ("a.json", landmarks()),
     "mediapipe_task": ("a.json", {"landmarks": [landmarks()], "worldLandmarks": []}),
     "mediapipe_names": ("all.json", {"a.jpg": {"poseLandmarks": landmarks()}}),
@@ -149,6 +150,15 @@ def test_json_formats(tmp_path, kind, in_folder):
     annotations = load(tmp_path if in_folder else path)
     check(annotations)
     assert annotations.problems == []
+
+
+def test_predictions_of_several_photos_are_taken_in_order(tmp_path):
+    other = instance() | {"keypoint_scores": [0.9] * 5 + [0.0] * 12}
+    path = write(tmp_path, "all.json", [[instance()], [other]])
+    annotations = load(path)
+    check(annotations)
+    assert annotations.keypoints["b.jpg"][:, 2].sum() == 5
+    assert annotations.problems == [f"{path}: 2 frames are taken for the photos in order"]
 
 
 @pytest.mark.parametrize("kind", JSON_FORMATS)
