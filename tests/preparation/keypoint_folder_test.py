@@ -238,7 +238,7 @@ class _Detector(PhotoPoses):
     def of(self, name, photo):
         if name.startswith("bert"):
             raise DpigError("no person was found")
-        return PhotoPose(np.tile(np.float32([30, 40, 1]), (18, 1)), np.array([0, 0, 128, 64]))
+        return [PhotoPose(np.tile(np.float32([30, 40, 1]), (18, 1)), np.array([0, 0, 128, 64]))]
 
 
 def test_persons_are_found_where_there_are_no_keypoints(folder):
