@@ -8,8 +8,6 @@ writes models/person/1/ for a model server, with assets.extra/signatures.json de
 signatures (reconstruct, transfer, encode, generate, sample, ...).
 """
 
-import pathlib
-
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, program
@@ -48,7 +46,7 @@ def main() -> None:
     run_dir = _RUN_FOLDER.path.value
     execution = Execution(_PRECISION.value, jit_compile=_PORTABLE.value)
     config, networks = load_networks(run_dir, execution, _RUN_FOLDER.checkpoint.value)
-    out_dir = _OUT_DIR.value or pathlib.Path(run_dir, "export")
+    out_dir = _OUT_DIR.value or _RUN_FOLDER.open().outputs / "export"
     path = export(config, networks, out_dir, _VERSION.value)
     program.say(f"wrote {path}; signatures: {path / DESCRIPTION}")
 
