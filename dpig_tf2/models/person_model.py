@@ -29,11 +29,13 @@ class PersonModel:
         config: sizes of the networks.
         networks: {name: network} of the networks at hand; a function that needs another one raises
             ConfigError naming it.
+        portable: computes as ONNX and LiteRT can; rows then equal each other to rounding only.
     """
 
-    def __init__(self, config: ModelConfig, networks: dict):
+    def __init__(self, config: ModelConfig, networks: dict, portable: bool = False):
         self.config = config
         self.networks = dict(networks)
+        self.portable = portable
 
     def network(self, name: str):
         if name not in self.networks:
@@ -47,7 +49,9 @@ class PersonModel:
     def body_mask(self, keypoints):
         """float32 [B, H, W, 1] in {0, 1}, at the radius that the encoder was trained with."""
         config = self.config
-        return pose_maps.body_mask(keypoints, config.height, config.width, config.mask_radius)
+        return pose_maps.body_mask(
+            keypoints, config.height, config.width, config.mask_radius, self.portable
+        )
 
     def part_boxes(self, keypoints):
         """Boxes [B, 7, 4] in pixels and visibility [B, 7] of the networks' seven regions."""
@@ -99,11 +103,11 @@ class PersonModel:
     def encode_pose(self, keypoints):
         """Keypoints -> pose code, float32 [B, P]."""
         normalized = keypoint_ops.normalize(keypoints, self.config.height, self.config.width)
-        return _row_by_row(self.network("pose_encoder"), normalized)
+        return self._row_by_row(self.network("pose_encoder"), normalized)
 
     def decode_pose(self, embedding):
         """Pose code -> float32 [B, 18, 3], pixels, clamped to the image, not truncated."""
-        normalized = _row_by_row(self.network("pose_decoder"), embedding)
+        normalized = self._row_by_row(self.network("pose_decoder"), embedding)
         keypoints = keypoint_ops.denormalize(normalized, self.config.height, self.config.width)
         # Coordinates that were never learned become those that stand for a missing keypoint.
         return keypoints if self.config.pose_learns_missing else keypoints * keypoints[..., 2:]
@@ -126,7 +130,7 @@ class PersonModel:
 
     def map_noise(self, noise, factor: str):
         """Noise [B, E], already scaled -> code of the factor, [B, E]."""
-        return _row_by_row(self.network(f"{factor}_mapping"), noise)
+        return self._row_by_row(self.network(f"{factor}_mapping"), noise)
 
     # ---- pictures
 
@@ -176,15 +180,21 @@ class PersonModel:
 
     def sample_factor(self, factor: str, images, keypoints, seed) -> dict:
         """Every person with one factor from noise, the others held, as `draw` gives them."""
+        noise = self.draw_noise(tf.shape(images)[0], factor, seed)
+        return self.replace_factor(factor, images, keypoints, noise)
+
+    def replace_factor(self, factor: str, images, keypoints, noise) -> dict:
+        """`sample_factor` from given noise [B, E], already scaled."""
         codes = self.split_appearance(self.encode_appearance(images, keypoints))
         codes["keypoints"] = tf.cast(keypoints, tf.float32)
-        return self.draw(codes, {factor: self.draw_noise(tf.shape(images)[0], factor, seed)})
+        return self.draw(codes, {factor: noise})
 
-
-def _row_by_row(network, rows):
-    """A network on rows [B, ...], each row with the same bits whatever the others and B are."""
-    count = tf.shape(rows)[0]
-    padding = [[0, tf.math.floormod(-count, ROWS_AT_ONCE)]] + [[0, 0]] * (len(rows.shape) - 1)
-    blocks = tf.reshape(tf.pad(rows, padding), [-1, ROWS_AT_ONCE, *rows.shape[1:]])
-    found = tf.map_fn(network, blocks)
-    return tf.reshape(found, [-1, *found.shape[2:]])[:count]
+    def _row_by_row(self, network, rows):
+        """A network on rows [B, ...], each row with the same bits whatever the others and B are."""
+        if self.portable:
+            return network(rows)
+        count = tf.shape(rows)[0]
+        padding = [[0, tf.math.floormod(-count, ROWS_AT_ONCE)]] + [[0, 0]] * (len(rows.shape) - 1)
+        blocks = tf.reshape(tf.pad(rows, padding), [-1, ROWS_AT_ONCE, *rows.shape[1:]])
+        found = tf.map_fn(network, blocks)
+        return tf.reshape(found, [-1, *found.shape[2:]])[:count]

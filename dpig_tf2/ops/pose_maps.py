@@ -72,7 +72,7 @@ def _distance_test(keypoints, height, width, radius):
     return tf.reshape(tf.sign(room - taken), [-1, height, width, NUM_KEYPOINTS])
 
 
-def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
+def body_mask(keypoints, height: int, width: int, radius: int, portable: bool = False) -> tf.Tensor:
     """Silhouette estimate from keypoints: thick limbs, then a 5x5 morphological closing.
 
     Discs are set at both ends of every limb whose two ends are visible, and along it every
@@ -84,6 +84,9 @@ def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
         keypoints: float [B, 18, 3], pixels (row, column, visibility).
         height, width: size of the mask in pixels.
         radius: disc radius in pixels; the published masks use 4, 7, 8 and 10.
+        portable: computes without float64, scattering and sizes that depend on the keypoints, as
+            ONNX and LiteRT can; equal but where float64 rounds a whole coordinate down, which moves
+            one disc in a thousand by a pixel.
 
     Returns:
         float32 [B, H, W, 1] in {0, 1}.
@@ -92,7 +95,10 @@ def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
         DpigError: if radius < 1.
     """
     _check_radius(radius)
-    centers = _disc_centers(tf.cast(keypoints, tf.float64), height, width, radius)
+    if portable:
+        centers = _portable_disc_centers(tf.cast(keypoints, tf.float32), height, width, radius)
+    else:
+        centers = _disc_centers(tf.cast(keypoints, tf.float64), height, width, radius)
     # VALID on the padded map brings the result back to H x W, with outside discs reaching in.
     discs = tf.nn.conv2d(centers, _disc(radius)[:, :, None, None], strides=1, padding="VALID")
     mask = tf.cast(discs > 0.5, tf.float32)
@@ -103,12 +109,7 @@ def body_mask(keypoints, height: int, width: int, radius: int) -> tf.Tensor:
 
 def _disc_centers(keypoints, height, width, radius):
     """Map of disc centers, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
-    size = np.array([height, width], np.float64)
-    places = tf.clip_by_value(keypoints[..., :2], -FAR_OUTSIDE * size, (1 + FAR_OUTSIDE) * size)
-    keypoints = tf.concat([places, keypoints[..., 2:]], axis=-1)
-    ends = tf.gather(keypoints, tf.constant(LIMBS), axis=1)  # [B, L, 2, 3]
-    start, stop = ends[:, :, 0, :2], ends[:, :, 1, :2]
-    drawn = tf.reduce_all(ends[..., 2] > 0.5, axis=-1)  # [B, L]
+    start, stop, drawn = _limb_ends(keypoints, height, width)
     length = tf.sqrt(tf.reduce_sum(tf.square(stop - start), axis=-1))
     count = tf.where(drawn, tf.cast(length / radius, tf.int32), 0)
 
@@ -129,6 +130,45 @@ def _disc_centers(keypoints, height, width, radius):
     where = tf.boolean_mask(where, used)
     hits = tf.scatter_nd(where, tf.ones(tf.shape(where)[:1]), shape)
     return tf.cast(hits > 0, tf.float32)[..., None]
+
+
+def _portable_disc_centers(keypoints, height, width, radius):
+    """`_disc_centers` with as many steps for each limb as the longest possible one has."""
+    start, stop, drawn = _limb_ends(keypoints, height, width)
+    longest = (1 + 2 * FAR_OUTSIDE) * np.hypot(height, width)
+    steps = np.arange(max(int(longest / radius), 1) + 1, dtype=np.float32)  # [S]
+    vector = stop - start
+    squared_length = tf.reduce_sum(tf.square(vector), axis=-1, keepdims=True)
+    reached = squared_length >= tf.constant(np.square(steps[1:] * radius))
+    last = tf.maximum(tf.reduce_sum(tf.cast(reached, tf.float32), axis=-1, keepdims=True), 1.0)
+
+    start, stop, vector = start[:, :, None], stop[:, :, None], vector[:, :, None]  # [B, L, 1, 2]
+    count, index = last[..., None], tf.constant(steps[:, None])
+    nearest = tf.round(start + vector * index / count)  # [B, L, S, 2]
+    # Rounding may have crossed a whole number. This has its sign without a division, exactly where
+    # keypoints lie on whole, half or quarter pixels.
+    beyond = (start - nearest) * count + vector * index
+    crossed = tf.cast(nearest * beyond < 0.0, tf.float32)
+    points = tf.where(tf.equal(index, count), _truncate(stop), nearest - tf.sign(nearest) * crossed)
+    used = tf.cast(drawn[..., None] & (steps <= last), tf.float32)
+
+    def marks(places, length):
+        along = tf.constant(np.arange(-radius, length + radius, dtype=np.float32))
+        marked = tf.cast(tf.equal(places[..., None], along), tf.float32) * used[..., None]
+        return tf.reshape(marked, [-1, len(LIMBS) * len(steps), length + 2 * radius])
+
+    rows, columns = marks(points[..., 0], height), marks(points[..., 1], width)
+    hits = tf.matmul(rows, columns, transpose_a=True)
+    return tf.cast(hits > 0.5, tf.float32)[..., None]
+
+
+def _limb_ends(keypoints, height, width):
+    """Both ends [B, L, 2] of every limb, pixels, and whether it is drawn, bool [B, L]."""
+    size = np.array([height, width], keypoints.dtype.as_numpy_dtype)
+    places = tf.clip_by_value(keypoints[..., :2], -FAR_OUTSIDE * size, (1 + FAR_OUTSIDE) * size)
+    keypoints = tf.concat([places, keypoints[..., 2:]], axis=-1)
+    ends = tf.gather(keypoints, tf.constant(LIMBS), axis=1)  # [B, L, 2, 3]
+    return ends[:, :, 0, :2], ends[:, :, 1, :2], tf.reduce_all(ends[..., 2] > 0.5, axis=-1)
 
 
 def _disc(radius):

@@ -43,7 +43,7 @@ _LOWER_LEGS = (PART_GROUPS[13], PART_GROUPS[15])
 
 @dataclasses.dataclass(frozen=True)
 class _Margins:
-    """Pixels by which a box is grown; `single` where only one keypoint of the group is visible."""
+    """Whole pixels by which a box is grown; `single` where only one keypoint of the group is visible."""
 
     several: float
     single: float
@@ -87,8 +87,9 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
     if not 1 <= parts <= len(PART_GROUPS):
         raise DpigError(f"parts must be in 1..{len(PART_GROUPS)}, got {parts}")
     margins = _BOX_RULES[rule]
-    # float64: a coordinate rounded up across a whole pixel would change the truncated box.
-    row, column, seen = tf.unstack(tf.cast(keypoints, tf.float64), axis=-1)
+    # Boxes end at whole pixels, and so do margins: truncated first, coordinates are added exactly.
+    row, column, seen = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
+    row, column = tf.floor(row), tf.floor(column)
     seen = seen > 0.5  # [B, 18]
     whole = tf.ones_like(seen[:, 0])
     for group in _LOWER_LEGS:
@@ -97,8 +98,8 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
     def by_framing(field):
         return tf.where(
             whole,
-            tf.constant(getattr(margins.whole_body, field), tf.float64),
-            tf.constant(getattr(margins.cropped, field), tf.float64),
+            tf.constant(getattr(margins.whole_body, field), tf.float32),
+            tf.constant(getattr(margins.cropped, field), tf.float32),
         )
 
     nose_row = tf.maximum(row[:, 0] - by_framing("nose_lift"), 0.0)
@@ -118,10 +119,10 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
         return [tf.clip_by_value(edge, 0.0, size - 1.0) for edge in (low, high)]
 
     (top, bottom), (left, right) = extent(row, height), extent(column, width)
-    boxes = tf.floor(tf.stack([top, left, bottom, right], axis=-1))
+    boxes = tf.stack([top, left, bottom, right], axis=-1)
     visible = count > 0
-    boxes = tf.where(visible[..., None], boxes, tf.constant([0.0, 0.0, 1.0, 1.0], tf.float64))
-    return tf.cast(boxes, tf.float32), tf.cast(visible, tf.float32)
+    boxes = tf.where(visible[..., None], boxes, tf.constant([0.0, 0.0, 1.0, 1.0]))
+    return boxes, tf.cast(visible, tf.float32)
 
 
 def crop_regions(
