@@ -1,4 +1,4 @@
-"""Fetches the archives of a data set, the released weights, or the model that finds poses.
+"""Fetches data sets, released weights, or the model that finds poses.
 
 Examples:
     dpig download pose_model

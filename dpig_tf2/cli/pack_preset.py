@@ -1,4 +1,4 @@
-"""Packs a run folder as a preset of weights: one float16 file, configuration and model card.
+"""Packs a run folder as a preset of weights with a model card.
 
 Examples:
     dpig pack_preset --run_dir=runs/mine --name=mine --card=mine.json

@@ -1,4 +1,4 @@
-"""Lists the presets of weights: trained networks to use as --run_dir=preset:NAME.
+"""Lists the presets of weights, to use as --run_dir=preset:NAME.
 
 Examples:
     dpig presets
