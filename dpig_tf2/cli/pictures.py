@@ -101,9 +101,7 @@ class PictureVerb:
             poses = {_KEYPOINTS: reader.poses} | poses
         for source in poses.values():
             settings |= source.settings
-        folder = self._out_dir.value or pathlib.Path(
-            self.run_folder.path.value, "samples", self.name
-        )
+        folder = self._out_dir.value or self.run_folder.open().samples / self.name
         skipped = reader.skipped if reader else []
         made = 0
         try:
