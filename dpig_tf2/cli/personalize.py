@@ -15,7 +15,11 @@ from dpig_tf2.cli import person_flags, program
 
 FLAGS = flags.FlagValues()
 _RUN_DIR = flags.DEFINE_string(
-    "run_dir", None, "Run folder or saved sampler to begin with.", required=True, flag_values=FLAGS
+    "run_dir",
+    None,
+    "Run folder, saved sampler or preset:NAME to begin with.",
+    required=True,
+    flag_values=FLAGS,
 )
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Run folder to make.", required=True, flag_values=FLAGS

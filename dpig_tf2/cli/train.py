@@ -31,8 +31,8 @@ _PRESET = flags.DEFINE_enum(
 _INIT_FROM = flags.DEFINE_string(
     "init_from",
     None,
-    "Run folder or saved sampler whose weights a new run begins with, where names and shapes "
-    "agree; without --preset the new run takes its configuration too.",
+    "Run folder, saved sampler or preset:NAME whose weights a new run begins with, where names and "
+    "shapes agree; without --preset the new run takes its configuration too.",
     flag_values=FLAGS,
 )
 _STAGE = flags.DEFINE_enum(

@@ -83,8 +83,8 @@ def train(
         stages: names of the stages.
         data: what to train on.
         options: how the stages run.
-        init_from: run folder or saved sampler whose weights a stage begins with, where path and
-            shape agree; a stage that has a checkpoint goes on from there.
+        init_from: run folder, saved sampler or `preset:NAME` whose weights a stage begins with,
+            where path and shape agree; a stage that has a checkpoint goes on from there.
 
     Raises:
         ConfigError, RecordError, WeightsError: if the data or a checkpoint does not serve a stage.
@@ -129,8 +129,8 @@ def _first_weights(run, stages, source):
     """{path: value} of the networks of another run or saved sampler, for stages not yet begun."""
     if source is None or all(run.latest_step(stage) is not None for stage in stages):
         return {}
-    is_run = not os.path.exists(os.path.join(source, "weights.npz"))
-    _, networks = load_networks(source, adversaries=is_run)
+    has_adversaries = RunFolder.open(source).saved_weights is None
+    _, networks = load_networks(source, adversaries=has_adversaries)
     return weights.collect(v for network in networks.values() for v in network.variables)
 
 
