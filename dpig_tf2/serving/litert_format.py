@@ -67,8 +67,8 @@ def quantize(
                 qtyping.TFLOperationName[operation],
                 config,
             )
-        ranges = made.calibrate({name: [dict(each) for each in persons]})
-        with contextlib.redirect_stdout(io.StringIO()):  # a summary
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            ranges = made.calibrate({name: [dict(each) for each in persons]})
             content = made.quantize(ranges).quantized_model
     return _with_signature_outputs(content)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -98,7 +99,9 @@ def _grain(seed: int, height: int, width: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     coarse = rng.standard_normal((_GRAIN_ROWS, _GRAIN_COLUMNS)).astype(np.float32)
     cell = height / _GRAIN_ROWS
-    left = (_GRAIN_COLUMNS * cell - width) / 2
+    beyond = max(0.0, width / (_GRAIN_COLUMNS * cell) - 1)  # of a wide image, in patterns
+    coarse = np.tile(coarse, (1, 1 + 2 * math.ceil(beyond / 2)))  # its middle stays where it is
+    left = (coarse.shape[1] * cell - width) / 2
     box = (left / cell, 0, (left + width) / cell, _GRAIN_ROWS)
     fine = Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR, box=box)
     return _GRAIN_STRENGTH * np.asarray(fine)[:, :, None]

@@ -167,6 +167,14 @@ def test_wider_frame_moves_columns_only():
     np.testing.assert_allclose(wide - narrow, np.broadcast_to((0, 32, 0), (18, 3)), atol=1e-4)
 
 
+def test_an_image_may_be_wider_than_high():
+    image = synthetic.make_images(0, 1, 1)[0]
+    factors = image.foreground, image.background, image.pose
+    wide, square = synthetic.render(*factors, 48, 110), synthetic.render(*factors, 48, 48)
+    assert wide.shape == (48, 110, 3)
+    assert np.abs(wide[:, 31:79].astype(int) - square).mean() < 2
+
+
 def test_front_and_back_differ():
     person, background = synthetic.sample_foreground(rng(4)), synthetic.sample_background(rng(4))
     back = dataclasses.replace(STANDING, yaw=math.pi)
