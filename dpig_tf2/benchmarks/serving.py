@@ -225,7 +225,7 @@ class _Process(contextlib.AbstractContextManager):
         self._process.wait()
 
 
-def _size(path):
+def _size(folders):
     """Bytes of a folder, or of the first of several."""
-    path = next(iter(path.values())) if isinstance(path, dict) else path
-    return sum(file.stat().st_size for file in pathlib.Path(path).rglob("*") if file.is_file())
+    first = folders if isinstance(folders, pathlib.Path) else next(iter(folders.values()))
+    return sum(file.stat().st_size for file in first.rglob("*") if file.is_file())
