@@ -148,6 +148,12 @@ _CACHE = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 _EXECUTION = flag_groups.ExecutionFlags(FLAGS)
+_SLOW_PRECISION = flags.DEFINE_bool(
+    "slow_precision",
+    False,
+    "Train in --precision also where that is measured to be much slower than float32.",
+    flag_values=FLAGS,
+)
 _REMATERIALIZE = flags.DEFINE_bool(
     "rematerialize",
     False,
@@ -217,6 +223,8 @@ def _train(config, stages, execution):
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
     devices = distribution.devices(_DISTRIBUTE.value)
+    if not _SLOW_PRECISION.value:
+        _require_speed(execution)
     folder = RunFolder.plan(_RUN_DIR.value, config)
     data = _data(config)
     options = training.RunOptions(
@@ -231,6 +239,19 @@ def _train(config, stages, execution):
     )
     training.train(folder, stages, data, options, _INIT_FROM.value)
     program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")
+
+
+def _require_speed(execution):
+    """Refuses a precision that costs time here instead of saving it."""
+    from dpig_tf2.training.precision import MOST_SLOWDOWN, slowdown
+
+    factor = slowdown(execution)
+    if factor > MOST_SLOWDOWN:
+        raise program.FlagError(
+            f"--precision={execution.precision} takes {factor:.0f} times as long as float32 on "
+            "this machine, measured on a convolution; leave it out, or give --slow_precision",
+            field="precision",
+        )
 
 
 def _check_data_flags():

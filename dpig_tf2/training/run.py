@@ -6,6 +6,8 @@ import functools
 import itertools
 import os
 import signal
+import socket
+import threading
 import time
 
 import keras
@@ -30,6 +32,7 @@ from dpig_tf2.training.trainer import StageTrainer
 from dpig_tf2.training.trainers import build_trainer
 
 _STOPPED = "stopped; start again to resume"
+_EXIT_INTERRUPTED = 130  # as of the command line
 
 
 class TrainingError(DpigError):
@@ -220,9 +223,11 @@ class _StageRun:
             stopping = self.devices.any_worker(self.stop.requested)
             last = step == total or stopping
             values = None
-            if last or step % self.options.log_every == 0:
+            if last or step == done + 1 or step % self.options.log_every == 0:
                 values = self._checked(logs, step)
             if self.devices.is_chief:
+                if step == done + 1:  # a first sign of life, however long a step takes
+                    log.progress(step, values, force=True)
                 self._write(step, logs, values, total, last, log)
             if stopping and step < total:
                 self.devices.wait_for_all()
@@ -230,7 +235,7 @@ class _StageRun:
 
     def _write(self, step, logs, values, total, last, log):
         """Scalars if there are values to log, a checkpoint and pictures if they are due."""
-        if values is not None:
+        if values is not None and (last or step % self.options.log_every == 0):
             log.scalars(step, values)
             log.progress(step, values, force=last)
         if last or self._checkpoint_due(step):
@@ -336,13 +341,21 @@ def _fixed_persons(run, data):
 
 
 class _StopRequest:
-    """SIGINT and SIGTERM as Interrupted: at once, or while `deferred` when `answer` is called."""
+    """SIGINT and SIGTERM as Interrupted: at once, or while `deferred` when `answer` is called.
+
+    Python answers a signal when TensorFlow returns to it, which a slow step or a compilation may
+    put off for minutes. A thread waits `PATIENCE` seconds for that and then ends the process, as
+    files are complete or absent at any time. It does so where nothing is lost, before the first
+    step is done, and at a second signal.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    PATIENCE = 3.0
 
     def __init__(self):
         self.requested = False
         self.deferred = False
+        self._left = threading.Event()
 
     def answer(self):
         """Raises Interrupted if a stop was requested, and from now on at the signal."""
@@ -352,11 +365,30 @@ class _StopRequest:
 
     def __enter__(self):
         self._previous = {s: signal.signal(s, self._request) for s in self.SIGNALS}
+        self._numbers, self._sent = socket.socketpair()
+        self._sent.setblocking(False)
+        self._sent_before = signal.set_wakeup_fd(self._sent.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(self, *_):
+        self._left.set()
+        signal.set_wakeup_fd(self._sent_before)
+        self._sent.close()  # ends the thread
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def _watch(self):
+        may_wait = True
+        with self._numbers:
+            while number := self._numbers.recv(1):
+                if number[0] not in self.SIGNALS:
+                    continue
+                if self.deferred and may_wait:
+                    may_wait = False
+                elif not self._left.wait(self.PATIENCE):
+                    os.write(2, b"dpig train: interrupted within a step\n")
+                    os._exit(_EXIT_INTERRUPTED)
 
     def _request(self, number, frame):
         if self.requested or not self.deferred:  # a second Ctrl-C does not wait for the step
