@@ -11,7 +11,7 @@ GROUPS = {
     "Train": ("train", "personalize", "import_tf1", "presets", "pack_preset"),
     "Use": (
         *("transfer", "reconstruct", "sample", "interpolate", "invert", "mix"),
-        *("identities", "overview"),
+        *("identities", "overview", "draw", "page"),
     ),
     "Measure": (
         *("evaluate", "evaluate_disentanglement", "evaluate_poses", "evaluate_detector"),

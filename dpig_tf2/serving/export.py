@@ -15,6 +15,7 @@ import dpig_tf2
 from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory, weights
+from dpig_tf2.models.layers import Network
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.sampling.sampler import PersonSampler
@@ -36,7 +37,7 @@ _QUANTIZED_NETWORKS = ("appearance_encoder", "generator")
 
 def export(
     config: Config,
-    networks: Mapping[str, tf.keras.Model],
+    networks: Mapping[str, Network],
     directory: str | os.PathLike,
     settings: ExportSettings = ExportSettings(),
     calibration: Mapping[str, np.ndarray] | None = None,
@@ -73,11 +74,12 @@ def export(
     for network in networks.values():
         network.thaw()  # the graphs refer to weights; several times their size would not fit in
     sampler = PersonSampler(config, _executed(config, networks, Execution()))
+    exported = dict(networks)
     if settings.format != "saved_model":
-        networks = _executed(config, networks, Execution(jit_compile=True))
-    model = PersonModel(config.model, dict(networks), settings.format != "saved_model")
+        exported = _executed(config, networks, Execution(jit_compile=True))
+    model = PersonModel(config.model, exported, settings.format != "saved_model")
     available, unavailable = _chosen(model, settings)
-    work = _Export(config, settings, dict(networks), available, sampler, calibration)
+    work = _Export(config, settings, exported, available, sampler, calibration)
 
     temporary = directory / f".{target.name}.{os.getpid()}.tmp"
     try:
@@ -228,7 +230,7 @@ def _chosen(model, settings):
 def _executed(config, networks, execution):
     """The networks if they compute so, otherwise others of the same weights."""
     if all(network.execution == execution for network in networks.values()):
-        return networks
+        return dict(networks)
     arrays = weights.collect(v for network in networks.values() for v in network.variables)
     copies = factory.build_networks(networks, config.model, execution)
     for network in copies.values():

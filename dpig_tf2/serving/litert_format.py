@@ -5,6 +5,7 @@ import io
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -67,10 +68,10 @@ def quantize(
                 qtyping.TFLOperationName[operation],
                 config,
             )
-        ranges = made.calibrate({name: [dict(each) for each in persons]})
-        with contextlib.redirect_stdout(io.StringIO()):  # a summary
-            content = made.quantize(ranges).quantized_model
-    return _with_signature_outputs(content)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            ranges = made.calibrate({name: [dict(each) for each in persons]})
+            quantized = bytes(made.quantize(ranges).quantized_model or b"")
+    return _with_signature_outputs(quantized)
 
 
 def _with_signature_outputs(content):
@@ -81,7 +82,7 @@ def _with_signature_outputs(content):
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     (signature,) = model.signatureDefs
     outputs = [output.tensorIndex for output in signature.outputs]
     model.subgraphs[signature.subgraphIndex].outputs = outputs

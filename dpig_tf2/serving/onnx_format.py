@@ -5,6 +5,7 @@ import logging
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +15,8 @@ _LEAST_WEIGHTS = 256  # of an array that is stored in 16 bits
 _QUANTIZED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-def convert(graph: tf.types.experimental.ConcreteFunction, name: str):
-    """The graph of `Signature.trace` as an `onnx.ModelProto`.
+def convert(graph: Any, name: str):
+    """The graph of `Signature.trace`, a concrete function, as an `onnx.ModelProto`.
 
     Its outputs must not be named as its inputs are.
     """
@@ -78,7 +79,7 @@ def quantize(
         quantization.quantize_static(
             model,
             target,
-            _Reader(persons),
+            cast(Any, _Reader(persons)),
             nodes_to_quantize=nodes,
             per_channel=True,
             # Seven bits of weights: processors without VNNI add two products in 16 bits.
@@ -89,7 +90,7 @@ def quantize(
 
 
 class _Reader:
-    """Inputs one by one, as ONNX Runtime's calibration asks for them."""
+    """Inputs one by one, as a `CalibrationDataReader` of ONNX Runtime."""
 
     def __init__(self, inputs):
         self._inputs: Iterator = iter(inputs)

@@ -12,7 +12,7 @@ _GRAY = 128  # of margins, as `preparation.photos` has them
 def letterbox(encoded, height: int, width: int):
     """Photos with their proportions kept, and gray margins.
 
-    As `preparation.photos` places them with "letterbox", to a level or two of resampling. A photo
+    As `preparation.photos` places them with "letterbox", to a level, a few at sharp edges. A photo
     is taken as it is stored: without the orientation that a camera noted.
 
     Args:

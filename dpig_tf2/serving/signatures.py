@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import tensorflow as tf
 
@@ -244,12 +244,10 @@ def _of_files(signature: Signature) -> Signature:
     return dataclasses.replace(signature, function=function, inputs=inputs)
 
 
-def describe(
-    signature: Signature, graph: tf.types.experimental.ConcreteFunction, prefix: str = ""
-) -> dict:
+def describe(signature: Signature, graph: Any, prefix: str = "") -> dict:
     """Purpose, inputs and outputs of a graph of `Signature.trace` for JSON; "B" is any batch."""
     given = {tensor.name.partition(":")[0]: tensor for tensor in graph.inputs}
-    outputs = cast(Any, graph).structured_outputs  # which TensorFlow's stubs do not know
+    outputs = graph.structured_outputs
     return {
         "purpose": signature.purpose,
         "inputs": {n: _entry(given[n], n, i.meaning) for n, i in signature.inputs.items()},

@@ -70,8 +70,8 @@ def inputs_of(
         if name == "pose" and "pose_encoder" in networks:
             return sampler.encode_pose(keypoints)
         if name in ("appearance", "pose"):  # its encoder is absent: any code will do
-            size = signature.inputs[name].spec.shape[-1]
-            return np.random.default_rng(0).normal(size=(count, size)).astype(np.float32)
+            shape = (count, *signature.inputs[name].spec.shape[1:].as_list())
+            return np.random.default_rng(0).normal(size=shape).astype(np.float32)
         return {
             "images": images,
             "image_bytes": np.array([encode_png(image) for image in images], object),

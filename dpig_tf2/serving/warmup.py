@@ -7,7 +7,8 @@ here with the few fields that a warm-up needs: its Python package is not a depen
 import functools
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -33,7 +34,7 @@ def write(path: str | os.PathLike, requests: Mapping[str, Mapping[str, np.ndarra
     """Writes a file of one request for each signature, {signature: {input: array}}."""
     with tf.io.TFRecordWriter(os.fspath(path)) as writer:
         for signature, inputs in requests.items():
-            log = _message("PredictionLog")()
+            log: Any = _message("PredictionLog")()
             request = log.predict_log.request
             request.model_spec.signature_name = signature
             for name, array in inputs.items():
@@ -44,8 +45,11 @@ def write(path: str | os.PathLike, requests: Mapping[str, Mapping[str, np.ndarra
 def read(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
     """What `write` wrote."""
     found = {}
-    for record in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
-        request = _message("PredictionLog").FromString(record).predict_log.request
+    records: Iterator[Any] = tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator()
+    for record in records:
+        log: Any = _message("PredictionLog")()
+        log.ParseFromString(record)
+        request = log.predict_log.request
         found[request.model_spec.signature_name] = {
             name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()
         }

@@ -181,6 +181,12 @@ def test_wider_frame_moves_columns_only():
     np.testing.assert_allclose(wide - narrow, np.broadcast_to((0, 32, 0), (18, 3)), atol=1e-4)
 
 
+def test_an_image_may_be_wider_than_high():
+    image = synthetic.make_images(0, 1, 1)[0]
+    wide = synthetic.render(image.foreground, image.background, image.pose, 48, 110)
+    assert wide.shape == (48, 110, 3) and wide.std(axis=0).min() > 1
+
+
 def test_front_and_back_differ():
     person, background = synthetic.sample_foreground(rng(4)), synthetic.sample_background(rng(4))
     back = dataclasses.replace(STANDING, yaw=math.pi)
