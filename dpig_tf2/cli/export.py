@@ -9,8 +9,6 @@ writes models/person/1/ for a model server, with a JSON file that describes the 
 own runtime and compared to what this program computes; the difference is printed and in the JSON.
 """
 
-import pathlib
-
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, person_flags, program
@@ -106,7 +104,7 @@ def main() -> None:
         execution = Execution(_PRECISION.value, jit_compile=_PORTABLE.value)
     config, networks = load_networks(run_dir, execution, _RUN_FOLDER.checkpoint.value)
     default = "export" if settings.format == "saved_model" else f"export_{settings.format}"
-    out_dir = _OUT_DIR.value or pathlib.Path(run_dir, default)
+    out_dir = _OUT_DIR.value or _RUN_FOLDER.open().outputs / default
     path = export(config, networks, out_dir, settings, persons)
     for line in _summary(runtimes.describe(path)):
         program.say(line)

@@ -95,14 +95,17 @@ def draw_scene(background: Background, height: int, width: int) -> np.ndarray:
 
 
 def _grain(seed: int, height: int, width: int) -> np.ndarray:
-    """Soft unevenness [H, W, 1]; the same pattern at every resolution."""
+    """Soft unevenness [H, W, 1]; the same pattern at every resolution.
+
+    It covers a square; beyond that, in wider pictures, it goes on as its own mirror image.
+    """
     rng = np.random.default_rng(seed)
     coarse = rng.standard_normal((_GRAIN_ROWS, _GRAIN_COLUMNS)).astype(np.float32)
-    cell = height / _GRAIN_ROWS
-    beyond = max(0.0, width / (_GRAIN_COLUMNS * cell) - 1)  # of a wide image, in patterns
-    coarse = np.tile(coarse, (1, 1 + 2 * math.ceil(beyond / 2)))  # its middle stays where it is
-    left = (coarse.shape[1] * cell - width) / 2
-    box = (left / cell, 0, (left + width) / cell, _GRAIN_ROWS)
+    columns = width * _GRAIN_ROWS / height
+    beyond = max(0, math.ceil((columns - _GRAIN_COLUMNS) / 2))
+    coarse = np.pad(coarse, ((0, 0), (beyond, beyond)), mode="symmetric")
+    left = beyond + (_GRAIN_COLUMNS - columns) / 2
+    box = (left, 0, left + columns, _GRAIN_ROWS)
     fine = Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR, box=box)
     return _GRAIN_STRENGTH * np.asarray(fine)[:, :, None]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dpig_tf2 import synthetic
-from dpig_tf2.synthetic.factors import Arm, Garment, Leg, Pose
+from dpig_tf2.synthetic.factors import SCENES, Arm, Garment, Leg, Pose
 from dpig_tf2.synthetic.kinematics import KEYPOINT_ORDER
 
 STANDING = Pose(
@@ -87,6 +87,18 @@ def test_scene_shows_around_person_and_shadow():
     # The shadow lies at the feet, in the lower half.
     np.testing.assert_array_equal(picture[:32][~mask[:32]], scene[:32][~mask[:32]])
     assert np.all(picture[~mask] <= scene[~mask])
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_wide_picture_shows_more_of_the_scene(scene):
+    background = synthetic.sample_background(rng(3), scene)
+    square = synthetic.render_background(background, 60, 60)
+    wide = synthetic.render_background(background, 60, 140)
+    assert wide.shape == (60, 140, 3)
+    # Rows of tiles start at the left edge of the picture; all else stays in its place.
+    near = np.abs(wide[:, 40:100].astype(float) - square) <= 2
+    assert near.mean() > 0.6
+    assert wide[:, :40].std() > 1 and wide[:, 100:].std() > 1
 
 
 def test_coverage_agrees_with_mask():
