@@ -194,12 +194,13 @@ class _Process(contextlib.AbstractContextManager):
 
     def __init__(self, way):
         told = json.dumps(way, default=str)
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")
         self._started = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dpig_tf2.benchmarks.serving_process", told],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
         )
 
@@ -211,10 +212,10 @@ class _Process(contextlib.AbstractContextManager):
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise DpigError(
-                f"measuring serving: a process ended with status {self._process.wait()}; it was "
-                f"{self._process.args[-1]}"
-            )
+            status = self._process.wait()
+            self._errors.seek(0)
+            said = (self._errors.read().strip().splitlines() or ["nothing"])[-1]
+            raise DpigError(f"measuring serving: exit status {status}; it said {said!r}")
         answer = json.loads(line)
         if first:
             answer["start_seconds"] = time.perf_counter() - self._started
@@ -223,6 +224,7 @@ class _Process(contextlib.AbstractContextManager):
     def __exit__(self, *_):
         self._process.kill()
         self._process.wait()
+        self._errors.close()
 
 
 def _size(folders):

@@ -70,8 +70,10 @@ def inputs_of(
         if name == "pose" and "pose_encoder" in networks:
             return sampler.encode_pose(keypoints)
         if name in ("appearance", "pose"):  # its encoder is absent: any code will do
-            shape = (count, *signature.inputs[name].spec.shape[1:].as_list())
-            return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+            length = sampler.config.model.embedding_size("pose")
+            if name == "appearance":
+                length = sampler.config.model.appearance_embedding
+            return np.random.default_rng(0).normal(size=(count, length)).astype(np.float32)
         return {
             "images": images,
             "image_bytes": np.array([encode_png(image) for image in images], object),
