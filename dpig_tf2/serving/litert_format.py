@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.serving.onnx_format import OUTPUT_LAYER
+
 _QUANTIZED = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 
 
@@ -45,8 +47,8 @@ def quantize(
         content: of the file.
         name: of its signature.
         persons: inputs of the signature, for the ranges of what it computes.
-        networks: names of the networks; what lies outside of them, as the drawing of pose maps,
-            keeps its precision.
+        networks: names of the networks; what keeps its precision is told at
+            `onnx_format.quantize`.
     """
     from ai_edge_quantizer import qtyping, quantizer
 
@@ -64,14 +66,28 @@ def quantize(
         made = quantizer.Quantizer(str(path))
         for operation in _QUANTIZED:
             made.update_quantization_recipe(
-                f".*(^|/)({'|'.join(networks)})(_[0-9]+)?/",
+                f".*(^|/)({'|'.join(networks)})(_[0-9]+)?/((?!{OUTPUT_LAYER}).)*$",
                 qtyping.TFLOperationName[operation],
                 config,
             )
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            ranges = made.calibrate({name: [dict(each) for each in persons]})
+            # One by one: the quantizer would average the ranges of several, and cut values off.
+            ranges = _joined(made.calibrate({name: [dict(each)]}) for each in persons)
             quantized = bytes(made.quantize(ranges).quantized_model or b"")
     return _with_signature_outputs(quantized)
+
+
+def _joined(calibrations):
+    """The widest range of every tensor, {tensor: {"min": ..., "max": ...}}."""
+    ranges = {}
+    for found in calibrations:
+        for tensor, range_ in found.items():
+            known = ranges.setdefault(tensor, range_)
+            ranges[tensor] = {
+                "min": np.minimum(known["min"], range_["min"]),
+                "max": np.maximum(known["max"], range_["max"]),
+            }
+    return ranges
 
 
 def _with_signature_outputs(content):

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 OPSET = 17
 _LEAST_WEIGHTS = 256  # of an array that is stored in 16 bits
+OUTPUT_LAYER = "output"  # in the names of layers
 _QUANTIZED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -64,7 +65,8 @@ def quantize(
         target: file to write.
         persons: inputs of the model, for the ranges of what it computes.
         networks: names of the networks; what lies outside of them, as the drawing of pose maps,
-            keeps its precision.
+            keeps its precision, as do their output layers, in which colors may share one range
+            with what is far larger.
     """  # fmt: skip
     from onnxruntime import quantization
 
@@ -73,7 +75,10 @@ def quantize(
     nodes = [
         node.name
         for node in model.graph.node
-        if node.op_type in _QUANTIZED and inside.search(node.name) and weights & set(node.input)
+        if node.op_type in _QUANTIZED
+        and inside.search(node.name)
+        and OUTPUT_LAYER not in node.name
+        and weights & set(node.input)
     ]
     with _silent():
         quantization.quantize_static(
