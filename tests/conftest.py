@@ -29,6 +29,16 @@ def shared_dir() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def pose_model(shared_dir) -> pathlib.Path:
+    """Folder of the two files of the network that finds poses."""
+    pytest.importorskip("ai_edge_litert", reason="the extra dpig_tf2[pose] is not installed")
+    folder = shared_dir / "models" / "blazepose"
+    if not folder.is_dir():
+        pytest.skip(f"pose model absent: {folder} does not exist")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_overrides() -> dict:
     """Configuration fields of the tiny model, to be extended by a test."""
     from dpig_tf2 import testing

@@ -58,8 +58,12 @@ def load_stage_networks(
     checkpoint: str = "latest",
     adversaries: bool = False,
 ) -> dict:
-    """{name: network} of one stage with the weights of a checkpoint; see `load_networks`."""
+    """{name: network} of one stage with the weights of a checkpoint; see `load_networks`.
+
+    Where training has kept a moving average of the weights, that is what is taken.
+    """
     path, arrays = run.load_checkpoint(stage, checkpoint)
+    arrays = weights.averaged(arrays)
     names = [
         name
         for name in factory.stage_networks(stage, run.config.model)

@@ -66,6 +66,10 @@ class PersonModel:
         What is None is computed from the keypoints; a mask that the network does not use is
         ignored.
         """
+        if self.config.architecture == "placed":
+            mask = self._mask(keypoints, body_mask)
+            images = image_ops.to_network_range(images)
+            return self.network("appearance_encoder")(images, tf.cast(keypoints, tf.float32), mask)
         if part_boxes is None or part_visibility is None:
             boxes, visibility = self.part_boxes(keypoints)
             part_boxes = boxes if part_boxes is None else part_boxes
@@ -76,11 +80,13 @@ class PersonModel:
             tf.cast(part_visibility, tf.float32),
         ]
         if self.config.has_background:
-            if body_mask is None:
-                body_mask = self.body_mask(keypoints)
-            shape = [-1, self.config.height, self.config.width, 1]
-            inputs.append(tf.cast(tf.reshape(body_mask, shape), tf.float32))
+            inputs.append(self._mask(keypoints, body_mask))
         return self.network("appearance_encoder")(*inputs)
+
+    def _mask(self, keypoints, given):
+        """The given mask or, for None, the drawn one; float32 [B, H, W, 1]."""
+        mask = self.body_mask(keypoints) if given is None else given
+        return tf.cast(tf.reshape(mask, [-1, self.config.height, self.config.width, 1]), tf.float32)
 
     def encode_person(self, person: dict):
         """Appearance embedding, float32 [B, E], of persons as `pipeline.parser` documents them."""
@@ -137,6 +143,8 @@ class PersonModel:
     def generate(self, appearance_embedding, keypoints):
         """Embedding [B, E] and keypoints -> float32 [B, H, W, 3] in [-1, 1] units, unbounded."""
         config = self.config
+        if config.architecture == "placed":
+            return self.network("generator")(appearance_embedding, tf.cast(keypoints, tf.float32))
         maps = pose_maps.pose_map(keypoints, config.height, config.width, config.pose_map_radius)
         return self.network("generator")(appearance_embedding, maps)
 

@@ -43,7 +43,10 @@ _LOWER_LEGS = (PART_GROUPS[13], PART_GROUPS[15])
 
 @dataclasses.dataclass(frozen=True)
 class _Margins:
-    """Whole pixels by which a box is grown; `single` where only one keypoint of the group is visible."""
+    """Whole pixels by which a box is grown.
+
+    `single` where only one keypoint of the group is visible.
+    """
 
     several: float
     single: float

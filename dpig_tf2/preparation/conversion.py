@@ -53,11 +53,15 @@ def collecting() -> Iterator[list[str]]:
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What was written (None after a dry run), what would be, and every problem that was met."""
+    """What was written (None after a dry run), what would be, and every problem that was met.
+
+    `left_out`: how many images are not used.
+    """
 
     written: record_folder.Written | None
     plan: str
     problems: tuple[str, ...]
+    left_out: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,8 +208,9 @@ def write(
         pathlib.Path(target.out_dir), prefix, target.split, options.num_shards, options.overwrite
     )
     output.check(len(examples))
+    left_out = num_images - len(used)
     if options.dry_run:
-        return Conversion(None, plan, tuple(problems))
+        return Conversion(None, plan, tuple(problems), left_out)
     size = (target.height, target.width)
     settings = {
         **settings,
@@ -223,4 +228,4 @@ def write(
     report = {"images": len(used), "identities": len(people), "problems": list(problems)}
     encoder = writer.PairEncoder(target.variant, *size, options.parts, target.image_format)
     written = record_folder.write_pairs(output, examples, encoder, settings, report)
-    return Conversion(written, plan, tuple(problems))
+    return Conversion(written, plan, tuple(problems), left_out)

@@ -74,6 +74,7 @@ def convert(
     size = (height or chosen.height, width or chosen.width)
     with conversion.collecting() as problems:
         names = photos.list_images(images_dir, problems)
+        passed_over = len(problems)
         if detected is None:
             annotations = _given(images_dir, keypoints, keypoint_format, units, names, problems)
         else:
@@ -90,7 +91,7 @@ def convert(
             listed = pairs.python2_shuffle(listed, random.Random(seed))
         settings = {"source": "keypoints", "resize": resize, "seed": seed}
         settings["background"] = list(background)
-        return conversion.write(
+        made = conversion.write(
             conversion.Target(out_dir, variant, split, *size, _image_format(names)),
             _examples(found, listed, identity_of, bool(options.flip)),
             found.values(),
@@ -100,6 +101,7 @@ def convert(
             options,
             problems,
         )
+        return dataclasses.replace(made, left_out=made.left_out + passed_over)
 
 
 def _given(images_dir, keypoints, keypoint_format, units, names, problems):
@@ -114,6 +116,13 @@ def _given(images_dir, keypoints, keypoint_format, units, names, problems):
     problems += [f"{images_dir}/{name}: image without keypoints, skipped" for name in without]
     problems += [f"{keypoints}: {name}: keypoints without image" for name in unknown]
     known = {name: annotations.keypoints[name] for name in names if name in annotations.keypoints}
+    if not known:
+        raise DpigError(
+            f"{keypoints}: no keypoints of the photos in {images_dir}: they are of "
+            f"{', '.join(unknown[:3])}, the photos are {', '.join(names[:3])}; a file for one "
+            "photo is named after it",
+            file=keypoints,
+        )
     return dataclasses.replace(annotations, keypoints=known)
 
 
@@ -124,9 +133,8 @@ def _detected(images_dir, detector, names, background, problems):
     for number, name in enumerate(names, 1):
         path = pathlib.Path(images_dir, name)
         try:
-            keypoints[name] = detector.of(
-                name, np.asarray(photos.read(path, background).image)
-            ).keypoints
+            photo = photos.read(path, background).image
+            keypoints[name] = detector.of(name, np.asarray(photo))[0].keypoints
         except ValueError as error:
             problems.append(f"{path}: {error}, skipped")
         progress.update(number)
