@@ -205,9 +205,11 @@ class Studio:
             files = person_files({"person": start, "other": end})
         elif isinstance(start, int) and isinstance(end, int):
             seeds = [_within("seed", seed, 0, LARGEST_SEED) for seed in (start, end)]
-            noise = [{f: self.sampler.draw_noise(1, f, seed) for f in factors} for seed in seeds]
+            first, last = (
+                {f: self.sampler.draw_noise(1, f, seed) for f in factors} for seed in seeds
+            )
             held = self.sampler.seed_codes(1, seeds[0])
-            codes = interpolation.codes_between_noise(self.sampler, *noise, held, steps)
+            codes = interpolation.codes_between_noise(self.sampler, first, last, held, steps)
             command = self._command(
                 "interpolate",
                 seeds=f"{start},{end}",
