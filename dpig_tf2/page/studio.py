@@ -10,7 +10,7 @@ from dpig_tf2 import synthetic
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import movement
-from dpig_tf2.ops.regions import REGION_NAMES
+from dpig_tf2.ops.body_parts import REGION_NAMES
 from dpig_tf2.page.cast import Member
 from dpig_tf2.page.results import Picture, Result, person_files
 from dpig_tf2.sampling import interpolation, mixing
