@@ -89,7 +89,7 @@ def test_override_refuses(field, value, message):
 
 
 def test_box_rules_are_those_of_the_ops():
-    assert config.BOX_RULES == regions.BOX_RULES
+    assert config.BOX_RULES == tuple(regions.BOX_RULES)
 
 
 def test_batches_that_a_step_consumes():

@@ -138,7 +138,9 @@ def pixels(seed):
 
 @given(people, people, st.sampled_from((7, 37)))
 def test_what_is_written_is_read(source, target, parts):
-    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH, parts, image_format="png")
+    encoder = writer.PairEncoder(
+        writer.Format("market1501", HEIGHT, WIDTH, parts, image_format="png")
+    )
     serialized = list(encoder.encode([writer.Pair(source, target)]))
     decoded = Decoder(HEIGHT, WIDTH, extras=("attributes",))(tf.constant(serialized))
     for person, side in ((source, "source"), (target, "target")):

@@ -1,4 +1,4 @@
-"""Draws persons from a file of their codes, as the page and other verbs keep them.
+"""Draws persons from a file of their codes.
 
 Examples:
     dpig draw --run_dir=preset:persons_128x64 --codes=codes.npz

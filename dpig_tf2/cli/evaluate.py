@@ -3,7 +3,8 @@
 Examples:
     dpig evaluate --run_dir=runs/demo --data_dir=data/synthetic --split=test
     dpig evaluate --generated=out --target=photos --out=scores.json
-    dpig evaluate --generated=vis --target=photos --pairs_csv=pairs.csv --generated_panel=5/5
+
+A picture with several panels side by side is scored by one of them: --generated_panel=5/5.
 
 Inception score, masked inception score, FID and KID need InceptionV3 as keras.applications has it:
 --inception_weights names inception_v3_weights_tf_dim_ordering_tf_kernels.h5 (or the same network

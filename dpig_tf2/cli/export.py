@@ -1,10 +1,10 @@
-"""Writes trained networks in formats that run without this package: SavedModel, ONNX, LiteRT.
+"""Writes networks as a SavedModel, or as ONNX or LiteRT files.
 
 Examples:
     dpig export --run_dir=runs/demo --out_dir=models/person
     dpig export --run_dir=runs/demo --format=onnx --quantize=int8 --signatures=transfer,sample
 
-writes models/person/1/ for a model server, with a JSON file that describes the typed signatures
+The first writes models/person/1/ for a model server, with a JSON file that describes the typed signatures
 (reconstruct, transfer, encode, generate, sample, ...). What was written is loaded in the format's
 own runtime and compared to what this program computes; the difference is printed and in the JSON.
 """
@@ -36,7 +36,7 @@ _FORMAT = flags.DEFINE_enum(
     "format",
     "saved_model",
     list(FORMATS),
-    "saved_model is for TensorFlow and its server, and holds all signatures; onnx, for ONNX "
+    "A saved_model is for TensorFlow and its server, and holds all signatures; onnx, for ONNX "
     "Runtime and browsers, and litert, for phones, are a file for each signature. Each needs the "
     "extra of its name.",
     flag_values=FLAGS,

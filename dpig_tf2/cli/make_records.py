@@ -59,11 +59,11 @@ _PAIRS_CSV = flags.DEFINE_string(
     "semicolons, tabs or spaces, with or without a header.",
     flag_values=FLAGS,
 )
-_SEED = flag_groups.define_seed(FLAGS, "the order of the pairs")
 
 
 def main() -> int:
     flag_groups.exclusive(_PAIRS_CSV, _PAIRS)
+    flag_groups.exclusive(_PAIRS_CSV, _RAW.pairs_per_image)
     flag_groups.exclusive(_KEYPOINTS, _POSE_MODEL)
     from dpig_tf2.preparation import keypoint_folder
 
@@ -100,7 +100,6 @@ def _convert(keypoint_folder, options, detected):
         identity=_IDENTITY.value,
         pair_mode=_PAIRS.value,
         pairs_csv=_PAIRS_CSV.value,
-        seed=_SEED.value,
         units=_READING.units.value,
         options=options,
         detected=detected,

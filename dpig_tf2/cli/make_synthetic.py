@@ -55,6 +55,8 @@ def main() -> None:
         num_shards=_OUTPUT.num_shards.value,
         first_identity=_FIRST_IDENTITY.value,
         overwrite=_OUTPUT.overwrite.value,
+        layout=_OUTPUT.layout.value,
+        workers=_OUTPUT.workers,
     )
     record_making.print_written(written)
 

@@ -31,7 +31,9 @@ _ONE_PERSON = flags.DEFINE_bool(
     "All photos show one person: they are learned from each other.",
     flag_values=FLAGS,
 )
-_STEPS = flags.DEFINE_integer("steps", 600, "Training steps.", lower_bound=1, flag_values=FLAGS)
+_STEPS = flags.DEFINE_integer(
+    "steps", 600, "Training steps of the new run.", lower_bound=1, flag_values=FLAGS
+)
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size",
     8,

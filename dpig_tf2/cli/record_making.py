@@ -1,12 +1,17 @@
 """What all verbs share that write records: flags, and what they print in the end."""
 
+import os
+
 from absl import flags
 
-from dpig_tf2.cli import program
+from dpig_tf2.cli import flag_groups, program
 
 
 class RecordOutputFlags:
-    """Record files to be written: --out_dir, --split, --num_shards, --parts, --overwrite."""
+    """Record files to be written.
+
+    --out_dir, --split, --num_shards, --parts, --layout, --workers, --overwrite.
+    """
 
     def __init__(self, flag_values: flags.FlagValues, splits: str = "Any name will do."):
         self.out_dir = flags.DEFINE_string(
@@ -32,6 +37,21 @@ class RecordOutputFlags:
             "Number of body parts whose boxes are stored; the networks need 7.",
             flag_values=flag_values,
         )
+        self.layout = flags.DEFINE_enum(
+            "layout",
+            "published",
+            ["published", "lean"],
+            "What a record is: a pair, as in the published records, or a photo, of which another "
+            "file lists the pairs. All verbs read both.",
+            flag_values=flag_values,
+        )
+        self._workers = flags.DEFINE_integer(
+            "workers",
+            None,
+            "Processes at work; by default one for each core. The records do not depend on it.",
+            lower_bound=1,
+            flag_values=flag_values,
+        )
         self.overwrite = flags.DEFINE_bool(
             "overwrite",
             False,
@@ -39,9 +59,17 @@ class RecordOutputFlags:
             flag_values=flag_values,
         )
 
+    @property
+    def workers(self) -> int:
+        """As many as were asked for, or as this process may use cores."""
+        return self._workers.value or len(os.sched_getaffinity(0))
+
 
 class RawDataFlags:
-    """Records made from files: --raw_dir, --flip, --dry_run, and those of `RecordOutputFlags`."""
+    """Records made from files.
+
+    --raw_dir, --flip, --dry_run, --pairs_per_image, --seed, and those of `RecordOutputFlags`.
+    """
 
     def __init__(self, flag_values: flags.FlagValues, raw_data: str, splits: str = "Any name."):
         self.output = RecordOutputFlags(flag_values, splits)
@@ -55,6 +83,15 @@ class RawDataFlags:
             "Market-1501 and DeepFashion only.",
             flag_values=flag_values,
         )
+        self.pairs_per_image = flags.DEFINE_integer(
+            "pairs_per_image",
+            None,
+            "Targets that each image is paired with, chosen by --seed among those of the same "
+            "person. By default all.",
+            lower_bound=1,
+            flag_values=flag_values,
+        )
+        self._seed = flag_groups.define_seed(flag_values, "the choice and order of the pairs")
         self._dry_run = flags.DEFINE_bool(
             "dry_run", False, "Print what would be written and stop.", flag_values=flag_values
         )
@@ -69,6 +106,10 @@ class RawDataFlags:
             num_shards=self.output.num_shards.value,
             overwrite=self.output.overwrite.value,
             dry_run=self._dry_run.value,
+            layout=self.output.layout.value,
+            workers=self.output.workers,
+            pairs_per_image=self.pairs_per_image.value,
+            seed=self._seed.value,
         )
 
 

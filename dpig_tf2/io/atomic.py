@@ -20,7 +20,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(_TEMPORARY.format(name=path.name, process=os.getpid()))
+    temporary = temporary_path(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -28,6 +28,12 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_path(path: str | os.PathLike) -> pathlib.Path:
+    """A path beside `path` for a file of this process that `remove_temporaries` knows."""
+    path = pathlib.Path(path)
+    return path.with_name(_TEMPORARY.format(name=path.name, process=os.getpid()))
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

@@ -22,7 +22,9 @@ MAX_PIXELS = 1 << 26
 _JPEG_QUALITY = 95  # with full color resolution, close enough to the picture to be scored
 
 
-def open_image(path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG) -> Image.Image:
+def open_image(
+    path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG, content: bytes | None = None
+) -> Image.Image:
     """An image file decoded completely, in its own mode and stored orientation.
 
     The header is looked at first: a picture of more than `MAX_PIXELS` is not decoded.
@@ -30,12 +32,14 @@ def open_image(path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG) 
     Args:
         path: the file.
         formats: Pillow's names of the formats that its content may have.
+        content: of the file, where it has been read already.
 
     Raises:
         DpigError: if the content has another format, is damaged, too large or cannot be read; the
             message does not name the file.
     """
-    with decoding(path, formats), _as_warned(), Image.open(path, formats=formats) as image:
+    file = path if content is None else io.BytesIO(content)
+    with decoding(path, formats), _as_warned(), Image.open(file, formats=formats) as image:
         if image.width * image.height > MAX_PIXELS:
             raise DpigError(
                 f"is {image.height} x {image.width} pixels (rows x columns), more than the "

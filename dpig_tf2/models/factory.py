@@ -13,8 +13,8 @@ from dpig_tf2.models.generator import Generator
 from dpig_tf2.models.mapping_network import MappingNetwork
 from dpig_tf2.models.placed import PlacedEncoder, PlacedGenerator
 from dpig_tf2.models.pose_autoencoder import PoseDecoder, PoseEncoder
+from dpig_tf2.ops.body_parts import NUM_REGIONS
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
-from dpig_tf2.ops.regions import NUM_REGIONS
 
 
 def stage_networks(stage: str, config: ModelConfig) -> tuple[str, ...]:

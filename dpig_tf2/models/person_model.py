@@ -49,9 +49,8 @@ class PersonModel:
     def body_mask(self, keypoints):
         """float32 [B, H, W, 1] in {0, 1}, at the radius that the encoder was trained with."""
         config = self.config
-        return pose_maps.body_mask(
-            keypoints, config.height, config.width, config.mask_radius, self.portable
-        )
+        size = (config.height, config.width)
+        return pose_maps.body_mask(keypoints, *size, config.mask_radius, portable=self.portable)
 
     def part_boxes(self, keypoints):
         """Boxes [B, 7, 4] in pixels and visibility [B, 7] of the networks' seven regions."""

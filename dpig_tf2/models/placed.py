@@ -10,7 +10,7 @@ from dpig_tf2.config import SCENE_CELL
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import layers
 from dpig_tf2.ops import anchors, convolutions
-from dpig_tf2.ops.regions import NUM_REGIONS
+from dpig_tf2.ops.body_parts import NUM_REGIONS
 
 _SMALLEST_POWER = 1e-6
 _FIRST_OF_REGION = np.cumsum((0, *anchors.ANCHORS_PER_REGION))

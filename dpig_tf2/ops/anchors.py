@@ -8,8 +8,8 @@ appearance is read where it is and drawn where it belongs, whatever the pose.
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.ops.body_parts import REGION_NAMES
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS
-from dpig_tf2.ops.regions import REGION_NAMES
 
 # Points derived from the keypoints, so that one that is hidden does not hide all the rest.
 _DERIVED = ("head", "hips")

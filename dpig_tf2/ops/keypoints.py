@@ -2,9 +2,16 @@
 
 A pose is float32 [..., K, 3] with K = 18: (row, column, visibility). Rows and columns are pixels
 with the origin at the top left; visibility is 0 or 1; a missing keypoint is (0, 0, 0).
+
+Converting records needs this module without TensorFlow, which is why functions import it.
 """
 
-import tensorflow as tf
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # OpenPose COCO-18; "right" is the person's own right side.
 KEYPOINT_NAMES = (
@@ -91,6 +98,8 @@ def normalize(keypoints, height: int, width: int) -> tf.Tensor:
     Returns:
         float32 [..., 18, 3]; visibility unchanged. A missing keypoint becomes (-1, -1, 0).
     """
+    import tensorflow as tf
+
     row, column, visibility = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
     return tf.stack([row / height * 2.0 - 1.0, column / width * 2.0 - 1.0, visibility], axis=-1)
 
@@ -105,6 +114,8 @@ def denormalize(keypoints, height: int, width: int) -> tf.Tensor:
     Returns:
         float32 [..., 18, 3], pixels; visibility unchanged.
     """
+    import tensorflow as tf
+
     row, column, visibility = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
     row = tf.clip_by_value((row + 1.0) / 2.0 * height, 0.0, height - 1.0)
     column = tf.clip_by_value((column + 1.0) / 2.0 * width, 0.0, width - 1.0)
@@ -121,6 +132,8 @@ def flip_horizontal(keypoints, width: int) -> tf.Tensor:
     Returns:
         float32 [..., 18, 3], pixels; missing keypoints stay (0, 0, 0).
     """
+    import tensorflow as tf
+
     row, column, visibility = tf.unstack(
         tf.gather(tf.cast(keypoints, tf.float32), MIRRORED, axis=-2), axis=-1
     )

@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.ops.drawing import CLOSING_SIZE
 from dpig_tf2.ops.implementations import is_reference
 from dpig_tf2.ops.keypoints import FAR_OUTSIDE, LIMBS, NUM_KEYPOINTS
 
 POSE_MAP_RADIUS = 4
-_CLOSING_SIZE = 5
 
 
 def pose_map(
@@ -72,7 +72,14 @@ def _distance_test(keypoints, height, width, radius):
     return tf.reshape(tf.sign(room - taken), [-1, height, width, NUM_KEYPOINTS])
 
 
-def body_mask(keypoints, height: int, width: int, radius: int, portable: bool = False) -> tf.Tensor:
+def body_mask(
+    keypoints,
+    height: int,
+    width: int,
+    radius: int,
+    implementation: str = "reference",
+    portable: bool = False,
+) -> tf.Tensor:
     """Silhouette estimate from keypoints: thick limbs, then a 5x5 morphological closing.
 
     Discs are set at both ends of every limb whose two ends are visible, and along it every
@@ -84,6 +91,8 @@ def body_mask(keypoints, height: int, width: int, radius: int, portable: bool = 
         keypoints: float [B, 18, 3], pixels (row, column, visibility).
         height, width: size of the mask in pixels.
         radius: disc radius in pixels; the published masks use 4, 7, 8 and 10.
+        implementation: "reference" convolves a map of disc centers; "fast" adds up where the rows
+            of discs begin and end, with equal results in a tenth of the time.
         portable: computes without float64, scattering and sizes that depend on the keypoints, as
             ONNX and LiteRT can; equal but where float64 rounds a whole coordinate down, which moves
             one disc in a thousand by a pixel.
@@ -97,18 +106,17 @@ def body_mask(keypoints, height: int, width: int, radius: int, portable: bool = 
     _check_radius(radius)
     if portable:
         centers = _portable_disc_centers(tf.cast(keypoints, tf.float32), height, width, radius)
-    else:
-        centers = _disc_centers(tf.cast(keypoints, tf.float64), height, width, radius)
-    # VALID on the padded map brings the result back to H x W, with outside discs reaching in.
-    discs = tf.nn.conv2d(centers, _disc(radius)[:, :, None, None], strides=1, padding="VALID")
-    mask = tf.cast(discs > 0.5, tf.float32)
-    # max_pool2d ignores what lies outside: 0 for the dilation, 1 for the erosion.
-    dilated = tf.nn.max_pool2d(mask, _CLOSING_SIZE, strides=1, padding="SAME")
-    return -tf.nn.max_pool2d(-dilated, _CLOSING_SIZE, strides=1, padding="SAME")
+        return _closed_discs(centers, radius)
+    found = _disc_centers(tf.cast(keypoints, tf.float64), height, width, radius)
+    draw = _convolved_centers if is_reference(implementation) else _added_runs
+    return draw(*found, tf.shape(keypoints)[0], height, width, radius)
 
 
 def _disc_centers(keypoints, height, width, radius):
-    """Map of disc centers, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
+    """Pose [N] and place [N, 2] of every disc that may reach into the image, int32.
+
+    Places are pixels (row, column) of the image with a border of `radius`.
+    """
     start, stop, drawn = _limb_ends(keypoints, height, width)
     length = tf.sqrt(tf.reduce_sum(tf.square(stop - start), axis=-1))
     count = tf.where(drawn, tf.cast(length / radius, tf.int32), 0)
@@ -125,11 +133,54 @@ def _disc_centers(keypoints, height, width, radius):
     inside = tf.reduce_all((points >= 0) & (points < padded), axis=-1)
     used = drawn[..., None] & (index <= last) & inside
     batch = tf.broadcast_to(tf.range(tf.shape(keypoints)[0])[:, None, None], tf.shape(used))
-    where = tf.concat([batch[..., None], points], axis=-1)
-    shape = tf.concat([tf.shape(keypoints)[:1], padded], axis=0)
-    where = tf.boolean_mask(where, used)
+    return tf.boolean_mask(batch, used), tf.boolean_mask(points, used)
+
+
+def _convolved_centers(pose, place, count, height, width, radius):
+    where = tf.concat([pose[:, None], place], axis=-1)
+    shape = tf.stack([count, height + 2 * radius, width + 2 * radius])
     hits = tf.scatter_nd(where, tf.ones(tf.shape(where)[:1]), shape)
-    return tf.cast(hits > 0, tf.float32)[..., None]
+    return _closed_discs(tf.cast(hits > 0, tf.float32)[..., None], radius)
+
+
+def _closed_discs(centers, radius):
+    """The mask of disc centers, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
+    # VALID on the padded map brings the result back to H x W, with outside discs reaching in.
+    discs = tf.nn.conv2d(centers, _disc(radius)[:, :, None, None], strides=1, padding="VALID")
+    mask = tf.cast(discs > 0.5, tf.float32)
+    # max_pool2d ignores what lies outside: 0 for the dilation, 1 for the erosion.
+    dilated = tf.nn.max_pool2d(mask, CLOSING_SIZE, strides=1, padding="SAME")
+    return -tf.nn.max_pool2d(-dilated, CLOSING_SIZE, strides=1, padding="SAME")
+
+
+def _added_runs(pose, place, count, height, width, radius):
+    offset = np.arange(-radius, radius + 1, dtype=np.int32)
+    reach = np.sqrt(radius**2 - offset**2).astype(np.int32)
+    row = place[:, :1] - radius + offset  # [N, 2 radius + 1]
+    column = place[:, 1:] - radius
+    first = tf.maximum(column - reach, 0)
+    behind = tf.minimum(column + reach, width - 1) + 1
+    drawn = (row >= 0) & (row < height) & (first < behind)
+    line = (pose[:, None] * height + row) * (width + 1)
+    begun, ended = (tf.boolean_mask(line + edge, drawn) for edge in (first, behind))
+    changes = tf.concat([tf.ones_like(begun), -tf.ones_like(ended)], axis=0)
+    cells = tf.reshape(count * height * (width + 1), [1])
+    runs = tf.scatter_nd(tf.concat([begun, ended], axis=0)[:, None], changes, cells)
+    runs = tf.reshape(runs, [-1, height, width + 1])
+    mask = tf.cumsum(runs, axis=2)[:, :, :width] > 0
+    outside = tf.logical_not(_dilated(mask, height, width))
+    closed = tf.logical_not(_dilated(outside, height, width))
+    return tf.cast(closed, tf.float32)[..., None]
+
+
+def _dilated(mask, height, width):
+    """A mask bool [B, H, W] with every True grown to a square of `CLOSING_SIZE`."""
+    border = CLOSING_SIZE // 2
+    padded = tf.pad(mask, [[0, 0], [border, border], [0, 0]])
+    rows = [padded[:, shift : shift + height] for shift in range(CLOSING_SIZE)]
+    padded = tf.pad(functools.reduce(tf.logical_or, rows), [[0, 0], [0, 0], [border, border]])
+    columns = [padded[:, :, shift : shift + width] for shift in range(CLOSING_SIZE)]
+    return functools.reduce(tf.logical_or, columns)
 
 
 def _portable_disc_centers(keypoints, height, width, radius):

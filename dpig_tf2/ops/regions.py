@@ -1,69 +1,12 @@
 """Body regions: boxes around groups of keypoints, and crops of feature maps inside them."""
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.ops.body_parts import BOX_RULES, LOWER_LEGS, NUM_REGIONS, PART_GROUPS
 from dpig_tf2.ops.implementations import is_reference, runs_on_cpu_uncompiled
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
-
-# Keypoints (0-based) of the 37 part regions of the published records.
-PART_GROUPS = (
-    (0, 1, 2, 5, 14, 15, 16, 17),  # head and shoulders
-    (2, 3, 4, 5, 6, 7, 8, 11),  # upper body
-    (8, 9, 10, 11, 12, 13),  # legs
-    (5, 6, 7),  # left arm
-    (2, 3, 4),  # right arm
-    (11, 12, 13),  # left leg
-    (8, 9, 10),  # right leg
-    (2, 5, 8, 11),
-    (5, 6),
-    (6, 7),
-    (2, 3),
-    (3, 4),
-    (11, 12),
-    (12, 13),
-    (8, 9),
-    (9, 10),
-    tuple(range(NUM_KEYPOINTS)),
-    *((k,) for k in range(NUM_KEYPOINTS)),
-    (2, 3, 4, 8, 9, 10),
-    (5, 6, 7, 11, 12, 13),
-)
-REGION_NAMES = (
-    "head", "upper_body", "legs", "left_arm", "right_arm", "left_leg", "right_leg",
-)  # fmt: skip
-NUM_REGIONS = len(REGION_NAMES)  # the networks use the first seven groups
-
-# Both lower legs in sight make a whole-body photo (groups 14 and 16, 1-based).
-_LOWER_LEGS = (PART_GROUPS[13], PART_GROUPS[15])
-
-
-@dataclasses.dataclass(frozen=True)
-class _Margins:
-    """Whole pixels by which a box is grown.
-
-    `single` where only one keypoint of the group is visible.
-    """
-
-    several: float
-    single: float
-    nose_lift: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True)
-class _BoxRule:
-    whole_body: _Margins
-    cropped: _Margins
-
-
-_BOX_RULES = {
-    "market1501": _BoxRule(whole_body=_Margins(6, 10), cropped=_Margins(6, 10)),
-    "deepfashion": _BoxRule(whole_body=_Margins(10, 20, 10), cropped=_Margins(20, 40, 25)),
-}
-BOX_RULES = tuple(_BOX_RULES)
 
 
 def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_REGIONS):
@@ -85,17 +28,17 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
     Raises:
         DpigError: if the rule is unknown or parts is not in 1..37.
     """
-    if rule not in _BOX_RULES:
+    if rule not in BOX_RULES:
         raise DpigError(f"box rule must be one of {', '.join(BOX_RULES)}; got {rule!r}")
     if not 1 <= parts <= len(PART_GROUPS):
         raise DpigError(f"parts must be in 1..{len(PART_GROUPS)}, got {parts}")
-    margins = _BOX_RULES[rule]
+    margins = BOX_RULES[rule]
     # Boxes end at whole pixels, and so do margins: truncated first, coordinates are added exactly.
     row, column, seen = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
     row, column = tf.floor(row), tf.floor(column)
     seen = seen > 0.5  # [B, 18]
     whole = tf.ones_like(seen[:, 0])
-    for group in _LOWER_LEGS:
+    for group in LOWER_LEGS:
         whole &= tf.reduce_any(tf.gather(seen, group, axis=1), axis=1)
 
     def by_framing(field):

@@ -5,9 +5,11 @@ import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import gradio as gr
+from gradio import themes
 
 from dpig_tf2.detection.detector import PoseDetector
 from dpig_tf2.errors import DpigError
@@ -51,13 +53,12 @@ class Page:
         self.examples = cast.synthetic_members(self.model)
         self.poses = cast.gallery_poses(self.model)
 
-    def warm_up(self) -> None:
-        """Does the work of every tab once, so that no visitor waits for tracing."""
+    def warm_up(self) -> Iterator[Result]:
+        """The work of every tab once, so that no visitor waits for tracing."""
         first, second = self.examples[:2]
-        self.studio.repose(first, self.poses[0])
-        self.studio.sampled_pose(0)
-        self.studio.new_persons(self.model.factors, 1, 0)
-        self.studio.interpolate(first, second, self.model.factors, 2)
+        yield self.studio.repose(first, self.poses[0])
+        yield self.studio.new_persons(self.model.factors, 8, 0)
+        yield self.studio.interpolate(first, second, self.model.factors)
 
     def blocks(self) -> gr.Blocks:
         """The page, to be launched."""
@@ -78,7 +79,8 @@ class Page:
                     ("Interpolate", self._interpolate_tab),
                     ("Disentangle", self._disentangle_tab),
                 ):
-                    with gr.Tab(title) as tab:
+                    # All are there from the beginning: a tab that is not would miss new photos.
+                    with gr.Tab(title, render_children=True) as tab:
                         run, inputs, outputs = fill()
                     command = outputs[2]
                     first = blocks.load if title == "Re-pose" else tab.select
@@ -369,12 +371,13 @@ class Page:
         own = [*own, member]
         options = self._options(own)
         number = len(self.examples) + len(own) - 1
-        pickers = [
-            gr.update(options=options, value=number)
-            if picker is self.source
-            else gr.update(options=options)
-            for picker in self.pickers
-        ]
+        pickers = []
+        for picker in self.pickers:
+            # All properties: those of a tab that was not open yet would be lost.
+            changed: dict[str, Any] = {**picker.props, "options": options}
+            if picker is self.source:
+                changed["value"] = number
+            pickers.append(gr.update(**changed))
         text = f"{member.label} was added: it can be chosen in every tab."
         pose = components.skeleton_value(member.keypoints, self.model, member.image)
         return (components.message(text), own, *pickers, pose)
@@ -453,7 +456,7 @@ def mount_options() -> dict:
         "mcp_server": False,
         "max_file_size": cast.MAX_UPLOAD,
         "css": components.CSS,
-        "theme": gr.themes.Soft(
+        "theme": themes.Soft(
             primary_hue="teal",
             neutral_hue="slate",
             font=["system-ui", "sans-serif"],
@@ -509,7 +512,7 @@ def _photo_input(label, name):
     return gr.Image(
         label=label,
         show_label=False,
-        placeholder=f"## {label}\nDrop it here, or click",
+        placeholder=f"{label}: drop it here, paste it, or click",
         type="filepath",
         sources=["upload", "clipboard", "webcam"],
         height=140,

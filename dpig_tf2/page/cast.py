@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
@@ -116,7 +116,7 @@ def member_on_photo(
     return Member(label, crop.cut(photo), keypoints, photo, crop)
 
 
-def moved_pose(points: Sequence[Sequence[float]], model: ModelConfig) -> np.ndarray:
+def moved_pose(points: object, model: ModelConfig) -> np.ndarray:
     """Keypoints float32 [18, 3] as the skeleton editor gives them, kept inside the image.
 
     Raises:

@@ -81,15 +81,22 @@ def server(
     )
     running = uvicorn.Server(options)
     thread = threading.Thread(target=running.run, daemon=True)
+    stopping = threading.Event()
+    warming = threading.Thread(
+        target=lambda: any(stopping.is_set() for _ in page.warm_up()), daemon=True
+    )
     thread.start()
     try:
         while not running.started:
             thread.join(0.05)
             if not thread.is_alive():
                 raise DpigError(f"cannot serve at {host}:{port}", field="port")
-        threading.Thread(target=page.warm_up, daemon=True).start()
+        warming.start()
         yield thread
     finally:
+        stopping.set()
+        if warming.ident is not None:  # TensorFlow at work would abort an ending process
+            warming.join()
         running.should_exit = True
         running.force_exit = True
         thread.join(10)

@@ -10,7 +10,7 @@ from dpig_tf2 import synthetic
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import movement
-from dpig_tf2.ops.regions import REGION_NAMES
+from dpig_tf2.ops.body_parts import REGION_NAMES
 from dpig_tf2.page.cast import Member
 from dpig_tf2.page.results import Picture, Result, person_files
 from dpig_tf2.sampling import interpolation, mixing
@@ -205,9 +205,11 @@ class Studio:
             files = person_files({"person": start, "other": end})
         elif isinstance(start, int) and isinstance(end, int):
             seeds = [_within("seed", seed, 0, LARGEST_SEED) for seed in (start, end)]
-            noise = [{f: self.sampler.draw_noise(1, f, seed) for f in factors} for seed in seeds]
+            first, last = (
+                {f: self.sampler.draw_noise(1, f, seed) for f in factors} for seed in seeds
+            )
             held = self.sampler.seed_codes(1, seeds[0])
-            codes = interpolation.codes_between_noise(self.sampler, *noise, held, steps)
+            codes = interpolation.codes_between_noise(self.sampler, first, last, held, steps)
             command = self._command(
                 "interpolate",
                 seeds=f"{start},{end}",

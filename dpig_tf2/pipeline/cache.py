@@ -19,7 +19,7 @@ _SCAN_BATCH = 256  # records parsed at once
 def count_distinct_images(records: RecordSet, at_most: int) -> int:
     """How many distinct images there are; reads on only until `at_most` have been found."""
     found = set()
-    for digests in _image_digests(records):
+    for digests in _image_digests(records if records.pairs is None else records.photos()):
         found.update(digests)
         if len(found) >= at_most:
             return at_most
@@ -35,35 +35,47 @@ def distinct_images(records: RecordSet) -> tuple[np.ndarray, np.ndarray]:
         int64 [M, 2] of (position of the record, side), and int64 [N, 2] of image numbers.
     """
     known: dict[bytes, int] = {}
-    first, pairs = [], np.empty((len(records), 2), np.int64)
-    for position, digests in enumerate(_image_digests(records)):
-        for side, digest in enumerate(digests):
-            number = known.setdefault(digest, len(known))
-            if number == len(first):
-                first.append((position, side))
-            pairs[position, side] = number
-    return np.asarray(first, np.int64), pairs
+    if records.pairs is None:
+        images = _numbered(_image_digests(records), known).reshape(-1, 2)
+    else:  # each photo is read once, whatever its pairs
+        photos = records.photos()
+        image_of = np.zeros(len(records.reader), np.int64)
+        image_of[photos.records_of(photos.numbers)[:, 0]] = _numbered(_image_digests(photos), known)
+        images = image_of[records.records_of(records.numbers)]
+    _, first, order = np.unique(images, return_index=True, return_inverse=True)
+    by_appearance = np.argsort(first)
+    number = np.empty_like(by_appearance)
+    number[by_appearance] = np.arange(len(by_appearance))
+    where = np.stack(np.divmod(first[by_appearance], 2), axis=1)
+    return where, number[order].reshape(-1, 2)
+
+
+def _numbered(digests, known):
+    """A number for each digest, the same for equal ones, int64 [n]."""
+    flat = (known.setdefault(digest, len(known)) for each in digests for digest in each)
+    return np.fromiter(flat, np.int64)
 
 
 def _image_digests(records) -> Iterator[tuple[bytes, ...]]:
-    """What tells an image from others, of both images of every record in turn."""
+    """What tells an image from others, of all images of every example in turn."""
+    sides = schema.SIDES_STORED[records.layout]
     spec = {}
     for keys, feature in (
         (schema.IMAGE.keys, tf.io.FixedLenFeature([], tf.string)),
         (schema.NAME.keys, tf.io.FixedLenFeature([], tf.string, "")),
         (schema.KEYPOINTS.keys, tf.io.FixedLenFeature([54], tf.float32, [0.0] * 54)),
     ):
-        spec.update(dict.fromkeys(keys, feature))
+        spec.update(dict.fromkeys(keys[:sides], feature))
 
     def parse(serialized):
-        return tf.io.parse_example(serialized, spec)
+        return tf.io.parse_example(tf.reshape(serialized, [-1]), spec)
 
     schedule = FileOrder(len(records), _SCAN_BATCH)
     numbers = tf.data.Dataset.range(schedule.batches)
     batches = reading.read(records, schedule.batch, numbers, parse).prefetch(2)
     for parsed, _ in batches.as_numpy_iterator():
         for i in range(len(parsed[schema.IMAGE.keys[0]])):
-            yield tuple(_digest(parsed, i, side) for side in range(2))
+            yield tuple(_digest(parsed, i, side) for side in range(sides))
 
 
 def _digest(parsed, i, side):

@@ -126,7 +126,8 @@ def _draw(foreground, background, pose, model):
 def as_person(image, keypoints, model: ModelConfig) -> dict[str, tf.Tensor]:
     """Photos [B, H, W, 3] and keypoints [B, 18, 3] as persons with masks and boxes drawn."""
     boxes, visibility = regions.part_boxes(keypoints, model.height, model.width, model.box_rule)
-    mask = pose_maps.body_mask(keypoints, model.height, model.width, model.mask_radius)
+    size = (model.height, model.width)
+    mask = pose_maps.body_mask(keypoints, *size, model.mask_radius, "fast")
     return {
         "image": image,
         "keypoints": keypoints,

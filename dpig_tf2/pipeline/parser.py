@@ -39,7 +39,7 @@ def parse_person(decoded: dict, model: config.ModelConfig) -> dict[str, tf.Tenso
     keypoints = decoded["keypoints"]
 
     def draw_masks():
-        drawn = pose_maps.body_mask(keypoints, *size, model.mask_radius)
+        drawn = pose_maps.body_mask(keypoints, *size, model.mask_radius, "fast")
         return _where(decoded["has_mask"], decoded["body_mask"], tf.cast(drawn, tf.uint8))
 
     def draw_boxes():

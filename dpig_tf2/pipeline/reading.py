@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.pipeline import parser
-from dpig_tf2.records import decoder, index, schema
+from dpig_tf2.records import decoder, index
 from dpig_tf2.records.record_set import RecordSet
 
 Choose = Callable[[int], tuple[np.ndarray, np.ndarray]]
@@ -38,13 +38,14 @@ def decoded(
 
 
 def person_parser(records, model_config, keys, extras):
-    """A function from serialized string [b] to a batch; arguments as of `decoded`."""
+    """A function from serialized string, as of `Decoder`, to a batch; arguments as of `decoded`."""
     decode = decoder.Decoder(
         model_config.height,
         model_config.width,
         model_config.mask_radius,
         tuple(extras),
         records.stored,
+        records.layout,
     )
 
     # One function for both sides halves the time that tracing takes.
@@ -54,7 +55,7 @@ def person_parser(records, model_config, keys, extras):
 
     def parse(serialized):
         batch = decode(serialized)
-        persons = {side: parse_person(batch[side]) for side in schema.SIDES}
+        persons = {side: parse_person(person) for side, person in batch.items()}
         return {side: {key: person[key] for key in keys} for side, person in persons.items()}
 
     return parse
@@ -69,8 +70,8 @@ def read(
         records: what to read.
         choose: batch number -> positions int64 [b] and flips bool [b].
         numbers: dataset of batch numbers.
-        parse: serialized string [b] -> tensors. Where it fails, or a checksum is wrong, the error
-            names file and record.
+        parse: serialized string as of `Decoder` -> tensors. Where it fails, or a checksum is wrong,
+            the error names file and record.
     """
     # Traced once although it stands in two branches; it has no Python control flow to convert.
     parse = tf.function(parse, autograph=False)
@@ -92,17 +93,21 @@ def read(
 
 
 def places(records, choose, numbers):
-    """Dataset of (record numbers, file indices, byte offsets, flips), each [b]."""
+    """Dataset of (example numbers, file indices, byte offsets, flips), each [b].
+
+    In the lean layout an example has several records: indices and offsets are [b, records].
+    """
+    columns = [] if records.pairs is None else [records.pairs.shape[1]]
 
     def locate(number):
         positions, flips = choose(number)
         chosen = records.numbers[positions]
-        return chosen, *records.reader.places(chosen), flips
+        return chosen, *records.places(chosen), flips
 
     def locate_in_graph(number):
         located = tf.numpy_function(locate, [number], [tf.int64, tf.int64, tf.int64, tf.bool])
-        for tensor in located:
-            tensor.set_shape([None])
+        for tensor, shape in zip(located, ([], columns, columns, []), strict=True):
+            tensor.set_shape([None, *shape])
         return tuple(located)
 
     return numbers.map(locate_in_graph)

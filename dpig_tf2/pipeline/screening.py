@@ -55,6 +55,30 @@ def require_examples(records: RecordSet, batch_size: int) -> None:
 
 
 def _without_bad(records, model_config):
+    logging.info("looking for bad ones among %d records of split %s", len(records), records.split)
+    skipped = [str(problem) for problem in _folder_problems(records)]
+    if records.layout == "published":
+        usable, bad = _sorted_out(records, model_config)
+        numbers = records.numbers[usable]
+    else:  # each photo once, whatever its pairs
+        photos = records.photos()
+        usable, bad = _sorted_out(photos, model_config)
+        good = np.zeros(len(records.reader), bool)
+        good[photos.records_of(photos.numbers[usable])] = True
+        numbers = records.numbers[good[records.records_of(records.numbers)].all(axis=1)]
+    skipped += bad
+    for line in skipped[:_NAMED_RECORDS]:
+        logging.warning("skipped %s", printable(line))
+    dropped = len(records) - len(numbers)
+    logging.info("%d records skipped, %d kept", dropped, len(numbers))
+    if not len(numbers):
+        message = f"{records.paths[0]}: not one of {len(records)} records can be used"
+        raise RecordError(message, file=records.paths[0])
+    return dataclasses.replace(records, numbers=numbers, skipped=tuple(skipped))
+
+
+def _sorted_out(records, model_config):
+    """Positions of the examples that can be used, and a line for each other one."""
     schedule = FileOrder(len(records), _SCAN_BATCH)
     parse = reading.person_parser(records, model_config, parser.MODEL_KEYS, ())
     failed = reading.attempt(
@@ -64,22 +88,13 @@ def _without_bad(records, model_config):
         ),
         lambda *located: tf.constant(True),
     )
-    logging.info("looking for bad ones among %d records of split %s", len(records), records.split)
-    skipped = [str(problem) for problem in _folder_problems(records)]
-    usable = []
+    usable, bad = [], []
     for batch, has_failed in enumerate(failed.prefetch(2).as_numpy_iterator()):
-        numbers = records.numbers[schedule.batch(batch)[0]]
-        problems = {number: records.problems(number) for number in numbers if has_failed}
-        usable += [number for number in numbers if not problems.get(number)]
-        skipped += [str(found[0]) for found in problems.values() if found]
-    for line in skipped[:_NAMED_RECORDS]:
-        logging.warning("skipped %s", printable(line))
-    logging.info("%d records skipped, %d kept", len(skipped), len(usable))
-    if not usable:
-        message = f"{records.paths[0]}: not one of {len(records)} records can be used"
-        raise RecordError(message, file=records.paths[0])
-    numbers = np.asarray(usable, np.int64)
-    return dataclasses.replace(records, numbers=numbers, skipped=tuple(skipped))
+        positions = schedule.batch(batch)[0]
+        problems = {p: records.problems(records.numbers[p]) for p in positions if has_failed}
+        usable += [position for position in positions if not problems.get(position)]
+        bad += [str(found[0]) for found in problems.values() if found]
+    return np.asarray(usable, np.int64), bad
 
 
 def _folder_problems(records):
@@ -92,7 +107,7 @@ def _folder_problems(records):
     ] + [
         RecordError(problem, file=folder)
         for problem in record_manifest.problems(
-            folder, shards.stem(records.paths[0]), records.reader.files
+            folder, shards.stem(records.paths[0]), records.examples_in
         )
     ]
 

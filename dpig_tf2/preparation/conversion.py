@@ -1,20 +1,37 @@
-"""What all converters share: checked photos, and records written with a report."""
+"""What all converters share: photos looked at once by several processes, and records written.
+
+First every photo is read, checked and brought to its size, and its masks and boxes are drawn, by
+several processes; what comes of it is kept in a file. Then records are put together from it, shard
+by shard. Pairs are in a file as well, so that memory does not grow with their number.
+"""
 
 import contextlib
 import dataclasses
 import functools
+import hashlib
+import itertools
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import pickle
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
 from dpig_tf2.errors import DpigError
-from dpig_tf2.io.hashes import sha256, sha256_of_arrays, sha256_of_texts
-from dpig_tf2.ops import images
-from dpig_tf2.ops import keypoints as keypoint_ops
+from dpig_tf2.io import atomic
+from dpig_tf2.io.hashes import sha256_of_arrays, sha256_of_texts
+from dpig_tf2.ops import drawing
+from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.preparation import photos, record_folder
+from dpig_tf2.preparation.store import PairFile, Place, Store, StoreReader
+from dpig_tf2.preparation.workers import Workers
 from dpig_tf2.progress import Progress
-from dpig_tf2.records import schema, writer
+from dpig_tf2.records import pair_index, schema, writer
+
+_CHUNK_PIXELS = 1 << 18  # of the photos that a process takes at a time
+_CACHED_PERSONS = 50_000  # whose names and poses stay in memory, a kilobyte each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +44,10 @@ class Options:
         num_shards: record files.
         overwrite: replace records made with other settings.
         dry_run: report without writing.
+        layout: one of `schema.LAYOUTS`.
+        workers: processes; more than one need a script that is guarded, see `workers.Workers`.
+        pairs_per_image: same-identity pairs that an image is the source of at most; None: all.
+        seed: of the order of "train", and of the choice of pairs.
     """
 
     flip: bool | None = None
@@ -34,21 +55,13 @@ class Options:
     num_shards: int = 1
     overwrite: bool = False
     dry_run: bool = False
+    layout: str = "published"
+    workers: int = 1
+    pairs_per_image: int | None = None
+    seed: int = 0
 
 
 DEFAULTS = Options()
-
-
-@contextlib.contextmanager
-def collecting() -> Iterator[list[str]]:
-    """A list for problems; they become notes of the error if the work ends in one."""
-    problems: list[str] = []
-    try:
-        yield problems
-    except DpigError as error:
-        for problem in problems:
-            error.add_note(problem)
-        raise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,90 +77,144 @@ class Conversion:
     left_out: int = 0
 
 
+# ---- what a process makes of a photo
+
+
 @dataclasses.dataclass(frozen=True)
-class UsablePhoto:
-    """The file of a photo that can become a record: `keypoints` float32 [18, 3] in its pixels."""
+class View:
+    """A photo as a record has it: `encoded` JPEG or PNG, `keypoints` float32 [18, 3] in pixels."""
 
-    name: str
-    path: pathlib.Path
-    placement: photos.Placement
+    encoded: bytes
     keypoints: np.ndarray
-    is_plain: bool  # see `photos.Photo`
-    sha256: str  # of the file
-    background: photos.Color = photos.GRAY
-
-    def person(self, mirrored: bool, **fields) -> writer.Person:
-        """This photo ready to be written, with further `writer.Person` fields."""
-        keypoints = self.keypoints
-        if mirrored:
-            keypoints = keypoint_ops.flip_horizontal(keypoints, self.placement.width).numpy()
-        return writer.Person(
-            name=self.name,
-            encoded=functools.partial(
-                photos.encode,
-                self.path,
-                self.placement,
-                mirrored,
-                self.is_plain,
-                self.background,
-            ),
-            keypoints=keypoints,
-            **fields,
-        )
 
 
-def usable_photos(
-    folder,
-    keypoints: Mapping[str, np.ndarray],
-    size: tuple[int, int],
-    resize: str,
-    problems: list[str],
-    background: photos.Color = photos.GRAY,
-) -> dict[str, UsablePhoto]:
-    """Photos that can be decoded and that fit, by name; every other one becomes a problem.
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What a process has made of a photo.
+
+    Attributes:
+        problems: a line for each; without views the photo cannot be used.
+        views: plain, then mirrored if asked for.
+        sha256: of the photo's file.
+        pixels: what TensorFlow must decode the plain view to, uint8 [H, W, 3]; None where we have
+            encoded it.
+    """
+
+    problems: tuple[str, ...] = ()
+    views: tuple[View, ...] = ()
+    sha256: str = ""
+    pixels: np.ndarray | None = None
+
+
+class Item(Protocol):
+    """What a process can make a photo from."""
+
+    def prepare(self) -> Prepared:
+        """Reads or draws the photo."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoFile:
+    """A file to become a record.
 
     Args:
-        folder: where the photos lie.
-        keypoints: float32 [18, 3] of each photo by name, pixels of the photo.
-        size: rows and columns of the records.
+        path: the file.
+        keypoints: float32 [18, 3], pixels of the photo.
+        size: rows and columns of the record.
         resize: one of `photos.RESIZE_MODES`.
-        problems: gets a line for each.
+        mirrored: for each view, whether it is mirrored.
         background: what shines through transparent pixels.
     """
-    progress = Progress(f"photos in {folder}", len(keypoints))
-    found = {}
-    for number, name in enumerate(sorted(keypoints), 1):
-        progress.update(number)
-        path = pathlib.Path(folder) / name
+
+    path: pathlib.Path
+    keypoints: np.ndarray
+    size: tuple[int, int]
+    resize: str = "none"
+    mirrored: tuple[bool, ...] = (False,)
+    background: photos.Color = photos.GRAY
+
+    def prepare(self) -> Prepared:
         try:
-            photo = photos.read(path, background)
-            placement = photos.place(photo.size, size, resize)
-            if photo.is_plain and not images.decodes_to(path.read_bytes(), np.asarray(photo.image)):
-                raise DpigError("is damaged: TensorFlow does not decode it as Pillow", file=path)
+            photo = photos.read(self.path, self.background)
+            placement = photos.place(photo.size, self.size, self.resize)
         except DpigError as error:
-            problems.append(f"{path}: {error}")
-            continue
-        placed = _inside(placement.keypoints(keypoints[name]), size, path, problems)
-        if placed[:, 2].any():
-            found[name] = UsablePhoto(
-                name, path, placement, placed, photo.is_plain, sha256(path), background
+            return Prepared((f"{self.path}: {error}",))
+        placed, problems = _inside(placement.keypoints(self.keypoints), self.size, self.path)
+        if not placed[:, 2].any():
+            return Prepared((*problems, f"{self.path}: no visible keypoint, skipped"))
+        views = tuple(
+            View(
+                photo.encoded(placement, mirrored),
+                drawing.mirrored(placed, self.size[1]) if mirrored else placed,
             )
-        else:
-            problems.append(f"{path}: no visible keypoint, skipped")
-    return found
+            for mirrored in self.mirrored
+        )
+        kept = any(photo.is_kept(placement, mirrored) for mirrored in self.mirrored)
+        pixels = np.asarray(photo.image) if kept else None
+        return Prepared(tuple(problems), views, hashlib.sha256(photo.content).hexdigest(), pixels)
 
 
-def _inside(keypoints, size, path, problems):
-    """Keypoints with those outside the image marked missing, each one reported."""
+def _inside(keypoints, size, path):
+    """Keypoints with those outside the image marked missing, and a line for each of these."""
     beyond = ~((keypoints[:, :2] >= 0) & (keypoints[:, :2] < size))
     outside = (keypoints[:, 2] > 0) & beyond.any(axis=1)
+    problems = []
     for k in np.flatnonzero(outside):
         row, column, _ = keypoints[k]
         problems.append(
-            f"{path}: {keypoint_ops.KEYPOINT_NAMES[k]} is out of frame (row {row:g}, column "
+            f"{path}: {KEYPOINT_NAMES[k]} is out of frame (row {row:g}, column "
             f"{column:g} of {size[0]} x {size[1]}), taken as missing"
         )
-    return np.where(outside[:, None], np.float32(0), keypoints)
+    return np.where(outside[:, None], np.float32(0), keypoints), problems
+
+
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """A `Prepared` with its views pickled, and the first of them to be compared if it must be."""
+
+    prepared: Prepared
+    pickled: tuple[bytes, ...]
+
+
+def _make(items: Sequence[Item], record_format: writer.Format | None) -> list[_Made]:
+    """What a process does with some photos; in a format of pairs, all that records hold of them."""
+    prepared = [item.prepare() for item in items]
+    views = [view for each in prepared for view in each.views]
+    kept = [view.encoded for view in views]
+    if record_format:
+        kept = record_format.describe(kept, [view.keypoints for view in views])
+    pickled = (pickle.dumps(each, _PROTOCOL) for each in kept)
+    return [
+        _Made(
+            # Only what is to be compared goes back as it is.
+            dataclasses.replace(
+                each, views=tuple(_light(view, each.pixels is not None) for view in each.views[:1])
+            ),
+            tuple(itertools.islice(pickled, len(each.views))),
+        )
+        for each in prepared
+    ]
+
+
+_PROTOCOL = pickle.HIGHEST_PROTOCOL
+
+
+def _light(view, whole):
+    return view if whole else dataclasses.replace(view, encoded=b"")
+
+
+# ---- the conversion
+
+
+@dataclasses.dataclass(frozen=True)
+class UsablePhoto:
+    """A photo that can become a record: `keypoints` float32 [18, 3] in the record's pixels."""
+
+    name: str
+    keypoints: np.ndarray
+    sha256: str  # of the file
+    views: tuple[Place, ...]  # in the session's store; none in a dry run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +227,7 @@ class Target:
         split: split part of the file names.
         height, width: image size in the records, pixels.
         image_format: "jpg" or "png", noted in the records.
+        real: whether the images are photographs.
     """
 
     out_dir: pathlib.Path
@@ -168,64 +236,348 @@ class Target:
     height: int
     width: int
     image_format: str = "jpg"
+    real: bool = True
 
 
-def write(
-    target: Target,
-    examples: Sequence[writer.Pair],
-    used: Iterable[UsablePhoto],
-    num_images: int,
-    settings: Mapping[str, object],
-    inputs: Mapping[str, str],
-    options: Options,
-    problems: Sequence[str],
-) -> Conversion:
-    """Writes the examples with a manifest, or tells what would be written.
+@dataclasses.dataclass(frozen=True)
+class Individual:
+    """A view of a photo, and who is on it.
 
     Args:
-        target: what kind of records go where.
-        examples: in the order of the records.
-        used: the photos that they are made of.
-        num_images: photos that there were, usable or not.
-        settings: what was asked for, for the manifest.
-        inputs: hashes of what was read besides photos and keypoints, by what it is.
-        options: shards and the like.
-        problems: what was met on the way.
+        photo: the photo.
+        view: 0, or 1 for the mirrored one.
+        identity: index of the person within the split.
+        camera: -1 if unknown.
+        fields: makes further `writer.Person` fields.
+    """
+
+    photo: UsablePhoto
+    view: int
+    identity: int
+    camera: int = -1
+    fields: Callable[[], Mapping[str, object]] = dict
+
+
+@contextlib.contextmanager
+def session(target: Target, options: Options = DEFAULTS) -> Iterator["Session"]:
+    """A conversion under way: its folder is claimed, its processes run.
+
+    Problems become notes of the error if the work ends in one.
 
     Raises:
-        DpigError: if there are fewer examples than shards.
-        OutputError: if the folder holds records made from something else.
+        DpigError: if the split is no name, or an option is out of range.
+        locks.LockedError: if another process is writing the split.
     """
-    used = list(used)
-    people = {person.identity for pair in examples for person in (pair.source, pair.target)}
-    prefix = schema.variant(target.variant).file_prefix
-    plan = (
-        f"{len(examples)} examples of {len(people)} identities from {len(used)} of {num_images} "
-        f"images, {target.height} x {target.width} pixels, in {options.num_shards} files "
-        f"{prefix}_{target.split}"
-    )
     output = record_folder.Output(
-        pathlib.Path(target.out_dir), prefix, target.split, options.num_shards, options.overwrite
+        pathlib.Path(target.out_dir),
+        schema.variant(target.variant).file_prefix,
+        target.split,
+        options.num_shards,
+        options.overwrite,
+        options.layout,
     )
-    output.check(len(examples))
-    left_out = num_images - len(used)
-    if options.dry_run:
-        return Conversion(None, plan, tuple(problems), left_out)
-    size = (target.height, target.width)
-    settings = {
-        **settings,
-        "variant": target.variant,
-        "height": target.height,
-        "width": target.width,
-        "parts": options.parts,
-        "flip": bool(options.flip),
-        "inputs": {
-            "images": sha256_of_texts(f"{photo.name} {photo.sha256}" for photo in used),
-            "keypoints": sha256_of_arrays(photo.keypoints for photo in used),
-            **inputs,
-        },
-    }
-    report = {"images": len(used), "identities": len(people), "problems": list(problems)}
-    encoder = writer.PairEncoder(target.variant, *size, options.parts, target.image_format)
-    written = record_folder.write_pairs(output, examples, encoder, settings, report)
-    return Conversion(written, plan, tuple(problems), left_out)
+    workers = Workers(options.workers)
+    with contextlib.ExitStack() as stack:
+        if options.dry_run:
+            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            scratch = folder / output.name
+        else:
+            stack.enter_context(record_folder.claimed(output))
+            scratch = output.out_dir / output.name
+        started = Session(target, options, output, workers, scratch)
+        stack.callback(started.close)
+        stack.enter_context(workers)  # ends first: the others read the session's files
+        try:
+            yield started
+        except DpigError as error:
+            for problem in started.problems:
+                error.add_note(problem)
+            raise
+
+
+class Session:
+    """See `session`.
+
+    Attributes:
+        problems: a line for each that was met.
+    """
+
+    def __init__(self, target, options, output, workers, scratch):
+        self.problems: list[str] = []
+        self.target, self.options = target, options
+        self._output, self._workers, self._scratch = output, workers, scratch
+        self._files: list[pathlib.Path] = []
+        self._store = None if options.dry_run else Store(self._temporary("views"))
+        self._format = writer.Format(
+            target.variant,
+            target.height,
+            target.width,
+            options.parts,
+            target.image_format,
+            target.real,
+        )
+
+    def close(self) -> None:
+        """Removes what the session has kept in files."""
+        if self._store:
+            self._store.close()
+        for path in self._files:
+            path.unlink(missing_ok=True)
+
+    def new_pairs(self, what: str) -> PairFile:
+        """An empty file of pairs, which the session removes in the end."""
+        return PairFile(self._temporary(what))
+
+    def usable_photos(
+        self,
+        folder,
+        keypoints: Mapping[str, np.ndarray],
+        resize: str = "none",
+        background: photos.Color = photos.GRAY,
+        mirrored: bool = False,
+    ) -> dict[str, UsablePhoto]:
+        """Photos that can be decoded and that fit, by name; every other one becomes a problem.
+
+        Args:
+            folder: where the photos lie.
+            keypoints: float32 [18, 3] of each photo by name, pixels of the photo.
+            resize: one of `photos.RESIZE_MODES`.
+            background: what shines through transparent pixels.
+            mirrored: whether there is to be a second view of each, mirrored.
+        """
+        size = (self.target.height, self.target.width)
+        views = (False, True) if mirrored else (False,)
+        files = {
+            name: PhotoFile(
+                pathlib.Path(folder, name), keypoints[name], size, resize, views, background
+            )
+            for name in sorted(keypoints)
+        }
+        return self.look_at(files, f"photos in {folder}")
+
+    def look_at(self, items: Mapping[str, Item], what: str) -> dict[str, UsablePhoto]:
+        """What the processes make of some photos; those that cannot be used become problems.
+
+        A file that goes into records as it is must be one that TensorFlow decodes as Pillow does.
+
+        Args:
+            items: by name.
+            what: the photos, for progress lines.
+        """
+        progress = Progress(what, len(items))
+        names, found = iter(items), {}
+        is_pairs = self._store is not None and self.options.layout == "published"
+        make = functools.partial(_make, record_format=self._format if is_pairs else None)
+        each = max(1, _CHUNK_PIXELS // (self.target.height * self.target.width))
+        done = 0
+        with ThreadPoolExecutor(self._workers.count) as threads:
+            for made in self._workers.map(make, _chunks(items.values(), each)):
+                decoded = threads.map(is_decoded_alike, [one.prepared for one in made])
+                for name, one, alike in zip(
+                    itertools.islice(names, len(made)), made, decoded, strict=True
+                ):
+                    self.problems += one.prepared.problems
+                    if not alike:
+                        path = getattr(items[name], "path", name)
+                        self.problems.append(
+                            f"{path}: is damaged: TensorFlow does not decode it as Pillow"
+                        )
+                    elif one.pickled:
+                        found[name] = UsablePhoto(
+                            name,
+                            one.prepared.views[0].keypoints,
+                            one.prepared.sha256,
+                            tuple(map(self._store.add, one.pickled)) if self._store else (),
+                        )
+                done += len(made)
+                progress.update(done)
+        return found
+
+    def write(
+        self,
+        persons: Sequence[Individual],
+        pairs: PairFile,
+        used: Iterable[UsablePhoto],
+        num_images: int,
+        settings: Mapping[str, object],
+        inputs: Mapping[str, str] | None = None,
+    ) -> Conversion:
+        """Writes the pairs with a manifest, or tells what would be written.
+
+        Args:
+            persons: who the pairs are made of.
+            pairs: numbers of persons, in the order of the records.
+            used: the photos that there are to make records of.
+            num_images: photos that there were, usable or not.
+            settings: what was asked for, for the manifest.
+            inputs: hashes of what was read besides photos and keypoints, by what it is.
+
+        Raises:
+            DpigError: if there are fewer records than shards.
+            RecordError: if the content of a record would break a rule.
+            OutputError: if the folder holds records made from something else.
+            WorkerError: if a process was killed.
+        """
+        used = list(used)
+        left_out = num_images - len(used)
+        in_pairs = np.zeros(len(persons), bool)
+        for block in pairs.blocks():
+            in_pairs[block] = True
+        is_lean = self.options.layout == "lean"
+        self._output.check(int(in_pairs.sum()) if is_lean else len(pairs))
+        people = {persons[number].identity for number in np.flatnonzero(in_pairs).tolist()}
+        plan = (
+            f"{len(pairs)} examples of {len(people)} identities from {len(used)} of {num_images} "
+            f"images, {self.target.height} x {self.target.width} pixels, in "
+            f"{self.options.num_shards} files {self._output.name}"
+        )
+        if self._store is None:
+            return Conversion(None, plan, tuple(self.problems), left_out)
+        if is_lean:
+            persons, pairs = self._only(in_pairs, persons, pairs)
+        records = StoredRecords(
+            self._store.path, self._listed(persons), pairs.path, len(pairs), self._format
+        )
+        written = record_folder.write_shards(
+            self._output,
+            len(persons) if is_lean else len(pairs),
+            records.photos if is_lean else records.pairs,
+            self._settings(used, settings, inputs or {}),
+            {"images": len(used), "identities": len(people), "problems": self.problems},
+            self._workers,
+            pairs if is_lean else None,
+        )
+        return Conversion(written, plan, tuple(self.problems), left_out)
+
+    def _temporary(self, what):
+        path = atomic.temporary_path(self._scratch.with_name(f"{self._scratch.name}.{what}"))
+        self._files.append(path)
+        return path
+
+    def _only(self, in_pairs, persons, pairs):
+        """The persons that stand in pairs, and the pairs with their numbers."""
+        number = np.cumsum(in_pairs) - 1
+        kept = self.new_pairs("kept")
+        for block in pairs.blocks():
+            kept.append(number[block])
+        return [persons[old] for old in np.flatnonzero(in_pairs).tolist()], kept
+
+    def _listed(self, persons):
+        """A file that tells where in the store each person is, int64 [N, 3, 2]."""
+        store, path = self._store, self._temporary("persons")
+        assert store is not None
+        with open(path, "wb") as file:
+            for person in persons:
+                keypoints = person.photo.keypoints
+                if person.view:
+                    keypoints = drawing.mirrored(keypoints, self.target.width)
+                facts = (person.photo.name, keypoints, person.identity, person.camera)
+                places = [
+                    store.add(pickle.dumps(facts, _PROTOCOL)),
+                    person.photo.views[person.view],
+                    store.add(pickle.dumps(person.fields(), _PROTOCOL)),
+                ]
+                file.write(np.array([dataclasses.astuple(p) for p in places]).tobytes())
+        store.close()
+        return path
+
+    def _settings(self, used, settings, inputs):
+        return {
+            **settings,
+            "variant": self.target.variant,
+            "height": self.target.height,
+            "width": self.target.width,
+            "parts": self.options.parts,
+            "flip": bool(self.options.flip),
+            "pairs_per_image": self.options.pairs_per_image,
+            "seed": self.options.seed,
+            "inputs": {
+                "images": sha256_of_texts(f"{photo.name} {photo.sha256}" for photo in used),
+                "keypoints": sha256_of_arrays(photo.keypoints for photo in used),
+                **inputs,
+            },
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredRecords:
+    """Records made of what a session has kept, in any process that can read its files.
+
+    Args:
+        store: of a `Store`.
+        persons: int64 [N, 3, 2], places in it of each person's facts, view and further fields. A
+            view is what a record of pairs holds of it, for the lean layout the encoded image.
+        pair_file: of a `PairFile`.
+        num_pairs: in it.
+        record_format: of the records.
+    """
+
+    store: pathlib.Path
+    persons: pathlib.Path
+    pair_file: pathlib.Path
+    num_pairs: int
+    record_format: writer.Format
+
+    def pairs(self, start: int, stop: int) -> Iterator[writer.Checked]:
+        """Serialized examples of pairs."""
+        table = np.memmap(self.pair_file, pair_index.DTYPE, "r", shape=(self.num_pairs, 2))
+        with self._reading() as person:
+            chosen = ((int(source), int(target)) for source, target in table[start:stop])
+            pairs = (writer.Pair(person(source), person(target)) for source, target in chosen)
+            yield from writer.PairEncoder(self.record_format).checked(pairs)
+
+    def photos(self, start: int, stop: int) -> Iterator[writer.Checked]:
+        """Serialized examples of single persons."""
+        with self._reading() as person:
+            yield from writer.PhotoEncoder(self.record_format).encode(
+                map(person, range(start, stop))
+            )
+
+    @contextlib.contextmanager
+    def _reading(self):
+        """A function that gives persons by number; what is large is read when it is asked for."""
+        places = np.memmap(self.persons, np.int64, "r").reshape(-1, 3, 2)
+        with contextlib.closing(StoreReader(self.store)) as store:
+
+            @functools.lru_cache(maxsize=4)
+            def read(number, what):
+                return store.read(Place(*map(int, places[number, what])))
+
+            def field(number, name):
+                return read(number, _FIELDS).get(name)
+
+            @functools.lru_cache(maxsize=_CACHED_PERSONS)
+            def person(number):
+                name, keypoints, identity, camera = read(number, _FACTS)
+                view = functools.partial(read, number, _VIEW)
+                return writer.Person(
+                    name,
+                    view,
+                    keypoints,
+                    identity,
+                    camera,
+                    described=view,
+                    is_decodable=True,
+                    **{n: functools.partial(field, number, n) for n in _FIELD_NAMES},
+                )
+
+            yield person
+
+
+_FACTS, _VIEW, _FIELDS = range(3)
+_FIELD_NAMES = ("attributes", "word_vectors", "candidates", "segmentation")
+
+
+def is_decoded_alike(prepared: Prepared) -> bool:
+    """Whether TensorFlow decodes a photo's file, if it goes into records, as Pillow does."""
+    if prepared.pixels is None:
+        return True
+    from dpig_tf2.ops import images  # takes seconds, in which the processes look at photos
+
+    return images.decodes_to(prepared.views[0].encoded, prepared.pixels)
+
+
+def _chunks(items, size):
+    items = iter(items)
+    while chunk := list(itertools.islice(items, size)):
+        yield chunk

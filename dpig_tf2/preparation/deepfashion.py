@@ -52,31 +52,32 @@ def convert(
         options = dataclasses.replace(options, flip=split == "train")
     candidates = [raw_dir / name for name in _FOLDERS[split]]
     folder = next((path for path in candidates if path.is_dir()), candidates[0])
-    with conversion.collecting() as problems:
-        return _convert(folder, raw_dir, out_dir, split, person_only, options, problems)
+    target = raw_records.target(out_dir, "deepfashion", "train" if split == "train" else "test")
+    with conversion.session(target, options) as session:
+        return _convert(session, folder, raw_dir, split, person_only)
 
 
-def _convert(folder, raw_dir, out_dir, split, person_only, options, problems):
-    def read(folder, poses, shared_poses):
+def _convert(session, folder, raw_dir, split, person_only):
+    def read(folder, poses, shared_poses, mirrored):
         return raw_records.read_images(
+            session,
             folder,
-            photos.list_images(folder, problems),
+            photos.list_images(folder, session.problems),
             raw_dir / poses,
-            "deepfashion",
             person_only,
-            problems,
             shared_poses,
+            mirrored,
         )
 
-    image_sets = [read(folder, _POSES, shared_poses=True)]
+    flip = session.options.flip
     flipped = raw_dir / _FLIPPED_FOLDER
-    if options.flip and split == "train" and flipped.is_dir():
-        image_sets.append(read(flipped, _FLIPPED_POSES, shared_poses=False))
-    elif options.flip:
-        image_sets.append(dataclasses.replace(image_sets[0], mirror=True))
+    has_folder = split == "train" and flipped.is_dir()
+    image_sets = [read(folder, _POSES, shared_poses=True, mirrored=flip and not has_folder)]
+    if flip and has_folder:
+        image_sets.append(read(flipped, _FLIPPED_POSES, shared_poses=False, mirrored=False))
+    elif flip:
+        image_sets.append(dataclasses.replace(image_sets[0], mirrored=True))
     plan = raw_records.Plan(
-        variant="deepfashion",
-        split="train" if split == "train" else "test",
         image_sets=image_sets,
         pair_mode="all_to_all" if split == "test_seq" else "same_identity",
         identity=identity,
@@ -84,7 +85,7 @@ def _convert(folder, raw_dir, out_dir, split, person_only, options, problems):
         shuffle=split == "train",
     )
     settings = {"source": "deepfashion", "split": split, "person_only": person_only}
-    return raw_records.convert(plan, out_dir, settings, {}, options, problems)
+    return raw_records.convert(session, plan, settings)
 
 
 def identity(name: str) -> str:

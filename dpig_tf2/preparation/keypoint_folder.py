@@ -11,12 +11,13 @@ import numpy as np
 
 from dpig_tf2.detection.photo_poses import DetectedPoses
 from dpig_tf2.errors import DpigError
-from dpig_tf2.io.hashes import sha256_of_texts
+from dpig_tf2.io.hashes import sha256_of_arrays
 from dpig_tf2.io.images import upright_size
-from dpig_tf2.preparation import conversion, keypoint_formats, pairs, photos
+from dpig_tf2.preparation import conversion, keypoint_formats, photos
 from dpig_tf2.preparation.keypoint_formats.names import in_shop_name
+from dpig_tf2.preparation.pairs import make_pairs, read_pairs_csv
 from dpig_tf2.progress import Progress
-from dpig_tf2.records import schema, writer
+from dpig_tf2.records import schema
 
 IDENTITY_BEFORE_UNDERSCORE = "([^_]+)_"
 _CAMERA = re.compile(r"-?\d+_c(\d)")  # Market-1501 names tell it
@@ -38,7 +39,6 @@ def convert(
     identity: str = IDENTITY_BEFORE_UNDERSCORE,
     pair_mode: str = "same_identity",
     pairs_csv=None,
-    seed: int = 0,
     options: conversion.Options = conversion.DEFAULTS,
     detected: DetectedPoses | None = None,
 ) -> conversion.Conversion:
@@ -60,7 +60,6 @@ def convert(
             takes the CSV's column, "image" is one per photo.
         pair_mode: one of `pairs.PAIR_MODES`.
         pairs_csv: file of from,to rows; replaces `pair_mode`.
-        seed: of the order of "train".
         options: shards and the like; nothing is mirrored unless asked for.
         detected: finds the persons if there are no keypoints, and keeps what was found.
 
@@ -72,36 +71,39 @@ def convert(
         raise DpigError("expected either keypoints or a detector of poses", field="keypoints")
     chosen = schema.variant(variant)
     size = (height or chosen.height, width or chosen.width)
-    with conversion.collecting() as problems:
-        names = photos.list_images(images_dir, problems)
-        passed_over = len(problems)
+    left_out: list[str] = []
+    names = photos.list_images(images_dir, left_out)
+    target = conversion.Target(out_dir, variant, split, *size, _image_format(names))
+    with conversion.session(target, options) as session:
+        problems = session.problems
+        problems += left_out
         if detected is None:
             annotations = _given(images_dir, keypoints, keypoint_format, units, names, problems)
         else:
             annotations = _detected(images_dir, detected, names, background, problems)
-        found = conversion.usable_photos(
-            images_dir, annotations.keypoints, size, resize, problems, background
+        found = session.usable_photos(
+            images_dir, annotations.keypoints, resize, background, bool(options.flip)
         )
         if not found:
             first = f": {problems[0]}" if problems else ""
             raise DpigError(f"{images_dir}: no usable image{first}", file=images_dir)
         identity_of = _identity_function(identity, annotations, keypoints)
-        listed = _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems)
+        listed = session.new_pairs("listed")
+        for block in _choose_pairs(found, identity_of, pair_mode, pairs_csv, session):
+            listed.append(block)
+        if not len(listed):
+            raise _no_pairs(found, identity_of, pairs_csv)
         if split == "train":
-            listed = pairs.python2_shuffle(listed, random.Random(seed))
-        settings = {"source": "keypoints", "resize": resize, "seed": seed}
-        settings["background"] = list(background)
-        made = conversion.write(
-            conversion.Target(out_dir, variant, split, *size, _image_format(names)),
-            _examples(found, listed, identity_of, bool(options.flip)),
+            listed.shuffle(random.Random(options.seed))
+        settings = {"source": "keypoints", "resize": resize, "background": list(background)}
+        made = session.write(
+            *_persons(session, found, listed, identity_of),
             found.values(),
             len(names),
             settings | (detected.settings if detected else {}),
-            {"pairs": sha256_of_texts(map(repr, listed))},
-            options,
-            problems,
+            {"pairs": sha256_of_arrays(listed.blocks())},
         )
-        return dataclasses.replace(made, left_out=made.left_out + passed_over)
+        return dataclasses.replace(made, left_out=made.left_out + len(left_out))
 
 
 def _given(images_dir, keypoints, keypoint_format, units, names, problems):
@@ -145,25 +147,25 @@ def _image_format(names):
     return "png" if names[0].lower().endswith(".png") else "jpg"
 
 
-def _examples(found, listed, identity_of, flip):
-    """Pairs ready to be written: all of the list, then all of it mirrored."""
-    numbers = pairs.number_identities(listed, identity_of)
-
-    @functools.cache
-    def person(name, mirrored):
-        camera = _CAMERA.match(_file_name(name))
-        return found[name].person(
-            mirrored,
-            identity=numbers[identity_of(name)],
-            camera=int(camera.group(1)) if camera else -1,
-        )
-
-    # Photos of different persons that are paired on purpose count as positive, as in the release.
-    return [
-        writer.Pair(person(source, mirrored), person(target, mirrored), same_person=True)
-        for mirrored in ([False, True] if flip else [False])
-        for source, target in listed
-    ]
+def _persons(session, found, listed, identity_of):
+    """Who stands in the pairs, and the pairs: all of the list, then all of it mirrored."""
+    identities = list(map(identity_of, found))
+    numbers = listed.numbered(identities)
+    persons, pairs = [], session.new_pairs("pairs")
+    for view in range(1 + bool(session.options.flip)):
+        for block in listed.blocks():
+            pairs.append(block + len(persons))
+        for photo, identity in zip(found.values(), identities, strict=True):
+            camera = _CAMERA.match(_file_name(photo.name))
+            persons.append(
+                conversion.Individual(
+                    photo,
+                    view,
+                    numbers.get(identity, -1),  # not in the pairs
+                    int(camera.group(1)) if camera else -1,
+                )
+            )
+    return persons, pairs
 
 
 def _file_name(name):
@@ -206,27 +208,31 @@ def _photos_by_any_name(names):
     return by_file_name | in_shop | {name: name for name in names}
 
 
-def _choose_pairs(found, identity_of, pair_mode, pairs_csv, problems):
+def _choose_pairs(found, identity_of, pair_mode, pairs_csv, session):
+    """Pairs of numbers of the photos found, in blocks."""
+    options = session.options
+    if pairs_csv is None:
+        identities = list(map(identity_of, found))
+        return make_pairs(pair_mode, identities, options.pairs_per_image, options.seed)
+    number = {name: position for position, name in enumerate(found)}
+    meant = _photos_by_any_name(found)
+    listed = []
+    for pair in read_pairs_csv(pairs_csv):
+        named = [meant.get(name) or meant.get(in_shop_name(name) or name, name) for name in pair]
+        if found.keys() >= set(named):
+            listed.append([number[name] for name in named])
+        else:
+            session.problems.append(
+                f"{pairs_csv}: {named[0]} -> {named[1]}: pair with an unusable image, skipped"
+            )
+    return [np.array(listed).reshape(-1, 2)]
+
+
+def _no_pairs(found, identity_of, pairs_csv):
     if pairs_csv is not None:
-        meant = _photos_by_any_name(found)
-        wanted = [
-            tuple(meant.get(name) or meant.get(in_shop_name(name) or name, name) for name in pair)
-            for pair in pairs.read_pairs_csv(pairs_csv)
-        ]
-        listed = [pair for pair in wanted if found.keys() >= set(pair)]
-        problems += [
-            f"{pairs_csv}: {source} -> {target}: pair with an unusable image, skipped"
-            for source, target in wanted
-            if not found.keys() >= {source, target}
-        ]
-        if not listed:
-            raise DpigError(f"{pairs_csv}: no pair of two usable images", file=pairs_csv)
-        return listed
-    listed = pairs.make_pairs(pair_mode, list(found), identity_of)
-    if not listed:
-        people = collections.Counter(map(identity_of, found))
-        raise DpigError(
-            f"no two of the {len(found)} usable images show the same person ({len(people)} "
-            "identities); choose another identity pattern, or other pairs, such as each_once"
-        )
-    return listed
+        return DpigError(f"{pairs_csv}: no pair of two usable images", file=pairs_csv)
+    people = len(set(map(identity_of, found)))
+    return DpigError(
+        f"no two of the {len(found)} usable images show the same person ({people} "
+        "identities); choose another identity pattern, or other pairs, such as each_once"
+    )

@@ -66,24 +66,28 @@ def convert(
     raw_dir = pathlib.Path(raw_dir)
     if options.flip is None:
         options = dataclasses.replace(options, flip=split == "train")
-    with conversion.collecting() as problems:
-        return _convert(raw_dir, out_dir, split, options, problems)
+    target = raw_records.target(out_dir, "market1501", "test" if split == "test_samples" else split)
+    with conversion.session(target, options) as session:
+        return _convert(session, raw_dir, split)
 
 
-def _convert(raw_dir, out_dir, split, options, problems):
+def _convert(session, raw_dir, split):
     image_sets, all_labels = [], []
     for part in _PARTS[split]:
-        images = _read_images(raw_dir, part, problems)
+        flip = session.options.flip
+        has_folder = part is _TRAIN and (raw_dir / _TRAIN_FLIP.images).is_dir()
+        images = _read_images(session, raw_dir, part, mirrored=flip and not has_folder)
         labels = _Labels(raw_dir, part.labels, images.names)
-        problems += labels.problems()
+        session.problems += labels.problems()
         image_sets.append(_with_labels(images, labels, mirrored=False))
-        if options.flip:
-            mirrored = _mirrored(raw_dir, part, images, problems)
+        if flip:
+            if has_folder:
+                mirrored = _read_images(session, raw_dir, _TRAIN_FLIP)
+            else:
+                mirrored = dataclasses.replace(images, mirrored=True)
             image_sets.append(_with_labels(mirrored, labels, mirrored=True))
         all_labels.append(labels)
     plan = raw_records.Plan(
-        variant="market1501",
-        split="test" if split == "test_samples" else split,
         image_sets=image_sets,
         pair_mode="same_identity",
         identity=identity,
@@ -92,7 +96,7 @@ def _convert(raw_dir, out_dir, split, options, problems):
     )
     settings = {"source": "market1501", "split": split}
     inputs = {"labels": sha256_of_texts(labels.hash() for labels in all_labels)}
-    return raw_records.convert(plan, out_dir, settings, inputs, options, problems)
+    return raw_records.convert(session, plan, settings, inputs)
 
 
 def identity(name: str) -> str:
@@ -105,12 +109,6 @@ def camera(name: str) -> int:
     return int(name[6])
 
 
-def _mirrored(raw_dir, part, images, problems) -> raw_records.ImageSet:
-    if part is _TRAIN and (raw_dir / _TRAIN_FLIP.images).is_dir():
-        return _read_images(raw_dir, _TRAIN_FLIP, problems)
-    return dataclasses.replace(images, mirror=True)
-
-
 def _with_labels(images, labels, mirrored):
     def fields(name):
         return {"candidates": images.rows[name], **labels.of(name, mirrored)}
@@ -118,13 +116,13 @@ def _with_labels(images, labels, mirrored):
     return dataclasses.replace(images, fields=fields)
 
 
-def _read_images(raw_dir, part, problems):
-    folder = raw_dir / part.images
+def _read_images(session, raw_dir, part, mirrored=False):
+    folder, problems = raw_dir / part.images, session.problems
     names = photos.list_images(folder, problems)
     problems += [f"{folder / n}: not a Market-1501 name" for n in names if not _NAME.match(n)]
     names = [name for name in names if _NAME.match(name)]
     poses = raw_dir / _POSES.replace("{part}", part.poses)
-    return raw_records.read_images(folder, names, poses, "market1501", True, problems)
+    return raw_records.read_images(session, folder, names, poses, True, mirrored=mirrored)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +138,7 @@ class _Labels:
         return {
             "attributes": self._attributes.get(identity(name)),
             "word_vectors": self._word_vectors(identity(name)),
-            "segmentation": functools.partial(self._segmentation, name, mirrored),
+            "segmentation": self._segmentation(name, mirrored),
         }
 
     def problems(self) -> list[str]:

@@ -1,74 +1,100 @@
-"""Which images form a pair."""
+"""Which images form a pair.
 
-import itertools
+Images are numbers here, and pairs come in blocks int64 [n, 2] of (source, target), so that their
+number is limited by files and not by memory.
+"""
+
+import collections
 import random
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Iterator, MutableSequence, Sequence
 
 import numpy as np
 
 from dpig_tf2.errors import DpigError
 
-PairList = list[tuple[str, str]]
 _PAIR_COLUMNS = (("from", "to"), ("source", "target"))  # of a header
 _AROUND_NAMES = re.compile(r'^[\s"]+|[\s"]+$')
 PAIR_MODES = ("same_identity", "each_once", "one_to_all", "all_to_all")
 
 
-def make_pairs(mode: str, names: Sequence[str], identity: Callable[[str], Hashable]) -> PairList:
-    """Ordered (source, target) pairs of image names.
+def make_pairs(
+    mode: str, identities: Sequence[Hashable], per_image: int | None = None, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Ordered pairs of images, in blocks.
 
     Args:
         mode: "same_identity", every ordered pair of two images of one person; "each_once", every
             image once as the source, the last image being the target; "one_to_all", the first image
             with every image; "all_to_all", every image with every image, itself included.
-        names: in the order in which pairs are wanted.
-        identity: the person of a name.
+        identities: the person of each image.
+        per_image: of "same_identity", how many pairs each image is the source of at most; which,
+            the seed decides.
+        seed: see `per_image`.
 
     Raises:
-        DpigError: if the mode is unknown.
+        DpigError: if the mode is unknown, or has all its pairs.
     """
+    if mode not in PAIR_MODES:
+        raise DpigError(
+            f"pairs must be one of {', '.join(PAIR_MODES)}; got {mode!r}", field="pairs"
+        )
+    count = len(identities)
+    if per_image is not None:
+        if mode != "same_identity":
+            raise DpigError(
+                f"pairs_per_image goes with same_identity pairs; these are {mode}",
+                field="pairs_per_image",
+            )
+        return some_targets(identities, per_image, np.random.default_rng(seed))
     if mode == "same_identity":
-        return same_identity(names, identity)
-    if mode == "each_once":
-        return [(name, names[-1]) for name in names]
-    if mode == "one_to_all":
-        return [(names[0], name) for name in names]
-    if mode == "all_to_all":
-        return list(itertools.product(names, names))
-    raise DpigError(f"pairs must be one of {', '.join(PAIR_MODES)}; got {mode!r}", field="pairs")
+        return _same_identity(identities)
+    sources = range(1 if mode == "one_to_all" else count)
+    targets = np.array([count - 1]) if mode == "each_once" else np.arange(count)
+    return (np.stack([np.full_like(targets, source), targets], axis=1) for source in sources)
 
 
-def same_identity(names: Sequence[str], identity: Callable[[str], Hashable]) -> PairList:
+def _same_identity(identities):
     """Every pair of two images of one person, both ways round, person by person."""
-    groups: dict[Hashable, list[str]] = {}
-    for name in names:
-        groups.setdefault(identity(name), []).append(name)
-    pairs = []
-    for group in groups.values():
-        for i, first in enumerate(group):
-            for second in group[i + 1 :]:
-                pairs += [(first, second), (second, first)]
-    return pairs
+    for group in _groups(identities):
+        for i, first in enumerate(group[:-1]):
+            later = group[i + 1 :]
+            both = np.stack([np.full_like(later, first), later], axis=1)
+            yield np.stack([both, both[:, ::-1]], axis=1).reshape(-1, 2)
 
 
-def some_per_image(
-    names: Sequence[str], identity: Callable[[str], Hashable], count: int, seed: int
-) -> PairList:
-    """Same-identity pairs, each image being the source of `count` of them at most, shuffled."""
-    generator = np.random.default_rng(seed)
-    targets: dict[str, list[str]] = {}
-    for source, target in same_identity(names, identity):
-        targets.setdefault(source, []).append(target)
-    pairs = [
-        (source, others[i])
-        for source, others in targets.items()
-        for i in generator.permutation(len(others))[:count]
-    ]
-    return [pairs[i] for i in generator.permutation(len(pairs))]
+def some_targets(
+    identities: Sequence[Hashable], count: int, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Same-identity pairs in blocks, each image being the source of `count` of them at most.
+
+    Raises:
+        DpigError: if the count is below 1.
+    """
+    if count < 1:
+        raise DpigError(f"pairs_per_image must be at least 1, got {count}", field="pairs_per_image")
+    return _some_targets(identities, count, generator)
 
 
-def read_pairs_csv(path) -> PairList:
+def _some_targets(identities, count, generator):
+    for group in _groups(identities):
+        if len(group) < 2:
+            continue
+        for i, source in enumerate(group):
+            chosen = generator.permutation(len(group) - 1)[:count]
+            targets = group[chosen + (chosen >= i)]  # the image itself is passed over
+            yield np.stack([np.full_like(targets, source), targets], axis=1)
+
+
+def _groups(identities):
+    """The images of each person, int64, by first appearance."""
+    groups: dict[Hashable, list[int]] = collections.defaultdict(list)
+    for image, identity in enumerate(identities):
+        groups[identity].append(image)
+    return (np.array(group) for group in groups.values())
+
+
+def read_pairs_csv(path) -> list[tuple[str, str]]:
     """The (from, to) rows of a file of pairs.
 
     Fields are separated by commas, semicolons, tabs or spaces; a header "from,to" or
@@ -104,22 +130,11 @@ def read_pairs_csv(path) -> PairList:
     return pairs
 
 
-def python2_shuffle(items: Sequence, generator: random.Random) -> list:
-    """The order that Python 2's `random.shuffle` gives: the release's order of records.
+def python2_shuffle(items: MutableSequence | memoryview, generator: random.Random) -> None:
+    """Brings items into the order of Python 2's `random.shuffle`: the release's order of records.
 
     Python 3 draws the same numbers but picks its indices by another rule.
     """
-    items = list(items)
     for i in reversed(range(1, len(items))):
         j = int(generator.random() * (i + 1))
         items[i], items[j] = items[j], items[i]
-    return items
-
-
-def number_identities(pairs: PairList, identity: Callable[[str], Hashable]) -> dict[Hashable, int]:
-    """Index of each person by first appearance in the list of pairs."""
-    indices: dict[Hashable, int] = {}
-    for pair in pairs:
-        for name in pair:
-            indices.setdefault(identity(name), len(indices))
-    return indices

@@ -119,12 +119,16 @@ class Photo:
     Attributes:
         image: the pixels.
         is_plain: the file is a JPEG or PNG whose pixels every reader sees as they are here.
+        path: of the file.
+        content: of the file.
         cutout: alpha, float32 [H, W] in [0, 1], of a picture whose background was cut out: most of
             its edge is transparent, and something is opaque. None of every other photo.
     """
 
     image: Image.Image
     is_plain: bool
+    path: pathlib.Path
+    content: bytes
     cutout: np.ndarray | None = None
 
     @property
@@ -135,6 +139,25 @@ class Photo:
     def placed(self, placement: Placement) -> np.ndarray:
         """The photo in its place, uint8 [placement.height, placement.width, 3]."""
         return np.asarray(self._placed(placement))
+
+    def is_kept(self, placement: Placement, mirrored: bool = False) -> bool:
+        """Whether `encoded` is the file as it is."""
+        return self.is_plain and placement.is_identity and not mirrored
+
+    def encoded(self, placement: Placement, mirrored: bool = False) -> bytes:
+        """The image file that goes into a record.
+
+        Args:
+            placement: where the photo goes; a photo that fits and need not be changed is taken byte
+                for byte.
+            mirrored: left to right.
+        """
+        if self.is_kept(placement, mirrored):
+            return self.content
+        image = self._placed(placement)
+        if mirrored:
+            image = ImageOps.mirror(image)
+        return encode_png(image) if self.path.suffix.lower() == ".png" else encode_jpeg(image)
 
     def _placed(self, placement) -> Image.Image:
         if placement.is_identity:
@@ -157,7 +180,10 @@ def read(path, background: Color = GRAY) -> Photo:
         DpigError: if the content is not of a format that fits the name, is damaged, or has more
             than 8 bits for each color; the message does not name the file.
     """
-    image = open_image(path, _FORMATS.get(pathlib.Path(path).suffix.lower(), JPEG_OR_PNG))
+    path = pathlib.Path(path)
+    with decoding(path):
+        content = path.read_bytes()
+    image = open_image(path, _FORMATS.get(path.suffix.lower(), JPEG_OR_PNG), content)
     if image.mode.startswith(_DEEP_MODES):
         raise DpigError(f"has pixels of mode {image.mode}, expected 8 bits for each color")
     with decoding(path):
@@ -171,7 +197,7 @@ def read(path, background: Color = GRAY) -> Photo:
             image = image.convert("RGBA")
             cutout = _cutout(np.asarray(image.getchannel("A")))
             image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
-        return Photo(image.convert("RGB"), is_plain, cutout)
+        return Photo(image.convert("RGB"), is_plain, path, content, cutout)
 
 
 def _cutout(alpha):
@@ -199,35 +225,6 @@ def read_all(
             yield name, np.asarray(read(path, background).image)
         except DpigError as error:
             skipped.append(f"{path}: {error}")
-
-
-def encode(
-    path,
-    placement: Placement,
-    flip: bool = False,
-    is_plain: bool = False,
-    background: Color = GRAY,
-) -> bytes:
-    """The photo as JPEG or PNG bytes in its place: the file itself if nothing had to change.
-
-    Args:
-        path: the file.
-        placement: where the photo lies in the record's image.
-        flip: mirror it left to right.
-        is_plain: as `Photo` says, if known: such a file need not be decoded to be taken as it is.
-        background: what shines through transparent pixels.
-    """
-    path = pathlib.Path(path)
-    unchanged = placement.is_identity and not flip
-    if unchanged and is_plain:
-        return path.read_bytes()
-    photo = read(path, background)
-    if unchanged and photo.is_plain:
-        return path.read_bytes()
-    image = photo._placed(placement)
-    if flip:
-        image = ImageOps.mirror(image)
-    return encode_png(image) if path.suffix.lower() == ".png" else encode_jpeg(image)
 
 
 def list_images(folder, problems: list[str] | None = None) -> list[str]:

@@ -6,47 +6,48 @@ import pathlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from dpig_tf2.errors import DpigError
-from dpig_tf2.preparation import conversion, detections, pairs
-from dpig_tf2.records import schema, writer
+import numpy as np
 
-_SHUFFLE_SEED = 0  # the release's
+from dpig_tf2.errors import DpigError
+from dpig_tf2.preparation import conversion, detections
+from dpig_tf2.preparation.pairs import make_pairs
+from dpig_tf2.records import schema
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
     """Images of one folder, some of them with detections.
 
-    `mirror` makes the mirrored images and keypoints from these; published folders of mirrored
-    images are image sets of their own. `fields` gives further `writer.Person` fields of a name.
+    `mirrored` takes the mirrored views of these; published folders of mirrored images are image
+    sets of their own. `fields` gives further `writer.Person` fields of a name.
     """
 
     names: Sequence[str]  # all images, sorted
     photos: Mapping[str, conversion.UsablePhoto]  # the usable ones
     rows: Mapping[str, object]  # of the detector, see `detections.Detection`
     fields: Callable[[str], dict] = lambda name: {}
-    mirror: bool = False
+    mirrored: bool = False
 
 
 def read_images(
+    session: conversion.Session,
     folder,
     names: Sequence[str],
     poses: pathlib.Path,
-    variant: str,
     person_only: bool,
-    problems: list[str],
     shared_poses: bool = False,
+    mirrored: bool = False,
 ) -> ImageSet:
     """The usable images of a folder; everything else becomes a problem.
 
     Args:
+        session: the conversion, which gets a line for each problem.
         folder: where the images lie.
         names: the images wanted, sorted.
         poses: path of the pose pickles with "{kind}" for all_peaks and subsets.
-        variant: record schema, for the image size.
         person_only: see `detections.read`.
-        problems: gets a line for each.
         shared_poses: the pickles also serve other folders.
+        mirrored: whether mirrored views are made as well.
 
     Raises:
         DpigError: if a pickle is missing or cannot be used, or no image is usable.
@@ -58,7 +59,7 @@ def read_images(
                 f"{path} does not exist: it holds the detected poses of {folder}", file=path
             )
     found, unusable = detections.read(peaks, subsets, person_only)
-    wanted = set(names)
+    wanted, problems = set(names), session.problems
     problems += [
         f"{peaks.parent}: {name}: {problem}"
         for name, problem in unusable.items()
@@ -71,11 +72,8 @@ def read_images(
     ]
     if not shared_poses:
         problems += [f"{peaks}: {name}: no such image" for name in sorted(set(found) - wanted)]
-    size = schema.variant(variant)
     keypoints = {name: found[name].keypoints for name in names if name in found}
-    usable = conversion.usable_photos(
-        folder, keypoints, (size.height, size.width), "none", problems
-    )
+    usable = session.usable_photos(folder, keypoints, mirrored=mirrored)
     if not usable:
         first = f": {problems[0]}" if problems else ""
         raise DpigError(f"{folder}: no usable image with keypoints{first}", file=folder)
@@ -87,8 +85,6 @@ class Plan:
     """How a dataset becomes records.
 
     Args:
-        variant: record schema.
-        split: split part of the file names.
         image_sets: in the order in which their pairs are drawn; records hold the last set first.
         pair_mode: see `pairs.make_pairs`.
         identity: the person of a name.
@@ -96,8 +92,6 @@ class Plan:
         shuffle: whether the pairs are shuffled as the release did.
     """
 
-    variant: str
-    split: str
     image_sets: Sequence[ImageSet]
     pair_mode: str
     identity: Callable[[str], str]
@@ -105,67 +99,74 @@ class Plan:
     shuffle: bool
 
 
+def target(out_dir, variant: str, split: str) -> conversion.Target:
+    """Records of the size that the published ones of a data set have."""
+    size = schema.variant(variant)
+    return conversion.Target(out_dir, variant, split, size.height, size.width)
+
+
 def convert(
+    session: conversion.Session,
     plan: Plan,
-    out_dir,
     settings: Mapping[str, object],
-    inputs: Mapping[str, str],
-    options: conversion.Options,
-    problems: Sequence[str],
+    inputs: Mapping[str, str] | None = None,
 ) -> conversion.Conversion:
     """Writes the records of a plan; pairs without keypoints on both sides are left out.
 
     Args:
+        session: the conversion.
         plan: what to write.
-        out_dir: folder for the records.
-        settings, inputs, options, problems: as in `conversion.write`.
+        settings, inputs: as in `Session.write`.
 
     Raises:
-        DpigError: if no pair is left.
+        DpigError: if no pair is left, or as `Session.write`.
         OutputError: if the folder holds records made from something else.
     """
-    generator = random.Random(_SHUFFLE_SEED)
-    by_set = []
-    for images in plan.image_sets:
-        listed = pairs.make_pairs(plan.pair_mode, images.names, plan.identity)
-        if plan.shuffle:
-            listed = pairs.python2_shuffle(listed, generator)
-        by_set.append(_pairs_of(plan, images, listed))
-    examples = [pair for part in reversed(by_set) for pair in part]
-    if not examples:
+    generator = random.Random(session.options.seed)
+    persons: list[conversion.Individual] = []
+    by_set = [_pairs_of(session, plan, images, generator, persons) for images in plan.image_sets]
+    pairs = session.new_pairs("pairs")
+    for listed, person_of in reversed(by_set):
+        for block in listed.blocks():
+            numbers = person_of[block]
+            pairs.append(numbers[(numbers >= 0).all(axis=1)])
+    if not len(pairs):
         raise DpigError("no two usable images with keypoints show the same person")
-    variant = schema.variant(plan.variant)
-    return conversion.write(
-        conversion.Target(out_dir, plan.variant, plan.split, variant.height, variant.width),
-        examples,
+    return session.write(
+        persons,
+        pairs,
         [photo for images in plan.image_sets for photo in images.photos.values()],
         sum(len(images.names) for images in plan.image_sets),
-        {**settings, "seed": _SHUFFLE_SEED},
+        settings,
         inputs,
-        options,
-        problems,
     )
 
 
-def _pairs_of(plan, images, listed):
-    numbers = pairs.number_identities(listed, plan.identity)
+def _pairs_of(session, plan, images, generator, persons):
+    """Pairs of an image set's numbers, and the person of each, -1 without; adds the persons.
 
-    @functools.cache
-    def person(name):
-        return images.photos[name].person(
-            images.mirror,
-            identity=numbers[plan.identity(name)],
-            camera=plan.camera(name),
-            **images.fields(name),
-        )
-
-    return [
-        writer.Pair(person(source), person(target), _same(plan, source, target))
-        for source, target in listed
-        if source in images.photos and target in images.photos
-    ]
-
-
-def _same(plan, source, target):
-    # The release labels every pair of a sequence as positive, whoever is on it.
-    return plan.pair_mode != "same_identity" or plan.identity(source) == plan.identity(target)
+    The release paired and numbered all images, then left out what it could not use.
+    """
+    per_image = session.options.pairs_per_image
+    names = [name for name in images.names if per_image is None or name in images.photos]
+    identities = list(map(plan.identity, names))
+    listed = session.new_pairs(f"listed{len(persons)}")
+    for block in make_pairs(plan.pair_mode, identities, per_image, session.options.seed):
+        listed.append(block)
+    if plan.shuffle:
+        listed.shuffle(generator)
+    index = listed.numbered(identities)
+    person_of = np.full(len(names), -1)
+    for number, (name, identity) in enumerate(zip(names, identities, strict=True)):
+        if name in images.photos and identity in index:
+            person_of[number] = len(persons)
+            persons.append(
+                conversion.Individual(
+                    images.photos[name],
+                    int(images.mirrored),
+                    index[identity],
+                    plan.camera(name),
+                    functools.partial(images.fields, name),
+                )
+            )
+    return listed, person_of

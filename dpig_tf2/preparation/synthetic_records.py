@@ -1,14 +1,18 @@
 """Synthetic persons as records in the published Market-1501 schema."""
 
+import dataclasses
 import functools
+import hashlib
 import pathlib
+
+import numpy as np
 
 from dpig_tf2 import synthetic
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_json
 from dpig_tf2.io.images import encode_jpeg
-from dpig_tf2.preparation import pairs, record_folder
-from dpig_tf2.records import schema, writer
+from dpig_tf2.preparation import conversion, record_folder
+from dpig_tf2.preparation.pairs import some_targets
 
 _TEST_IDENTITY = 5001  # first identity of any split but "train", so that persons are disjoint
 
@@ -26,6 +30,8 @@ def write(
     num_shards: int = 1,
     first_identity: int | None = None,
     overwrite: bool = False,
+    layout: str = "published",
+    workers: int = 1,
 ) -> record_folder.Written:
     """Writes Market1501_<split> records of synthetic persons, and their factors beside them.
 
@@ -43,6 +49,7 @@ def write(
         num_shards: record files.
         first_identity: number of the first person; None: 1 for "train", 5001 for others.
         overwrite: replace records made with other settings.
+        layout, workers: see `conversion.Options`.
 
     Raises:
         DpigError: naming the argument that is out of range.
@@ -53,38 +60,53 @@ def write(
             f"images_per_identity must be at least 2, got {images_per_identity}",
             field="images_per_identity",
         )
-    if pairs_per_image < 1:
-        raise DpigError(
-            f"pairs_per_image must be at least 1, got {pairs_per_image}", field="pairs_per_image"
-        )
     if first_identity is None:
         first_identity = 1 if split == "train" else _TEST_IDENTITY
+    made = {
+        image.name: image
+        for image in synthetic.make_images(seed, identities, images_per_identity, first_identity)
+    }
+    target = conversion.Target(
+        pathlib.Path(out_dir), "market1501", split, height, width, real=False
+    )
+    options = conversion.Options(
+        parts=parts,
+        num_shards=num_shards,
+        overwrite=overwrite,
+        layout=layout,
+        workers=workers,
+        pairs_per_image=pairs_per_image,
+        seed=seed,
+    )
+    generator = np.random.default_rng(seed)
+    chosen = some_targets([image.identity for image in made.values()], pairs_per_image, generator)
     settings = {
         "source": "synthetic",
         "identities": identities,
         "first_identity": first_identity,
         "images_per_identity": images_per_identity,
-        "pairs_per_image": pairs_per_image,
-        "height": height,
-        "width": width,
-        "parts": parts,
-        "seed": seed,
     }
-    encoder = writer.PairEncoder("market1501", height, width, parts, real=False)
-    made = {
-        image.name: image
-        for image in synthetic.make_images(seed, identities, images_per_identity, first_identity)
-    }
-    persons = {name: _person(image, height, width, first_identity) for name, image in made.items()}
-    chosen = pairs.some_per_image(
-        list(made), lambda name: made[name].identity, pairs_per_image, seed
-    )
-    prefix = schema.variant("market1501").file_prefix
-    output = record_folder.Output(pathlib.Path(out_dir), prefix, split, num_shards, overwrite)
-    examples = [writer.Pair(persons[source], persons[target]) for source, target in chosen]
-    written = record_folder.write_pairs(output, examples, encoder, settings)
-    write_json(factors_path(out_dir, split), _factors(made))
-    return written
+    with conversion.session(target, options) as session:
+        drawn = session.look_at(
+            {name: _Drawing(image, height, width) for name, image in made.items()}, "drawing"
+        )
+        persons = [
+            conversion.Individual(
+                drawn[name],
+                0,
+                image.identity - first_identity,
+                image.camera,
+                functools.partial(_fields, image),
+            )
+            for name, image in made.items()
+        ]
+        listed = np.concatenate(list(chosen))
+        pairs = session.new_pairs("pairs")
+        pairs.append(listed[generator.permutation(len(listed))])
+        done = session.write(persons, pairs, drawn.values(), len(made), settings)
+        write_json(factors_path(out_dir, split), _factors(made))
+    assert done.written is not None  # it was no dry run
+    return done.written
 
 
 def factors_path(out_dir, split: str) -> pathlib.Path:
@@ -92,20 +114,25 @@ def factors_path(out_dir, split: str) -> pathlib.Path:
     return pathlib.Path(out_dir) / f"synthetic_factors_{split}.json"
 
 
-def _person(image, height, width, first_identity):
-    @functools.cache
-    def encode():
-        picture = synthetic.render(image.foreground, image.background, image.pose, height, width)
-        return encode_jpeg(picture)
+@dataclasses.dataclass(frozen=True)
+class _Drawing:
+    """A picture to be drawn, for `conversion.Session.look_at`."""
 
-    return writer.Person(
-        name=image.name,
-        encoded=encode,
-        keypoints=synthetic.pose_keypoints(image.pose, height, width),
-        identity=image.identity - first_identity,
-        camera=image.camera,
-        attributes=synthetic.attributes(image.foreground),
-    )
+    image: synthetic.SyntheticImage
+    height: int
+    width: int
+
+    def prepare(self) -> conversion.Prepared:
+        image, size = self.image, (self.height, self.width)
+        encoded = encode_jpeg(
+            synthetic.render(image.foreground, image.background, image.pose, *size)
+        )
+        view = conversion.View(encoded, synthetic.pose_keypoints(image.pose, *size))
+        return conversion.Prepared(views=(view,), sha256=hashlib.sha256(encoded).hexdigest())
+
+
+def _fields(image):
+    return {"attributes": synthetic.attributes(image.foreground)}
 
 
 def _factors(made):

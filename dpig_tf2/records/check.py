@@ -10,7 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops import images
-from dpig_tf2.records import decoder, index, record_manifest, rules, schema, shards
+from dpig_tf2.records import (
+    decoder,
+    index,
+    pair_index,
+    parsing,
+    record_manifest,
+    rules,
+    schema,
+    shards,
+)
 
 _FIRST_PROBLEMS = 20  # problems listed in a report; all are counted
 # TensorFlow's messages may hold bytes of the record, at which its own Python side fails.
@@ -27,7 +36,8 @@ class RecordSummary:
     parts: int | None = None
     identities: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
-    visible: int = 0  # visible keypoints of both sides
+    visible: int = 0  # visible keypoints
+    persons: int = 0  # sides that were looked at
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -35,6 +45,7 @@ def summarize(
     serialized: bytes,
     size: tuple[int, int] | None = None,
     stored: frozenset[str] | None = None,
+    layout: str = "published",
 ) -> RecordSummary:
     """Reads one example as the pipeline does, and says which rules it breaks.
 
@@ -42,31 +53,37 @@ def summarize(
         serialized: a tf.train.Example.
         size: expected (rows, columns) of both images; None takes the first image's.
         stored: keys that nearly all records of its split hold, as for `Decoder`.
+        layout: one of `schema.LAYOUTS`.
     """
+    sides = schema.SIDES_STORED[layout]
     features = _features(serialized)
     summary = RecordSummary(size, frozenset(features))
     try:
-        parsed = tf.io.parse_example([serialized], rules.parsing_spec(0, 0, images=True))
+        spec = parsing.parsing_spec(0, 0, images=True, sides=sides)
+        parsed = tf.io.parse_example([serialized], spec)
     except _UNREADABLE as error:
-        summary.problems += _parsing_problems(serialized, features, None, error)
+        summary.problems += _parsing_problems(serialized, features, None, error, sides)
     else:
-        for key in schema.IMAGE.keys:
+        for key in schema.IMAGE.keys[:sides]:
             _check_image(parsed[key][0], key, summary)
     if summary.size is None:
         return summary
     try:
-        keypoints, found = _examiner(*summary.size, stored)(tf.constant([serialized]))
+        keypoints, found = _examiner(*summary.size, stored, layout)(tf.constant([serialized]))
     except _UNREADABLE as error:
-        summary.problems += _parsing_problems(serialized, features, summary.size, error)
+        summary.problems += _parsing_problems(serialized, features, summary.size, error, sides)
         return summary
     summary.problems += _broken_rules(found)
+    summary.persons = sides
     summary.visible = sum(int((side.numpy()[..., 2] > 0.5).sum()) for side in keypoints)
     summary.parts = len(_values(features, schema.PART_VISIBILITY.keys[0])) or None
     summary.identities = tuple(
-        v for key in schema.IDENTITY.keys for v in _values(features, key)[:1]
+        v for key in schema.IDENTITY.keys[:sides] for v in _values(features, key)[:1]
     )
     summary.names = tuple(
-        v.decode(errors="replace") for key in schema.NAME.keys for v in _values(features, key)[:1]
+        v.decode(errors="replace")
+        for key in schema.NAME.keys[:sides]
+        for v in _values(features, key)[:1]
     )
     return summary
 
@@ -75,28 +92,14 @@ def problems(
     serialized: bytes,
     size: tuple[int, int] | None = None,
     stored: frozenset[str] | None = None,
+    layout: str = "published",
 ) -> list[str]:
     """One line for each thing that makes the example unusable, naming the key; empty if none.
 
     Args:
-        serialized, size, stored: as for `summarize`.
+        serialized, size, stored, layout: as for `summarize`.
     """
-    return summarize(serialized, size, stored).problems
-
-
-def first_problem(examples: Sequence[bytes], size: tuple[int, int]) -> tuple[int, str] | None:
-    """The first example that breaks a rule, and which; the images themselves are not looked at."""
-    try:
-        _, found = decoder.Decoder(*size).examine(tf.constant(examples))
-        if not any(tf.reduce_any(finding.broken) for finding in found):
-            return None
-    except _UNREADABLE:
-        pass
-    return next(
-        (number, problem)
-        for number, example in enumerate(examples)
-        for problem in problems(example, size)
-    )
+    return summarize(serialized, size, stored, layout).problems
 
 
 def _features(serialized):
@@ -130,9 +133,9 @@ def _check_image(encoded, key, summary):
 
 
 @functools.lru_cache(maxsize=8)
-def _examiner(height, width, stored):
+def _examiner(height, width, stored, layout):
     """`Decoder.examine` of one record, traced once for a size."""
-    decode = decoder.Decoder(height, width, stored=stored)
+    decode = decoder.Decoder(height, width, stored=stored, layout=layout)
     words = []
 
     @tf.function(input_signature=[tf.TensorSpec([1], tf.string)], autograph=False)
@@ -144,7 +147,7 @@ def _examiner(height, width, stored):
     def named(serialized):
         keypoints, found = examine(serialized)
         return keypoints, [
-            rules.Finding(*names, *tensors) for names, tensors in zip(words, found, strict=True)
+            parsing.Finding(*names, *tensors) for names, tensors in zip(words, found, strict=True)
         ]
 
     return named
@@ -171,7 +174,7 @@ def _broken_rules(found):
     return list(lines.values())
 
 
-def _parsing_problems(serialized, features, size, error):
+def _parsing_problems(serialized, features, size, error, sides):
     """Why TensorFlow cannot parse a record, or without a size its images, in our words if any."""
     if not features and serialized:
         try:
@@ -183,7 +186,7 @@ def _parsing_problems(serialized, features, size, error):
         if feature in rules.UNREAD or (size is None) != (feature is schema.IMAGE):
             continue
         allowed = feature.allowed_lengths(*size) if size else (1,)
-        for key in feature.keys:
+        for key in feature.keys[:sides]:
             kind = features[key].WhichOneof("kind") if key in features else None
             length = len(_values(features, key))
             if kind is None and key not in features:
@@ -246,7 +249,7 @@ def check_folder(
     stems = {f"{prefix}_{split}" for prefix, split in splits}
     for stem in record_manifest.stems(data_dir):
         if stem not in stems:
-            report.problems += record_manifest.problems(data_dir, stem, [])
+            report.problems += record_manifest.problems(data_dir, stem, {})
     report.lines += [f"not read: {line}" for line in shards.strays(data_dir)]
     return report
 
@@ -257,6 +260,7 @@ class _Tally:
 
     read: int = 0
     visible: int = 0
+    persons: int = 0
     sizes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     parts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     keys: collections.Counter = dataclasses.field(default_factory=collections.Counter)
@@ -266,6 +270,7 @@ class _Tally:
     def add(self, summary: RecordSummary) -> None:
         self.read += 1
         self.visible += summary.visible
+        self.persons += summary.persons
         self.sizes[summary.size] += 1
         self.parts[summary.parts] += 1
         self.keys.update(summary.keys)
@@ -279,7 +284,7 @@ class _Tally:
             "image sizes (rows x columns): " + _counts(self.sizes, "{0[0]} x {0[1]}"),
             "part regions: " + _counts(self.parts, "{0}"),
             f"identities: {len(self.identities)}; image names: {len(self.names)}",
-            f"visible keypoints: {self.visible / (36 * self.read):.1%}",
+            f"visible keypoints: {self.visible / max(18 * self.persons, 1):.1%}",
             "keys: " + ", ".join(always),
         ]
         return lines + (
@@ -288,12 +293,21 @@ class _Tally:
 
 
 def _check_split(name, paths, report, progress, limit):
+    layout = shards.layout(paths)
+    is_lean = layout == "lean"
     reader = index.RecordReader([index.index_file(path) for path in paths])
     report.problems += [f"{f.path}: {f.problem}" for f in reader.files if f.problem]
     if not len(reader):
         report.problems.append(f"{name}: no records in {len(paths)} files")
+    counts = {file.path: len(file.offsets) for file in reader.files}
+    if is_lean:
+        try:
+            path = paths[0].parent / f"{name}{schema.PAIRS_ENDING}"
+            counts[path] = len(pair_index.read_pairs(path, len(reader)))
+        except schema.RecordError as error:
+            report.problems.append(str(error))
     report.problems += record_manifest.problems(
-        paths[0].parent, name, reader.files, checksums=limit is None
+        paths[0].parent, name, counts, checksums=limit is None
     )
     total = len(reader) if limit is None else min(limit, len(reader))
     size = stored = None  # of the first good record, which tells what to expect of the others
@@ -303,7 +317,7 @@ def _check_split(name, paths, report, progress, limit):
         if serialized is None:
             report.problems.append(f"{where}: wrong checksum")
         else:
-            summary = summarize(serialized, size, stored)
+            summary = summarize(serialized, size, stored, layout)
             if size is None and not summary.problems:
                 size, stored = summary.size, summary.keys
             report.problems += [f"{where}: {problem}" for problem in summary.problems]
@@ -311,8 +325,11 @@ def _check_split(name, paths, report, progress, limit):
         if progress:
             progress(name, number + 1, total)
     checked = "" if total == len(reader) else f" (the first {total} checked)"
-    report.lines.append(f"{name}: {len(reader.files)} files, {len(reader)} examples{checked}")
-    report.lines += [f"  {f.path.name}: {len(f.offsets)} examples" for f in reader.files]
+    what = "photos" if is_lean else "examples"
+    report.lines.append(f"{name}: {len(reader.files)} files, {len(reader)} {what}{checked}")
+    for path, count in counts.items():
+        listed = "examples" if path.suffix == schema.PAIRS_ENDING else what
+        report.lines.append(f"  {path.name}: {count} {listed}")
     report.lines += [f"  {line}" for line in tally.lines()] if tally.read else []
 
 

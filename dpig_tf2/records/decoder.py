@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.ops import images
-from dpig_tf2.records import rules, schema
-from dpig_tf2.records.rules import SPARSE_RADIUS, dense
+from dpig_tf2.records import parsing, schema
+from dpig_tf2.records.parsing import dense
+from dpig_tf2.records.rules import SPARSE_RADIUS
 
 _NETWORK_PARTS = 7  # the first seven part regions; 7- and 37-part records agree on them
 # Keys that `extras` may ask for, under our names.
@@ -23,7 +24,9 @@ EXTRAS = {
 class Decoder:
     """Decodes a batch of examples; callable inside a tf.data graph.
 
-    Calling it with string [B] gives {"source": person, "target": person}, each person a dict:
+    Calling it with string [B], in the lean layout with the photos string [B, 2] of pairs, gives
+    {"source": person, "target": person}; with single photos string [B, 1], {"source": person}. Each
+    person is a dict:
 
     * `image` uint8 [B, H, W, 3],
     * `keypoints` float32 [B, 18, 3], pixels; of the sparse pose map where a record has no others,
@@ -40,6 +43,7 @@ class Decoder:
         mask_radius: body mask to read; None or a radius that records do not know reads none.
         extras: names from `EXTRAS`.
         stored: keys that nearly all records hold, which makes reading faster; None: may be any.
+        layout: one of `schema.LAYOUTS`.
 
     Raises:
         DpigError: if an extra is unknown.
@@ -52,6 +56,7 @@ class Decoder:
     mask_radius: int | None = None
     extras: tuple[str, ...] = ()
     stored: Collection[str] | None = None
+    layout: str = "published"
 
     def __post_init__(self):
         for name in self.extras:
@@ -59,18 +64,37 @@ class Decoder:
                 raise DpigError(f"extras must be among {', '.join(EXTRAS)}; got {name!r}")
 
     def __call__(self, serialized: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
-        spec = rules.parsing_spec(self.height, self.width, self.stored)
-        parsed = tf.io.parse_example(serialized, spec)
+        if self.layout == "published":
+            return dict(zip(schema.SIDES, self._persons(serialized), strict=True))
+        (persons,) = self._persons(tf.reshape(serialized, [-1]))
+        columns = serialized.shape[1]
         return {
-            name: self._person(serialized, parsed, side) for side, name in enumerate(schema.SIDES)
+            name: {key: value[column::columns] for key, value in persons.items()}
+            for column, name in enumerate(schema.SIDES[:columns])
         }
 
-    def examine(self, serialized: tf.Tensor) -> tuple[list[tf.Tensor], list[rules.Finding]]:
-        """Keypoints float32 [B, 18, 3] of both sides, and all rules but those of the images."""
-        spec = rules.parsing_spec(self.height, self.width, self.stored, images=False)
-        parsed = tf.io.parse_example(serialized, spec)
-        sides = [self._examined(serialized, parsed, side) for side in range(len(schema.SIDES))]
+    def examine(self, serialized: tf.Tensor) -> tuple[list[tf.Tensor], list[parsing.Finding]]:
+        """Keypoints float32 [B, 18, 3] of each side, and all rules but those of the images.
+
+        Args:
+            serialized: string [B]; in the lean layout single photos.
+        """
+        parsed = self._parsed(serialized, images=False)
+        sides = [self._examined(serialized, parsed, side) for side in range(self._sides)]
         return [keypoints for keypoints, _ in sides], [f for _, found in sides for f in found]
+
+    @property
+    def _sides(self):
+        return schema.SIDES_STORED[self.layout]
+
+    def _parsed(self, serialized, images=None):
+        spec = parsing.parsing_spec(self.height, self.width, self.stored, images, self._sides)
+        return tf.io.parse_example(serialized, spec)
+
+    def _persons(self, serialized):
+        """The persons of examples string [B]: both sides, or the single ones."""
+        parsed = self._parsed(serialized)
+        return [self._person(serialized, parsed, side) for side in range(self._sides)]
 
     def _person(self, serialized, parsed, side):
         def read(feature):
@@ -131,7 +155,7 @@ class Decoder:
         keypoints = tf.reshape(dense(stored, 54), [-1, 18, 3])
 
         def recovered():
-            indices = rules.sparse_indices(tf.where(given, b"", serialized), side)
+            indices = parsing.sparse_indices(tf.where(given, b"", serialized), side)
             found = keypoints_from_sparse_map(indices, self.height, self.width)
             found = tf.where(given[:, None, None], keypoints, found)
             return found, ~given & (indices.row_lengths() == 0)
@@ -139,7 +163,7 @@ class Decoder:
         keypoints, absent = tf.cond(
             tf.reduce_all(given), lambda: (keypoints, tf.zeros_like(given)), recovered
         )
-        return keypoints, rules.findings(parsed, side, keypoints, absent, self.height, self.width)
+        return keypoints, parsing.findings(parsed, side, keypoints, absent, self.height, self.width)
 
     def _body_mask(self, parsed, side):
         if self.mask_radius not in schema.BODY_MASKS:
@@ -155,7 +179,7 @@ class Decoder:
             given = values.row_lengths() > 0
             values = dense(values, self.height * self.width)
         else:
-            given = values[:, 0] != rules.ABSENT
+            given = values[:, 0] != parsing.ABSENT
         return tf.reshape(values, [-1, self.height, self.width, 1]), given
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.io.crc32c import masked_crc32c
 from dpig_tf2.records.schema import RecordError
 
 # A record: uint64 length, uint32 checksum of the length, the data, uint32 checksum of the data.
@@ -76,20 +77,21 @@ def _header_problem(header, left, number):
 
 
 def read_at(paths: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
-    """The records that begin at the given places, string [B]; for use inside a tf.data graph.
+    """The records that begin at the given places, string [...]; for use inside a tf.data graph.
 
     Args:
-        paths: string [B], record files.
-        offsets: int64 [B], bytes.
+        paths: string [...], record files.
+        offsets: int64 [...], bytes.
 
     Raises:
         tf.errors.DataLossError: from the graph, if a checksum is wrong.
     """
-    return tf.map_fn(
+    read = tf.map_fn(
         lambda place: _records_from(*place).take(1).get_single_element(),
-        (paths, offsets),
+        (tf.reshape(paths, [-1]), tf.reshape(offsets, [-1])),
         fn_output_signature=tf.string,
     )
+    return tf.ensure_shape(tf.reshape(read, tf.shape(offsets)), offsets.shape)
 
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)])
@@ -123,7 +125,7 @@ class RecordReader:
         return len(self._offsets)
 
     def places(self, numbers) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the files, and byte offsets in them, of some records; int64 [B] each."""
+        """Indices of the files, and byte offsets in them, of some records; int64 [...] each."""
         files = np.searchsorted(self._starts, numbers, side="right") - 1
         return files, self._offsets[numbers]
 
@@ -171,24 +173,3 @@ class RecordReader:
         place = (str(self.files[which].path), np.int64(offset))
         # TensorFlow fails to serialize the reader as a dataset of its own, but not in a function.
         return tf.data.Dataset.from_tensors(place).flat_map(cast(Any, _records_from))
-
-
-def masked_crc32c(data: bytes) -> int:
-    """The masked CRC-32C that record files use, of a few bytes."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-_CRC_TABLE = _crc_table()

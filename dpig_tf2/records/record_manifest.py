@@ -1,12 +1,11 @@
 """What a conversion noted about its record files, compared with what is there."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from dpig_tf2.io import manifests
 from dpig_tf2.io.hashes import sha256
 from dpig_tf2.records import schema
-from dpig_tf2.records.index import FileIndex
 
 _NAME = schema.manifest_name("*")
 
@@ -18,13 +17,15 @@ def stems(data_dir) -> list[str]:
     return [path.name.removeprefix(before).removesuffix(after) for path in found]
 
 
-def problems(data_dir, stem: str, files: Sequence[FileIndex], checksums: bool = False) -> list[str]:
+def problems(
+    data_dir, stem: str, files: Mapping[pathlib.Path, int], checksums: bool = False
+) -> list[str]:
     """A line for each way in which record files differ from their manifest; none without one.
 
     Args:
         data_dir: folder of the files.
         stem: how their names begin, "Market1501_train".
-        files: those that are there, indexed.
+        files: those that are there, with the number of examples in each.
         checksums: read the files and compare their checksums, not only examples and bytes.
     """
     path = pathlib.Path(data_dir) / schema.manifest_name(stem)
@@ -35,26 +36,26 @@ def problems(data_dir, stem: str, files: Sequence[FileIndex], checksums: bool = 
     if manifest is None:
         return []
     listed = {n: facts for n, facts in manifest["files"].items() if isinstance(facts, dict)}
-    there = {file.path.name: file for file in files}
+    there = {file.name: (file, count) for file, count in files.items()}
     found = [
         f"{path.parent / name} is missing, {path.name} lists it"
         for name in sorted(listed.keys() - there.keys())
     ]
     if manifest.get("finished") is False:
         found.append(f"{path}: the conversion was not finished ({len(listed)} files were)")
-    for name, file in there.items():
+    for name, (file, count) in there.items():
         facts = listed.get(name)
         if facts is None:
-            found.append(f"{file.path} is not listed in {path.name}")
+            found.append(f"{file} is not listed in {path.name}")
             continue
         for what, value in (
-            ("examples", len(file.offsets)),
-            ("bytes", file.path.stat().st_size),
+            ("examples", count),
+            ("bytes", file.stat().st_size),
         ):
             if facts.get(what, value) != value:
-                found.append(f"{file.path} has {value} {what}, {path.name} says {facts[what]}")
+                found.append(f"{file} has {value} {what}, {path.name} says {facts[what]}")
                 break
         else:
-            if checksums and facts.get("sha256") != sha256(file.path):
-                found.append(f"{file.path} has another checksum than {path.name} says")
+            if checksums and facts.get("sha256") != sha256(file):
+                found.append(f"{file} has another checksum than {path.name} says")
     return found

@@ -5,10 +5,17 @@ Names that mislead (`pose_mask_r6` holds a mask of radius 7) are translated here
 """
 
 import dataclasses
+import functools
 
 from dpig_tf2.errors import DpigError
 
 SIDES = ("source", "target")
+# "published": an example is a pair, with all that follows from its keypoints. "lean": an example is
+# a photo with its keypoints and labels, under the keys of a source; another file lists the pairs.
+LAYOUTS = ("published", "lean")
+SIDES_STORED = {"published": 2, "lean": 1}  # in an example
+PHOTOS_ENDING = ".photos.tfrecord"
+PAIRS_ENDING = ".pairs"
 PART_COUNTS = (7, 37)  # the published Market-1501 download holds 7 parts, other records 37
 
 _SIDE = "{side}"
@@ -43,7 +50,7 @@ class Feature:
     meaning: str
     required: bool = False
 
-    @property
+    @functools.cached_property
     def keys(self) -> tuple[str, ...]:
         """The key as it stands in a record: one, or one per side."""
         if _SIDE not in self.key:
@@ -154,6 +161,17 @@ def manifest_name(stem: str) -> str:
     return f"manifest_{stem}.json"
 
 
-def shard_name(prefix: str, split: str, shard: int, num_shards: int) -> str:
-    """File name of one shard, e.g. Market1501_train_00000-of-00001.tfrecord."""
-    return f"{prefix}_{split}_{shard:05d}-of-{num_shards:05d}.tfrecord"
+def shard_name(
+    prefix: str, split: str, shard: int, num_shards: int, layout: str = "published"
+) -> str:
+    """File name of one shard, e.g. Market1501_train_00000-of-00001.tfrecord.
+
+    In the lean layout it ends in .photos.tfrecord.
+    """
+    ending = PHOTOS_ENDING if layout == "lean" else ".tfrecord"
+    return f"{prefix}_{split}_{shard:05d}-of-{num_shards:05d}{ending}"
+
+
+def pairs_name(prefix: str, split: str) -> str:
+    """File name of the pairs of a split in the lean layout, e.g. Market1501_train.pairs."""
+    return f"{prefix}_{split}{PAIRS_ENDING}"

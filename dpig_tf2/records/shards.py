@@ -1,7 +1,8 @@
 """Finding the record files of a split.
 
-A name is <prefix>_<split>_<shard>-of-<shards>.tfrecord. Prefix and split may both hold underscores,
-so where one ends and the other begins follows from what is known, in this order:
+A name is <prefix>_<split>_<shard>-of-<shards>.tfrecord; in the lean layout it ends in
+.photos.tfrecord, beside <prefix>_<split>.pairs. Prefix and split may both hold underscores, so
+where one ends and the other begins follows from what is known, in this order:
 
 0. Prefix and split that are asked for together.
 1. A prefix of this program (`schema.VARIANTS`): the split is the rest. So every file that this
@@ -13,12 +14,13 @@ so where one ends and the other begins follows from what is known, in this order
 
 import pathlib
 import re
+from collections.abc import Sequence
 
 from dpig_tf2.records import schema
 from dpig_tf2.records.schema import RecordError
 
 KNOWN_SPLITS = ("train", "val", "validation", "test", "test_samples", "test_seq", "all")
-_SHARD = re.compile(r"(?P<stem>.+_.+)_(?P<shard>\d{5})-of-(?P<shards>\d{5})\.tfrecord")
+_SHARD = re.compile(r"(?P<stem>.+_.+)_(?P<shard>\d{5})-of-(?P<shards>\d{5})(\.photos)?\.tfrecord")
 
 
 def prefix_and_split(
@@ -66,6 +68,15 @@ def find_splits(
     return found
 
 
+def layout(paths: Sequence[pathlib.Path]) -> str:
+    """The layout of the record files of a split, one of `schema.LAYOUTS`."""
+    return _layout(paths[0])
+
+
+def _layout(path):
+    return "lean" if path.name.endswith(schema.PHOTOS_ENDING) else "published"
+
+
 def strays(data_dir) -> list[str]:
     """Lines on what looks like a record file but has another name, such as a browser's copies."""
     return [
@@ -110,6 +121,13 @@ def find_shards(data_dir, split: str, prefix: str | None = None) -> list[pathlib
             field="prefix",
         )
     paths = splits[prefixes[0], split]
+    if len(layouts := set(map(_layout, paths))) > 1:
+        raise RecordError(
+            f"{data_dir} mixes the layouts {' and '.join(sorted(layouts))} of "
+            f"{prefixes[0]}_{split}; keep one",
+            file=data_dir,
+            field="layout",
+        )
     matches = list(filter(None, (_SHARD.fullmatch(path.name) for path in paths)))
     announced = {match["shards"] for match in matches}
     if len(announced) > 1:

@@ -1,33 +1,43 @@
-"""Annotated pairs -> serialized examples in the published schema -> sharded record files."""
+"""Annotated persons and pairs -> serialized examples in the published schema -> record files.
 
+Nothing here needs TensorFlow, so that several processes can convert without waiting for its start.
+"""
+
+import collections
 import dataclasses
 import functools
+import itertools
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
-import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
-from dpig_tf2.io.atomic import replacing
-from dpig_tf2.ops import images, pose_maps, regions
-from dpig_tf2.records import check, schema
+from dpig_tf2.io import crc32c
+from dpig_tf2.ops import drawing
+from dpig_tf2.records import rules, schema, wire
 
 _GRID_ROWS = 16  # the coarse keypoint grid has 16 rows of square cells at any image size
-_ANNOTATION_BATCH = 256
-# Serialized sides kept for the other pairs of the same person: about 50 kB each.
-_CACHED_SIDES = 2048
-_CACHED_ANNOTATIONS = 50_000  # packed masks, 2 to 24 kB each
+_CHUNK = 256  # pairs whose persons are drawn together
+_CACHED_BYTES = 1 << 27  # of serialized features, for the other pairs of the same person
+_DESCRIBED_PERSONS = 2000  # that came without serialized features, 30 to 200 kB each
+_KNOWN_PERSONS = 100_000  # whose checksums are kept, a kilobyte each
+Checked = tuple[bytes, int]  # an example with its CRC-32C
+
+
+Described = dict[str, bytes]  # serialized features by `Feature.key`, the same on both sides
+Value = TypeVar("Value")
+Lazy = Value | Callable[[], Value | None] | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Person:
     """One annotated image, ready to be written.
 
-    `encoded` is a JPEG or PNG file of the record's size, or a function that returns its bytes when
-    they are written; `keypoints` float32 [18, 3], pixels (row, column, visibility), (0, 0, 0) where
-    missing. Fields that are None are left out of the record.
+    `encoded` is a JPEG or PNG file of the record's size; `keypoints` float32 [18, 3], pixels (row,
+    column, visibility), (0, 0, 0) where missing. Fields that are None are left out of the record.
+    Where a field may be a function, it is called when the record is written.
     """
 
     name: str
@@ -35,11 +45,12 @@ class Person:
     keypoints: np.ndarray
     identity: int = -1  # index of the person within the split
     camera: int = -1
-    attributes: np.ndarray | None = None  # int [27]
-    word_vectors: dict[int, np.ndarray] | None = None  # by size, any shape, flattened
-    candidates: np.ndarray | None = None  # float [20], row of the pose detector
-    # int [H, W], or a function that returns it when it is written
-    segmentation: np.ndarray | Callable[[], np.ndarray] | None = None
+    attributes: Lazy[np.ndarray] = None  # int [27]
+    word_vectors: Lazy[dict[int, np.ndarray]] = None  # by size, any shape, flattened
+    candidates: Lazy[np.ndarray] = None  # float [20], row of the pose detector
+    segmentation: Lazy[np.ndarray] = None  # int [H, W]
+    described: Lazy[Described] = None  # of the image and keypoints; None: made when it is written
+    is_decodable: bool = False  # TensorFlow is known to decode the image, at the record's size
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,8 +62,9 @@ class Pair:
     same_person: bool = True
 
 
-class PairEncoder:
-    """Serializes pairs; what depends on the keypoints alone is computed once per person.
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """What the records of a split have in common.
 
     Args:
         variant: name of a `schema.Variant`; decides which masks and maps are written.
@@ -65,119 +77,230 @@ class PairEncoder:
         DpigError: for an unknown variant, number of parts or format.
     """
 
-    def __init__(
-        self,
-        variant: str,
-        height: int,
-        width: int,
-        parts: int = 37,
-        image_format: str = "jpg",
-        real: bool = True,
-    ):
-        self.variant = schema.variant(variant)
-        if parts not in schema.PART_COUNTS:
-            raise DpigError(f"parts must be one of {schema.PART_COUNTS}, got {parts}")
-        if image_format not in ("jpg", "png"):
-            raise DpigError(f"image format must be jpg or png, got {image_format!r}")
-        self.height, self.width, self.parts = height, width, parts
-        self._common = _serialize(
-            {
-                schema.FORMAT: [image_format.encode()],
-                schema.HEIGHT: [height],
-                schema.WIDTH: [width],
-                schema.REAL: [int(real)],
-                schema.POSE_MAP_SIZE: [height * width * 18],
+    variant: str
+    height: int
+    width: int
+    parts: int = 37
+    image_format: str = "jpg"
+    real: bool = True
+
+    def __post_init__(self):
+        schema.variant(self.variant)
+        if self.parts not in schema.PART_COUNTS:
+            raise DpigError(f"parts must be one of {schema.PART_COUNTS}, got {self.parts}")
+        if self.image_format not in ("jpg", "png"):
+            raise DpigError(f"image format must be jpg or png, got {self.image_format!r}")
+
+    def describe(self, images: Sequence[bytes], poses: Sequence[np.ndarray]) -> list[Described]:
+        """What a record of pairs holds of images and of poses float [18, 3] that keep to the rules.
+
+        Masks and boxes are drawn for all of them at once.
+        """
+        if not len(poses):
+            return []
+        size, variant = (self.height, self.width), schema.variant(self.variant)
+        stacked = np.stack(poses)
+        boxes, visible = drawing.part_boxes(stacked, *size, variant.box_rule, self.parts)
+        masks = {
+            radius: drawing.body_masks(stacked, *size, radius) for radius in variant.mask_radii
+        }
+        described = []
+        for i, (image, pose) in enumerate(zip(images, poses, strict=True)):
+            features = {
+                schema.IMAGE: [image],
+                schema.KEYPOINTS: pose,
+                schema.PART_BOXES: boxes[i],
+                schema.PART_VISIBILITY: visible[i],
             }
-        )
-        self._annotations: dict[Person, dict] = {}
-        self._decodable: set[Person] = set()
-        self._side = functools.lru_cache(maxsize=_CACHED_SIDES)(self._serialize_side)
+            for radius, mask in masks.items():
+                features[schema.BODY_MASKS[radius]] = mask[i]
+            for radius in variant.sparse_radii:
+                indices = sparse_pose_map(pose, *size, radius)
+                features[schema.SPARSE_INDICES[radius]] = indices
+                features[schema.SPARSE_VALUES[radius]] = np.ones(len(indices), np.float32)
+            if variant.coarse_grid:
+                features[schema.COARSE_GRID] = coarse_grid(pose, *size)
+            described.append({f.key: wire.feature(f.kind, v) for f, v in features.items()})
+        return described
+
+
+class _Encoder:
+    """What the encoders of pairs and of single persons share."""
+
+    def __init__(self, record_format: Format):
+        self.format = record_format
+        self.variant = schema.variant(record_format.variant)
+        self.size = (record_format.height, record_format.width)
+        self._common = {
+            schema.FORMAT: [record_format.image_format.encode()],
+            schema.HEIGHT: [record_format.height],
+            schema.WIDTH: [record_format.width],
+            schema.REAL: [int(record_format.real)],
+        }
+
+    def _problem(self, person, side):
+        """The first thing that forbids writing a person as one side: (key, what), or None."""
+        given = {
+            schema.KEYPOINTS: person.keypoints,
+            schema.ATTRIBUTES: _value(person.attributes),
+            schema.SEGMENTATION: _value(person.segmentation),
+        }
+        for feature, values in given.items():
+            allowed = feature.allowed_lengths(*self.size)
+            length = 0 if values is None else np.size(values)
+            if allowed and length not in (0, *allowed):
+                expected = " or ".join(map(str, allowed))
+                return feature.keys[side], f"holds {length} values, expected {expected}"
+        for rule in rules.RULES:
+            if rule.feature is schema.KEYPOINTS:
+                keypoints = np.reshape(person.keypoints, (18, 3))
+                if np.any(rule.is_broken(keypoints, *self.size)):
+                    return schema.KEYPOINTS.keys[side], rule.problem
+        return None
+
+    def _check(self, person, side):
+        if wrong := self._problem(person, side):
+            key, problem = wrong
+            raise schema.RecordError(f"{person.name}: {key} {problem}", file=person.name, field=key)
+
+    def _image(self, person):
+        """The person's image file, which must be one that readers decode."""
+        encoded = _value(person.encoded)
+        if not person.is_decodable:
+            from dpig_tf2.ops import images  # TensorFlow alone knows what it decodes
+
+            if not images.is_decodable(encoded, self.size):
+                height, width = self.size
+                raise schema.RecordError(
+                    f"{person.name} is not written: TensorFlow does not decode it as a JPEG or PNG "
+                    f"of {height} x {width} pixels (rows x columns)",
+                    file=person.name,
+                )
+        return encoded
+
+    def _labels(self, person):
+        """What is known of a person besides the image and the keypoints."""
+        attributes = _value(person.attributes)
+        features = {
+            schema.NAME: [person.name.encode()],
+            schema.IDENTITY: [person.identity],
+            schema.CAMERA: [person.camera],
+            schema.ATTRIBUTES: [] if attributes is None else attributes,
+        }
+        segmentation = _value(person.segmentation)
+        if segmentation is not None:
+            features[schema.SEGMENTATION] = segmentation
+        for size, vectors in (_value(person.word_vectors) or {}).items():
+            features[schema.WORD_VECTORS[size]] = vectors
+        return features
+
+
+class PhotoEncoder(_Encoder):
+    """Serializes single persons for the lean layout: what a record of pairs holds of its source."""
+
+    def encode(self, persons: Iterable[Person]) -> Iterator[Checked]:
+        """Serialized tf.train.Examples of the persons, in order, with their CRC-32C.
+
+        Raises:
+            RecordError: naming the person, if it breaks one of `records.rules`.
+        """
+        for person in persons:
+            self._check(person, 0)
+            own = {schema.IMAGE: [self._image(person)], schema.KEYPOINTS: person.keypoints}
+            content = wire.features(_serialized(self._common | own | self._labels(person), 0))
+            example = wire.example_head(len(content)) + content
+            yield example, crc32c.crc32c(example)
+
+
+class PairEncoder(_Encoder):
+    """Serializes pairs; what belongs to a person is computed once, whatever its pairs."""
+
+    def __init__(self, record_format: Format):
+        super().__init__(record_format)
+        height, width = self.size
+        common = self._common | {schema.POSE_MAP_SIZE: [height * width * 18]}
+        self._heads = [
+            wire.features(_serialized(common, 0))
+            + wire.features(_serialized({schema.LABEL: [label]}, 0))
+            for label in (0, 1)
+        ]
+        self._checked: set[Person] = set()
+        self._described: dict[Person, Described] = {}  # made here
+        self._checksums: dict[tuple[Person, int], tuple[int, int]] = {}
+        self._values: collections.OrderedDict[Person, Described] = collections.OrderedDict()
+        self._value_bytes = 0
 
     def encode(self, pairs: Iterable[Pair]) -> Iterator[bytes]:
         """Serialized tf.train.Examples of the pairs, in order.
 
         Raises:
-            RecordError: naming the persons, if a pair breaks one of `records.rules`.
+            RecordError: naming the person, if one breaks one of `records.rules`.
         """
-        for chunk in _chunks(pairs, _ANNOTATION_BATCH):
-            self._annotate(chunk)
-            examples = [self._example(pair) for pair in chunk]
-            if wrong := check.first_problem(examples, (self.height, self.width)):
-                number, problem = wrong
-                names = f"{chunk[number].source.name} -> {chunk[number].target.name}"
-                raise schema.RecordError(f"{names}: {problem}", record=number)
-            yield from examples
+        return (example for example, _ in self.checked(pairs))
+
+    def checked(self, pairs: Iterable[Pair]) -> Iterator[Checked]:
+        """As `encode`, with the CRC-32C of each."""
+        pairs = iter(pairs)
+        while chunk := list(itertools.islice(pairs, _CHUNK)):
+            self._look_at(chunk)
+            for pair in chunk:
+                yield self._example(pair)
 
     def _example(self, pair):
-        label = _serialize({schema.LABEL: [int(pair.same_person)]})
-        sides = self._side(pair.source, 0) + self._side(pair.target, 1)
-        # Serialized protocol buffers merge by concatenation.
-        features = self._common + label + sides
-        return b"\x0a" + _varint(len(features)) + features
+        # Serialized protocol buffers merge by concatenation, and checksums do so as well.
+        sides = [self._side(person, side) for side, person in enumerate((pair.source, pair.target))]
+        common = self._heads[bool(pair.same_person)]
+        length = len(common) + sum(len(content) for content, _, _ in sides)
+        head = wire.example_head(length) + common
+        checksum = crc32c.crc32c(head)
+        for _, of_side, zeros in sides:
+            checksum = crc32c.joined(checksum, of_side, zeros)
+        return b"".join([head, *(content for content, _, _ in sides)]), checksum
 
-    def _image(self, person):
-        """The person's image file, which must be one that readers decode."""
-        encoded = _value(person.encoded)
-        if person not in self._decodable:
-            if not images.is_decodable(encoded, (self.height, self.width)):
-                raise schema.RecordError(
-                    f"{person.name} is not written: TensorFlow does not decode it as a JPEG or PNG "
-                    f"of {self.height} x {self.width} pixels (rows x columns)",
-                    file=person.name,
-                )
-            self._decodable.add(person)
-        return encoded
+    def _look_at(self, pairs):
+        """Checks the persons not yet seen, and describes those that come without, all at once."""
+        if len(self._checked) > _KNOWN_PERSONS:
+            self._checked.clear()
+            self._checksums.clear()
+        if len(self._described) > _DESCRIBED_PERSONS:
+            self._described.clear()
+        bare = {}
+        for pair in pairs:
+            for side, person in enumerate((pair.source, pair.target)):
+                if person not in self._checked:
+                    self._check(person, side)
+                    self._checked.add(person)
+                if person.described is None and person not in self._described:
+                    bare[person] = None
+        described = self.format.describe(list(map(self._image, bare)), [p.keypoints for p in bare])
+        self._described.update(zip(bare, described, strict=True))
 
-    def _annotate(self, pairs):
-        """Draws masks and boxes for the persons not yet seen, all at once."""
-        if len(self._annotations) > _CACHED_ANNOTATIONS:
-            self._annotations.clear()
-        persons = {person: None for pair in pairs for person in (pair.source, pair.target)}
-        new = [person for person in persons if person not in self._annotations]
-        if not new:
-            return
-        keypoints = np.stack([person.keypoints for person in new]).astype(np.float32)
-        size = (self.height, self.width)
-        boxes, visible = regions.part_boxes(keypoints, *size, self.variant.box_rule, self.parts)
-        masks = {
-            radius: _pack(pose_maps.body_mask(keypoints, *size, radius).numpy())
-            for radius in self.variant.mask_radii
-        }
-        boxes, visible = boxes.numpy().astype(np.int64), visible.numpy().astype(np.int64)
-        for i, person in enumerate(new):
-            self._annotations[person] = {
-                "boxes": boxes[i],
-                "visible": visible[i],
-                "masks": {radius: mask[i] for radius, mask in masks.items()},
-            }
+    def _side(self, person, side):
+        """The features of one side, their CRC-32C, and what the checksum before is shifted by."""
+        content = wire.features(
+            {_key(name, side): value for name, value in self._values_of(person).items()}
+        )
+        if (person, side) not in self._checksums:
+            known = crc32c.crc32c(content), crc32c.zeros_after(len(content))
+            self._checksums[person, side] = known
+        return content, *self._checksums[person, side]
 
-    def _serialize_side(self, person, side):
-        known = self._annotations[person]
-        features = {
-            schema.IMAGE: [self._image(person)],
-            schema.NAME: [person.name.encode()],
-            schema.IDENTITY: [person.identity],
-            schema.CAMERA: [person.camera],
-            schema.ATTRIBUTES: [] if person.attributes is None else person.attributes,
-            schema.KEYPOINTS: person.keypoints,
-            schema.PART_BOXES: known["boxes"],
-            schema.PART_VISIBILITY: known["visible"],
-        }
-        for radius, packed in known["masks"].items():
-            features[schema.BODY_MASKS[radius]] = np.unpackbits(packed)[: self.height * self.width]
-        for radius in self.variant.sparse_radii:
-            indices = sparse_pose_map(person.keypoints, self.height, self.width, radius)
-            features[schema.SPARSE_INDICES[radius]] = indices
-            features[schema.SPARSE_VALUES[radius]] = np.ones(len(indices), np.float32)
-        if self.variant.coarse_grid:
-            features[schema.COARSE_GRID] = coarse_grid(person.keypoints, self.height, self.width)
-        if person.candidates is not None:
-            features[schema.CANDIDATES] = person.candidates
-        if person.segmentation is not None:
-            features[schema.SEGMENTATION] = _value(person.segmentation)
-        for size, vectors in (person.word_vectors or {}).items():
-            features[schema.WORD_VECTORS[size]] = vectors
-        return _serialize(features, side)
+    def _values_of(self, person):
+        """All serialized features of a person; those used last stay in memory."""
+        values = self._values.pop(person, None)
+        if values is None:
+            labels = self._labels(person)
+            candidates = _value(person.candidates)
+            if candidates is not None:
+                labels[schema.CANDIDATES] = candidates
+            values = {f.key: wire.feature(f.kind, v) for f, v in labels.items()}
+            values |= self._described.get(person) or _value(person.described)
+            self._value_bytes += _bytes(values)
+        self._values[person] = values
+        while self._value_bytes > _CACHED_BYTES and len(self._values) > 1:
+            _, oldest = self._values.popitem(last=False)
+            self._value_bytes -= _bytes(oldest)
+        return values
 
 
 def sparse_pose_map(keypoints, height: int, width: int, radius: int) -> np.ndarray:
@@ -191,15 +314,13 @@ def sparse_pose_map(keypoints, height: int, width: int, radius: int) -> np.ndarr
     Returns:
         int64 [N] of (row * width + column) * 18 + keypoint.
     """
+    keypoints = np.asarray(keypoints)
     offset = np.arange(-radius, radius + 1)
     disc = np.argwhere(offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2) - radius
-    found = []
-    for k, (row, column, visibility) in enumerate(np.asarray(keypoints)):
-        if visibility > 0.5:
-            rows, columns = (disc + [int(row), int(column)]).T
-            inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-            found.append((rows[inside] * width + columns[inside]) * 18 + k)
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+    (seen,) = np.nonzero(keypoints[:, 2] > 0.5)
+    rows, columns = np.moveaxis(keypoints[seen, None, :2].astype(np.int64) + disc, -1, 0)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    return ((rows * width + columns) * 18 + seen[:, None])[inside]
 
 
 def coarse_grid(keypoints, height: int, width: int) -> np.ndarray:
@@ -215,54 +336,25 @@ def coarse_grid(keypoints, height: int, width: int) -> np.ndarray:
 
 def write_shard(path: os.PathLike, examples: Iterable[bytes]) -> int:
     """Number of examples written to a record file, which appears only when it is complete."""
-    path = pathlib.Path(path)
-    count = 0
-    try:
-        with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as file:
-            for example in examples:
-                file.write(example)
-                count += 1
-    except tf.errors.OpError as error:  # a full disk, for one
-        raise OSError(f"{path} cannot be written: {error.message}") from error
-    return count
+    return wire.write_records(path, ((each, crc32c.crc32c(each)) for each in examples))["examples"]
 
 
-def _serialize(features: dict[schema.Feature, Sequence], side: int | None = None) -> bytes:
-    proto = tf.train.Features()
-    for feature, values in features.items():
-        key = feature.keys[side or 0]
-        if feature.kind == "bytes":
-            proto.feature[key].bytes_list.value.extend(values)
-        elif feature.kind == "int64":
-            proto.feature[key].int64_list.value.extend(np.ravel(values).astype(np.int64).tolist())
-        else:
-            proto.feature[key].float_list.value.extend(np.ravel(values).astype(np.float32).tolist())
-    return proto.SerializeToString(deterministic=True)
+def _serialized(features, side):
+    """{key: serialized feature} of {feature: values}."""
+    return {
+        feature.keys[min(side, len(feature.keys) - 1)]: wire.feature(feature.kind, values)
+        for feature, values in features.items()
+    }
 
 
-def _value(value_or_function):
-    return value_or_function() if callable(value_or_function) else value_or_function
+@functools.cache
+def _key(name, side):
+    return name.format(side=side)
 
 
-def _varint(value):
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+def _value(lazy) -> Any:
+    return lazy() if callable(lazy) else lazy
 
 
-def _pack(masks):
-    return np.packbits(masks.reshape(len(masks), -1) > 0.5, axis=1)
-
-
-def _chunks(items, size):
-    chunk = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _bytes(values):
+    return sum(map(len, values.values()))

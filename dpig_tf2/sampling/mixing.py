@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dpig_tf2.ops.regions import REGION_NAMES, by_region
+from dpig_tf2.ops.body_parts import REGION_NAMES
+from dpig_tf2.ops.regions import by_region
 from dpig_tf2.sampling.checks import SamplerError
 from dpig_tf2.sampling.person_codes import PersonCodes
 

@@ -232,7 +232,7 @@ def _fingerprint(arrays, data) -> str:
             checksum = zlib.crc32(arrays[name].tobytes(), checksum)
     if data.fresh is not None:
         return f"{zlib.crc32(repr(data.fresh).encode(), checksum):08x}"
-    for file in data.pairs.paths:
+    for file in data.pairs.examples_in:
         status = os.stat(file)
         identity = f"{pathlib.Path(file).name} {status.st_size} {status.st_mtime_ns}"
         checksum = zlib.crc32(identity.encode(), checksum)

@@ -48,6 +48,14 @@ def run(verb, *flags, **environment):
             ["--raw_dir=r", "--out_dir=x", "--keypoints=k", "--pose_model=p"],
             "--keypoints and --pose_model exclude each other",
         ),
+        ("make_synthetic", ["--out_dir=x", "--workers=0"], "--workers=0"),
+        ("make_synthetic", ["--out_dir=x", "--layout=thin"], "--layout=thin"),
+        (
+            "make_records",
+            ["--raw_dir=r", "--keypoints=k", "--out_dir=x", "--pairs_csv=p", "--pairs_per_image=2"],
+            "--pairs_csv and --pairs_per_image exclude each other",
+        ),
+        ("convert_deepfashion", ["--raw_dir=r", "--out_dir=x", "--pairs_per_image=0"], "=0"),
         ("download", ["market1501", "--out_dir=x", "--sha256=0"], "name it with --arch"),
         ("download", ["market1501"], "--out_dir must be given for market1501"),
         ("download", ["market", "--out_dir=x"], "did you mean market1501?"),
@@ -82,6 +90,16 @@ def test_synthetic_then_check(tmp_path):
     damaged = run("check_records", str(tmp_path))
     assert damaged.returncode == 1
     assert f"{shard}: record 2 is cut off" in damaged.stdout
+
+
+def test_a_folder_keeps_its_layout(tmp_path):
+    flags = (f"--out_dir={tmp_path}", "--identities=2", "--images_per_identity=3")
+    assert run("make_synthetic", *flags, "--layout=lean", "--workers=2").returncode == 0
+    report = run("check_records", str(tmp_path))
+    assert "1 files, 6 photos" in report.stdout and "no problems" in report.stdout
+    refused = run("make_synthetic", *flags)
+    assert refused.returncode == 1
+    assert "made with layout='lean', not 'published'" in refused.stderr.splitlines()[-1]
 
 
 def test_market1501_dry_run(shared_dir, tmp_path):

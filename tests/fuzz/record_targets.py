@@ -70,7 +70,9 @@ def _record_seeds():
             )
             for seed, name in enumerate(("a.jpg", "a.png", "gray.jpg"))
         ]
-        encoder = writer.PairEncoder(variant, HEIGHT, WIDTH, 37 if variant == "market1501" else 7)
+        encoder = writer.PairEncoder(
+            writer.Format(variant, HEIGHT, WIDTH, 37 if variant == "market1501" else 7)
+        )
         pairs = [writer.Pair(persons[i], persons[j]) for i, j in ((0, 1), (1, 2))]
         seeds[f"{variant}.tfrecord"] = _framed(encoder.encode(pairs))
     return seeds
@@ -88,9 +90,9 @@ def _framed(payloads):
 
 
 def _checksum(data):
-    from dpig_tf2.records import index
+    from dpig_tf2.io import crc32c
 
-    return index.masked_crc32c(data)
+    return crc32c.masked_crc32c(data)
 
 
 def _payloads(data):
@@ -261,14 +263,16 @@ def _read_image(path):
     """The person that a conversion would write."""
     from dpig_tf2.errors import DpigError
     from dpig_tf2.preparation import conversion
+    from dpig_tf2.records import writer
 
-    problems: list[str] = []
-    keypoints = {path.name: _keypoints(1)}
-    photos = conversion.usable_photos(path.parent, keypoints, (HEIGHT, WIDTH), "none", problems)
-    if path.name in photos:
-        return photos[path.name].person(False, identity=0)
-    assert len(problems) == 1, problems
-    raise DpigError(problems[0], file=path)
+    prepared = conversion.PhotoFile(path, _keypoints(1), (HEIGHT, WIDTH)).prepare()
+    if not prepared.views:
+        assert len(prepared.problems) == 1, prepared.problems
+        raise DpigError(prepared.problems[0], file=path)
+    if not conversion.is_decoded_alike(prepared):
+        raise DpigError(f"{path}: TensorFlow does not decode it as Pillow", file=path)
+    (view,) = prepared.views
+    return writer.Person(path.name, view.encoded, view.keypoints, identity=0)
 
 
 def _check_image(person, path):
@@ -280,17 +284,17 @@ def _check_image(person, path):
     from dpig_tf2.preparation import photos
     from dpig_tf2.records import check, writer
 
-    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH)
+    encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH))
     (record,) = encoder.encode([writer.Pair(person, person)])
     assert not (found := check.problems(record, (HEIGHT, WIDTH))), found
-    written = images.decode_image(person.encoded()).numpy().astype(int)
+    written = images.decode_image(person.encoded).numpy().astype(int)
     seen = photos.read(path)
     placed = seen.placed(photos.place(seen.size, (HEIGHT, WIDTH), "none")).astype(int)
-    written_as_jpeg = person.encoded().startswith(b"\xff\xd8")
+    written_as_jpeg = person.encoded.startswith(b"\xff\xd8")
     difference = np.abs(written - placed)
     # Damaged pixels are noise, of which JPEG's compression loses most.
     assert difference.mean() < (15 if written_as_jpeg else 1), "another picture than Pillow's"
-    if person.encoded() == path.read_bytes():
+    if person.encoded == path.read_bytes():
         assert (written == image_files.read_rgb(path)).all(), "another picture than Pillow's"
 
 

@@ -9,7 +9,7 @@ from dpig_tf2 import config, testing
 from dpig_tf2.config import ConfigError
 from dpig_tf2.models import factory, weights
 from dpig_tf2.models.person_model import PersonModel
-from dpig_tf2.ops.regions import NUM_REGIONS
+from dpig_tf2.ops.body_parts import NUM_REGIONS
 
 _SIZES = {
     "model.hidden": 4, "model.region_embedding": 8, "model.background_embedding": 64,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dpig_tf2.ops import anchors
+from dpig_tf2.ops.body_parts import REGION_NAMES
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, MIRRORED, flip_horizontal
-from dpig_tf2.ops.regions import REGION_NAMES
 
 _SIZE = (128, 64)
 

@@ -117,7 +117,8 @@ def test_portable_body_masks_are_equal(height, width, radius):
     poses = _random_poses(40, height, width, seed=radius)
     poses[20:, :, :2] = rng.uniform(-1, 2, (20, 18, 2)) * (height, width)  # also outside
     expected, found = (
-        pose_maps.body_mask(poses, height, width, radius, portable) for portable in (False, True)
+        pose_maps.body_mask(poses, height, width, radius, portable=portable)
+        for portable in (False, True)
     )
     np.testing.assert_array_equal(found, expected)
 
@@ -127,7 +128,8 @@ def test_portable_body_masks_of_whole_pixels_are_equal_but_where_float64_rounds_
     poses = np.ones((200, 18, 3), np.float32)
     poses[..., :2] = rng.integers(0, (128, 64), (200, 18, 2))
     expected, found = (
-        pose_maps.body_mask(poses, 128, 64, 7, portable).numpy() for portable in (False, True)
+        pose_maps.body_mask(poses, 128, 64, 7, portable=portable).numpy()
+        for portable in (False, True)
     )
     differ = (expected != found).any(axis=(1, 2, 3))
     assert differ.mean() < 0.1 and np.abs(expected - found).mean() < 1e-4

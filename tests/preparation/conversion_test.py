@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dpig_tf2.io.images import read_rgb
-from dpig_tf2.preparation import conversion
-from dpig_tf2.records import writer
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io.images import open_image, read_rgb
+from dpig_tf2.io.locks import LockedError
+from dpig_tf2.preparation import conversion, photos
 
 
 @pytest.fixture
@@ -29,9 +30,10 @@ def keypoints(**changed):
 
 
 def usable(folder, by_name):
-    problems: list[str] = []
-    found = conversion.usable_photos(folder, by_name, (128, 64), "none", problems)
-    return found, "\n".join(problems)
+    target = conversion.Target(folder, "market1501", "train", 128, 64, "png")
+    with conversion.session(target, conversion.Options(dry_run=True)) as session:
+        found = session.usable_photos(folder, by_name)
+        return found, "\n".join(session.problems)
 
 
 def test_photos_that_cannot_be_used_are_named(folder):
@@ -59,19 +61,14 @@ def write(folder):
     """Writes the pair of a.png and b.png to a folder."""
 
     def to(out_dir, options=conversion.DEFAULTS, split="train"):
-        found, _ = usable(folder, dict.fromkeys(("a.png", "b.png"), keypoints()))
-        persons = [photo.person(False, identity=0) for photo in found.values()]
         target = conversion.Target(out_dir, "market1501", split, 128, 64, "png")
-        return conversion.write(
-            target,
-            [writer.Pair(*persons)],
-            found.values(),
-            5,
-            {"seed": 3},
-            {},
-            options,
-            ["odd"],
-        )
+        with conversion.session(target, options) as session:
+            found = session.usable_photos(folder, dict.fromkeys(("a.png", "b.png"), keypoints()))
+            session.problems.append("odd")
+            persons = [conversion.Individual(photo, 0, 0) for photo in found.values()]
+            pairs = session.new_pairs("pairs")
+            pairs.append([[0, 1]])
+            return session.write(persons, pairs, found.values(), 5, {"source": "a test"})
 
     return to
 
@@ -81,7 +78,7 @@ def test_manifest_tells_counts_settings_and_problems(write, tmp_path):
     assert written.examples == 1
     manifest = json.loads((tmp_path / "out/manifest_Market1501_train.json").read_text())
     assert (manifest["images"], manifest["identities"]) == (2, 1)
-    assert manifest["settings"]["seed"] == 3 and manifest["settings"]["examples"] == 1
+    assert manifest["settings"]["source"] == "a test" and manifest["settings"]["examples"] == 1
     assert manifest["problems"] == ["odd"]
     assert set(manifest["settings"]["inputs"]) == {"images", "keypoints"}
 
@@ -111,3 +108,47 @@ def test_images_that_tensorflow_does_not_read_are_left_out(folder):
     found, told = usable(folder, dict.fromkeys(("a.png", "cut.png"), keypoints()))
     assert set(found) == {"a.png"}
     assert "cut.png: is damaged: TensorFlow does not decode it as Pillow" in told
+
+
+def test_a_folder_in_use_is_refused_before_a_photo_is_read(folder, tmp_path, monkeypatch):
+    target = conversion.Target(tmp_path / "out", "market1501", "train", 128, 64, "png")
+    with conversion.session(target), pytest.raises(LockedError), conversion.session(target):
+        pytest.fail("a second conversion began")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("resize", ["none", "stretch"])
+def test_every_photo_is_decoded_once(folder, tmp_path, monkeypatch, resize):
+    """Whatever is made of it: here two views, of the size of the photos or of another."""
+    opened = []
+
+    def counting(path, *arguments):
+        opened.append(path.name)
+        return open_image(path, *arguments)
+
+    monkeypatch.setattr(photos, "open_image", counting)
+    height = 128 if resize == "none" else 96
+    target = conversion.Target(tmp_path / "out", "market1501", "train", height, 64, "png")
+    names = ("a.png", "b.png", "c.png")
+    with conversion.session(target, conversion.Options(num_shards=2)) as session:
+        found = session.usable_photos(
+            folder, dict.fromkeys(names, keypoints()), resize, mirrored=True
+        )
+        persons = [
+            conversion.Individual(photo, view, 0) for view in (0, 1) for photo in found.values()
+        ]
+        pairs = session.new_pairs("pairs")
+        pairs.append([[0, 1], [1, 2], [2, 0], [3, 4], [5, 3]])
+        assert session.write(persons, pairs, found.values(), 3, {}).written.examples == 5
+    assert sorted(opened) == list(names)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_nothing_is_left_of_a_conversion_that_fails(folder, tmp_path):
+    target = conversion.Target(tmp_path / "out", "market1501", "train", 128, 64, "png")
+    with pytest.raises(DpigError) as raised, conversion.session(target) as session:
+        session.usable_photos(folder, {"damaged.png": keypoints()})
+        session.new_pairs("pairs").append([[0, 0]])
+        raise DpigError("no")
+    assert "damaged.png" in raised.value.__notes__[0]
+    assert not (tmp_path / "out").exists()

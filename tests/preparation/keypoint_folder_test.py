@@ -1,4 +1,5 @@
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -258,3 +259,23 @@ def test_reasons_are_told_at_the_end_in_an_error_too(folder):
             folder / "images", None, folder / "out", variant="market1501", detected=_Detector()
         )
     assert [note for note in raised.value.__notes__ if "no person was found" in note]
+
+
+def test_pairs_per_image(folder):
+    for name in ("anna_3.png", "anna_4.png"):
+        shutil.copy(folder / "images/anna_1.png", folder / "images" / name)
+        with open(folder / "keypoints.csv", "a") as file:
+            file.write(f"{name}: {[5] * 18}: {[7] * 18}: p0\n")
+
+    def pairs(**options):
+        conversion = convert(folder, Options(overwrite=True, **options), split="test")
+        return name_pairs(conversion.written.shards[0])
+
+    chosen = pairs(pairs_per_image=2)
+    assert len(chosen) == 4 * 2 + 2
+    assert chosen == pairs(pairs_per_image=2) != pairs(pairs_per_image=2, seed=1)
+    assert set(chosen) < set(pairs())
+    with pytest.raises(DpigError) as raised:
+        convert(folder, Options(pairs_per_image=2), split="all", pair_mode="all_to_all")
+    assert raised.value.field == "pairs_per_image"
+    assert not list((folder / "out").glob("*_all_*"))

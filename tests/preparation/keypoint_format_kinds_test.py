@@ -498,4 +498,5 @@ def test_all_persons_of_a_photo_if_wanted(tmp_path):
     (problem,) = found.problems
     assert "unusable person" in problem
     one = keypoint_formats.load(tmp_path, image_names=["a.jpg"])
+    assert one.keypoints["a.jpg"][:, 2].sum() == 18
     assert not one.others and "2 persons, the most certain one is taken" in one.problems[1]

@@ -5,10 +5,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dpig_tf2 import config
 from dpig_tf2.io.manifests import OutputError
+from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.preparation import market1501
 from dpig_tf2.preparation.conversion import Options
 from dpig_tf2.records import decoder
+from dpig_tf2.records.record_set import RecordSet
 
 
 def read(path):
@@ -182,3 +185,25 @@ def test_real_attributes_in_one_order(shared_dir):
 def test_names():
     assert market1501.identity("0002_c1s1_000451_03.jpg") == "0002"
     assert market1501.camera("0002_c3s1_000451_03.jpg") == 3
+
+
+def test_pairs_per_image(raw_dir, tmp_path):
+    """Each of the 14 pairs' sources once, and the mirror image of each pair with it."""
+    conversion = market1501.convert(raw_dir, tmp_path, "train", Options(pairs_per_image=1))
+    pairs = [
+        tuple(r.features.feature[f"image_name_{side}"].bytes_list.value[0] for side in (0, 1))
+        for r in read(conversion.written.shards[0])
+    ]
+    sources = [source for source, _ in pairs]
+    assert sorted(sources) == sorted(2 * list(set(sources)))
+    assert all(source[:4] == target[:4] for source, target in pairs)
+
+
+def test_both_layouts_hold_the_same_pairs(raw_dir, tmp_path):
+    batches = []
+    for layout in ("published", "lean"):
+        market1501.convert(raw_dir, tmp_path / layout, "train", Options(layout=layout))
+        records = RecordSet.open(tmp_path / layout, "train")
+        model = config.preset("market1501").model
+        batches.append(list(evaluation_batches(records, model, 32).as_numpy_iterator()))
+    tf.nest.map_structure(np.testing.assert_array_equal, *batches)

@@ -6,41 +6,67 @@ from dpig_tf2.preparation import pairs
 NAMES = ["a_1", "a_2", "b_1", "a_3"]
 
 
-def identity(name):
-    return name[0]
+def named(blocks):
+    return [(NAMES[source], NAMES[target]) for block in blocks for source, target in block]
+
+
+def made(mode):
+    return named(pairs.make_pairs(mode, [name[0] for name in NAMES]))
 
 
 def test_same_identity_pairs_are_ordered_both_ways():
-    expected = [
+    assert made("same_identity") == [
         ("a_1", "a_2"), ("a_2", "a_1"), ("a_1", "a_3"), ("a_3", "a_1"), ("a_2", "a_3"),
         ("a_3", "a_2"),
     ]  # fmt: skip
-    assert pairs.make_pairs("same_identity", NAMES, identity) == expected
 
 
 def test_each_once_and_one_to_all():
-    assert pairs.make_pairs("each_once", NAMES, identity) == [(name, "a_3") for name in NAMES]
-    assert pairs.make_pairs("one_to_all", NAMES, identity) == [("a_1", name) for name in NAMES]
+    assert made("each_once") == [(name, "a_3") for name in NAMES]
+    assert made("one_to_all") == [("a_1", name) for name in NAMES]
 
 
 def test_all_to_all_pairs_an_image_with_itself_too():
     expected = [(source, target) for source in NAMES for target in NAMES]
-    assert pairs.make_pairs("all_to_all", NAMES, identity) == expected
+    assert made("all_to_all") == expected
 
 
 def test_unknown_mode():
     with pytest.raises(ValueError, match="'all'"):
-        pairs.make_pairs("all", NAMES, identity)
+        pairs.make_pairs("all", NAMES)
 
 
 def test_some_per_image():
-    names = [f"{person}_{i}" for person in "ab" for i in range(5)]
-    chosen = pairs.some_per_image(names, identity, 2, seed=3)
-    assert chosen == pairs.some_per_image(names, identity, 2, seed=3)
-    assert chosen != pairs.some_per_image(names, identity, 2, seed=4)
-    assert len(set(chosen)) == len(chosen) == 20
-    assert all(source != target and source[0] == target[0] for source, target in chosen)
-    assert {source for source, _ in chosen} == set(names)
+    identities = [person for person in "abcd" for i in range(5)] + ["e"]
+
+    def chosen(seed):
+        blocks = pairs.make_pairs("same_identity", identities, 2, seed)
+        return [tuple(pair) for block in blocks for pair in block.tolist()]
+
+    assert chosen(3) == chosen(3) != chosen(4)
+    assert len(set(chosen(3))) == len(chosen(3)) == 40
+    assert all(s != t and identities[s] == identities[t] for s, t in chosen(3))
+    assert [source for source, _ in chosen(3)] == sorted([*range(20), *range(20)])
+    assert {target for _, target in chosen(3)} != {0, 1, 2}
+
+
+def test_all_pairs_per_image_are_all_pairs():
+    identities = [0, 1, 0, 0, 1]
+    some, every = (
+        {tuple(pair) for block in blocks for pair in block.tolist()}
+        for blocks in (
+            pairs.make_pairs("same_identity", identities, 9),
+            pairs.make_pairs("same_identity", identities),
+        )
+    )
+    assert some == every
+
+
+@pytest.mark.parametrize(("mode", "count"), [("same_identity", 0), ("all_to_all", 2)])
+def test_pairs_per_image_that_cannot_be(mode, count):
+    with pytest.raises(DpigError) as raised:
+        pairs.make_pairs(mode, NAMES, count)
+    assert raised.value.field == "pairs_per_image"
 
 
 class _Draws:
@@ -53,12 +79,9 @@ class _Draws:
 
 def test_python2_shuffle_by_hand():
     # i = 3: j = int(0.3 * 4) = 1, i = 2: j = int(0.9 * 3) = 2, i = 1: j = int(0.0 * 2) = 0
-    assert pairs.python2_shuffle("abcd", _Draws(0.3, 0.9, 0.0)) == ["d", "a", "c", "b"]
-
-
-def test_identities_by_first_appearance():
-    listed = [("b_1", "a_1"), ("a_1", "c_1"), ("b_1", "c_1")]
-    assert pairs.number_identities(listed, identity) == {"b": 0, "a": 1, "c": 2}
+    items = list("abcd")
+    pairs.python2_shuffle(items, _Draws(0.3, 0.9, 0.0))
+    assert items == ["d", "a", "c", "b"]
 
 
 def test_pairs_csv(tmp_path):

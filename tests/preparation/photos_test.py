@@ -1,4 +1,5 @@
 import io
+import pathlib
 import random
 
 import numpy as np
@@ -54,12 +55,12 @@ def test_none_admits_the_right_size_only():
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 def test_fitting_photo_stays_byte_for_byte(tmp_path, ending):
     path = save(tmp_path / f"a.{ending}", 64, 32)
-    assert photos.encode(path, photos.place((64, 32), (64, 32), "none")) == path.read_bytes()
+    assert photos.read(path).encoded(photos.place((64, 32), (64, 32), "none")) == path.read_bytes()
 
 
 def test_letterboxed_photo_has_gray_margins(tmp_path):
     path = save(tmp_path / "a.png", 100, 50)
-    pixels = decode(photos.encode(path, photos.place((100, 50), (64, 64), "letterbox")))
+    pixels = decode(photos.read(path).encoded(photos.place((100, 50), (64, 64), "letterbox")))
     assert pixels.shape == (64, 64, 3)
     assert (pixels[:, :16] == 128).all() and (pixels[:, 48:] == 128).all()
     assert pixels[:, 16:48].std() > 5
@@ -68,14 +69,14 @@ def test_letterboxed_photo_has_gray_margins(tmp_path):
 def test_flip_mirrors(tmp_path):
     path = save(tmp_path / "a.png", 64, 32)
     plain = decode(path.read_bytes())
-    flipped = decode(photos.encode(path, photos.Placement(64, 32), flip=True))
+    flipped = decode(photos.read(path).encoded(photos.Placement(64, 32), mirrored=True))
     np.testing.assert_array_equal(flipped, plain[:, ::-1])
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
 def test_other_color_modes_become_rgb(tmp_path, mode):
     path = save(tmp_path / ("a.jpg" if mode == "CMYK" else "a.png"), 64, 32, mode)
-    encoded = photos.encode(path, photos.Placement(64, 32))
+    encoded = photos.read(path).encoded(photos.Placement(64, 32))
     assert Image.open(io.BytesIO(encoded)).mode == "RGB"
 
 
@@ -84,7 +85,7 @@ def test_stored_orientation_is_applied(tmp_path):
     exif[0x0112] = 6  # to be turned by a quarter
     path = save(tmp_path / "a.jpg", 32, 64, exif=exif)
     assert photos.read(path).size == (64, 32)
-    assert decode(photos.encode(path, photos.Placement(64, 32))).shape == (64, 32, 3)
+    assert decode(photos.read(path).encoded(photos.Placement(64, 32))).shape == (64, 32, 3)
 
 
 def test_damaged_orientation(tmp_path):
@@ -130,7 +131,7 @@ def test_the_content_decides_the_format(tmp_path, name, content, message):
     path = tmp_path / name
     with path.open("wb") as file:
         Image.new("RGB", (32, 64)).save(file, content)
-    for read in (photos.read, lambda path: photos.encode(path, photos.Placement(64, 32))):
+    for read in (photos.read, lambda path: photos.read(path).encoded(photos.Placement(64, 32))):
         with pytest.raises(ValueError, match=message):
             read(path)
 
@@ -141,7 +142,7 @@ def test_formats_that_fit_the_name(tmp_path):
         path = tmp_path / name
         if not path.exists():
             save(path, 64, 32)
-        assert decode(photos.encode(path, photos.Placement(64, 32))).shape == (64, 32, 3)
+        assert decode(photos.read(path).encoded(photos.Placement(64, 32))).shape == (64, 32, 3)
 
 
 def test_more_than_eight_bits(tmp_path):
@@ -181,7 +182,9 @@ def test_the_middle_of_a_wide_photo():
     placement = photos.place((256, 256), (256, 176), "crop")
     assert placement == photos.Placement(256, 176, (1.0, 1.0), (0, -40))
     pixels = np.arange(256, dtype=np.uint8)[None, :, None].repeat(256, 0).repeat(3, 2)
-    placed = photos.Photo(Image.fromarray(pixels), True).placed(placement)
+    placed = photos.Photo(Image.fromarray(pixels), True, pathlib.Path("a.png"), b"").placed(
+        placement
+    )
     np.testing.assert_array_equal(placed, pixels[:, 40:216])
 
 
@@ -250,9 +253,13 @@ def test_a_photo_goes_to_its_place_without_another_compression(tmp_path, name):
     assert (placed[:, :19] == 128).all() and (placed[:, 44:] == 128).all()
 
 
-def test_a_plain_photo_is_not_decoded_again(tmp_path, monkeypatch):
+def test_a_photo_is_decoded_once_whatever_is_made_of_it(tmp_path, monkeypatch):
     path = save(tmp_path / "a.jpg", 64, 32)
-    assert photos.read(path).is_plain
-    monkeypatch.setattr(photos, "read", None)
-    place = photos.Placement(64, 32)
-    assert photos.encode(path, place, is_plain=True) == path.read_bytes()
+    photo = photos.read(path)
+    monkeypatch.setattr(photos, "open_image", None)
+    assert photo.is_plain and photo.is_kept(photos.Placement(64, 32))
+    path.unlink()
+    assert photo.encoded(photos.Placement(64, 32)) == photo.content
+    for place in (photos.Placement(64, 32), photos.place((64, 32), (32, 32), "crop")):
+        assert not photo.is_kept(place, mirrored=True)
+        assert decode(photo.encoded(place, mirrored=True)).shape == (place.height, 32, 3)

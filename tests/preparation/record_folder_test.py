@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io import crc32c
 from dpig_tf2.io.locks import LockedError
 from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.preparation import record_folder
@@ -19,17 +20,19 @@ class Encoder:
         self.fails_at = fails_at
         self.encoded = []
 
-    def encode(self, pairs):
-        for pair in pairs:
+    def encode(self, start, stop):
+        for pair in range(start, stop):
             if pair == self.fails_at:
                 raise KeyboardInterrupt
             self.encoded.append(pair)
-            yield f"example {pair}".encode()
+            example = f"example {pair}".encode()
+            yield example, crc32c.crc32c(example)
 
 
 def write(folder, encoder, overwrite=False, count=10, shards=3, **settings):
     output = Output(folder, "Market1501", "train", shards, overwrite)
-    return record_folder.write_pairs(output, range(count), encoder, {"seed": 1} | settings)
+    with record_folder.claimed(output):
+        return record_folder.write_shards(output, count, encoder.encode, {"seed": 1} | settings)
 
 
 def content(folder):
@@ -92,7 +95,7 @@ def test_splits_with_longer_names_are_left_alone(tmp_path):
 @pytest.mark.parametrize("split", ["", "a/b", ".."])
 def test_split_must_be_a_name(tmp_path, split):
     with pytest.raises(DpigError) as raised:
-        record_folder.write_pairs(Output(tmp_path, "Market1501", split), range(3), Encoder(), {})
+        Output(tmp_path, "Market1501", split)
     assert raised.value.field == "split"
 
 
@@ -152,10 +155,10 @@ def test_too_many_shards(tmp_path):
 
 def test_a_second_writer_is_told_of_the_first(tmp_path):
     class Second(Encoder):
-        def encode(self, pairs):
+        def encode(self, start, stop):
             with pytest.raises(LockedError, match=f"by process {os.getpid()} on"):
                 write(tmp_path, Encoder())
-            return super().encode(pairs)
+            return super().encode(start, stop)
 
     write(tmp_path, Second())
     assert content(tmp_path) == [f"example {i}" for i in range(10)]

@@ -32,7 +32,7 @@ def test_pixels_keypoints_and_labels_by_value(persons, examples):
 
 
 def test_seven_and_37_parts_give_the_same_boxes(persons, examples):
-    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH, parts=7)
+    encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH, parts=7))
     (seven,) = encoder.encode([writer.Pair(persons[0], persons[1])])
     decoded = decoder.Decoder(HEIGHT, WIDTH)(tf.constant([seven, examples[0]]))
     for key in ("part_boxes", "part_visibility"):
@@ -74,7 +74,7 @@ def test_png_and_jpeg(persons):
     Image.fromarray(pixels).save(file, "JPEG")
     jpeg = writer.Person("a.jpg", file.getvalue(), persons[0].keypoints)
     pair = writer.Pair(jpeg, persons[0])
-    (example,) = writer.PairEncoder("market1501", HEIGHT, WIDTH).encode([pair])
+    (example,) = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH)).encode([pair])
     decoded = decoder.Decoder(HEIGHT, WIDTH)(tf.constant([example]))
     expected = np.asarray(Image.open(io.BytesIO(file.getvalue())))
     np.testing.assert_array_equal(decoded["source"]["image"][0], expected)
@@ -88,7 +88,7 @@ def test_extras_by_name(persons):
         "a", persons[0].encoded, persons[0].keypoints, attributes=attributes,
         word_vectors={25: np.arange(50.0)}, segmentation=segmentation,
     )  # fmt: skip
-    (example,) = writer.PairEncoder("market1501", HEIGHT, WIDTH).encode(
+    (example,) = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH)).encode(
         [writer.Pair(person, person)]
     )
     names = ("attributes", "segmentation", "word_vectors_25")
@@ -100,7 +100,7 @@ def test_extras_by_name(persons):
 
 def test_extras_that_some_records_lack(persons):
     labeled = dataclasses.replace(persons[0], attributes=np.arange(27))
-    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH)
+    encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH))
     examples = list(encoder.encode([writer.Pair(labeled, persons[1])]))
     names = ("attributes", "segmentation", "word_vectors_50")
     decoded = decoder.Decoder(HEIGHT, WIDTH, extras=names)(tf.constant(examples))

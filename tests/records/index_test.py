@@ -1,6 +1,7 @@
 import pytest
 import tensorflow as tf
 
+from dpig_tf2.io import crc32c
 from dpig_tf2.records import index
 from dpig_tf2.records.schema import RecordError
 
@@ -66,4 +67,4 @@ def test_checksum_of_known_bytes():
     # CRC-32C of "123456789" is 0xE3069283; the mask rotates it by 15 bits and adds a constant.
     crc = 0xE3069283
     expected = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    assert index.masked_crc32c(b"123456789") == expected
+    assert crc32c.masked_crc32c(b"123456789") == expected

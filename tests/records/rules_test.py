@@ -201,7 +201,7 @@ def test_mutated_records_are_judged_alike(tmp_path, examples):
 
 
 def test_writers_refuse_what_readers_refuse(persons):
-    encoder = writer.PairEncoder("market1501", HEIGHT, WIDTH)
+    encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH))
     outside = persons[0].keypoints.copy()
     outside[3] = (200, 5, 1)
     for change, message in (

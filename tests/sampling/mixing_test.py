@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dpig_tf2.ops.regions import REGION_NAMES
+from dpig_tf2.ops.body_parts import REGION_NAMES
 from dpig_tf2.sampling import mixing
 from dpig_tf2.sampling.checks import SamplerError
 

@@ -6,7 +6,7 @@ import pytest
 from dpig_tf2 import PersonSampler
 from dpig_tf2.config import STAGES, ConfigError
 from dpig_tf2.models import factory
-from dpig_tf2.ops.regions import REGION_NAMES
+from dpig_tf2.ops.body_parts import REGION_NAMES
 from dpig_tf2.sampling.checks import SamplerError
 from dpig_tf2.sampling.interpolation import codes_between, codes_between_noise
 from dpig_tf2.sampling.inversion import InversionSettings

@@ -60,7 +60,7 @@ def _numbers(text, what):
 
 def visible_unless(points: np.ndarray, missing: float) -> np.ndarray:
     """Points [K, 2] with a visibility: 0 where both coordinates have the value for missing."""
-    return np.c_[points, (points != missing).any(axis=1)]
+    return np.column_stack([points, (points != missing).any(axis=1)])
 
 
 def _explain_header(path):
