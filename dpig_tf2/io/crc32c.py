@@ -55,16 +55,38 @@ def joined(first: int, second: int, zeros: int) -> int:
     return _product(first, zeros) ^ second
 
 
+def flipped(checksum: int, length: int, positions: np.ndarray) -> int:
+    """The checksum of a text of some bytes when the lowest bit of those at `positions` changes."""
+    changes = _flips_before(length.bit_length())[length - 1 - positions]
+    return checksum ^ int(np.bitwise_xor.reduce(changes))
+
+
+@functools.cache
+def _flips_before(bits):
+    """What the lowest bit of a byte changes that 0 to 2 ** bits - 1 bytes follow, uint32."""
+    if not bits:
+        return np.array(_TABLE[1:2], np.uint32)
+    nearer = _flips_before(bits - 1)
+    return np.concatenate([nearer, _followed(nearer, _zeros_after_power(bits - 1))])
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def zeros_after(length: int) -> int:
     """What a text's checksum is multiplied with when `length` zero bytes follow it."""
-    power, factor = 1 << 31, _ONE_BYTE
-    while length:
-        if length & 1:
-            power = _product(power, factor)
-        factor = _product(factor, factor)
-        length >>= 1
+    power = 1 << 31
+    for bit in range(length.bit_length()):
+        if length >> bit & 1:
+            power = _product(power, _zeros_after_power(bit))
     return power
+
+
+@functools.cache
+def _zeros_after_power(bit):
+    """`zeros_after` of 2 ** bit bytes."""
+    if not bit:
+        return 1 << 23  # x^8
+    half = _zeros_after_power(bit - 1)
+    return _product(half, half)
 
 
 def _product(a, b):
@@ -96,10 +118,20 @@ def _tables():
         at_end = at_end >> 8 ^ np.asarray(_TABLE, np.uint32)[at_end & 0xFF]
     by_lane = np.empty((_BLOCK // _LANE, 32), np.uint32)
     by_lane[-1] = 1 << np.arange(32)
-    after_lane = np.array([_product(1 << bit, zeros_after(_LANE)) for bit in range(32)], np.uint32)
     for lane in reversed(range(len(by_lane) - 1)):
-        by_lane[lane] = np.bitwise_xor.reduce(after_lane * _bits(by_lane[lane + 1]), axis=1)
+        by_lane[lane] = _followed(by_lane[lane + 1], zeros_after(_LANE))
     return by_byte.ravel(), by_lane
+
+
+def _followed(values, zeros):
+    """Linear parts uint32 [N], each multiplied with `zeros_after` of a number."""
+    return np.bitwise_xor.reduce(_basis(zeros) * _bits(values), axis=1)
+
+
+@functools.cache
+def _basis(zeros):
+    """What becomes of each bit, uint32 [32]."""
+    return np.array([_product(1 << bit, zeros) for bit in range(32)], np.uint32)
 
 
 def _bits(values):
@@ -117,4 +149,3 @@ def _table():
 
 
 _TABLE = _table()
-_ONE_BYTE = 1 << 23  # x^8

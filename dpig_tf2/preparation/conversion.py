@@ -25,7 +25,7 @@ from dpig_tf2.io.hashes import sha256_of_arrays, sha256_of_texts
 from dpig_tf2.ops import drawing
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.preparation import photos, record_folder
-from dpig_tf2.preparation.store import PairFile, Place, Store, StoreReader
+from dpig_tf2.preparation.store import PairFile, Place, Store, load
 from dpig_tf2.preparation.workers import Workers
 from dpig_tf2.progress import Progress
 from dpig_tf2.records import pair_index, schema, writer
@@ -319,6 +319,7 @@ class Session:
 
     def close(self) -> None:
         """Removes what the session has kept in files."""
+        _opened.cache_clear()
         if self._store:
             self._store.close()
         for path in self._files:
@@ -520,48 +521,47 @@ class StoredRecords:
 
     def pairs(self, start: int, stop: int) -> Iterator[writer.Checked]:
         """Serialized examples of pairs."""
+        encoder, _, person = _opened(self)
         table = np.memmap(self.pair_file, pair_index.DTYPE, "r", shape=(self.num_pairs, 2))
-        with self._reading() as person:
-            chosen = ((int(source), int(target)) for source, target in table[start:stop])
-            pairs = (writer.Pair(person(source), person(target)) for source, target in chosen)
-            yield from writer.PairEncoder(self.record_format).checked(pairs)
+        chosen = (row.tolist() for row in table.view(np.ndarray)[start:stop])
+        return encoder.checked(writer.Pair(person(one), person(other)) for one, other in chosen)
 
     def photos(self, start: int, stop: int) -> Iterator[writer.Checked]:
         """Serialized examples of single persons."""
-        with self._reading() as person:
-            yield from writer.PhotoEncoder(self.record_format).encode(
-                map(person, range(start, stop))
-            )
+        _, encoder, person = _opened(self)
+        return encoder.encode(map(person, range(start, stop)))
 
-    @contextlib.contextmanager
-    def _reading(self):
-        """A function that gives persons by number; what is large is read when it is asked for."""
-        places = np.memmap(self.persons, np.int64, "r").reshape(-1, 3, 2)
-        with contextlib.closing(StoreReader(self.store)) as store:
 
-            @functools.lru_cache(maxsize=4)
-            def read(number, what):
-                return store.read(Place(*map(int, places[number, what])))
+@functools.lru_cache(maxsize=1)  # for all shards that a process writes
+def _opened(records: StoredRecords):
+    """Encoders of pairs and photos, and a function that gives persons by number."""
+    places = np.memmap(records.persons, np.int64, "r").view(np.ndarray).reshape(-1, 3, 2)
 
-            def field(number, name):
-                return read(number, _FIELDS).get(name)
+    # What is large is read when it is asked for.
+    @functools.lru_cache(maxsize=4)
+    def read(number, what):
+        return load(records.store, Place(*places[number, what].tolist()))
 
-            @functools.lru_cache(maxsize=_CACHED_PERSONS)
-            def person(number):
-                name, keypoints, identity, camera = read(number, _FACTS)
-                view = functools.partial(read, number, _VIEW)
-                return writer.Person(
-                    name,
-                    view,
-                    keypoints,
-                    identity,
-                    camera,
-                    described=view,
-                    is_decodable=True,
-                    **{n: functools.partial(field, number, n) for n in _FIELD_NAMES},
-                )
+    def field(number, name):
+        return read(number, _FIELDS).get(name)
 
-            yield person
+    @functools.lru_cache(maxsize=_CACHED_PERSONS)
+    def person(number):
+        name, keypoints, identity, camera = read(number, _FACTS)
+        view = functools.partial(read, number, _VIEW)
+        return writer.Person(
+            name,
+            view,
+            keypoints,
+            identity,
+            camera,
+            described=view,
+            is_decodable=True,
+            **{n: functools.partial(field, number, n) for n in _FIELD_NAMES},
+        )
+
+    record_format = records.record_format
+    return writer.PairEncoder(record_format), writer.PhotoEncoder(record_format), person
 
 
 _FACTS, _VIEW, _FIELDS = range(3)

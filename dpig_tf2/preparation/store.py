@@ -48,17 +48,10 @@ class Place:
     length: int
 
 
-class StoreReader:
-    """Reads the objects of a `Store`, which this program alone has written."""
-
-    def __init__(self, path: pathlib.Path):
-        self._descriptor = os.open(path, os.O_RDONLY)
-
-    def read(self, place: Place) -> Any:
-        return pickle.loads(os.pread(self._descriptor, place.length, place.offset))
-
-    def close(self) -> None:
-        os.close(self._descriptor)
+def load(path: pathlib.Path, place: Place) -> Any:
+    """An object of a `Store`, which this program alone has written."""
+    with open(path, "rb", buffering=0) as file:
+        return pickle.loads(os.pread(file.fileno(), place.length, place.offset))
 
 
 class PairFile:

@@ -138,30 +138,31 @@ class _Encoder:
             schema.REAL: [int(record_format.real)],
         }
 
-    def _problem(self, person, side):
-        """The first thing that forbids writing a person as one side: (key, what), or None."""
-        given = {
-            schema.KEYPOINTS: person.keypoints,
-            schema.ATTRIBUTES: _value(person.attributes),
-            schema.SEGMENTATION: _value(person.segmentation),
-        }
-        for feature, values in given.items():
-            allowed = feature.allowed_lengths(*self.size)
-            length = 0 if values is None else np.size(values)
-            if allowed and length not in (0, *allowed):
-                expected = " or ".join(map(str, allowed))
-                return feature.keys[side], f"holds {length} values, expected {expected}"
+    def _check(self, persons):
+        """Raises RecordError for the first of {person: side} that breaks a rule."""
+        for person, side in persons.items():
+            for feature in (schema.KEYPOINTS, schema.ATTRIBUTES, schema.SEGMENTATION):
+                self._check_length(person, side, feature)
+        if not persons:
+            return
+        poses = np.stack([np.reshape(person.keypoints, (18, 3)) for person in persons])
         for rule in rules.RULES:
             if rule.feature is schema.KEYPOINTS:
-                keypoints = np.reshape(person.keypoints, (18, 3))
-                if np.any(rule.is_broken(keypoints, *self.size)):
-                    return schema.KEYPOINTS.keys[side], rule.problem
-        return None
+                for position in np.flatnonzero(rule.is_broken(poses, *self.size).any(axis=1)):
+                    person, side = list(persons.items())[position]
+                    raise _error(person, schema.KEYPOINTS.keys[side], rule.problem)
 
-    def _check(self, person, side):
-        if wrong := self._problem(person, side):
-            key, problem = wrong
-            raise schema.RecordError(f"{person.name}: {key} {problem}", file=person.name, field=key)
+    def _check_length(self, person, side, feature):
+        values = {
+            schema.KEYPOINTS: person.keypoints,
+            schema.ATTRIBUTES: person.attributes,
+            schema.SEGMENTATION: person.segmentation,
+        }[feature]
+        values, allowed = _value(values), feature.allowed_lengths(*self.size)
+        length = 0 if values is None else np.size(values)
+        if length not in (0, *allowed):
+            expected = " or ".join(map(str, allowed))
+            raise _error(person, feature.keys[side], f"holds {length} values, expected {expected}")
 
     def _image(self, person):
         """The person's image file, which must be one that readers decode."""
@@ -205,7 +206,7 @@ class PhotoEncoder(_Encoder):
             RecordError: naming the person, if it breaks one of `records.rules`.
         """
         for person in persons:
-            self._check(person, 0)
+            self._check({person: 0})
             own = {schema.IMAGE: [self._image(person)], schema.KEYPOINTS: person.keypoints}
             content = wire.features(_serialized(self._common | own | self._labels(person), 0))
             example = wire.example_head(len(content)) + content
@@ -224,9 +225,10 @@ class PairEncoder(_Encoder):
             + wire.features(_serialized({schema.LABEL: [label]}, 0))
             for label in (0, 1)
         ]
+        self._head = functools.lru_cache(maxsize=1 << 14)(self._begin)
         self._checked: set[Person] = set()
         self._described: dict[Person, Described] = {}  # made here
-        self._checksums: dict[tuple[Person, int], tuple[int, int]] = {}
+        self._checksums: dict[Person, tuple[tuple[int, int], int]] = {}
         self._values: collections.OrderedDict[Person, Described] = collections.OrderedDict()
         self._value_bytes = 0
 
@@ -249,13 +251,17 @@ class PairEncoder(_Encoder):
     def _example(self, pair):
         # Serialized protocol buffers merge by concatenation, and checksums do so as well.
         sides = [self._side(person, side) for side, person in enumerate((pair.source, pair.target))]
-        common = self._heads[bool(pair.same_person)]
-        length = len(common) + sum(len(content) for content, _, _ in sides)
-        head = wire.example_head(length) + common
-        checksum = crc32c.crc32c(head)
+        length = sum(len(content) for content, _, _ in sides)
+        head, checksum = self._head(bool(pair.same_person), length)
         for _, of_side, zeros in sides:
             checksum = crc32c.joined(checksum, of_side, zeros)
         return b"".join([head, *(content for content, _, _ in sides)]), checksum
+
+    def _begin(self, label, length):
+        """What stands before the sides, which are so long, with its CRC-32C."""
+        common = self._heads[label]
+        head = wire.example_head(len(common) + length) + common
+        return head, crc32c.crc32c(head)
 
     def _look_at(self, pairs):
         """Checks the persons not yet seen, and describes those that come without, all at once."""
@@ -264,26 +270,34 @@ class PairEncoder(_Encoder):
             self._checksums.clear()
         if len(self._described) > _DESCRIBED_PERSONS:
             self._described.clear()
-        bare = {}
+        bare, new = {}, {}
         for pair in pairs:
             for side, person in enumerate((pair.source, pair.target)):
                 if person not in self._checked:
-                    self._check(person, side)
-                    self._checked.add(person)
+                    new.setdefault(person, side)
                 if person.described is None and person not in self._described:
                     bare[person] = None
+        self._check(new)
+        self._checked.update(new)
         described = self.format.describe(list(map(self._image, bare)), [p.keypoints for p in bare])
         self._described.update(zip(bare, described, strict=True))
 
     def _side(self, person, side):
         """The features of one side, their CRC-32C, and what the checksum before is shifted by."""
-        content = wire.features(
-            {_key(name, side): value for name, value in self._values_of(person).items()}
-        )
-        if (person, side) not in self._checksums:
-            known = crc32c.crc32c(content), crc32c.zeros_after(len(content))
-            self._checksums[person, side] = known
-        return content, *self._checksums[person, side]
+        values = self._values_of(person)
+        content = _of_side(values, side)
+        if person not in self._checksums:
+            other = _of_side(values, 1 - side)
+            # Only the digits differ that tell the sides apart: "0" and "1", by their lowest bit.
+            differ = np.frombuffer(content, np.uint8) != np.frombuffer(other, np.uint8)
+            own = crc32c.crc32c(content)
+            both = (own, crc32c.flipped(own, len(content), np.flatnonzero(differ)))
+            self._checksums[person] = (
+                both if side == 0 else both[::-1],
+                crc32c.zeros_after(len(content)),
+            )
+        checksums, zeros = self._checksums[person]
+        return content, checksums[side], zeros
 
     def _values_of(self, person):
         """All serialized features of a person; those used last stay in memory."""
@@ -337,6 +351,14 @@ def coarse_grid(keypoints, height: int, width: int) -> np.ndarray:
 def write_shard(path: os.PathLike, examples: Iterable[bytes]) -> int:
     """Number of examples written to a record file, which appears only when it is complete."""
     return wire.write_records(path, ((each, crc32c.crc32c(each)) for each in examples))["examples"]
+
+
+def _of_side(values, side):
+    return wire.features({_key(name, side): value for name, value in values.items()})
+
+
+def _error(person, key, problem):
+    return schema.RecordError(f"{person.name}: {key} {problem}", file=person.name, field=key)
 
 
 def _serialized(features, side):

@@ -31,6 +31,13 @@ def test_every_length(length):
     zeros = crc32c.zeros_after(len(second))
     joined = crc32c.joined(crc32c.crc32c(first), crc32c.crc32c(second), zeros)
     assert joined == crc32c.crc32c(data)
+    if length:
+        places = np.unique(np.random.default_rng(0).integers(0, length, 5))
+        changed = bytearray(data)
+        for place in places:
+            changed[place] ^= 1
+        flipped = crc32c.flipped(crc32c.crc32c(data), length, places)
+        assert flipped == crc32c.crc32c(bytes(changed))
 
 
 def test_masked_as_tensorflow_writes_it(tmp_path):

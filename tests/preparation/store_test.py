@@ -1,3 +1,4 @@
+import functools
 import pickle
 import random
 import subprocess
@@ -7,17 +8,16 @@ import numpy as np
 import pytest
 
 from dpig_tf2.preparation.pairs import python2_shuffle
-from dpig_tf2.preparation.store import PairFile, Store, StoreReader
+from dpig_tf2.preparation.store import PairFile, Store, load
 
 
 def test_objects_are_found_where_they_were_put(tmp_path):
     store = Store(tmp_path / "store")
     places = [store.add(pickle.dumps(value)) for value in ({"a": 1}, "text", np.arange(3))]
     store.close()
-    reader = StoreReader(tmp_path / "store")
-    np.testing.assert_array_equal(reader.read(places[2]), [0, 1, 2])
-    assert reader.read(places[0]) == {"a": 1} and reader.read(places[1]) == "text"
-    reader.close()
+    read = functools.partial(load, tmp_path / "store")
+    np.testing.assert_array_equal(read(places[2]), [0, 1, 2])
+    assert read(places[0]) == {"a": 1} and read(places[1]) == "text"
 
 
 @pytest.fixture
