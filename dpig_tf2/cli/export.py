@@ -4,9 +4,10 @@ Examples:
     dpig export --run_dir=runs/demo --out_dir=models/person
     dpig export --run_dir=runs/demo --format=onnx --quantize=int8 --signatures=transfer,sample
 
-The first writes models/person/1/ for a model server, with a JSON file that describes the typed signatures
-(reconstruct, transfer, encode, generate, sample, ...). What was written is loaded in the format's
-own runtime and compared to what this program computes; the difference is printed and in the JSON.
+The first writes models/person/1/ for a model server, with a JSON file that describes the typed
+signatures (reconstruct, transfer, encode, generate, sample, ...). What was written is loaded in the
+format's own runtime and compared to what this program computes; the difference is printed and in
+the JSON.
 """
 
 from absl import flags
