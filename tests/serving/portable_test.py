@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from dpig_tf2 import config
+from dpig_tf2.models import factory
 from dpig_tf2.serving import runtimes, verification
 from dpig_tf2.serving.export import export
 from dpig_tf2.serving.formats import ExportError, ExportSettings
@@ -91,6 +93,18 @@ def test_litert_takes_one_person_at_a_time(sampler, tmp_path):
     found = runtimes.in_batches(runtimes.load(folder, "litert", "transfer"), inputs, 1)
     expected = sampler.transfer(images, keypoints, targets)
     assert np.abs(found["images"].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("format", _FORMATS)
+def test_networks_of_the_modern_recipe_are_exported_too(tmp_path, format):
+    """Export itself compares them to the sampler."""
+    sizes = {"height": 32, "width": 16, "hidden": 4, "region_embedding": 4}
+    sizes["background_embedding"] = 8
+    settings = config.preset("modern").override(**{f"model.{k}": v for k, v in sizes.items()})
+    networks = factory.build_networks(("appearance_encoder", "generator"), settings.model)
+    asked = ExportSettings(format, signatures=("transfer",))
+    description = runtimes.describe(export(settings, networks, tmp_path, asked))
+    assert description["verified"]["levels_of_pictures"]["max"] <= 1
 
 
 @pytest.mark.parametrize("format", _FORMATS)
