@@ -175,7 +175,7 @@ def _parse(stored):
     from dpig_tf2.pipeline import parser, reading
 
     keys = (*parser.MODEL_KEYS, *parser.LABEL_KEYS)
-    records = types.SimpleNamespace(stored=stored)
+    records = types.SimpleNamespace(stored=stored, layout="published")
     parse = reading.person_parser(records, _model(), keys, ())
     return tf.function(parse, input_signature=[tf.TensorSpec([1], tf.string)], autograph=False)
 
@@ -298,7 +298,31 @@ def _check_image(person, path):
         assert (written == image_files.read_rgb(path)).all(), "another picture than Pillow's"
 
 
+# The pairs of the lean layout.
+
+_PHOTOS = 40
+
+
+def _pair_list_seeds():
+    import numpy as np
+
+    return {"a.pairs": np.arange(_PHOTOS, dtype="<i4").tobytes(), "empty.pairs": b""}
+
+
+def _read_pair_list(path):
+    from dpig_tf2.records import pair_index
+
+    return pair_index.read_pairs(path, _PHOTOS)
+
+
+def _check_pair_list(pairs, path):
+    """Every pair of the file, of photos that there are."""
+    assert pairs.nbytes == path.stat().st_size and pairs.shape[1:] == (2,)
+    assert ((pairs >= 0) & (pairs < _PHOTOS)).all()
+
+
 TARGETS = {
+    "pair_lists": Target(_pair_list_seeds, _read_pair_list, _check_pair_list),
     "records": Target(
         _record_seeds, _read_records, _check_records,
         (change_feature, change_feature, change_payload),
