@@ -15,6 +15,9 @@ STAGES = ("reconstruction", "pose", "appearance_mapping", "pose_mapping")
 PREDECESSORS = {"appearance_mapping": "reconstruction", "pose_mapping": "pose"}
 OBJECTIVES = ("dcgan", "lsgan", "wgan", "wgan-gp")
 PAIRINGS = ("pair", "triplet")
+ARCHITECTURES = ("published", "placed")
+MAPPINGS = ("adversarial", "flow")
+SCENE_CELL = 16  # side of a cell of the placed architecture's scene code, pixels
 BOX_RULES = ("market1501", "deepfashion")
 CHECKPOINTS = ("latest", "best")
 FACTORS = ("foreground", "background", "appearance", "pose")
@@ -61,6 +64,11 @@ class ModelConfig:
     discriminator_hidden: int = 64  # channels of its first layer, doubled three times
     discriminator_row: int = 16384  # features per logit: 8 logits per image at 256x256
     noise_scale: float = 0.2  # standard deviation of the noise that the mapping networks take
+    architecture: str = (
+        "published"  # "placed": `models.placed`, which draws codes where they belong
+    )
+    placed_channels: int = 32  # of "placed" only: channels that region codes are placed in
+    mapping: str = "adversarial"  # "flow": mapping networks are integrated, `models.flow_mapping`
 
     @property
     def has_background(self) -> bool:
@@ -141,6 +149,15 @@ class ModelConfig:
                 most = _MOST_LEVELS if field.name.endswith("_levels") else _LARGEST_INTEGER
                 _require_between(f"model.{field.name}", value, least, most)
         _require_positive("model.noise_scale", self.noise_scale)
+        _require_choice("model.architecture", self.architecture, ARCHITECTURES)
+        _require_choice("model.mapping", self.mapping, MAPPINGS)
+        if self.architecture == "placed":
+            self._validate_placed()
+        else:
+            self._validate_published()
+        _require_memory("networks of these sizes", memory_needs.weights(self))
+
+    def _validate_published(self):
         stride = 2 ** (self.generator_levels - 1)
         for name in ("height", "width"):
             if getattr(self, name) % stride:
@@ -154,7 +171,28 @@ class ModelConfig:
                 f"model.discriminator_row must divide the {features} features of an image, "
                 f"got {self.discriminator_row}"
             )
-        _require_memory("networks of these sizes", memory_needs.weights(self))
+
+    def _validate_placed(self):
+        if not self.has_background:
+            raise ConfigError(
+                "model.architecture=placed needs model.variant=foreground_background: it draws a "
+                "figure before a scene",
+                field="model.architecture",
+            )
+        for name in ("height", "width"):
+            if getattr(self, name) % SCENE_CELL:
+                raise ConfigError(
+                    f"model.{name} must be a multiple of {SCENE_CELL} for "
+                    f"model.architecture=placed, got {getattr(self, name)}",
+                    field=f"model.{name}",
+                )
+        cells = self.height * self.width // SCENE_CELL**2
+        if self.background_embedding % cells:
+            raise ConfigError(
+                f"model.background_embedding must be a multiple of the {cells} cells of the scene, "
+                f"got {self.background_embedding}",
+                field="model.background_embedding",
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +215,22 @@ class StageConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How the placed architecture is trained; the published networks know nothing of it.
+
+    Losses of images are means over pixels in the network's units; weights of 0 leave a term out.
+    """
+
+    structure_weight: float = 0.2  # of 1 - SSIM, beside the absolute error, which weighs 1
+    person_weight: float = 1.0  # more weight of the absolute error where the person is
+    scene_weight: float = 0.5  # of the absolute error of the scene alone, around the person
+    adversarial_weight: float = 0.0  # of the discriminator, which is trained only if this is not 0
+    weight_average: float = 0.999  # decay of the exponential average that is sampled from
+    warmup_steps: int = 200  # of the learning rate, from 0
+    decay_share: float = 0.25  # last share of the steps, over which the learning rate falls to 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that a run depends on; saved as `config.json` in its folder."""
 
@@ -186,6 +240,7 @@ class Config:
     pose: StageConfig
     appearance_mapping: StageConfig
     pose_mapping: StageConfig
+    recipe: Recipe = Recipe()
     match_release: bool = False  # release's update order: generator first, own batch per update
     seed: int = 0
 
@@ -199,6 +254,8 @@ class Config:
         if stage == "reconstruction":
             return 2 if self.match_release else 1
         if stage == "pose":
+            return 1
+        if self.model.mapping == "flow":
             return 1
         factors = ("pose",) if stage == "pose_mapping" else self.model.appearance_factors
         return len(factors) * (1 + self.stage(stage).critic_updates)
@@ -220,6 +277,15 @@ class Config:
                         f"{name}.{field} must be finite and not negative, "
                         f"got {getattr(stage, field)}"
                     )
+        for field in dataclasses.fields(Recipe):
+            value, most = getattr(self.recipe, field.name), _LARGEST
+            if field.name in ("weight_average", "decay_share"):
+                most = 1.0
+            if not 0 <= value <= most:
+                raise ConfigError(
+                    f"recipe.{field.name} must be from 0 to {most:g}, got {value}",
+                    field=f"recipe.{field.name}",
+                )
         for name in ("appearance_mapping", "pose_mapping"):
             if self.stage(name).objective not in ("wgan", "wgan-gp"):
                 raise ConfigError(
@@ -415,6 +481,36 @@ PRESETS = {
             adversary_learning_rate=2e-4,
             objective="wgan-gp",
             halve_every=700,
+        ),
+    ),
+    # The modern recipe; its weights for synthetic persons come with the package.
+    "modern": Config(
+        preset="modern",
+        model=ModelConfig(
+            "foreground_background",
+            128,
+            64,
+            box_rule="market1501",
+            hidden=32,
+            region_embedding=64,
+            background_embedding=768,
+            pose_hidden=256,
+            pose_learns_missing=False,
+            background_mapping_hidden=512,
+            pose_mapping_hidden=256,
+            noise_scale=1.0,
+            architecture="placed",
+            mapping="flow",
+        ),
+        reconstruction=StageConfig(batch_size=4, steps=40_000, learning_rate=1e-3),
+        pose=StageConfig(
+            batch_size=128, steps=12_000, learning_rate=5e-4, halve_every=3000, code_noise=0.1
+        ),
+        appearance_mapping=StageConfig(
+            batch_size=128, steps=20_000, learning_rate=1e-3, objective="wgan-gp"
+        ),
+        pose_mapping=StageConfig(
+            batch_size=128, steps=20_000, learning_rate=1e-3, objective="wgan-gp"
         ),
     ),
 }

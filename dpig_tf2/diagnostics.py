@@ -59,6 +59,8 @@ def run_checks() -> Iterator[Check]:
     plain = training_steps(jit_compile=False)
     yield check_step(plain)
     yield check_xla(training_steps(jit_compile=True), plain)
+    if not plain.error:
+        yield check_bfloat16()
 
 
 # ---- versions
@@ -220,6 +222,18 @@ def check_xla(compiled: StepResult, plain: StepResult) -> Check:
     if abs(compiled.loss - plain.loss) > _XLA_TOLERANCE * abs(plain.loss):
         return Check(name, WARNING, f"{finding}, not that of the plain step", _CUDNN_ADVICE)
     return Check(name, OK, finding)
+
+
+def check_bfloat16() -> Check:
+    """Whether training in 16 bits saves time, measured."""
+    from dpig_tf2.execution import Execution
+    from dpig_tf2.training.precision import MOST_SLOWDOWN, slowdown
+
+    factor = slowdown(Execution("mixed_bfloat16"))
+    finding = f"{factor:.1f} times the time of float32"
+    if factor > MOST_SLOWDOWN:
+        return Check("mixed_bfloat16", WARNING, finding, "train in float32, the default")
+    return Check("mixed_bfloat16", OK, finding)
 
 
 def _guarded(function) -> StepResult:

@@ -42,6 +42,8 @@ def parameters(model) -> dict[str, int]:
     generator += rows * columns * h * model.latent * (levels + 1)
     generator += 2 * convolution * sum(channels**2 for channels in joined)
     generator += h * h * sum(joined[i] * (levels - 1 - i) for i in range(levels - 1))
+    if model.architecture == "placed":
+        encoder, generator = _placed(model)
     wide = model.discriminator_hidden
     critics = {
         f"{factor}_critic": model.embedding_size(factor) * model.critic_hidden
@@ -96,6 +98,17 @@ def training(config, stage: str, replicas: int = 1) -> int:
     return _FLOAT * (_TRAINED_COPIES * sum(count[name] for name in trained) + numbers)
 
 
+def _placed(model):
+    """Encoder and generator of the placed architecture: their residuals and the codes' layers."""
+    residual = 2 * 9 * model.hidden**2
+    codes = 2 * _REGIONS * model.region_embedding**2
+    placed = _REGIONS * model.region_embedding * model.placed_channels
+    # Squares of the residuals' widths, in base widths.
+    return residual * (1 + 4 + 16 + 9 + 16) + codes, residual * (
+        9 + 9 + 2 + 16 + 9 + 4 + 1
+    ) + placed
+
+
 def _pyramid(h, levels):
     """Residual levels of h, 2h, ... channels, with a convolution between."""
     residuals = sum(2 * 9 * (h * i) ** 2 for i in range(1, levels + 1))
@@ -109,5 +122,7 @@ def _halved(rows, columns, levels):
 
 def _largest_tensors(model):
     """Numbers in the first skip of the generator and in the crops of all regions."""
+    if model.architecture == "placed":
+        return model.height * model.width * model.hidden // 2
     crops = _REGIONS * model.region_size**2 * model.hidden
     return 2 * model.height * model.width * model.hidden + crops

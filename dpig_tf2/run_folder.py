@@ -7,6 +7,9 @@ run/
   logs/<stage>/                       TensorBoard events and scalars.jsonl
   samples/                            pictures
   metrics.json                        scores
+
+A saved sampler has all networks in one file instead of checkpoints, and so has a preset of weights,
+which is read as `preset:NAME` and never written to.
 """
 
 import os
@@ -17,21 +20,32 @@ from collections.abc import Mapping
 import numpy as np
 
 from dpig_tf2.config import CHECKPOINTS, STAGES, Config, ConfigError
-from dpig_tf2.io import array_files
+from dpig_tf2.io import array_files, tensor_files
 from dpig_tf2.io.atomic import remove_temporaries, write_json, write_text
+from dpig_tf2.io.hashes import sha256
 from dpig_tf2.io.json_files import JsonError, read_json
+from dpig_tf2.presets import cards, packing, registry
 
 _CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
 _BEST = "best.npz"
 _ERROR = "fixed_batch_error"  # in best.npz, beside the variables
+SAVED_WEIGHTS = "weights.npz"  # of a saved sampler
 
 
 class RunFolder:
-    """Paths and files of one run; made by `create`, `plan` or `open`."""
+    """Paths and files of one run; made by `create`, `plan` or `open`.
 
-    def __init__(self, path: pathlib.Path, config: Config):
+    Attributes:
+        path: the folder that is read.
+        config: the configuration there.
+        outputs: where pictures and scores go by default: the folder itself, or for a preset of
+            weights, which is not written to, `runs/preset-NAME` in the current folder.
+    """
+
+    def __init__(self, path: pathlib.Path, config: Config, outputs: pathlib.Path | None = None):
         self.path = path
         self.config = config
+        self.outputs = outputs or path
 
     @classmethod
     def create(cls, path: str | os.PathLike, config: Config) -> "RunFolder":
@@ -47,8 +61,13 @@ class RunFolder:
         The stages' settings may be others than those of an existing run (to train longer, say).
 
         Raises:
-            ConfigError: if the folder holds a run with another preset or other networks.
+            ConfigError: if the folder holds a run with another preset or other networks, or is a
+                preset of weights.
         """
+        if registry.name_of(path) is not None:
+            raise ConfigError(
+                f"{path} is a preset of weights, which is read only: name a folder", field="run_dir"
+            )
         path = pathlib.Path(path)
         if (path / "config.json").exists():
             existing = cls.open(path).config
@@ -64,8 +83,18 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> "RunFolder":
-        """An existing run. Raises ConfigError if the folder is not a run or its config is bad."""
-        path = pathlib.Path(path)
+        """An existing run, saved sampler or preset of weights.
+
+        Args:
+            path: the folder, or `preset:NAME`.
+
+        Raises:
+            ConfigError: if the folder is not a run, its configuration is bad, or there is no such
+                preset on this machine.
+        """
+        name = registry.name_of(path)
+        outputs = None if name is None else pathlib.Path("runs", f"preset-{name}")
+        path = pathlib.Path(path) if name is None else registry.folder_of(name)
         file = path / "config.json"
         try:
             values = read_json(file)
@@ -76,7 +105,7 @@ class RunFolder:
         except JsonError as error:
             raise ConfigError(str(error), file=file) from error
         try:
-            return cls(path, Config.from_values(values))
+            return cls(path, Config.from_values(values), outputs)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}", file=file, field=error.field) from error
 
@@ -90,7 +119,33 @@ class RunFolder:
 
     @property
     def samples(self) -> pathlib.Path:
-        return self.path / "samples"
+        return self.outputs / "samples"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        return self.outputs / "metrics.json"
+
+    @property
+    def saved_weights(self) -> pathlib.Path | None:
+        """The one file of all networks that saved samplers and presets of weights have."""
+        files = [self.path / packing.WEIGHTS, self.path / SAVED_WEIGHTS]
+        return next((file for file in files if file.exists()), None)
+
+    def load_saved_weights(self) -> dict[str, np.ndarray]:
+        """{path: value} of `saved_weights`.
+
+        Raises:
+            array_files.WeightsError: if the file is damaged, or another than its card names.
+        """
+        file = self.saved_weights
+        if file is None or file.name == SAVED_WEIGHTS:
+            return array_files.load(self.path / SAVED_WEIGHTS)
+        card = self.path / cards.FILE
+        if card.exists() and sha256(file) != cards.Card.read(card).sha256:
+            raise array_files.WeightsError(
+                f"{file}: damaged, its SHA-256 is not that of {card}", file=file
+            )
+        return tensor_files.load(file)
 
     def checkpoints(self, stage: str) -> list[tuple[int, pathlib.Path]]:
         """(step, file) of every finished checkpoint of a stage, oldest first."""
@@ -157,7 +212,7 @@ class RunFolder:
         Raises:
             ConfigError: if the file there is damaged; it is left as it is.
         """
-        path = self.path / "metrics.json"
+        path = self.metrics
         try:
             metrics = read_json(path, finite=True) if path.exists() else {}
         except JsonError as error:

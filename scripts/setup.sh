@@ -32,3 +32,23 @@ set_up() {
   "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[dev]"
   echo "$wanted" > "$stamp"
 }
+
+# What tests of pages need beside Python's packages: Chromium, and the npm packages of the examples.
+# Without it those tests are skipped, so nothing here is an error.
+set_up_browser() {
+  if ! command -v chromium chromium-browser google-chrome >/dev/null; then
+    if [[ "$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then
+      echo "== installing chromium (once)"
+      { apt-get update --quiet --quiet \
+        && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes \
+          --no-install-recommends chromium; } >/dev/null || true
+    fi
+    command -v chromium chromium-browser google-chrome >/dev/null \
+      || echo "no browser: tests of pages are skipped"
+  fi
+  local folder="$ROOT/examples/browser"
+  if [[ "$folder/package.json" -nt "$folder/node_modules/.package-lock.json" ]]; then
+    npm install --prefix "$folder" --no-package-lock --no-audit --no-fund --silent \
+      || echo "no npm packages: tests of examples/browser are skipped"
+  fi
+}

@@ -104,7 +104,7 @@ def test_batches_that_a_step_consumes():
 def test_unknown_names_are_refused():
     settings = config.preset("deepfashion")
     with pytest.raises(
-        ConfigError, match="one of market1501, deepfashion, synthetic; got 'market'"
+        ConfigError, match="one of market1501, deepfashion, synthetic, modern; got 'market'"
     ):
         config.preset("market")
     with pytest.raises(ConfigError, match="stage must be one of reconstruction, pose"):

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 import pytest
 
@@ -24,6 +25,16 @@ def shared_dir() -> pathlib.Path:
     folder = pathlib.Path(os.environ.get("DPIG_SHARED", REPOSITORY.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(f"reference data absent: {folder} does not exist (set DPIG_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pose_model(shared_dir) -> pathlib.Path:
+    """Folder of the two files of the network that finds poses."""
+    pytest.importorskip("ai_edge_litert", reason="the extra dpig_tf2[pose] is not installed")
+    folder = shared_dir / "models" / "blazepose"
+    if not folder.is_dir():
+        pytest.skip(f"pose model absent: {folder} does not exist")
     return folder
 
 
@@ -51,3 +62,19 @@ def synthetic_data(tmp_path_factory) -> pathlib.Path:
     synthetic_records.write(folder, "train", 6, 4, height=64, width=32)
     synthetic_records.write(folder, "test", 3, 4, height=64, width=32)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, driven by Playwright: `browser.new_page()` opens a page."""
+    reason = "Playwright is absent: pip install -e '.[dev]'"
+    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((found for found in map(shutil.which, names) if found), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(names)} is installed")
+    with playwright.sync_playwright() as driver:
+        # Chromium's sandbox refuses to run as root; only pages of this repository are opened.
+        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()

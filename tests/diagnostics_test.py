@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 
 from dpig_tf2 import diagnostics
 from dpig_tf2.diagnostics import FAILED, OK, WARNING, Check, StepResult
+from dpig_tf2.training import precision
 
 
 def _only_installed(monkeypatch, versions):
@@ -42,6 +43,13 @@ def test_every_requirement_is_bounded():
     names = [Requirement(line).name for line in diagnostics.requirements()]
     assert {"tensorflow", "keras", "numpy", "absl-py"} <= set(names)
     assert all("<" in line for line in diagnostics.requirements())
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(0.5, OK), (8.5, WARNING)])
+def test_slow_bfloat16_is_a_warning(monkeypatch, factor, verdict):
+    monkeypatch.setattr(precision, "slowdown", lambda execution: factor)
+    check = diagnostics.check_bfloat16()
+    assert check.verdict == verdict and f"{factor} times the time of float32" in check.finding
 
 
 def test_python_version(monkeypatch):

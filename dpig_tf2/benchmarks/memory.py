@@ -68,7 +68,7 @@ def train(config: Config, precision: str, rematerialize: bool) -> dict:
     from dpig_tf2 import testing
     from dpig_tf2.training.trainers import build_trainer
 
-    program = _resident_gib()
+    program = resident_gib()
     execution = Execution(precision=precision, rematerialize=rematerialize)
     trainer = build_trainer("reconstruction", config, execution)
     batch = {"source": testing.random_person(config.model, config.reconstruction.batch_size)}
@@ -77,10 +77,10 @@ def train(config: Config, precision: str, rematerialize: bool) -> dict:
         start = time.perf_counter()
         float(step(batch)["loss/reconstruction"])
         seconds = time.perf_counter() - start
-    return {"gib": _resident_gib(), "program_gib": program, "seconds": seconds}
+    return {"gib": resident_gib(), "program_gib": program, "seconds": seconds}
 
 
-def _resident_gib():
+def resident_gib():
     """Largest resident memory of this process so far, GiB."""
     # Not `resource.getrusage`: its peak would begin with that of the process that started this one.
     with open("/proc/self/status") as status:

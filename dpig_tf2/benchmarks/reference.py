@@ -32,6 +32,8 @@ class ReferencePersonModel(PersonModel):
     """`PersonModel` of networks built with `EXECUTION`, with reference pose maps."""
 
     def generate(self, appearance_embedding, keypoints):
+        if self.config.architecture == "placed":  # draws no pose maps
+            return super().generate(appearance_embedding, keypoints)
         return self.network("generator")(appearance_embedding, pose_map(keypoints, self.config))
 
 

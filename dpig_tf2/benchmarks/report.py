@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dpig_tf2.benchmarks.measure import Result
 from dpig_tf2.benchmarks.memory import Peak
+from dpig_tf2.benchmarks.serving import Served
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import replacing
 
@@ -15,6 +16,10 @@ START, END = "<!-- figures of dpig benchmark -->", "<!-- end of figures -->"
 _COLUMNS = (
     "what", "way", "preset", "size", "width", "batch", "device", "precision",
     "median ms", "lowest", "highest", "ratio", "GFLOP/s", "of limit",
+)  # fmt: skip
+_SERVING_COLUMNS = (
+    "way", "precision", "preset", "size", "width", "MB", "levels apart", "at most",
+    "ms a picture", "ratio", "batch", "ms a picture", "ratio", "start s", "peak GiB",
 )  # fmt: skip
 _MEMORY_COLUMNS = (
     "preset", "width", "batch", "precision", "rematerialize", "peak GiB", "of it program",
@@ -30,7 +35,7 @@ class Report:
         command: the command line.
         machine: see `machine.describe`.
         limits: {precision: best GFLOP/s}, see `machine.limits`.
-        results, peaks: what was measured.
+        results, peaks, served: what was measured.
     """
 
     command: str
@@ -38,6 +43,7 @@ class Report:
     limits: dict[str, dict[str, float]]
     results: Sequence[Result] = ()
     peaks: Sequence[Peak] = ()
+    served: Sequence[Served] = ()
 
     def fraction_of_limit(self, result: Result) -> float | None:
         """Achieved GFLOP/s over the faster of the machine's best product and convolution."""
@@ -53,6 +59,7 @@ class Report:
             "limits_gflops": self.limits,
             "results": [self._result(result) for result in self.results],
             "memory": [dataclasses.asdict(peak) for peak in self.peaks],
+            "serving": [dataclasses.asdict(each) for each in self.served],
         }
 
     def _result(self, result):
@@ -90,6 +97,8 @@ class Report:
             yield [_COLUMNS, *(self._row(result) for result in self.results)]
         if self.peaks:
             yield [_MEMORY_COLUMNS, *(_memory_row(peak) for peak in self.peaks)]
+        if self.served:
+            yield [_SERVING_COLUMNS, *(_serving_row(each) for each in self.served)]
 
     def _row(self, result):
         fraction = self.fraction_of_limit(result)
@@ -103,7 +112,7 @@ class Report:
             result.device,
             result.precision,
             *(_milliseconds(s) for s in (result.median, min(result.seconds), max(result.seconds))),
-            "" if result.ratio is None else f"{result.ratio:.{2 if result.ratio < 10 else 0}f}",
+            "" if result.ratio is None else _ratio(result.ratio),
             "" if result.gflops is None else f"{result.gflops:.0f}",
             "" if fraction is None else f"{fraction:.0%}",
         )
@@ -146,6 +155,31 @@ def _memory_row(peak):
         f"{peak.program_gib:.2f}",
         f"{peak.seconds:.1f}",
     )
+
+
+def _serving_row(each):
+    (one, many), (one_ratio, many_ratio) = each.seconds, each.ratios
+    return (
+        each.way,
+        each.precision,
+        each.preset,
+        f"{each.height}x{each.width}",
+        str(each.hidden),
+        f"{each.size / 1e6:.1f}",
+        f"{each.mean_levels:.3f}",
+        f"{each.max_levels:.0f}",
+        _milliseconds(one),
+        _ratio(one_ratio),
+        str(each.batches[-1]),
+        _milliseconds(many),
+        _ratio(many_ratio),
+        f"{each.start_seconds:.1f}",
+        f"{each.gib:.2f}",
+    )
+
+
+def _ratio(ratio):
+    return f"{ratio:.{2 if ratio < 10 else 0}f}"
 
 
 def _milliseconds(seconds):

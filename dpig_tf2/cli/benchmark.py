@@ -22,7 +22,8 @@ import tempfile
 from absl import flags
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.cli import person_flags, program
+from dpig_tf2.cli import flag_groups, person_flags, program
+from dpig_tf2.cli.program import FlagError
 
 # What is measured, and the base width and batch size that it is measured at unless flags say.
 _SIZES = {
@@ -34,6 +35,7 @@ _SIZES = {
     "input": (32, 8),
     "curves": (16, 8),
     "memory": (32, 8),
+    "serving": (128, 8),
 }
 _SYNTHETIC_PERSONS = 12
 _QUICK_TURNS = 3
@@ -46,7 +48,8 @@ _WHAT = flags.DEFINE_multi_enum(
     "What is measured. machine: only the limits, which are always measured. reconstruction, "
     "stage2: a training step. sampling: pictures from noise. pose_maps, crops: these operations. "
     "input: what the input pipeline supplies. curves: a training step at other sizes. memory: peak "
-    "of training in fresh processes.",
+    "of training in fresh processes. serving: re-posing by TensorFlow and by every export, each in "
+    "a fresh process.",
     required=True,
     flag_values=FLAGS,
 )
@@ -86,6 +89,7 @@ _QUICK = flags.DEFINE_bool(
     "only, and curves with fewer sizes.",
     flag_values=FLAGS,
 )
+_RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS, required=False)  # for serving
 # For input; synthetic persons are drawn without them.
 _RECORDS = person_flags.RecordFlags(FLAGS, split="train", skippable=False)
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.", flag_values=FLAGS)
@@ -103,6 +107,8 @@ def main() -> None:
     from dpig_tf2.records.record_set import RecordSet
 
     chosen = set(_SIZES) if "all" in _WHAT.value else set(_WHAT.value) & set(_SIZES)
+    if _RUN_FOLDER.path.present and "serving" not in chosen:
+        raise FlagError("--run_dir is for --what=serving", field="run_dir")
     configs = {what: _config(what) for what in _SIZES if what in chosen}
     # What is wrong with the flags is told now, not after minutes of measuring.
     data_dir = _RECORDS.data_dir.value
@@ -110,12 +116,14 @@ def main() -> None:
     if _MARKDOWN.value:
         report.check_marks(_MARKDOWN.value)
 
-    results, peaks = [], []
+    results, peaks, served = [], [], []
     before = _limits()
     for what, config in configs.items():
         print(f"measuring {what}", file=sys.stderr, flush=True)
         if what == "memory":
             peaks = _peaks(config)
+        elif what == "serving":
+            served = _served(config)
         else:
             results += _results(what, config, records)
     measured = report.Report(
@@ -125,6 +133,7 @@ def main() -> None:
         limits={p: machine.faster(before[p], after) for p, after in _limits().items()},
         results=results,
         peaks=peaks,
+        served=served,
     )
     print(measured.text())
     if _OUT.value:
@@ -208,6 +217,24 @@ def _peaks(config):
 
     ways = itertools.product(_precisions("memory"), (False, True))
     return [memory.peak(config, precision, again) for precision, again in ways]
+
+
+def _served(config):
+    from dpig_tf2.benchmarks import serving
+
+    networks = None
+    if _RUN_FOLDER.path.value:
+        from dpig_tf2.models.loading import load_networks
+
+        config, networks = load_networks(
+            _RUN_FOLDER.path.value, checkpoint=_RUN_FOLDER.checkpoint.value
+        )
+    size = _BATCH_SIZE.value or _SIZES["serving"][1]
+    served, absent = serving.serving(
+        config, _precisions("serving"), _turns("serving"), size, networks
+    )
+    program.print_notes(absent)
+    return served
 
 
 if __name__ == "__main__":

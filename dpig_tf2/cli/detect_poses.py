@@ -4,9 +4,10 @@ Examples:
     dpig detect_poses --images=photos --out=keypoints.csv
     dpig detect_poses --images=photos --out=keypoints.csv --sheets=found --limit=40
 
-Of several persons on a photo the CSV holds the largest and most central one; the sheets show all.
-The CSV may be corrected by hand and given as --keypoints wherever photos are taken. Exit status 1
-if a photo could not be read or no person was found on it: the CSV then lacks that photo.
+Of several persons on a photo the CSV holds the largest and most central one; with --persons=all
+it holds all, counted in a fourth column. The sheets show all. The CSV may be corrected by hand and
+given as --keypoints wherever photos are taken. Exit status 1 if a photo could not be read or no
+person was found on it: the CSV then lacks that photo.
 """
 
 import pathlib
@@ -23,6 +24,8 @@ _OUT = flags.DEFINE_string(
     "out", None, "CSV file for the keypoints.", required=True, flag_values=FLAGS
 )
 _POSE_MODEL = person_flags.define_pose_model(FLAGS)
+_WANTED = person_flags.define_persons(FLAGS)
+_BACKGROUND = person_flags.BackgroundFlag(FLAGS)
 _LIMIT = person_flags.define_limit(FLAGS, "photos")
 _SHEETS = flags.DEFINE_string(
     "sheets",
@@ -36,16 +39,17 @@ _SHEET_COLUMNS, _SHEET_ROWS = 8, 3
 
 def main() -> int:
     from dpig_tf2.detection.overlays import overlay
-    from dpig_tf2.detection.photo_files import read_photos
-    from dpig_tf2.preparation.photos import list_images
+    from dpig_tf2.preparation.photos import list_images, read_all
     from dpig_tf2.progress import Progress
 
-    poses = person_flags.detected_poses(_POSE_MODEL.value)
+    background = _BACKGROUND.color()
+    poses = person_flags.detected_poses(_POSE_MODEL.value, _WANTED.value == "all")
     skipped: list[str] = []
     names = list_images(_IMAGES.value, skipped)[: _LIMIT.value]
     progress = Progress("detecting", len(names))
     page, pages = [], 0
-    for number, (name, photo) in enumerate(read_photos(_IMAGES.value, names, skipped), start=1):
+    read = read_all(_IMAGES.value, names, skipped, background)
+    for number, (name, photo) in enumerate(read, start=1):
         persons = poses.persons(name, photo)
         if not persons:
             skipped.append(f"{pathlib.Path(_IMAGES.value, name)}: no person was found")

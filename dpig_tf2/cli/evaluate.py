@@ -4,6 +4,8 @@ Examples:
     dpig evaluate --run_dir=runs/demo --data_dir=data/synthetic --split=test
     dpig evaluate --generated=out --target=photos --out=scores.json
 
+A picture with several panels side by side is scored by one of them: --generated_panel=5/5.
+
 Inception score, masked inception score, FID and KID need InceptionV3 as keras.applications has it:
 --inception_weights names inception_v3_weights_tf_dim_ordering_tf_kernels.h5 (or the same network
 saved as .weights.h5), or --download_weights lets Keras fetch that file. LPIPS needs
@@ -53,6 +55,13 @@ _PAIRS_CSV = flags.DEFINE_string(
     None,
     "File of rows with two names, source and target, where generated images are named after both: "
     "SOURCE___TARGET_vis.jpg or SOURCE_to_TARGET.png, say.",
+    flag_values=FLAGS,
+)
+_PANEL = flags.DEFINE_string(
+    "generated_panel",
+    "1/1",
+    "NUMBER/COUNT: which of the pictures that stand side by side in a generated image is scored, "
+    "counted from the left: 5/5 for the last of five.",
     flag_values=FLAGS,
 )
 _ALLOW_UNMATCHED = flags.DEFINE_bool(
@@ -108,7 +117,7 @@ _LPIPS = flags.DEFINE_string(
 _GENERATED_POSES, _TARGET_POSES = "generated_keypoints", "target_keypoints"
 _OF_RECORDS = (*_RECORDS.holders, _LIMIT, _PICTURES, _SAVE)
 _OF_FOLDERS = (
-    *(_GENERATED, _TARGET, _MASKS, _PAIRS_CSV, _ALLOW_UNMATCHED),
+    *(_GENERATED, _TARGET, _MASKS, _PAIRS_CSV, _PANEL, _ALLOW_UNMATCHED),
     *(_GENERATED_KEYPOINTS, _TARGET_KEYPOINTS),
 )
 
@@ -116,6 +125,12 @@ _OF_FOLDERS = (
 def main() -> int:
     flag_groups.exclusive(_INCEPTION, _DOWNLOAD)
     flag_groups.needs(_POSE_MODEL, _DETECT)
+    number, _, count = _PANEL.value.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise program.FlagError(
+            f"--generated_panel={_PANEL.value}: expected NUMBER/COUNT, e.g. 5/5",
+            field="generated_panel",
+        )
     if any(holder.present for holder in _OF_FOLDERS):
         _check_folder_flags()
         return _SCORES.finish("folders", _score_folders())
@@ -190,21 +205,24 @@ def _score_records():
 
 
 def _score_folders():
-    from dpig_tf2.evaluation.image_folders import score_folders
+    from dpig_tf2.evaluation.image_folders import Panel, score_folders
     from dpig_tf2.preparation.pairs import read_pairs_csv
 
     folders = _GENERATED.value, _TARGET.value
+    panel = Panel(*map(int, _PANEL.value.split("/")))
     keypoints = None
     if _GENERATED_KEYPOINTS.value or _DETECT.value:
-        generated = _keypoints_of(_GENERATED_KEYPOINTS.value, folders[0], _GENERATED_POSES)
-        keypoints = generated, _keypoints_of(_TARGET_KEYPOINTS.value, folders[1], _TARGET_POSES)
+        keypoints = (
+            _keypoints_of(_GENERATED_KEYPOINTS.value, folders[0], _GENERATED_POSES, panel),
+            _keypoints_of(_TARGET_KEYPOINTS.value, folders[1], _TARGET_POSES, Panel()),
+        )
     listed = read_pairs_csv(_PAIRS_CSV.value) if _PAIRS_CSV.value else None
     return score_folders(
-        *folders, _image_scores(), _MASKS.value, _ALLOW_UNMATCHED.value, keypoints, listed
+        *folders, _image_scores(), _MASKS.value, _ALLOW_UNMATCHED.value, keypoints, listed, panel
     )
 
 
-def _keypoints_of(path, folder, name):
+def _keypoints_of(path, folder, name, panel):
     """{image name: keypoints} for the images of a folder: of a file in any format, or found."""
     from dpig_tf2.evaluation.image_folders import image_files, read_image
     from dpig_tf2.io.images import upright_size
@@ -215,16 +233,21 @@ def _keypoints_of(path, folder, name):
         detected = person_flags.detected_poses(_POSE_MODEL.value)
         for file in files.values():
             try:
-                detected.persons(file.name, read_image(file))
+                detected.persons(file.name, read_image(file, panel))
             except ValueError:  # its pair cannot be scored either, which is reported there
                 continue
         _SCORES.keep_poses(name, detected)
         return detected.found
+
+    def size_of(name):
+        rows, columns, orientation = upright_size(files[name])
+        return rows, columns // panel.count, orientation
+
     found = keypoint_formats.load(
         path,
         _READING.keypoint_format.value,
         files,
-        lambda name: upright_size(files[name]),
+        size_of,
         _READING.units.value,
         may_be_empty=True,
     )

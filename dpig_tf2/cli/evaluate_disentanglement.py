@@ -6,7 +6,8 @@ Examples:
 
 Swaps each factor between two persons and compares with the true render of the mixture: how much the
 right thing changed, and what changed that should not have. Linear probes read each true factor from
-each code. Writes a picture, and scores to metrics.json in the run folder, or to --out.
+each code; without a trained pose stage that of the pose is left out. Writes a picture, and scores
+to metrics.json in the run folder, or to --out.
 """
 
 from absl import flags
@@ -32,6 +33,7 @@ def main() -> int:
         factors_path(_RECORDS.data_dir.value, _RECORDS.split.value)
     )
     sampler = _SCORES.sampler()
+    disentanglement.require_networks(sampler)
     model = sampler.config.model
     pairs = disentanglement.choose_pairs(factors, _LIMIT.value)
     report(f"rendering {len(pairs)} pairs")

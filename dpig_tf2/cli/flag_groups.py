@@ -9,7 +9,7 @@ import pathlib
 from absl import flags
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.cli.program import FlagError
+from dpig_tf2.cli.program import FlagError, say
 from dpig_tf2.execution import IMPLEMENTATIONS, Execution
 
 LARGEST_SEED = 2**31 - 1  # a seed is an int32 in the SavedModel too
@@ -51,7 +51,9 @@ class RunFolderFlags:
         self.path = flags.DEFINE_string(
             "run_dir",
             None,
-            "Run folder, or a folder written by PersonSampler.save.",
+            "Run folder, a folder written by PersonSampler.save, or preset:NAME for weights that "
+            "`dpig presets` lists; those of the release are fetched when first used. What is made "
+            "of a preset goes to runs/preset-NAME unless told otherwise.",
             required=required,
             flag_values=flag_values,
         )
@@ -66,9 +68,20 @@ class RunFolderFlags:
 
     def config(self) -> configuration.Config:
         """The configuration of the run; refuses a wrong folder before TensorFlow is loaded."""
+        return self.open().config
+
+    def open(self):
+        """The `RunFolder`; released weights that are not at hand are fetched."""
+        from dpig_tf2.presets import registry
         from dpig_tf2.run_folder import RunFolder
 
-        return RunFolder.open(self.path.value).config
+        name = registry.name_of(self.path.value)
+        if name is not None and registry.find(name).folder is None:
+            from dpig_tf2.legacy_tf1 import released
+
+            say(f"fetching {name}, once")
+            released.fetch(name)
+        return RunFolder.open(self.path.value)
 
 
 class ExecutionFlags:

@@ -7,8 +7,8 @@ Examples:
 
 Keypoints may be in any of the formats that data/README.md lists. Without --keypoints the persons
 are found in the photos, and their keypoints are written to keypoints_SPLIT.csv in --out_dir.
-Whatever cannot be used is listed, never dropped in silence. Started again, it goes on at the first
-record file that is missing or damaged.
+Whatever cannot be used is listed, never dropped in silence, and makes the exit status 1. Started
+again, it goes on at the first record file that is missing or damaged.
 """
 
 import pathlib
@@ -61,7 +61,7 @@ _PAIRS_CSV = flags.DEFINE_string(
 )
 
 
-def main() -> None:
+def main() -> int:
     flag_groups.exclusive(_PAIRS_CSV, _PAIRS)
     flag_groups.exclusive(_PAIRS_CSV, _RAW.pairs_per_image)
     flag_groups.exclusive(_KEYPOINTS, _POSE_MODEL)
@@ -80,6 +80,9 @@ def main() -> None:
             ):
                 print(line)
     record_making.print_conversion(conversion)
+    if conversion.left_out:
+        program.say(f"{conversion.left_out} images are left out, see the notes")
+    return 1 if conversion.left_out else 0
 
 
 def _convert(keypoint_folder, options, detected):

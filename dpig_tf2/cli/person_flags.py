@@ -86,6 +86,29 @@ class KeypointFormatFlags:
         )
 
 
+class BackgroundFlag:
+    """What shines through transparent pixels: --background."""
+
+    def __init__(self, flag_values: flags.FlagValues):
+        self.holder = flags.DEFINE_list(
+            "background",
+            ["128", "128", "128"],
+            "RED,GREEN,BLUE, each from 0 to 255: what shines through transparent pixels of photos.",
+            flag_values=flag_values,
+        )
+
+    def color(self) -> tuple[int, int, int]:
+        """Red, green and blue."""
+        values = self.holder.value
+        levels = [int(text) for text in values if text.strip().isdecimal()]
+        if len(values) != 3 or len(levels) != 3 or max(levels) > 255:
+            raise FlagError(
+                f"--background={','.join(values)}: expected RED,GREEN,BLUE from 0 to 255",
+                field="background",
+            )
+        return levels[0], levels[1], levels[2]
+
+
 class KeypointReadingFlags(KeypointFormatFlags):
     """How keypoints and images are read: also --resize, --background."""
 
@@ -100,27 +123,15 @@ class KeypointReadingFlags(KeypointFormatFlags):
             "is too wide or too high, none refuses them.",
             flag_values=flag_values,
         )
-        self._background = flags.DEFINE_list(
-            "background",
-            ["128", "128", "128"],
-            "RED,GREEN,BLUE, each from 0 to 255: what shines through transparent pixels of photos.",
-            flag_values=flag_values,
-        )
+        self._background = BackgroundFlag(flag_values)
 
     @property
     def decisive(self) -> tuple[flags.FlagHolder, ...]:
-        return self.keypoint_format, self.units, self.resize, self._background
+        return self.keypoint_format, self.units, self.resize, self._background.holder
 
     def background(self) -> tuple[int, int, int]:
         """The color of --background."""
-        values = self._background.value
-        levels = [int(text) for text in values if text.strip().isdecimal()]
-        if len(values) != 3 or len(levels) != 3 or max(levels) > 255:
-            raise FlagError(
-                f"--background={','.join(values)}: expected RED,GREEN,BLUE from 0 to 255",
-                field="background",
-            )
-        return levels[0], levels[1], levels[2]
+        return self._background.color()
 
 
 def define_pose_model(flag_values: flags.FlagValues) -> flags.FlagHolder:
@@ -129,6 +140,17 @@ def define_pose_model(flag_values: flags.FlagValues) -> flags.FlagHolder:
         None,
         "Model that finds poses: a .task bundle, or the folder of its two .tflite files. By "
         "default what DPIG_POSE_MODEL names, else what `dpig download pose_model` keeps.",
+        flag_values=flag_values,
+    )
+
+
+def define_persons(flag_values: flags.FlagValues) -> flags.FlagHolder:
+    return flags.DEFINE_enum(
+        "persons",
+        "one",
+        ["one", "all"],
+        "Who of several persons on a photo: the largest and most central one (of a keypoint file "
+        "the most certain one), or all of them.",
         flag_values=flag_values,
     )
 
@@ -168,6 +190,7 @@ class PersonFlags:
         )
         self.reading = KeypointReadingFlags(flag_values)
         self.pose_model = define_pose_model(flag_values)
+        self.persons = define_persons(flag_values)
         self.crop = flags.DEFINE_enum(
             "crop",
             "none",
@@ -182,7 +205,8 @@ class PersonFlags:
             ["keypoints", "detected"],
             "What tells a person from the background: limbs drawn around the keypoints, with which "
             "networks are trained, or the outline found in the photo, which leaves less of the "
-            "background to the foreground and less of the person to the background.",
+            "background to the foreground and less of the person to the background. Where the "
+            "background was cut out of a picture, that outline is its opaque part.",
             flag_values=flag_values,
         )
         self._paste_back = None
@@ -198,7 +222,7 @@ class PersonFlags:
         self.decisive = (
             *(self.records.data_dir, self.records.split),
             *(self.image, self.images, self.keypoints, *self.reading.decisive),
-            *(self.crop, self.body_mask, *([self._paste_back] if paste_back else [])),
+            *(self.persons, self.crop, self.body_mask, *([self._paste_back] if paste_back else [])),
         )
 
     @property
@@ -222,14 +246,9 @@ class PersonFlags:
         exclusive(self.records.data_dir, self.image, self.images)
         if self._required and not self.given:
             raise FlagError("--data_dir, --image or --images must be given", field="data_dir")
-        for holder in (self.keypoints, self.crop, self.body_mask):
+        for holder in (self.keypoints, self.persons, self.crop, self.body_mask):
             if holder.present and not self.from_photos:
                 raise FlagError(f"--{holder.name} needs --image or --images", field=holder.name)
-        if self.body_mask.value == "detected" and self.keypoints.present:
-            raise FlagError(
-                "--body_mask=detected needs persons who are found: leave --keypoints out",
-                field="body_mask",
-            )
         if self.paste_back and self.crop.value != "person":
             raise FlagError("--paste_back needs --crop=person", field="paste_back")
         self.reading.background()
@@ -259,59 +278,58 @@ class PersonFlags:
             )
         from dpig_tf2.preparation.photos import list_images
 
-        if self.image.present:
-            image, keypoints = self.image.value, self.keypoints.value
-            return self.photo_reader(image, keypoints, model, body_mask=self.body_mask.value)
-        folder = pathlib.Path(self.images.value)
         skipped: list[str] = []
-        names = list_images(folder, skipped)
+        if self.image.present:
+            folder = pathlib.Path(self.image.value).parent
+            names = [pathlib.Path(self.image.value).name]
+        else:
+            folder = pathlib.Path(self.images.value)
+            names = list_images(folder, skipped)
         return self._file_reader(
             folder,
             names,
             self.keypoints.value,
             model,
+            everyone=self.persons.value == "all",
             batch_size=batch_size,
             limit=limit,
             body_mask=self.body_mask.value,
             skipped=skipped,
         )
 
-    def photo_reader(
-        self, image: str, keypoints: str | None, model: configuration.ModelConfig, **options
-    ):
-        """`FileReader` of one photo, whose keypoints are found if None are given."""
+    def photo_reader(self, image: str, keypoints: str | None, model: configuration.ModelConfig):
+        """`FileReader` of one person on one photo, whose keypoints are found if None are given."""
         path = pathlib.Path(image)
-        return self._file_reader(path.parent, [path.name], keypoints, model, 1, **options)
+        return self._file_reader(path.parent, [path.name], keypoints, model, False, batch_size=1)
 
-    def _file_reader(self, folder, names, keypoints, model, batch_size, **options):
+    def _file_reader(self, folder, names, keypoints, model, everyone, **options):
         from dpig_tf2.sampling.readers import FileReader
 
         if keypoints:
             from dpig_tf2.preparation.given_poses import GivenPoses
 
             kind, units = self.reading.keypoint_format.value, self.reading.units.value
-            poses = GivenPoses(folder, names, keypoints, kind, units)
+            poses = GivenPoses(folder, names, keypoints, kind, units, everyone)
         else:
-            poses = detected_poses(self.pose_model.value)
+            poses = detected_poses(self.pose_model.value, everyone)
         return FileReader(
             folder,
             names,
             poses,
             self.reading.resize.value,
             model,
-            batch_size,
             crop=self.crop.value,
             background=self.reading.background(),
             **options,
         )
 
 
-def detected_poses(pose_model: str | None):
+def detected_poses(pose_model: str | None, everyone: bool = False):
     """`DetectedPoses` by the model of --pose_model."""
     from dpig_tf2.detection.detector import PoseDetector
     from dpig_tf2.detection.photo_poses import DetectedPoses
 
-    return DetectedPoses(PoseDetector.load(pose_model))
+    return DetectedPoses(PoseDetector.load(pose_model), everyone)
 
 
 def define_limit(

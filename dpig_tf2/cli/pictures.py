@@ -101,24 +101,25 @@ class PictureVerb:
             poses = {_KEYPOINTS: reader.poses} | poses
         for source in poses.values():
             settings |= source.settings
-        folder = self._out_dir.value or pathlib.Path(
-            self.run_folder.path.value, "samples", self.name
-        )
+        folder = self._out_dir.value or self.run_folder.open().samples / self.name
         skipped = reader.skipped if reader else []
+        made = 0
         try:
             with OutputFolder(folder, settings, self._overwrite.value) as output:
                 task(Context(sampler, output, reporter(), paste_back=paste_back))
+                made = len(output)
         finally:
             for note in reader.notes if reader else ():
                 program.say(f"note: {note}")
             for name, source in poses.items():
                 for line in source.keep(pathlib.Path(folder, name)):
                     program.say(line)
-            for line in skipped if reader and reader.total > 1 else ():
-                program.say(f"left out: {line}")
-        if skipped and not len(output):
+            if made or (reader and reader.total > 1):
+                for line in skipped:
+                    program.say(f"left out: {line}")
+        if skipped and not made:
             raise DpigError(f"no usable person; {skipped[0]}")
-        program.say(f"{len(output)} files in {output.path}, {output.reused} of them from before")
+        program.say(f"{made} files in {output.path}, {output.reused} of them from before")
         return 1 if skipped else 0
 
 

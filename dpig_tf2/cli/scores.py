@@ -40,9 +40,8 @@ class ScoreVerb:
     def save_picture(self, name: str, picture) -> None:
         """Writes RUN_DIR/samples/<name>.png."""
         from dpig_tf2.io.images import save_png
-        from dpig_tf2.run_folder import RunFolder
 
-        path = RunFolder.open(self.run_folder.path.value).samples / f"{name}.png"
+        path = self.run_folder.open().samples / f"{name}.png"
         save_png(path, picture)
         program.say(f"picture: {path}")
 
@@ -52,7 +51,7 @@ class ScoreVerb:
             out = pathlib.Path(self._out.value)
             path = out.with_name(f"{out.stem}_{name}.csv")
         elif self.run_folder.path.value:
-            path = pathlib.Path(self.run_folder.path.value, "samples", f"evaluate_{name}.csv")
+            path = self.run_folder.open().samples / f"evaluate_{name}.csv"
         else:
             return
         for line in detected.keep(path):
@@ -66,21 +65,19 @@ class ScoreVerb:
             scores: JSON values; lines under "skipped" are printed and make the status 1.
         """
         from dpig_tf2.io.atomic import write_json
-        from dpig_tf2.run_folder import RunFolder
 
-        run_dir = self.run_folder.path.value
-        if run_dir:
-            scores = scores | _provenance(run_dir, self.run_folder.checkpoint.value)
+        run = self.run_folder.open() if self.run_folder.path.value else None
+        if run:
+            scores = scores | _provenance(run, self.run_folder.checkpoint.value)
         print(json.dumps(_brief(scores), indent=2))
         if self._out.value:
             path = pathlib.Path(self._out.value)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, scores)
             program.say(f"scores: {path}")
-        elif run_dir:
-            run = RunFolder.open(run_dir)
+        elif run:
             run.write_metrics(name, scores)
-            program.say(f"scores: {run.path / 'metrics.json'}")
+            program.say(f"scores: {run.metrics}")
         skipped = scores.get("skipped", [])
         for line in skipped:
             program.say(f"skipped: {line}")
@@ -92,13 +89,13 @@ def reporter(verb: str):
     return lambda text: program.say(f"[{verb}] {text}")
 
 
-def _provenance(run_dir, checkpoint):
-    """Which networks were scored: preset and the checkpoints with their steps and checksums."""
+def _provenance(run, checkpoint):
+    """Which networks were scored: preset and the files of weights with steps and checksums."""
     from dpig_tf2.io import array_files
     from dpig_tf2.io.hashes import sha256
-    from dpig_tf2.run_folder import RunFolder
 
-    run = RunFolder.open(run_dir)
+    if run.saved_weights:
+        return {"preset": run.config.preset, "weights": {"sha256": sha256(run.saved_weights)}}
     files = {
         stage: run.checkpoint_file(stage, checkpoint)
         for stage in configuration.STAGES

@@ -28,6 +28,13 @@ _PRESET = flags.DEFINE_enum(
     "Named configuration of a new run; a started run keeps its own.",
     flag_values=FLAGS,
 )
+_INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    None,
+    "Run folder, saved sampler or preset:NAME whose weights a new run begins with, where names and "
+    "shapes agree; without --preset the new run takes its configuration too.",
+    flag_values=FLAGS,
+)
 _STAGE = flags.DEFINE_enum(
     "stage", "all", ["all", *configuration.STAGES], "Stage to train.", flag_values=FLAGS
 )
@@ -38,6 +45,12 @@ _KEYPOINTS = flags.DEFINE_string(
     "Keypoint CSV, in pixels of the preset's images: trains the pose stages on it, without images. "
     "Or a folder of photos: the poses found in them, which are kept as keypoints.csv in the run "
     "folder.",
+    flag_values=FLAGS,
+)
+_FRESH_PERSONS = flags.DEFINE_bool(
+    "fresh_persons",
+    False,
+    "Train on synthetic persons that are drawn meanwhile, none of them twice.",
     flag_values=FLAGS,
 )
 _POSE_MODEL = person_flags.define_pose_model(FLAGS)
@@ -135,6 +148,12 @@ _CACHE = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 _EXECUTION = flag_groups.ExecutionFlags(FLAGS)
+_SLOW_PRECISION = flags.DEFINE_bool(
+    "slow_precision",
+    False,
+    "Train in --precision also where that is measured to be much slower than float32.",
+    flag_values=FLAGS,
+)
 _REMATERIALIZE = flags.DEFINE_bool(
     "rematerialize",
     False,
@@ -204,8 +223,10 @@ def _train(config, stages, execution):
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
     devices = distribution.devices(_DISTRIBUTE.value)
+    if not _SLOW_PRECISION.value:
+        _require_speed(execution)
     folder = RunFolder.plan(_RUN_DIR.value, config)
-    data = _data(config.model)
+    data = _data(config)
     options = training.RunOptions(
         log_every=_LOG_EVERY.value,
         picture_every=_PICTURE_EVERY.value,
@@ -216,14 +237,29 @@ def _train(config, stages, execution):
         devices=devices,
         execution=execution,
     )
-    training.train(folder, stages, data, options)
+    training.train(folder, stages, data, options, _INIT_FROM.value)
     program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")
 
 
-def _check_data_flags():
-    if bool(_RECORDS.data_dir.value) == bool(_KEYPOINTS.value):
+def _require_speed(execution):
+    """Refuses a precision that costs time here instead of saving it."""
+    from dpig_tf2.training.precision import MOST_SLOWDOWN, slowdown
+
+    factor = slowdown(execution)
+    if factor > MOST_SLOWDOWN:
         raise program.FlagError(
-            "give either --data_dir (tf-records) or --keypoints (a keypoint CSV)", field="data_dir"
+            f"--precision={execution.precision} takes {factor:.0f} times as long as float32 on "
+            "this machine, measured on a convolution; leave it out, or give --slow_precision",
+            field="precision",
+        )
+
+
+def _check_data_flags():
+    given = (_RECORDS.data_dir.value, _KEYPOINTS.value, _FRESH_PERSONS.value)
+    if sum(map(bool, given)) != 1:
+        raise program.FlagError(
+            "give either --data_dir (tf-records), --keypoints (a keypoint CSV) or --fresh_persons",
+            field="data_dir",
         )
     _RECORDS.check()
     flag_groups.needs(_HOLD_OUT, _KEYPOINTS)
@@ -290,24 +326,31 @@ def _base_config():
                 field="preset",
             )
         return existing
+    if not _PRESET.value and _INIT_FROM.value:
+        return RunFolder.open(_INIT_FROM.value).config
     if not _PRESET.value:
         raise program.FlagError(
-            f"--preset must be given: {_RUN_DIR.value} holds no run yet", field="preset"
+            f"--preset or --init_from must be given: {_RUN_DIR.value} holds no run yet",
+            field="preset",
         )
     return configuration.preset(_PRESET.value)
 
 
-def _data(model):
+def _data(config):
     from dpig_tf2.records.record_set import RecordSet
     from dpig_tf2.training.data import TrainingData
 
+    if _FRESH_PERSONS.value:
+        from dpig_tf2.pipeline.fresh_persons import FreshPersons
+
+        return TrainingData(fresh=FreshPersons(config.seed))
     if _KEYPOINTS.value:
         from dpig_tf2.pipeline.arrays import hold_out
         from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
         path = pathlib.Path(_KEYPOINTS.value)
         if path.is_dir():
-            path = _poses_of_photos(path, model)
+            path = _poses_of_photos(path, config.model)
         _, keypoints = read_keypoint_csv(path)
         return TrainingData(keypoints=hold_out(keypoints, _HOLD_OUT.value)[0])
     records = RecordSet.open(_RECORDS.data_dir.value, _RECORDS.split.value)

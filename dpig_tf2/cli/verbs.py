@@ -8,10 +8,10 @@ GROUPS = {
         *("detect_poses", "make_records", "make_synthetic"),
         *("convert_market1501", "convert_deepfashion", "check_records", "download"),
     ),
-    "Train": ("train", "import_tf1"),
+    "Train": ("train", "personalize", "import_tf1", "presets", "pack_preset"),
     "Use": (
         *("transfer", "reconstruct", "sample", "interpolate", "invert", "mix"),
-        *("identities", "overview"),
+        *("identities", "overview", "draw", "page"),
     ),
     "Measure": (
         *("evaluate", "evaluate_disentanglement", "evaluate_poses", "evaluate_detector"),

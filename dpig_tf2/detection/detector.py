@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from PIL import Image, ImageFilter
 
 from dpig_tf2.detection import consensus, model_files
 from dpig_tf2.detection.networks import (
@@ -49,6 +50,9 @@ _FURTHER = ((1.0, False), (1.0, True), (1.15, False), (1.15, True))
 MAX_FURTHER_LOOKS = len(_FURTHER)
 _SAME_PERSON = 0.35  # distance of two torsos, in torso lengths, below which they are one
 _COVERED = 0.7  # of a person's box by another's: they are one
+_MOST_REMOVALS = 3  # times that those found are taken out of a photo to find those beside them
+_REMOVED_MASK = 0.3  # from where a pixel of the mask is taken out
+_REMOVED_EDGE = 0.03  # heights of a person's box by which more than the mask is taken out
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -176,7 +180,30 @@ class PoseDetector:
             tried = tried + new
             looks = ([self._landmarks.look(photo, region)] for region in new)
             persons = self._persons(photo, looks, _LEAST_CLOSER_EVIDENCE, persons)
+        if not (fills and width <= height):
+            persons = self._with_neighbors(photo, persons)
         return sorted(persons, key=lambda person: -person.prominence)
+
+    def _with_neighbors(self, photo, persons) -> list[Person]:
+        """The persons, and those beside them: the finder sees one of two who stand close.
+
+        Those who are known are taken out of the photo, until nobody else is found.
+        """
+        side = max(photo.shape[:2])
+        for _ in range(_MOST_REMOVALS if side >= _SMALLEST_VIEW else 0):
+            if not persons:
+                break
+            rest, known = _without(photo, persons), persons
+            regions = [
+                region
+                for region in self._regions(rest, side, _LEAST_CLOSER_SCORE)
+                if not any(region.is_near(person._region) for person in known)
+            ]
+            looks = ([self._landmarks.look(rest, region)] for region in regions)
+            persons = self._persons(rest, looks, _LEAST_CLOSER_EVIDENCE, known)
+            if all(person in known for person in persons):
+                break
+        return persons
 
     def _candidates(self, photo, regions, fills) -> list[list[Look]]:
         """The first looks at each person found in the view of the whole photo.
@@ -271,6 +298,28 @@ def _checked(photo, index) -> np.ndarray:
             f"photo {index}: {photo.dtype} {list(photo.shape)}, expected uint8 [H, W, 3]",
             record=index,
         )
+    return photo
+
+
+def _without(photo, persons) -> np.ndarray:
+    """The photo with each person painted over, from the left of their box to the right of it."""
+    photo = photo.copy()
+    size = np.array(photo.shape[:2])
+    for person in persons:
+        edge = max(1, round(_REMOVED_EDGE * float(person.box[2] - person.box[0])))
+        top, left = np.maximum(np.floor(person.box[:2]).astype(int) - edge, 0)
+        bottom, right = np.minimum(np.ceil(person.box[2:]).astype(int) + edge, size)
+        mask = person.mask[top:bottom, left:right] >= _REMOVED_MASK
+        grown = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(edge))
+        rows = photo[top:bottom]
+        ends = [
+            rows[:, max(left - edge, 0) : left + 1].mean(axis=1),
+            rows[:, right - 1 : right + edge].mean(axis=1),
+        ]
+        way = np.linspace(0, 1, right - left)[:, None]
+        painted = ends[0][:, None] * (1 - way) + ends[1][:, None] * way
+        gone = np.asarray(grown) > 0
+        rows[:, left:right][gone] = painted[gone]
     return photo
 
 

@@ -1,4 +1,4 @@
-"""The pose of each photo of a folder: the common interface, and poses found in the photos."""
+"""The poses of each photo of a folder: the common interface, and poses found in the photos."""
 
 import dataclasses
 import os
@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from dpig_tf2.detection.detector import Person, PoseDetector, main_person
+from dpig_tf2.detection.detector import Person, PoseDetector
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_text
@@ -14,7 +14,7 @@ from dpig_tf2.io.atomic import write_text
 
 @dataclasses.dataclass(frozen=True)
 class PhotoPose:
-    """The person of a photo.
+    """A person of a photo.
 
     Attributes:
         keypoints: float32 [18, 3], pixels of the photo (row, column, visibility).
@@ -28,7 +28,7 @@ class PhotoPose:
 
 
 class PhotoPoses:
-    """The pose of each photo of a folder, wherever it comes from.
+    """The poses of each photo of a folder, wherever they come from.
 
     Attributes:
         settings: JSON values that decide what is found, for manifests.
@@ -39,8 +39,8 @@ class PhotoPoses:
         self.settings: dict[str, object] = {}
         self.notes: list[str] = []
 
-    def of(self, name: str, photo: np.ndarray) -> PhotoPose:
-        """The person of a photo.
+    def of(self, name: str, photo: np.ndarray) -> list[PhotoPose]:
+        """The persons of a photo that are wanted: the main one, or all, the main one first.
 
         Args:
             name: of the photo, as a path below its folder.
@@ -63,13 +63,18 @@ class PhotoPoses:
 class DetectedPoses(PhotoPoses):
     """Poses found in the photos.
 
+    Args:
+        detector: finds them.
+        everyone: all persons of a photo are wanted, not the main one alone.
+
     Attributes:
-        found: {name: keypoints float32 [18, 3], pixels} of the photos seen so far.
+        found: {name: keypoints float32 [18, 3], with `everyone` [N, 18, 3], pixels} of the photos
+            seen so far that show anybody.
     """
 
-    def __init__(self, detector: PoseDetector):
+    def __init__(self, detector: PoseDetector, everyone: bool = False):
         super().__init__()
-        self._detector = detector
+        self._detector, self._everyone = detector, everyone
         self.settings = {"pose_detector": detector.fingerprint}
         self.found: dict[str, np.ndarray] = {}
         self._photos = self._with_several = 0
@@ -79,21 +84,23 @@ class DetectedPoses(PhotoPoses):
         persons = self._detector.detect([photo])[0]
         self._photos += 1
         self._with_several += len(persons) > 1
-        main = main_person(persons)
-        if main is not None:
-            self.found[name] = main.keypoints
+        if persons and self._everyone:
+            self.found[name] = np.stack([person.keypoints for person in persons])
+        elif persons:
+            self.found[name] = persons[0].keypoints
         return persons
 
-    def of(self, name: str, photo: np.ndarray) -> PhotoPose:
-        main = main_person(self.persons(name, photo))
-        if main is None:
+    def of(self, name: str, photo: np.ndarray) -> list[PhotoPose]:
+        persons = self.persons(name, photo)
+        if not persons:
             raise DpigError("no person was found", file=name)
-        return PhotoPose(main.keypoints, main.box, main.mask)
+        wanted = persons if self._everyone else persons[:1]
+        return [PhotoPose(person.keypoints, person.box, person.mask) for person in wanted]
 
     def keypoints_or_none(self, name: str, photo: np.ndarray) -> np.ndarray:
         """Keypoints of the main person, float32 [18, 3]; zeros where there is nobody."""
-        main = main_person(self.persons(name, photo))
-        return np.zeros((18, 3), np.float32) if main is None else main.keypoints
+        persons = self.persons(name, photo)
+        return persons[0].keypoints if persons else np.zeros((18, 3), np.float32)
 
     def keep(self, path: str | os.PathLike) -> list[str]:
         """Writes `found`, but not over a file in which somebody has changed something."""
@@ -112,7 +119,12 @@ class DetectedPoses(PhotoPoses):
         return lines
 
     def _summary(self):
-        text = f"a person was found on {len(self.found)} of {self._photos} photos"
-        if self._with_several:
-            text += f", several on {self._with_several}: the largest and most central one is taken"
-        return text
+        where = f"on {len(self.found)} of {self._photos} photos"
+        if self._everyone:
+            return f"{sum(map(len, self.found.values()))} persons were found {where}"
+        if not self._with_several:
+            return f"a person was found {where}"
+        return (
+            f"a person was found {where}, several on {self._with_several}: the largest and most "
+            "central one is taken"
+        )

@@ -137,6 +137,14 @@ def _spread(total, count):
     return np.linspace(0, total - 1, min(count, total)).astype(int)
 
 
+def require_networks(sampler: PersonSampler) -> None:
+    """Raises ConfigError unless the networks are there that `measure` runs."""
+    if not sampler.config.model.has_background:
+        raise ConfigError("disentanglement needs a model with separate foreground and background")
+    for name in ("appearance_encoder", "generator"):
+        sampler.model.network(name)
+
+
 def measure(
     sampler: PersonSampler,
     persons: SyntheticPersons,
@@ -154,10 +162,9 @@ def measure(
         sheet: uint8 [H, W, 3].
 
     Raises:
-        ConfigError: if the model does not split foreground and background.
+        ConfigError: as `require_networks`.
     """
-    if not sampler.config.model.has_background:
-        raise ConfigError("disentanglement needs a model with separate foreground and background")
+    require_networks(sampler)
     outputs = _swap_all(sampler, persons, report)
     reconstruction = outputs["reconstruction"]
     scores = {
@@ -202,14 +209,21 @@ def probe_codes(
 ) -> dict:
     """Scores of linear probes from the three codes, as `probes.probe`, on persons drawn anew.
 
+    Without a trained pose encoder there are no probes of the pose's code, and `left_out` says so.
+
     Args:
-        sampler: with appearance and pose encoder.
+        sampler: with an appearance encoder.
         factors: as `load_factors` gives; the new persons stand in these places.
         count: number of persons.
         seed: of the persons.
         report: told what is being done.
     """
-    model = sampler.config.model
+    model, left_out = sampler.config.model, {}
+    try:
+        sampler.model.network("pose_encoder")
+    except ConfigError as error:
+        left_out = {"pose": str(error)}
+        report(f"probes: the code of the pose is left out, {error}")
     places = [values["background"] for _, values in sorted(factors.items())]
     persons = probes.new_persons(places, count, seed)
     report(f"probes: rendering {count} new persons")
@@ -219,20 +233,25 @@ def probe_codes(
     keypoints = np.stack(
         [synthetic.pose_keypoints(p["pose"], model.height, model.width) for p in persons]
     )
-    codes = sampler.encode_poses(sampler.person_codes(images, keypoints))
-    return probes.probe(codes.as_arrays(), persons)
+    codes = sampler.person_codes(images, keypoints)
+    if left_out:
+        codes = codes.only(["foreground", "background"])
+    else:
+        codes = sampler.encode_poses(codes)
+    return probes.probe(codes.as_arrays(), persons) | {"left_out": left_out}
 
 
 def with_tables(sheet: np.ndarray, scores: dict) -> np.ndarray:
     """The pictures of `measure` with tables: what moved, and what the probes read."""
     moved, probed = scores["moved"]["table"], scores["probes"]
+    codes = tuple(probed["mean_r2"]["foreground"])
     below = [
         _table(moved, FACTORS, "What moved (columns) when one factor was swapped (rows)"),
-        _table(probed["mean_r2"], FACTORS, "R^2 of linear probes from each code, mean per factor"),
+        _table(probed["mean_r2"], codes, "R^2 of linear probes from each code, mean per factor"),
     ]
     right = [
-        _table(_joined(probed["r2"]), FACTORS, "R^2 of linear probes from each code"),
-        _table(_joined(probed["accuracy"]), (*FACTORS, "chance"), "Share right, from each code"),
+        _table(_joined(probed["r2"]), codes, "R^2 of linear probes from each code"),
+        _table(_joined(probed["accuracy"]), (*codes, "chance"), "Share right, from each code"),
     ]
     left = stacked([sheet, beside(below)])
     return beside([left, stacked(right)])

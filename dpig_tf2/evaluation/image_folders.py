@@ -1,5 +1,6 @@
 """Scores of two folders of image files, paired by file name, without any model."""
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,40 @@ _NAMES_SHOWN = 5
 _GENERATED_NAMES = ("{}___{}_vis", "{}___{}", "{}_{}", "{}_to_{}")
 
 PathLike = str | os.PathLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One of several pictures of equal width that stand side by side in an image file.
+
+    Attributes:
+        number: which, from 1 at the left.
+        count: how many there are.
+
+    Raises:
+        DpigError: unless 1 <= number <= count.
+    """
+
+    number: int = 1
+    count: int = 1
+
+    def __post_init__(self):
+        if not 1 <= self.number <= self.count:
+            raise DpigError(f"panel {self.number} of {self.count}, expected one from 1 on")
+
+    def columns(self, width: int) -> slice:
+        """Columns of the panel in an image of so many columns.
+
+        Raises:
+            DpigError: if they cannot be divided so; the message does not name the file.
+        """
+        each, left_over = divmod(width, self.count)
+        if left_over or not each:
+            raise DpigError(f"is {width} columns wide, expected {self.count} panels of equal width")
+        return slice((self.number - 1) * each, self.number * each)
+
+
+_WHOLE = Panel()
 
 
 def pair_by_name(
@@ -105,6 +140,7 @@ def score_folders(
     allow_unmatched: bool = False,
     keypoints: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
     listed: Sequence[tuple[str, str]] | None = None,
+    panel: Panel = _WHOLE,
 ) -> dict:
     """Scores of the images of one folder against those of the same name in another.
 
@@ -119,6 +155,7 @@ def score_folders(
             are left out; generated images without are those where no person was found.
         listed: (source, target) names by which images are paired in place of `pair_by_name`, see
             `pair_by_list`.
+        panel: where the generated image is in the files of `generated_dir`.
 
     Returns:
         What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
@@ -139,7 +176,7 @@ def score_folders(
     names, scored, skipped = [], [], []
     for (name, path, target_path), mask_path in zip(pairs, mask_paths, strict=True):
         try:
-            _add_pair(scores, path, target_path, mask_path)
+            _add_pair(scores, path, target_path, mask_path, panel)
         except DpigError as error:
             skipped.append(str(error))
         else:
@@ -182,12 +219,16 @@ def image_files(folder: PathLike) -> dict[str, Path]:
     return files
 
 
-def read_image(path: PathLike) -> np.ndarray:
+def read_image(path: PathLike, panel: Panel = _WHOLE) -> np.ndarray:
     """Image of a JPEG or PNG file, uint8 [H, W, 3]; gray files get three equal channels.
+
+    Args:
+        path: the file.
+        panel: the part of it that is wanted.
 
     Raises:
         DpigError: the file is missing, damaged, of another format whatever its extension, not of 8
-            bits, in CMYK, or has transparent pixels.
+            bits, in CMYK, has transparent pixels, or cannot be divided into panels.
     """
     try:
         image = open_image(path)
@@ -200,7 +241,7 @@ def read_image(path: PathLike) -> np.ndarray:
     try:
         with decoding(path):
             alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-            pixels = np.asarray(image.convert("RGB"))
+            pixels = np.asarray(image.convert("RGB"))[:, panel.columns(image.width)]
     except DpigError as error:
         raise DpigError(f"{path} {error}.", file=path) from error
     if alpha is not None and np.asarray(alpha).min() < 255:
@@ -220,15 +261,19 @@ def read_mask(path: PathLike) -> np.ndarray:
     return (levels > levels.max() / 2).astype(np.uint8)
 
 
-def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None) -> None:
+def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None, panel: Panel) -> None:
     """Adds one pair; every error names the files that it is about."""
-    images = read_image(generated), read_image(target)
+    images = read_image(generated, panel), read_image(target)
     mask = None if mask_path is None else read_mask(mask_path)
     try:
         scores.add(*images, mask)
     except DpigError as error:
         files = [generated, target] + ([mask_path] if mask_path else [])
-        raise DpigError(f"{', '.join(map(str, files))}: {error}") from error
+        (height, width), (rows, columns) = (image.shape[:2] for image in images)
+        panels = width // columns
+        if height == rows and panels > 1 and width == panels * columns:
+            error = f"{error} If it shows {panels} side by side: --generated_panel=NUMBER/{panels}."
+        raise DpigError(f"{', '.join(map(str, files))}: {error}") from None
 
 
 def _without(files: Mapping[str, Path], used: Iterable[Path]) -> list[str]:

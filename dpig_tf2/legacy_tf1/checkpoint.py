@@ -1,5 +1,6 @@
 """Tensors of a TensorFlow 1 checkpoint, read without TensorFlow 1."""
 
+import contextlib
 import dataclasses
 import glob
 import math
@@ -31,8 +32,7 @@ class Checkpoint:
     @property
     def name_step(self) -> int | None:
         """The number in a name such as `model.ckpt-1200`, None without one."""
-        match = re.search(r"-(\d+)$", self.prefix)
-        return int(match[1]) if match else None
+        return name_step(self.prefix)
 
 
 def read(path: str | os.PathLike) -> Checkpoint:
@@ -46,17 +46,41 @@ def read(path: str | os.PathLike) -> Checkpoint:
         CheckpointError: if there is no checkpoint, if it is damaged, or if TensorFlow 2 wrote it.
     """
     prefix = _resolve(pathlib.Path(path))
+    with _damage_named(prefix):
+        reader = _opened(prefix)
+        names = sorted(reader.get_variable_to_shape_map())
+        return Checkpoint(prefix, {name: reader.get_tensor(name) for name in names})
+
+
+def variable_names(prefix: str) -> list[str]:
+    """Names of the variables of a checkpoint, whose values are not read; raises as `read`."""
+    with _damage_named(prefix):
+        return sorted(_opened(prefix).get_variable_to_shape_map())
+
+
+def name_step(prefix: str) -> int | None:
+    """The number in a name such as `model.ckpt-1200`, None without one."""
+    match = re.search(r"-(\d+)$", prefix)
+    return int(match[1]) if match else None
+
+
+def _opened(prefix):
+    reader = tf.train.load_checkpoint(prefix)
+    names = reader.get_variable_to_shape_map()
+    if _OBJECT_GRAPH in names:
+        raise CheckpointError(
+            f"{prefix} is a TensorFlow 2 object checkpoint, expected one of the released "
+            "TensorFlow 1 code",
+            file=prefix,
+        )
+    _check_sizes(prefix, names, reader.get_variable_to_dtype_map())
+    return reader
+
+
+@contextlib.contextmanager
+def _damage_named(prefix):
     try:
-        reader = tf.train.load_checkpoint(prefix)
-        names = reader.get_variable_to_shape_map()
-        if _OBJECT_GRAPH in names:
-            raise CheckpointError(
-                f"{prefix} is a TensorFlow 2 object checkpoint, expected one of the released "
-                "TensorFlow 1 code",
-                file=prefix,
-            )
-        _check_sizes(prefix, names, reader.get_variable_to_dtype_map())
-        return Checkpoint(prefix, {name: reader.get_tensor(name) for name in sorted(names)})
+        yield
     except CheckpointError:
         raise
     except Exception as error:  # TensorFlow's reader fails in many ways
@@ -107,8 +131,8 @@ def _newest(folder):
         raise CheckpointError(f"{folder} holds no checkpoint: no file *.index in it", file=folder)
 
     def number(prefix):
-        match = re.search(r"-(\d+)$", prefix.name)
-        return int(match[1]) if match else -1
+        step = name_step(prefix.name)
+        return -1 if step is None else step
 
     return max(prefixes, key=lambda prefix: (number(prefix), prefix.name))
 

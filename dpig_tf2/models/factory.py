@@ -8,20 +8,23 @@ from dpig_tf2.config import ConfigError, ModelConfig
 from dpig_tf2.execution import Execution
 from dpig_tf2.models.appearance_encoder import AppearanceEncoder
 from dpig_tf2.models.discriminator import Discriminator, EmbeddingCritic
+from dpig_tf2.models.flow_mapping import FlowMapping
 from dpig_tf2.models.generator import Generator
 from dpig_tf2.models.mapping_network import MappingNetwork
+from dpig_tf2.models.placed import PlacedEncoder, PlacedGenerator
 from dpig_tf2.models.pose_autoencoder import PoseDecoder, PoseEncoder
+from dpig_tf2.ops.body_parts import NUM_REGIONS
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
-from dpig_tf2.ops.regions import NUM_REGIONS
 
 
 def stage_networks(stage: str, config: ModelConfig) -> tuple[str, ...]:
     """Names of the networks that a stage trains, adversaries included."""
     mappings = {"appearance_mapping": config.appearance_factors, "pose_mapping": ("pose",)}
+    kinds = ("mapping",) if config.mapping == "flow" else ("mapping", "critic")
     if stage in mappings:
-        return tuple(
-            f"{factor}_{kind}" for factor in mappings[stage] for kind in ("mapping", "critic")
-        )
+        return tuple(f"{factor}_{kind}" for factor in mappings[stage] for kind in kinds)
+    if stage == "reconstruction" and config.architecture == "placed":
+        return ("appearance_encoder", "generator")
     return {
         "reconstruction": ("appearance_encoder", "generator", "discriminator"),
         "pose": ("pose_encoder", "pose_decoder"),
@@ -42,6 +45,8 @@ def build_network(
         ConfigError: if the name is unknown for this configuration.
     """
     image = keras.Input((config.height, config.width, 3))
+    if config.architecture == "placed" and name in ("appearance_encoder", "generator"):
+        return _placed_network(name, config, execution)
     if name == "appearance_encoder":
         network = AppearanceEncoder(
             hidden=config.hidden,
@@ -79,6 +84,15 @@ def build_network(
         network = PoseDecoder(config.pose_hidden, execution, name=name)
         return _built(network, keras.Input((config.pose_embedding,)))
     factor, _, kind = name.rpartition("_")
+    if config.mapping == "flow" and kind == "mapping" and factor in config.factors:
+        network = FlowMapping(
+            config.mapping_hidden(factor),
+            config.embedding_size(factor),
+            config.noise_scale,
+            execution,
+            name=name,
+        )
+        return _built(network, keras.Input((config.embedding_size(factor),)))
     builders: dict[str, Callable[[], keras.Model]] = {
         "mapping": lambda: MappingNetwork(
             config.mapping_hidden(factor), config.embedding_size(factor), execution, name=name
@@ -88,6 +102,18 @@ def build_network(
     if kind not in builders or factor not in config.factors:
         raise ConfigError(f"no network is called {name!r} in the {config.variant} variant")
     return _built(builders[kind](), keras.Input((config.embedding_size(factor),)))
+
+
+def _placed_network(name, config, execution):
+    keypoints = keras.Input((NUM_KEYPOINTS, 3))
+    sizes = (config.hidden, config.region_embedding, config.background_embedding)
+    if name == "appearance_encoder":
+        image, mask = (keras.Input((config.height, config.width, n)) for n in (3, 1))
+        return _built(PlacedEncoder(*sizes, execution, name=name), image, keypoints, mask)
+    network = PlacedGenerator(
+        config.height, config.width, *sizes, config.placed_channels, execution, name=name
+    )
+    return _built(network, keras.Input((config.appearance_embedding,)), keypoints)
 
 
 def build_networks(names, config: ModelConfig, execution: Execution = Execution()) -> dict:

@@ -44,7 +44,17 @@ class _Executed:
         """None: variables come with the first call, under the paths of checkpoints."""
 
 
-class Block(_Executed, keras.layers.Layer):
+class _BuiltByCall:
+    """What consists of layers, which are built as they are called.
+
+    Keras would else trace the call once more to build them, of blocks in blocks four times.
+    """
+
+    def build(self, *_, **__) -> None:
+        pass
+
+
+class Block(_BuiltByCall, _Executed, keras.layers.Layer):
     """Base of the blocks.
 
     Args:
@@ -52,7 +62,7 @@ class Block(_Executed, keras.layers.Layer):
     """
 
 
-class Network(_Executed, keras.Model):
+class Network(_BuiltByCall, _Executed, keras.Model):
     """Base of the networks.
 
     Args:

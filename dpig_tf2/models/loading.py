@@ -1,4 +1,4 @@
-"""Trained networks from a run folder or a saved sampler, and a saved sampler's two files."""
+"""Trained networks from a run folder, saved sampler or preset; the files of a saved sampler."""
 
 import hashlib
 import os
@@ -11,9 +11,8 @@ from dpig_tf2.execution import Execution
 from dpig_tf2.io import array_files
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.models import factory, weights
-from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.run_folder import SAVED_WEIGHTS, RunFolder
 
-_WEIGHTS = "weights.npz"
 _CONFIG = "config.json"
 
 
@@ -23,10 +22,10 @@ def load_networks(
     checkpoint: str = "latest",
     adversaries: bool = False,
 ) -> tuple[Config, dict]:
-    """Configuration and {name: network} of a run folder or a saved sampler.
+    """Configuration and {name: network} of a run folder, saved sampler or preset of weights.
 
     Args:
-        path: the folder.
+        path: the folder, or `preset:NAME`.
         execution: how the networks compute.
         checkpoint: of every stage of a run folder the "latest", or the "best" where one is kept.
             Mapping networks imitate the latest encoders: sample with those.
@@ -36,12 +35,11 @@ def load_networks(
         ConfigError: if the folder is neither, or no stage has a checkpoint.
         array_files.WeightsError: if a file is damaged or does not fit the configuration.
     """
-    path = pathlib.Path(path)
     run = RunFolder.open(path)
-    if (path / _WEIGHTS).exists():
-        arrays = array_files.load(path / _WEIGHTS)
+    if run.saved_weights:
+        arrays = run.load_saved_weights()
         names = {name.split("/", 1)[0] for name in arrays}
-        return run.config, _networks(names, run.config.model, arrays, path / _WEIGHTS, execution)
+        return run.config, _networks(names, run.config.model, arrays, run.saved_weights, execution)
     networks = {}
     for stage in STAGES:
         if run.latest_step(stage) is not None:
@@ -60,8 +58,12 @@ def load_stage_networks(
     checkpoint: str = "latest",
     adversaries: bool = False,
 ) -> dict:
-    """{name: network} of one stage with the weights of a checkpoint; see `load_networks`."""
+    """{name: network} of one stage with the weights of a checkpoint; see `load_networks`.
+
+    Where training has kept a moving average of the weights, that is what is taken.
+    """
     path, arrays = run.load_checkpoint(stage, checkpoint)
+    arrays = weights.averaged(arrays)
     names = [
         name
         for name in factory.stage_networks(stage, run.config.model)
@@ -75,7 +77,7 @@ def save_networks(path: str | os.PathLike, config: Config, networks: dict) -> No
     path = pathlib.Path(path)
     path.mkdir(parents=True, exist_ok=True)
     variables = [v for network in networks.values() for v in network.variables]
-    array_files.save(path / _WEIGHTS, weights.collect(variables))
+    array_files.save(path / SAVED_WEIGHTS, weights.collect(variables))
     write_text(path / _CONFIG, config.to_json() + "\n")
 
 

@@ -29,11 +29,13 @@ class PersonModel:
         config: sizes of the networks.
         networks: {name: network} of the networks at hand; a function that needs another one raises
             ConfigError naming it.
+        portable: computes as ONNX and LiteRT can; rows then equal each other to rounding only.
     """
 
-    def __init__(self, config: ModelConfig, networks: dict):
+    def __init__(self, config: ModelConfig, networks: dict, portable: bool = False):
         self.config = config
         self.networks = dict(networks)
+        self.portable = portable
 
     def network(self, name: str):
         if name not in self.networks:
@@ -47,7 +49,8 @@ class PersonModel:
     def body_mask(self, keypoints):
         """float32 [B, H, W, 1] in {0, 1}, at the radius that the encoder was trained with."""
         config = self.config
-        return pose_maps.body_mask(keypoints, config.height, config.width, config.mask_radius)
+        size = (config.height, config.width)
+        return pose_maps.body_mask(keypoints, *size, config.mask_radius, portable=self.portable)
 
     def part_boxes(self, keypoints):
         """Boxes [B, 7, 4] in pixels and visibility [B, 7] of the networks' seven regions."""
@@ -62,6 +65,10 @@ class PersonModel:
         What is None is computed from the keypoints; a mask that the network does not use is
         ignored.
         """
+        if self.config.architecture == "placed":
+            mask = self._mask(keypoints, body_mask)
+            images = image_ops.to_network_range(images)
+            return self.network("appearance_encoder")(images, tf.cast(keypoints, tf.float32), mask)
         if part_boxes is None or part_visibility is None:
             boxes, visibility = self.part_boxes(keypoints)
             part_boxes = boxes if part_boxes is None else part_boxes
@@ -72,11 +79,13 @@ class PersonModel:
             tf.cast(part_visibility, tf.float32),
         ]
         if self.config.has_background:
-            if body_mask is None:
-                body_mask = self.body_mask(keypoints)
-            shape = [-1, self.config.height, self.config.width, 1]
-            inputs.append(tf.cast(tf.reshape(body_mask, shape), tf.float32))
+            inputs.append(self._mask(keypoints, body_mask))
         return self.network("appearance_encoder")(*inputs)
+
+    def _mask(self, keypoints, given):
+        """The given mask or, for None, the drawn one; float32 [B, H, W, 1]."""
+        mask = self.body_mask(keypoints) if given is None else given
+        return tf.cast(tf.reshape(mask, [-1, self.config.height, self.config.width, 1]), tf.float32)
 
     def encode_person(self, person: dict):
         """Appearance embedding, float32 [B, E], of persons as `pipeline.parser` documents them."""
@@ -99,11 +108,11 @@ class PersonModel:
     def encode_pose(self, keypoints):
         """Keypoints -> pose code, float32 [B, P]."""
         normalized = keypoint_ops.normalize(keypoints, self.config.height, self.config.width)
-        return _row_by_row(self.network("pose_encoder"), normalized)
+        return self._row_by_row(self.network("pose_encoder"), normalized)
 
     def decode_pose(self, embedding):
         """Pose code -> float32 [B, 18, 3], pixels, clamped to the image, not truncated."""
-        normalized = _row_by_row(self.network("pose_decoder"), embedding)
+        normalized = self._row_by_row(self.network("pose_decoder"), embedding)
         keypoints = keypoint_ops.denormalize(normalized, self.config.height, self.config.width)
         # Coordinates that were never learned become those that stand for a missing keypoint.
         return keypoints if self.config.pose_learns_missing else keypoints * keypoints[..., 2:]
@@ -126,13 +135,15 @@ class PersonModel:
 
     def map_noise(self, noise, factor: str):
         """Noise [B, E], already scaled -> code of the factor, [B, E]."""
-        return _row_by_row(self.network(f"{factor}_mapping"), noise)
+        return self._row_by_row(self.network(f"{factor}_mapping"), noise)
 
     # ---- pictures
 
     def generate(self, appearance_embedding, keypoints):
         """Embedding [B, E] and keypoints -> float32 [B, H, W, 3] in [-1, 1] units, unbounded."""
         config = self.config
+        if config.architecture == "placed":
+            return self.network("generator")(appearance_embedding, tf.cast(keypoints, tf.float32))
         maps = pose_maps.pose_map(keypoints, config.height, config.width, config.pose_map_radius)
         return self.network("generator")(appearance_embedding, maps)
 
@@ -176,15 +187,21 @@ class PersonModel:
 
     def sample_factor(self, factor: str, images, keypoints, seed) -> dict:
         """Every person with one factor from noise, the others held, as `draw` gives them."""
+        noise = self.draw_noise(tf.shape(images)[0], factor, seed)
+        return self.replace_factor(factor, images, keypoints, noise)
+
+    def replace_factor(self, factor: str, images, keypoints, noise) -> dict:
+        """`sample_factor` from given noise [B, E], already scaled."""
         codes = self.split_appearance(self.encode_appearance(images, keypoints))
         codes["keypoints"] = tf.cast(keypoints, tf.float32)
-        return self.draw(codes, {factor: self.draw_noise(tf.shape(images)[0], factor, seed)})
+        return self.draw(codes, {factor: noise})
 
-
-def _row_by_row(network, rows):
-    """A network on rows [B, ...], each row with the same bits whatever the others and B are."""
-    count = tf.shape(rows)[0]
-    padding = [[0, tf.math.floormod(-count, ROWS_AT_ONCE)]] + [[0, 0]] * (len(rows.shape) - 1)
-    blocks = tf.reshape(tf.pad(rows, padding), [-1, ROWS_AT_ONCE, *rows.shape[1:]])
-    found = tf.map_fn(network, blocks)
-    return tf.reshape(found, [-1, *found.shape[2:]])[:count]
+    def _row_by_row(self, network, rows):
+        """A network on rows [B, ...], each row with the same bits whatever the others and B are."""
+        if self.portable:
+            return network(rows)
+        count = tf.shape(rows)[0]
+        padding = [[0, tf.math.floormod(-count, ROWS_AT_ONCE)]] + [[0, 0]] * (len(rows.shape) - 1)
+        blocks = tf.reshape(tf.pad(rows, padding), [-1, ROWS_AT_ONCE, *rows.shape[1:]])
+        found = tf.map_fn(network, blocks)
+        return tf.reshape(found, [-1, *found.shape[2:]])[:count]

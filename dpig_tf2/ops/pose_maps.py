@@ -73,7 +73,12 @@ def _distance_test(keypoints, height, width, radius):
 
 
 def body_mask(
-    keypoints, height: int, width: int, radius: int, implementation: str = "reference"
+    keypoints,
+    height: int,
+    width: int,
+    radius: int,
+    implementation: str = "reference",
+    portable: bool = False,
 ) -> tf.Tensor:
     """Silhouette estimate from keypoints: thick limbs, then a 5x5 morphological closing.
 
@@ -87,8 +92,10 @@ def body_mask(
         height, width: size of the mask in pixels.
         radius: disc radius in pixels; the published masks use 4, 7, 8 and 10.
         implementation: "reference" convolves a map of disc centers; "fast" adds up where the rows
-            of discs begin and end, with equal results in a tenth of the time. Runtimes other than
-            TensorFlow may lack its operations.
+            of discs begin and end, with equal results in a tenth of the time.
+        portable: computes without float64, scattering and sizes that depend on the keypoints, as
+            ONNX and LiteRT can; equal but where float64 rounds a whole coordinate down, which moves
+            one disc in a thousand by a pixel.
 
     Returns:
         float32 [B, H, W, 1] in {0, 1}.
@@ -97,6 +104,9 @@ def body_mask(
         DpigError: if radius < 1.
     """
     _check_radius(radius)
+    if portable:
+        centers = _portable_disc_centers(tf.cast(keypoints, tf.float32), height, width, radius)
+        return _closed_discs(centers, radius)
     found = _disc_centers(tf.cast(keypoints, tf.float64), height, width, radius)
     draw = _convolved_centers if is_reference(implementation) else _added_runs
     return draw(*found, tf.shape(keypoints)[0], height, width, radius)
@@ -107,12 +117,7 @@ def _disc_centers(keypoints, height, width, radius):
 
     Places are pixels (row, column) of the image with a border of `radius`.
     """
-    size = np.array([height, width], np.float64)
-    places = tf.clip_by_value(keypoints[..., :2], -FAR_OUTSIDE * size, (1 + FAR_OUTSIDE) * size)
-    keypoints = tf.concat([places, keypoints[..., 2:]], axis=-1)
-    ends = tf.gather(keypoints, tf.constant(LIMBS), axis=1)  # [B, L, 2, 3]
-    start, stop = ends[:, :, 0, :2], ends[:, :, 1, :2]
-    drawn = tf.reduce_all(ends[..., 2] > 0.5, axis=-1)  # [B, L]
+    start, stop, drawn = _limb_ends(keypoints, height, width)
     length = tf.sqrt(tf.reduce_sum(tf.square(stop - start), axis=-1))
     count = tf.where(drawn, tf.cast(length / radius, tf.int32), 0)
 
@@ -135,7 +140,11 @@ def _convolved_centers(pose, place, count, height, width, radius):
     where = tf.concat([pose[:, None], place], axis=-1)
     shape = tf.stack([count, height + 2 * radius, width + 2 * radius])
     hits = tf.scatter_nd(where, tf.ones(tf.shape(where)[:1]), shape)
-    centers = tf.cast(hits > 0, tf.float32)[..., None]
+    return _closed_discs(tf.cast(hits > 0, tf.float32)[..., None], radius)
+
+
+def _closed_discs(centers, radius):
+    """The mask of disc centers, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
     # VALID on the padded map brings the result back to H x W, with outside discs reaching in.
     discs = tf.nn.conv2d(centers, _disc(radius)[:, :, None, None], strides=1, padding="VALID")
     mask = tf.cast(discs > 0.5, tf.float32)
@@ -172,6 +181,45 @@ def _dilated(mask, height, width):
     padded = tf.pad(functools.reduce(tf.logical_or, rows), [[0, 0], [0, 0], [border, border]])
     columns = [padded[:, :, shift : shift + width] for shift in range(CLOSING_SIZE)]
     return functools.reduce(tf.logical_or, columns)
+
+
+def _portable_disc_centers(keypoints, height, width, radius):
+    """`_disc_centers` with as many steps for each limb as the longest possible one has."""
+    start, stop, drawn = _limb_ends(keypoints, height, width)
+    longest = (1 + 2 * FAR_OUTSIDE) * np.hypot(height, width)
+    steps = np.arange(max(int(longest / radius), 1) + 1, dtype=np.float32)  # [S]
+    vector = stop - start
+    squared_length = tf.reduce_sum(tf.square(vector), axis=-1, keepdims=True)
+    reached = squared_length >= tf.constant(np.square(steps[1:] * radius))
+    last = tf.maximum(tf.reduce_sum(tf.cast(reached, tf.float32), axis=-1, keepdims=True), 1.0)
+
+    start, stop, vector = start[:, :, None], stop[:, :, None], vector[:, :, None]  # [B, L, 1, 2]
+    count, index = last[..., None], tf.constant(steps[:, None])
+    nearest = tf.round(start + vector * index / count)  # [B, L, S, 2]
+    # Rounding may have crossed a whole number. This has its sign without a division, exactly where
+    # keypoints lie on whole, half or quarter pixels.
+    beyond = (start - nearest) * count + vector * index
+    crossed = tf.cast(nearest * beyond < 0.0, tf.float32)
+    points = tf.where(tf.equal(index, count), _truncate(stop), nearest - tf.sign(nearest) * crossed)
+    used = tf.cast(drawn[..., None] & (steps <= last), tf.float32)
+
+    def marks(places, length):
+        along = tf.constant(np.arange(-radius, length + radius, dtype=np.float32))
+        marked = tf.cast(tf.equal(places[..., None], along), tf.float32) * used[..., None]
+        return tf.reshape(marked, [-1, len(LIMBS) * len(steps), length + 2 * radius])
+
+    rows, columns = marks(points[..., 0], height), marks(points[..., 1], width)
+    hits = tf.matmul(rows, columns, transpose_a=True)
+    return tf.cast(hits > 0.5, tf.float32)[..., None]
+
+
+def _limb_ends(keypoints, height, width):
+    """Both ends [B, L, 2] of every limb, pixels, and whether it is drawn, bool [B, L]."""
+    size = np.array([height, width], keypoints.dtype.as_numpy_dtype)
+    places = tf.clip_by_value(keypoints[..., :2], -FAR_OUTSIDE * size, (1 + FAR_OUTSIDE) * size)
+    keypoints = tf.concat([places, keypoints[..., 2:]], axis=-1)
+    ends = tf.gather(keypoints, tf.constant(LIMBS), axis=1)  # [B, L, 2, 3]
+    return ends[:, :, 0, :2], ends[:, :, 1, :2], tf.reduce_all(ends[..., 2] > 0.5, axis=-1)
 
 
 def _disc(radius):

@@ -33,8 +33,9 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
     if not 1 <= parts <= len(PART_GROUPS):
         raise DpigError(f"parts must be in 1..{len(PART_GROUPS)}, got {parts}")
     margins = BOX_RULES[rule]
-    # float64: a coordinate rounded up across a whole pixel would change the truncated box.
-    row, column, seen = tf.unstack(tf.cast(keypoints, tf.float64), axis=-1)
+    # Boxes end at whole pixels, and so do margins: truncated first, coordinates are added exactly.
+    row, column, seen = tf.unstack(tf.cast(keypoints, tf.float32), axis=-1)
+    row, column = tf.floor(row), tf.floor(column)
     seen = seen > 0.5  # [B, 18]
     whole = tf.ones_like(seen[:, 0])
     for group in LOWER_LEGS:
@@ -43,8 +44,8 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
     def by_framing(field):
         return tf.where(
             whole,
-            tf.constant(getattr(margins.whole_body, field), tf.float64),
-            tf.constant(getattr(margins.cropped, field), tf.float64),
+            tf.constant(getattr(margins.whole_body, field), tf.float32),
+            tf.constant(getattr(margins.cropped, field), tf.float32),
         )
 
     nose_row = tf.maximum(row[:, 0] - by_framing("nose_lift"), 0.0)
@@ -64,10 +65,10 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_R
         return [tf.clip_by_value(edge, 0.0, size - 1.0) for edge in (low, high)]
 
     (top, bottom), (left, right) = extent(row, height), extent(column, width)
-    boxes = tf.floor(tf.stack([top, left, bottom, right], axis=-1))
+    boxes = tf.stack([top, left, bottom, right], axis=-1)
     visible = count > 0
-    boxes = tf.where(visible[..., None], boxes, tf.constant([0.0, 0.0, 1.0, 1.0], tf.float64))
-    return tf.cast(boxes, tf.float32), tf.cast(visible, tf.float32)
+    boxes = tf.where(visible[..., None], boxes, tf.constant([0.0, 0.0, 1.0, 1.0]))
+    return boxes, tf.cast(visible, tf.float32)
 
 
 def crop_regions(

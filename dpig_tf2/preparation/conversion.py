@@ -66,11 +66,15 @@ DEFAULTS = Options()
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What was written (None after a dry run), what would be, and every problem that was met."""
+    """What was written (None after a dry run), what would be, and every problem that was met.
+
+    `left_out`: how many images are not used.
+    """
 
     written: record_folder.Written | None
     plan: str
     problems: tuple[str, ...]
+    left_out: int = 0
 
 
 # ---- what a process makes of a photo
@@ -416,6 +420,7 @@ class Session:
             WorkerError: if a process was killed.
         """
         used = list(used)
+        left_out = num_images - len(used)
         in_pairs = np.zeros(len(persons), bool)
         for block in pairs.blocks():
             in_pairs[block] = True
@@ -428,7 +433,7 @@ class Session:
             f"{self.options.num_shards} files {self._output.name}"
         )
         if self._store is None:
-            return Conversion(None, plan, tuple(self.problems))
+            return Conversion(None, plan, tuple(self.problems), left_out)
         if is_lean:
             persons, pairs = self._only(in_pairs, persons, pairs)
         records = StoredRecords(
@@ -443,7 +448,7 @@ class Session:
             self._workers,
             pairs if is_lean else None,
         )
-        return Conversion(written, plan, tuple(self.problems))
+        return Conversion(written, plan, tuple(self.problems), left_out)
 
     def _temporary(self, what):
         path = atomic.temporary_path(self._scratch.with_name(f"{self._scratch.name}.{what}"))

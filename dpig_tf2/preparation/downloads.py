@@ -45,6 +45,10 @@ PUBLISHED = {
         "test": f"{_RELEASE}/DF_test_data.zip",
         "raw": f"{_RELEASE}/DF_img_pose.zip",
     },
+    # 500 identities that the release's networks made, 24 images each.
+    "virtual_market": {
+        "raw": "https://homes.esat.kuleuven.be/~liqianma/CVPR18_DPIG/data/VirtualMarket_500x24.zip",
+    },
 }
 
 

@@ -1,4 +1,4 @@
-"""The pose of each photo of a folder, as a keypoint file says."""
+"""The poses of each photo of a folder, as a keypoint file says."""
 
 import os
 import pathlib
@@ -23,6 +23,7 @@ class GivenPoses(PhotoPoses):
         keypoints: file or folder of keypoints in any format of `keypoint_formats`.
         keypoint_format: one of these formats, or "auto".
         units: of the keypoints, see `keypoint_formats.load`.
+        everyone: all persons of a photo are wanted, not the most certain one alone.
 
     Raises:
         DpigError: as `keypoint_formats.load`.
@@ -35,6 +36,7 @@ class GivenPoses(PhotoPoses):
         keypoints: str | os.PathLike,
         keypoint_format: str = "auto",
         units: str | None = None,
+        everyone: bool = False,
     ):
         super().__init__()
         self._annotations = keypoint_formats.load(
@@ -43,6 +45,7 @@ class GivenPoses(PhotoPoses):
             names,
             lambda name: upright_size(pathlib.Path(folder, name)),
             units,
+            everyone=everyone,
         )
         known = self._annotations.keypoints
         if len(names) == 1 and len(known) == 1:  # one photo, one pose: they belong together
@@ -50,17 +53,22 @@ class GivenPoses(PhotoPoses):
         self._path = keypoints
         self.notes = self._annotations.problems
 
-    def of(self, name: str, photo: np.ndarray) -> PhotoPose:
+    def of(self, name: str, photo: np.ndarray) -> list[PhotoPose]:
         keypoints = self._annotations.keypoints.get(name)
         if keypoints is None:
             raise DpigError(f"no keypoints in {self._path}", file=name)
-        seen = keypoints[keypoints[:, 2] > 0, :2]
-        if not len(seen):
+        poses = [keypoints, *self._annotations.others.get(name, ())]
+        poses = [pose for pose in poses if pose[:, 2].any()]
+        if not poses:
             raise DpigError("not one keypoint is visible", file=name)
-        low, high = seen.min(axis=0), seen.max(axis=0)
-        reach = _BEYOND * (high - low).max()
-        box = np.clip([low - reach, high + reach], 0, photo.shape[:2])
-        return PhotoPose(keypoints, box.ravel().astype(np.float32))
+        return [PhotoPose(pose, _box(pose, photo.shape[:2])) for pose in poses]
 
     def identity(self, name: str) -> str | None:
         return self._annotations.identities.get(name)
+
+
+def _box(keypoints, photo_size):
+    seen = keypoints[keypoints[:, 2] > 0, :2]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    reach = _BEYOND * (high - low).max()
+    return np.clip([low - reach, high + reach], 0, photo_size).ravel().astype(np.float32)

@@ -96,13 +96,14 @@ def convert(
         if split == "train":
             listed.shuffle(random.Random(options.seed))
         settings = {"source": "keypoints", "resize": resize, "background": list(background)}
-        return session.write(
+        made = session.write(
             *_persons(session, found, listed, identity_of),
             found.values(),
             len(names),
             settings | (detected.settings if detected else {}),
             {"pairs": sha256_of_arrays(listed.blocks())},
         )
+        return dataclasses.replace(made, left_out=made.left_out + len(left_out))
 
 
 def _given(images_dir, keypoints, keypoint_format, units, names, problems):
@@ -117,6 +118,13 @@ def _given(images_dir, keypoints, keypoint_format, units, names, problems):
     problems += [f"{images_dir}/{name}: image without keypoints, skipped" for name in without]
     problems += [f"{keypoints}: {name}: keypoints without image" for name in unknown]
     known = {name: annotations.keypoints[name] for name in names if name in annotations.keypoints}
+    if not known:
+        raise DpigError(
+            f"{keypoints}: no keypoints of the photos in {images_dir}: they are of "
+            f"{', '.join(unknown[:3])}, the photos are {', '.join(names[:3])}; a file for one "
+            "photo is named after it",
+            file=keypoints,
+        )
     return dataclasses.replace(annotations, keypoints=known)
 
 
@@ -127,9 +135,8 @@ def _detected(images_dir, detector, names, background, problems):
     for number, name in enumerate(names, 1):
         path = pathlib.Path(images_dir, name)
         try:
-            keypoints[name] = detector.of(
-                name, np.asarray(photos.read(path, background).image)
-            ).keypoints
+            photo = photos.read(path, background).image
+            keypoints[name] = detector.of(name, np.asarray(photo))[0].keypoints
         except ValueError as error:
             problems.append(f"{path}: {error}, skipped")
         progress.update(number)

@@ -13,7 +13,7 @@ import numpy as np
 
 from dpig_tf2.errors import DpigError
 
-_PAIR_COLUMNS = ("from", "to")  # of a header
+_PAIR_COLUMNS = (("from", "to"), ("source", "target"))  # of a header
 _AROUND_NAMES = re.compile(r'^[\s"]+|[\s"]+$')
 PAIR_MODES = ("same_identity", "each_once", "one_to_all", "all_to_all")
 
@@ -97,8 +97,8 @@ def _groups(identities):
 def read_pairs_csv(path) -> list[tuple[str, str]]:
     """The (from, to) rows of a file of pairs.
 
-    Fields are separated by commas, semicolons, tabs or spaces; a header "from,to" is not needed,
-    and further columns are passed over if there is one.
+    Fields are separated by commas, semicolons, tabs or spaces; a header "from,to" or
+    "source,target" is not needed, and further columns are passed over if there is one.
 
     Raises:
         DpigError: naming the file and line, if a row does not hold two names.
@@ -115,9 +115,10 @@ def read_pairs_csv(path) -> list[tuple[str, str]]:
         fields = [_AROUND_NAMES.sub("", field) for field in line.split(separator)]
         if not any(fields):
             continue
-        if line is first and set(_PAIR_COLUMNS) <= set(map(str.lower, fields)):
-            names = list(map(str.lower, fields))
-            columns = tuple(map(names.index, _PAIR_COLUMNS))
+        names = list(map(str.lower, fields))
+        header = next((pair for pair in _PAIR_COLUMNS if {*pair} <= {*names}), None)
+        if line is first and header:
+            columns = tuple(map(names.index, header))
             width = len(fields)
             continue
         if len(fields) != width or not all(fields[column] for column in columns):

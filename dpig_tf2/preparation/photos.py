@@ -4,9 +4,10 @@ import dataclasses
 import filecmp
 import pathlib
 import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import JPEG_OR_PNG, decoding, encode_jpeg, encode_png, open_image
@@ -17,16 +18,22 @@ RESIZE_MODES = ("none", "stretch", "letterbox", "crop")
 _FORMATS = {
     ".jpg": JPEG_OR_PNG,
     ".jpeg": JPEG_OR_PNG,
+    ".jpe": JPEG_OR_PNG,
+    ".jfif": JPEG_OR_PNG,
     ".png": JPEG_OR_PNG,
     ".bmp": ("BMP",),
     ".webp": ("WEBP",),
     ".tif": ("TIFF",),
     ".tiff": ("TIFF",),
     ".gif": ("GIF",),  # the first frame
-    ".avif": ("AVIF",),
+    **({".avif": ("AVIF",)} if features.check("avif") else {}),
 }
 IMAGE_ENDINGS = tuple(_FORMATS)
-_OTHER_IMAGES = (".heic", ".heif", ".jxl", ".jp2", ".raw", ".dng", ".cr2", ".nef", ".psd", ".svg")
+_OTHER_IMAGES = (
+    *(".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".raw", ".dng", ".cr2", ".cr3", ".nef"),
+    *(".arw", ".orf", ".raf", ".rw2", ".psd", ".svg", ".ppm", ".pgm", ".tga", ".apng", ".ico"),
+)
+_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")  # of the usual formats
 # Market-1501's own names of boxes without a person and of distractors.
 _MARKET_JUNK = re.compile(r"(-1|0000)_c\d+s\d+_")
 _COPY = re.compile(r"(.*) - Copy(?: \(\d+\))?(\.\w+)$")
@@ -34,6 +41,7 @@ _DEEP_MODES = ("I", "F")  # first letters of Pillow's modes of more than 8 bits
 GRAY = (128, 128, 128)  # of margins, and behind transparent pixels
 Color = tuple[int, int, int]  # red, green, blue
 _ORIENTATION = 0x0112  # EXIF tag; 1 = stored upright
+_OPAQUE = 128  # alpha from which a pixel of a cut-out picture belongs to what was kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,12 +121,15 @@ class Photo:
         is_plain: the file is a JPEG or PNG whose pixels every reader sees as they are here.
         path: of the file.
         content: of the file.
+        cutout: alpha, float32 [H, W] in [0, 1], of a picture whose background was cut out: most of
+            its edge is transparent, and something is opaque. None of every other photo.
     """
 
     image: Image.Image
     is_plain: bool
     path: pathlib.Path
     content: bytes
+    cutout: np.ndarray | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -181,10 +192,39 @@ def read(path, background: Color = GRAY) -> Photo:
         plain_mode = image.mode == "RGB" and not transparent
         is_plain = image.format in JPEG_OR_PNG and plain_mode and upright
         image = ImageOps.exif_transpose(image)
+        cutout = None
         if transparent:
             image = image.convert("RGBA")
+            cutout = _cutout(np.asarray(image.getchannel("A")))
             image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
-        return Photo(image.convert("RGB"), is_plain, path, content)
+        return Photo(image.convert("RGB"), is_plain, path, content, cutout)
+
+
+def _cutout(alpha):
+    """Alpha uint8 [H, W] as `Photo.cutout`."""
+    edge = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
+    if (edge >= _OPAQUE).mean() >= 0.5 or (alpha < _OPAQUE).all():
+        return None
+    return alpha.astype(np.float32) / 255
+
+
+def read_all(
+    folder, names: Sequence[str], skipped: list[str], background: Color = GRAY
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, uint8 [H, W, 3]) of each photo that can be read; a line in `skipped` for each other.
+
+    Args:
+        folder: where the photos are.
+        names: as paths below it.
+        skipped: gets the lines.
+        background: what shines through transparent pixels.
+    """
+    for name in names:
+        path = pathlib.Path(folder, name)
+        try:
+            yield name, np.asarray(read(path, background).image)
+        except DpigError as error:
+            skipped.append(f"{path}: {error}")
 
 
 def list_images(folder, problems: list[str] | None = None) -> list[str]:
@@ -231,15 +271,26 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
 
 def _no_photo(path):
     """Why a file that looks like a photo is none; None otherwise."""
-    if path.suffix.lower() in _OTHER_IMAGES:
+    ending = path.suffix.lower()
+    if ending in _OTHER_IMAGES and ending not in IMAGE_ENDINGS:
         return f"images of format {path.suffix} cannot be read, skipped"
-    if path.suffix.lower() not in IMAGE_ENDINGS:
+    if not ending and _starts_like_an_image(path):
+        return "an image without an ending such as .jpg, skipped"
+    if ending not in IMAGE_ENDINGS:
         return None
     copy = _COPY.match(path.name)
     original = copy and path.with_name("".join(copy.groups()))
     if original and original.is_file() and filecmp.cmp(path, original, shallow=False):
         return f"a copy of {original.name}, skipped"
     return None
+
+
+def _starts_like_an_image(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(4).startswith(_IMAGE_STARTS)
+    except OSError:
+        return False
 
 
 def _inner_size(photo_size, scale):

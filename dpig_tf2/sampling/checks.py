@@ -5,8 +5,8 @@ import numpy as np
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import DpigError, shown
 from dpig_tf2.models.person_model import LARGEST_VALUE
+from dpig_tf2.ops.body_parts import NUM_REGIONS
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS, is_far_outside
-from dpig_tf2.ops.regions import NUM_REGIONS
 
 
 class SamplerError(DpigError):

@@ -1,5 +1,6 @@
 """Persons for the sampling tasks, read from records or from image and keypoint files."""
 
+import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -129,23 +130,24 @@ class FileReader:
     Args:
         folder: where the images are.
         names: of the files, as paths below the folder.
-        poses: gives the pose of each: from a keypoint file, or found in the image.
+        poses: gives the poses of each: from a keypoint file, or found in the image.
         resize: one of `photos.RESIZE_MODES`, see `photos.place`.
         model: gives the image size.
         batch_size: persons per batch.
-        limit: images at most.
+        limit: persons at most.
         crop: "none", or "person": the person is cut out with the model's proportions and a margin,
             whatever the image's size.
-        body_mask: "keypoints", or "detected": the mask that was found stands in for the one drawn
-            from the keypoints, which is what the networks were trained with.
+        body_mask: "keypoints", or "detected": the mask that was found, or the opaque part of a
+            picture whose background was cut out, stands in for the mask drawn from the keypoints,
+            which is what the networks were trained with.
         skipped: a line for each image that is left out already.
         background: what shines through transparent pixels.
 
     Attributes:
         poses: as given.
-        skipped: a line for each image that was left out.
+        skipped: a line for each image or person that was left out.
         notes: a line for each doubtful annotation.
-        done, total: how far reading is.
+        done, total: how far reading is, in images.
     """
 
     def __init__(
@@ -162,7 +164,7 @@ class FileReader:
         skipped: Sequence[str] = (),
         background: photos.Color = photos.GRAY,
     ):
-        self._folder, self._names = folder, list(names)[:limit]
+        self._folder, self._names, self._limit = folder, list(names)[:limit], limit
         self.poses = poses
         self._resize, self._size = resize, (model.height, model.width)
         self._batch_size = batch_size
@@ -177,41 +179,71 @@ class FileReader:
         raise DpigError("photos have no pairs: name target poses, or take all pairs of persons")
 
     def persons(self) -> Iterator[Persons]:
-        """Every usable image once."""
+        """Every person of every usable image."""
+        room = self._limit
         for start in range(0, self.total, self._batch_size):
-            read = [self._read(name) for name in self._names[start : start + self._batch_size]]
+            files = self._names[start : start + self._batch_size]
+            found = [person for file in files for person in self._read(file)][:room]
             self.done = min(start + self._batch_size, self.total)
-            found = [person for person in read if person]
             if found:
                 yield concatenate(found)
+            if room is not None:
+                room -= len(found)
 
-    def _read(self, file) -> Persons | None:
-        """The person of one file, or None and a problem."""
-        name = self._namer.name(file)
+    def _read(self, file) -> list[Persons]:
+        """The persons of one file, each alone; what is wrong goes to `skipped`."""
         path = self._folder / file
+        name = self._namer.name(file)  # also of what cannot be used: names do not depend on it
         try:
             photo = photos.read(path, self._background)
+            placement = None
             if self._crop == "none":
                 placement = photos.place(photo.size, self._size, self._resize)
-            pose = self.poses.of(file, np.asarray(photo.image))
-            if self._crop == "none":
-                cut = None
-                keypoints = fit_keypoints(pose.keypoints, placement)
-                image, mask = photo.placed(placement), placement.mask(pose.mask)
-            else:
-                cut = crops.person_crop(pose.box, photo.size, *self._size)
-                keypoints = _checked(cut.to_crop(pose.keypoints))
-                image = cut.cut(np.asarray(photo.image))
-                mask = None if pose.mask is None else cut.body_mask(pose.mask)
+            poses = self.poses.of(file, np.asarray(photo.image))
         except ValueError as error:
             self.skipped.append(f"{path}: {error}")
-            return None
+            return []
+        if self._body_mask == "detected" and len(poses) == 1 and photo.cutout is not None:
+            poses = [dataclasses.replace(poses[0], mask=photo.cutout)]
+        identity = self.poses.identity(file) or name.partition("_")[0]
+        found = []
+        for number, pose in enumerate(poses, 1):
+            if number > 1:
+                stem = pathlib.PurePosixPath(file).stem
+                name = self._namer.name(
+                    str(pathlib.PurePosixPath(file).with_stem(f"{stem}_person{number}"))
+                )
+            who = identity if number == 1 else f"{identity} person {number}"
+            try:
+                found.append(self._person(path, name, who, photo, pose, placement))
+            except ValueError as error:
+                self.skipped.append(f"{path}: {'' if number == 1 else who + ': '}{error}")
+        return found
+
+    def _person(self, path, name, identity, photo, pose, placement) -> Persons:
+        if placement:
+            cut = None
+            keypoints = fit_keypoints(pose.keypoints, placement)
+            image, mask = photo.placed(placement), placement.mask(pose.mask)
+        else:
+            cut = crops.person_crop(pose.box, photo.size, *self._size)
+            keypoints = _checked(cut.to_crop(pose.keypoints))
+            image = cut.cut(np.asarray(photo.image))
+            mask = None if pose.mask is None else cut.body_mask(pose.mask)
+        parts = {}
+        if self._body_mask == "detected":
+            if mask is None:
+                raise DpigError(
+                    "no outline of the person: with keypoints given, only a picture whose "
+                    "background was cut out has one"
+                )
+            parts = {"body_mask": mask[None]}
         return Persons(
             (name,),
             keypoints[None],
             image[None],
-            (self.poses.identity(file) or name.partition("_")[0],),
-            {} if mask is None or self._body_mask == "keypoints" else {"body_mask": mask[None]},
+            (identity,),
+            parts,
             (Place(path, cut, self._background),) if cut else (),
         )
 

@@ -10,6 +10,7 @@ from dpig_tf2.execution import Execution
 from dpig_tf2.models import loading
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
+from dpig_tf2.presets.registry import PREFIX
 from dpig_tf2.sampling import checks, interpolation, inversion, mixing
 from dpig_tf2.sampling.checks import SamplerError
 from dpig_tf2.sampling.compiled import CompiledModel
@@ -56,6 +57,20 @@ class PersonSampler:
         """A sampler from a run folder or a saved sampler; see `models.loading.load_networks`."""
         config, networks = loading.load_networks(path, execution, checkpoint, adversaries)
         return cls(config, networks, batch_size)
+
+    @classmethod
+    def from_preset(cls, name: str, **options) -> "PersonSampler":
+        """A sampler from a preset of weights, e.g. "persons_128x64"; `dpig presets` lists them.
+
+        Args:
+            name: of the preset.
+            options: as in `load`.
+
+        Raises:
+            ConfigError: for an unknown name, or weights that must be fetched first.
+            array_files.WeightsError: if the files of the preset are damaged.
+        """
+        return cls.load(f"{PREFIX}{name}", **options)
 
     def freeze(self) -> None:
         """For many small batches: computes now what depends on weights alone.

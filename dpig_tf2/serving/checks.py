@@ -11,6 +11,7 @@ import tensorflow as tf
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.models.person_model import LARGEST_VALUE
 from dpig_tf2.ops import keypoints as keypoint_ops
+from dpig_tf2.serving import photos
 
 
 def checked(
@@ -32,12 +33,24 @@ def checked(
     for name, values in inputs.items():
         if name == "count":
             checks.append(_require(values >= 1, f"{name}: must be at least 1, got", values))
+        elif name.endswith("bytes"):
+            text = f"{name}: must be JPEG or PNG files"
+            checks.append(_require(tf.reduce_all(photos.are_files(values)), text))
         elif name.endswith("keypoints"):
-            checks += _keypoints(model, name, values, name in need_visible)
+            checks += _keypoints(name, values, name in need_visible)
+            if "image_bytes" not in inputs:  # their pixels are the model's
+                checks.append(_near(model, name, values))
         elif values.dtype.is_floating:
             checks += _numbers(name, values)
     with tf.control_dependencies(checks):
         return {name: tf.identity(values) for name, values in inputs.items()}
+
+
+def within_reach(model: ModelConfig, keypoints: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Keypoints in the model's pixels, of which one far outside of the image ends the call."""
+    checks = [_near(model, name, values) for name, values in keypoints.items()]
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(values) for name, values in keypoints.items()}
 
 
 def _rows(inputs):
@@ -51,14 +64,17 @@ def _rows(inputs):
             yield _require(tf.equal(rows, batches[first]), text, rows, "and", batches[first])
 
 
-def _keypoints(model, name, values, need_visible):
+def _near(model, name, values):
+    far = keypoint_ops.is_far_outside(values, model.height, model.width)
+    text = f"{name}: a coordinate is far outside the image of {model.height} x {model.width} pixels"
+    return _require(~tf.reduce_any(far), text)
+
+
+def _keypoints(name, values, need_visible):
     yield from _numbers(name, values)
     seen = values[..., 2]
     flags = tf.reduce_all(tf.equal(seen, 0.0) | tf.equal(seen, 1.0))
     yield _require(flags, f"{name}: visibility must be 0 or 1")
-    far = keypoint_ops.is_far_outside(values, model.height, model.width)
-    text = f"{name}: a coordinate is far outside the image of {model.height} x {model.width} pixels"
-    yield _require(~tf.reduce_any(far), text)
     if need_visible:
         found = tf.reduce_all(tf.reduce_any(tf.equal(seen, 1.0), axis=1))
         yield _require(found, f"{name}: each person must have at least one visible keypoint")

@@ -1,74 +1,201 @@
-"""Trained networks as a SavedModel that runs without this package."""
+"""Trained networks in formats that run without this package, verified as they are written."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 import dpig_tf2
 from dpig_tf2.config import Config
-from dpig_tf2.errors import DpigError
+from dpig_tf2.execution import Execution
+from dpig_tf2.models import factory, weights
+from dpig_tf2.models.layers import Network
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
-from dpig_tf2.serving.signatures import available_signatures, describe
+from dpig_tf2.sampling.sampler import PersonSampler
+from dpig_tf2.serving import (
+    litert_format,
+    onnx_format,
+    runtimes,
+    signatures,
+    verification,
+    warmup,
+)
+from dpig_tf2.serving.formats import DESCRIPTION, ExportError, ExportSettings
+from dpig_tf2.serving.signatures import Signature
 
-# TensorFlow and its server leave this folder of a SavedModel to the exporter.
-DESCRIPTION = pathlib.Path("assets.extra", "signatures.json")
-
-
-class ExportError(DpigError):
-    """An export that cannot be written where it was asked for; the message names the place."""
+# Takes and gives pictures, and nearly all the work is theirs: 8 bits pay here, and are too coarse
+# for coordinates of keypoints.
+_QUANTIZED_NETWORKS = ("appearance_encoder", "generator")
 
 
 def export(
-    config: Config, networks: dict, directory: str | os.PathLike, version: int | None = None
+    config: Config,
+    networks: Mapping[str, Network],
+    directory: str | os.PathLike,
+    settings: ExportSettings = ExportSettings(),
+    calibration: Mapping[str, np.ndarray] | None = None,
 ) -> pathlib.Path:
     """Writes `<directory>/<version>/`, the layout of model servers, and returns its path.
 
-    The folder appears under its name only when it is complete. Its `assets.extra/signatures.json`
-    describes every input and output.
+    The folder appears under its name only when it is complete, and what is in it was loaded by the
+    format's own runtime and gave what PersonSampler gives on synthetic persons. A JSON file
+    (`formats.DESCRIPTION`, `runtimes.describe`) has every input and output and the differences.
 
     Args:
         config: the run's configuration.
         networks: {name: network}, as `models.loading.load_networks` gives both; signatures that
             need an absent one are left out, and the description says which. Frozen ones are thawed.
+            A SavedModel computes as they do, other formats in float32 (`settings.quantize`).
         directory: folder of all versions; created if missing.
-        version: at least 1; None takes the next after the highest there.
+        settings: what is written.
+        calibration: images and keypoints of persons, for int8; None takes synthetic ones.
 
     Raises:
-        ExportError: if the version exists already or is below 1, if the directory is a file, or if
-            the networks at hand suffice for no signature.
+        ExportError: if the version exists already, if the directory is a file, if a signature is
+            unknown, if the networks at hand suffice for none, or if what was written differs from
+            PersonSampler by more than rounding (where nothing is quantized).
     """
     directory = pathlib.Path(directory)
     if directory.exists() and not directory.is_dir():
         raise ExportError(
             f"{directory} is a file, expected a folder for versions of the model", file=directory
         )
-    target = directory / str(_next_version(directory) if version is None else version)
-    if version is not None and version < 1:
-        raise ExportError(f"the version must be at least 1, got {version}", field="version")
+    version = settings.version or _next_version(directory)
+    target = directory / str(version)
     if target.exists():
         raise ExportError(f"{target} exists already: choose another version", file=target)
     for network in networks.values():
         network.thaw()  # the graphs refer to weights; several times their size would not fit in
-    available, unavailable = available_signatures(PersonModel(config.model, networks))
-    if not available:
-        reasons = "; ".join(f"{name} {why}" for name, why in unavailable.items())
-        raise ExportError(f"the trained networks suffice for no signature: {reasons}")
+    sampler = PersonSampler(config, _executed(config, networks, Execution()))
+    exported = dict(networks)
+    if settings.format != "saved_model":
+        exported = _executed(config, networks, Execution(jit_compile=True))
+    model = PersonModel(config.model, exported, settings.format != "saved_model")
+    available, unavailable = _chosen(model, settings)
+    work = _Export(config, settings, exported, available, sampler, calibration)
 
     temporary = directory / f".{target.name}.{os.getpid()}.tmp"
     try:
-        graphs = {name: signature.trace() for name, signature in available.items()}
-        tf.saved_model.save(_Weights(networks), temporary, signatures=graphs)
-        described = {name: describe(available[name], graph) for name, graph in graphs.items()}
-        _write_description(temporary, config, described, unavailable)
+        temporary.mkdir(parents=True)
+        described = work.write(temporary)
+        description = _description(config, settings, described, unavailable)
+        path = temporary / DESCRIPTION[settings.format]
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(description, indent=2) + "\n")
         os.rename(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+@dataclasses.dataclass(frozen=True)
+class _Export:
+    """One export on its way to a folder."""
+
+    config: Config
+    settings: ExportSettings
+    networks: dict
+    available: dict[str, Signature]
+    sampler: PersonSampler
+    calibration: Mapping[str, np.ndarray] | None
+
+    def write(self, folder) -> dict:
+        """Writes the files; {signature: its description}."""
+        if self.settings.format == "saved_model":
+            return self._write_saved_model(folder)
+        return {name: self._write_file(folder, name) for name in self.available}
+
+    def _write_saved_model(self, folder):
+        graphs = {name: signature.trace() for name, signature in self.available.items()}
+        tf.saved_model.save(_Weights(self.networks), folder, signatures=graphs)
+        described = {n: signatures.describe(self.available[n], g) for n, g in graphs.items()}
+        loaded = runtimes.saved_model(folder)
+        for name in described:
+            self._verify(loaded(name), name, described[name])
+        one = verification.synthetic_persons(self.config.model, 1)
+        (folder / warmup.PLACE).parent.mkdir(exist_ok=True)
+        warmup.write(
+            folder / warmup.PLACE,
+            {n: verification.inputs_of(s, self.sampler, one) for n, s in self.available.items()},
+        )
+        return described
+
+    def _write_file(self, folder, name):
+        kind, quantize, rows = self.settings.format, self.settings.quantize, self.settings.rows
+        signature = self.available[name]
+        inside = [n for n in _QUANTIZED_NETWORKS if n in signature.networks]
+        to_int8 = quantize == "int8" and bool(inside)
+        file = folder / f"{name}{runtimes.SUFFIX[kind]}"
+        if kind == "onnx":
+            prefix = runtimes.ONNX_OUTPUT
+            graph = signature.trace(rows, with_checks=False, prefix=prefix)
+            model = onnx_format.convert(graph, name)
+            if to_int8:
+                onnx_format.quantize(model, file, self._calibration(signature, rows), inside)
+            else:
+                if quantize == "float16":
+                    onnx_format.halve_weights(model)
+                file.write_bytes(model.SerializeToString())
+        else:
+            prefix = ""
+            graph = signature.trace(rows, with_checks=False)
+            halve = quantize == "float16"
+            content = litert_format.convert(graph, name, _Weights(self.networks), halve)
+            if to_int8:
+                persons = self._calibration(signature, rows)
+                content = litert_format.quantize(content, name, persons, inside)
+            file.write_bytes(content)
+        described = signatures.describe(signature, graph, prefix)
+        described |= {"file": file.name, "bytes": file.stat().st_size}
+        self._verify(runtimes.load(folder, kind, name), name, described)
+        return described
+
+    def _calibration(self, signature, rows):
+        """Inputs of a signature, batch by batch."""
+        persons, rows = self.calibration, rows or 1
+        if persons is None:
+            persons = verification.synthetic_persons(
+                self.config.model, verification.CALIBRATION_PERSONS, verification.PERSONS
+            )
+        persons = _whole_batches(persons, rows)
+        inputs = verification.inputs_of(signature, self.sampler, persons)
+        return [
+            {name: array[i : i + rows] for name, array in inputs.items()}
+            for i in range(0, len(persons["images"]), rows)
+        ]
+
+    def _verify(self, run, name, described):
+        """Adds to the outputs how far they are from the sampler."""
+        settings, portable = self.settings, self.settings.format != "saved_model"
+        rows = settings.rows if portable else None
+        reference, _ = signatures.available_signatures(self.sampler.model, portable)
+        persons = verification.synthetic_persons(self.config.model, verification.PERSONS)
+        found = verification.differences(
+            reference[name],
+            self.sampler,
+            functools.partial(runtimes.in_batches, run, rows=rows),
+            _whole_batches(persons, rows or 1),
+        )
+        for output, difference in found.items():
+            exact = settings.quantize == "none" and self._precision() == "float32"
+            allowed = difference.pop("allowed")
+            if exact and not difference["max"] <= allowed:
+                raise ExportError(
+                    f"{name}: {output} in {settings.format} differs from PersonSampler by "
+                    f"{difference['max']:g}, at most {allowed:g} was expected",
+                    field=f"{name}/{output}",
+                )
+            described["outputs"][output]["difference"] = difference
+
+    def _precision(self):
+        return next(iter(self.networks.values())).execution.precision
 
 
 class _Weights(tf.Module):
@@ -84,20 +211,58 @@ class _Weights(tf.Module):
         ]
 
 
-def _write_description(folder, config, signatures, unavailable):
-    description = {
+def _chosen(model, settings):
+    """The signatures to write, and why others cannot be: {name: Signature}, {name: reason}."""
+    available, unavailable = signatures.available_signatures(model, model.portable)
+    for name in settings.signatures:
+        if name in unavailable:
+            raise ExportError(f"signature {name} {unavailable[name]}", field="signatures")
+        if name not in available:
+            message = f"unknown signature {name!r}; known: {', '.join(available)}"
+            raise ExportError(message, field="signatures")
+    if not available:
+        reasons = "; ".join(f"{name} {why}" for name, why in unavailable.items())
+        raise ExportError(f"the trained networks suffice for no signature: {reasons}")
+    names = settings.signatures or available
+    return {name: available[name] for name in available if name in names}, unavailable
+
+
+def _executed(config, networks, execution):
+    """The networks if they compute so, otherwise others of the same weights."""
+    if all(network.execution == execution for network in networks.values()):
+        return dict(networks)
+    arrays = weights.collect(v for network in networks.values() for v in network.variables)
+    copies = factory.build_networks(networks, config.model, execution)
+    for network in copies.values():
+        weights.assign(network.variables, arrays, "the networks")
+    return copies
+
+
+def _whole_batches(persons, rows):
+    """Persons repeated until they fill whole batches."""
+    count = len(persons["images"])
+    taken = np.arange(-(-count // rows) * rows) % count
+    return {name: array[taken] for name, array in persons.items()}
+
+
+def _description(config, settings, described, unavailable):
+    pictures = verification.largest(
+        {n: o["difference"] for n, o in each["outputs"].items()} for each in described.values()
+    )
+    return {
         "package": f"dpig_tf2 {dpig_tf2.__version__}",
         "tensorflow": tf.__version__,
+        "format": settings.format,
+        "quantize": settings.quantize,
+        "batch_size": settings.rows,
         "preset": config.preset,
         "model": dataclasses.asdict(config.model),
         "keypoint_names": KEYPOINT_NAMES,
         "appearance_layout": config.model.appearance_layout,
-        "signatures": signatures,
+        "verified": {"persons": verification.PERSONS, "levels_of_pictures": pictures},
+        "signatures": described,
         "unavailable": unavailable,
     }
-    path = folder / DESCRIPTION
-    path.parent.mkdir()
-    path.write_text(json.dumps(description, indent=2) + "\n")
 
 
 def _next_version(directory):

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import tensorflow as tf
 
@@ -11,16 +11,21 @@ from dpig_tf2.config import STAGES, ModelConfig
 from dpig_tf2.models import factory
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
-from dpig_tf2.serving import checks
+from dpig_tf2.serving import checks, photos
 
-_KEYPOINTS = (
-    "(row, column, visibility) in the order of keypoint_names; pixels, origin top left; "
+_POSE = (
+    "(row, column, visibility) in the order of keypoint_names; pixels{}, origin top left; "
     "visibility 0 or 1; a missing keypoint is (0, 0, 0)"
 )
+_KEYPOINTS = _POSE.format("")
+_PHOTO_KEYPOINTS = _POSE.format(" of the photo as it was given, the target pose's too")
 _IMAGES = "RGB in [0, 255], one person filling the frame, of exactly this size"
+_FILES = "JPEG or PNG files, RGB, of any size; each is fitted in with gray margins"
 _SEED = "the same seed gives the same persons"
+_NOISE = "from the normal distribution with mean 0 and standard deviation {}"
 _OUTPUT_MEANINGS = {
     "images": "RGB in [0, 255]",
+    "image_bytes": "PNG files, RGB, of the model's size",
     "appearance": "appearance embedding, unbounded; see appearance_layout",
     "pose": "pose embedding, unbounded",
     "keypoints": "(row, column, visibility) in the order of keypoint_names; pixels, clamped to the "
@@ -56,37 +61,56 @@ class Signature:
     inputs: dict[str, Input]
     networks: tuple[str, ...]
 
-    def trace(self) -> tf.types.experimental.ConcreteFunction:
-        """The function's graph for any batch size."""
-        # SavedModel names the arguments by their specs.
+    def trace(
+        self, rows: int | None = None, with_checks: bool = True, prefix: str = ""
+    ) -> tf.types.experimental.ConcreteFunction:
+        """The function's graph.
+
+        Args:
+            rows: batch size; None for any.
+            with_checks: refuse inputs that break a rule; not every format can.
+            prefix: of the names of outputs.
+        """
+        # Formats name the arguments by their specs.
         specs = [
-            tf.TensorSpec(each.spec.shape, each.spec.dtype, name)
+            tf.TensorSpec(
+                [rows if n is None else n for n in each.spec.shape], each.spec.dtype, name
+            )
             for name, each in self.inputs.items()
         ]
+
+        def call(*tensors):
+            given = dict(zip(self.inputs, tensors, strict=True))
+            outputs = self.function(**(self._checked(given) if with_checks else given))
+            return {prefix + name: tensor for name, tensor in outputs.items()}
+
+        return tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
+
+    def _checked(self, given):
         shapes = {name: each.spec.shape for name, each in self.inputs.items()}
         # Whose appearance is encoded must be seen.
-        need_visible = ("keypoints",) if "images" in self.inputs else ()
-
-        def checked_function(*tensors):
-            given = dict(zip(shapes, tensors, strict=True))
-            return self.function(**checks.checked(self.model, given, shapes, need_visible))
-
-        graph = tf.function(checked_function, input_signature=specs, autograph=False)
-        return graph.get_concrete_function()
+        need_visible = ("keypoints",) if {"images", "image_bytes"} & given.keys() else ()
+        return checks.checked(self.model, given, shapes, need_visible)
 
 
-def available_signatures(model: PersonModel) -> tuple[dict[str, Signature], dict[str, str]]:
+def available_signatures(
+    model: PersonModel, portable: bool = False
+) -> tuple[dict[str, Signature], dict[str, str]]:
     """Signatures that the trained networks can run, and why the others cannot run.
 
-    All preprocessing is inside, randomness comes from a seed. Equal to PersonSampler on the same
-    arguments, and with its checks, see `serving.checks`.
+    All preprocessing is inside. Equal to PersonSampler on the same arguments, and with its checks,
+    see `serving.checks`.
+
+    Args:
+        model: the networks.
+        portable: for formats that know neither seeds nor files: noise is an input.
 
     Returns:
         available: {name: Signature}.
         unavailable: {name: reason}.
     """
     available, unavailable = {}, {}
-    for name, signature in _all_signatures(model).items():
+    for name, signature in _all_signatures(model, portable).items():
         missing = [n for n in signature.networks if n not in model.networks]
         if missing:
             stages = sorted({_stage_of(n, model.config) for n in missing})
@@ -98,7 +122,7 @@ def available_signatures(model: PersonModel) -> tuple[dict[str, Signature], dict
     return available, unavailable
 
 
-def _all_signatures(model: PersonModel) -> dict[str, Signature]:
+def _all_signatures(model: PersonModel, portable: bool) -> dict[str, Signature]:
     config = model.config
     image_shape = [None, config.height, config.width, 3]
     images = Input(tf.TensorSpec(image_shape, tf.uint8), _IMAGES)
@@ -109,6 +133,12 @@ def _all_signatures(model: PersonModel) -> dict[str, Signature]:
     pose = Input(tf.TensorSpec([None, config.pose_embedding]), _OUTPUT_MEANINGS["pose"])
     count = Input(tf.TensorSpec([], tf.int32), "number of persons, at least 1")
     seed = Input(tf.TensorSpec([], tf.int32), _SEED)
+    noise = {
+        f"{factor}_noise": Input(
+            tf.TensorSpec([None, config.embedding_size(factor)]), _NOISE.format(config.noise_scale)
+        )
+        for factor in config.factors
+    }
     photo = {"images": images, "keypoints": keypoints}
     mappings = {factor: f"{factor}_mapping" for factor in config.factors}
 
@@ -119,6 +149,12 @@ def _all_signatures(model: PersonModel) -> dict[str, Signature]:
 
     def encode_pose(keypoints):
         return {"pose": model.encode_pose(keypoints)}
+
+    def sample(**noise):
+        return model.draw({}, {name.removesuffix("_noise"): rows for name, rows in noise.items()})
+
+    def sample_factor(factor, images, keypoints, **noise):
+        return model.replace_factor(factor, images, keypoints, noise[f"{factor}_noise"])
 
     table = {
         "reconstruct": signature(
@@ -163,40 +199,70 @@ def _all_signatures(model: PersonModel) -> dict[str, Signature]:
             ("generator",),
         ),
         "sample": signature(
-            model.sample,
+            sample if portable else model.sample,
             "New persons, every factor from noise, and their codes.",
-            {"count": count, "seed": seed},
+            noise if portable else {"count": count, "seed": seed},
             (*mappings.values(), "pose_decoder", "generator"),
         ),
     }
     for factor, mapping in mappings.items():
         decoder = ("pose_decoder",) if factor == "pose" else ()
+        name = f"{factor}_noise"
         table[f"sample_{factor}"] = signature(
-            lambda images, keypoints, seed, factor=factor: model.sample_factor(
-                factor, images, keypoints, seed
-            ),
+            functools.partial(sample_factor if portable else model.sample_factor, factor),
             f"Every person with another {factor} from noise, all else held, and their codes.",
-            photo | {"seed": seed},
+            photo | ({name: noise[name]} if portable else {"seed": seed}),
             (mapping, *decoder, *_TRANSFER),
         )
+    if not portable:
+        for name in ("reconstruct", "transfer", "encode_appearance"):
+            table[f"{name}_encoded"] = _of_files(table[name])
     return table
 
 
-def describe(signature: Signature, graph: tf.types.experimental.ConcreteFunction) -> dict:
-    """Purpose, inputs and outputs of a traced signature for JSON; "B" stands for the batch."""
-    outputs = cast(Any, graph).structured_outputs  # which TensorFlow's stubs do not know
+def _of_files(signature: Signature) -> Signature:
+    """A signature that takes its photos as files, and gives its pictures as such."""
+    model = signature.model
+    inputs = {
+        "image_bytes": Input(tf.TensorSpec([None], tf.string), _FILES),
+        **{
+            name: dataclasses.replace(each, meaning=_PHOTO_KEYPOINTS)
+            for name, each in signature.inputs.items()
+            if name != "images"
+        },
+    }
+
+    def function(image_bytes, **keypoints):
+        images, scale, offset = photos.letterbox(image_bytes, model.height, model.width)
+        moved = {name: photos.move(each, scale, offset) for name, each in keypoints.items()}
+        moved = checks.within_reach(model, moved)
+        outputs = signature.function(images, **moved)
+        if "images" in outputs:
+            outputs["image_bytes"] = photos.encode(outputs.pop("images"))
+        return outputs
+
+    return dataclasses.replace(signature, function=function, inputs=inputs)
+
+
+def describe(signature: Signature, graph: Any, prefix: str = "") -> dict:
+    """Purpose, inputs and outputs of a graph of `Signature.trace` for JSON; "B" is any batch."""
+    given = {tensor.name.partition(":")[0]: tensor for tensor in graph.inputs}
+    outputs = graph.structured_outputs
     return {
         "purpose": signature.purpose,
-        "inputs": {n: _entry(i.spec, i.meaning) for n, i in signature.inputs.items()},
+        "inputs": {n: _entry(given[n], n, i.meaning) for n, i in signature.inputs.items()},
         "outputs": {
-            name: _entry(tensor, _OUTPUT_MEANINGS[name]) for name, tensor in outputs.items()
+            name.removeprefix(prefix): _entry(
+                tensor, name, _OUTPUT_MEANINGS[name.removeprefix(prefix)]
+            )
+            for name, tensor in outputs.items()
         },
     }
 
 
-def _entry(tensor, meaning):
+def _entry(tensor, name, meaning):
     shape = ["B" if size is None else size for size in tensor.shape]
-    return {"dtype": tensor.dtype.name, "shape": shape, "meaning": meaning}
+    return {"tensor": name, "dtype": tensor.dtype.name, "shape": shape, "meaning": meaning}
 
 
 def _stage_of(network, config: ModelConfig):

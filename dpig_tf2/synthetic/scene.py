@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -94,12 +95,17 @@ def draw_scene(background: Background, height: int, width: int) -> np.ndarray:
 
 
 def _grain(seed: int, height: int, width: int) -> np.ndarray:
-    """Soft unevenness [H, W, 1]; the same pattern at every resolution."""
+    """Soft unevenness [H, W, 1]; the same pattern at every resolution.
+
+    It covers a square; beyond that, in wider pictures, it goes on as its own mirror image.
+    """
     rng = np.random.default_rng(seed)
     coarse = rng.standard_normal((_GRAIN_ROWS, _GRAIN_COLUMNS)).astype(np.float32)
-    cell = height / _GRAIN_ROWS
-    left = (_GRAIN_COLUMNS * cell - width) / 2
-    box = (left / cell, 0, (left + width) / cell, _GRAIN_ROWS)
+    columns = width * _GRAIN_ROWS / height
+    beyond = max(0, math.ceil((columns - _GRAIN_COLUMNS) / 2))
+    coarse = np.pad(coarse, ((0, 0), (beyond, beyond)), mode="symmetric")
+    left = beyond + (_GRAIN_COLUMNS - columns) / 2
+    box = (left, 0, left + columns, _GRAIN_ROWS)
     fine = Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR, box=box)
     return _GRAIN_STRENGTH * np.asarray(fine)[:, :, None]
 

@@ -90,3 +90,32 @@ def gradient_penalty(critic, real, fake, mix) -> tf.Tensor:
     # The small constant keeps the root differentiable where the gradient vanishes.
     norm = tf.sqrt(tf.reduce_sum(squares, axis=list(range(1, len(squares.shape)))) + 1e-12)
     return tf.reduce_mean(tf.square(norm - 1.0))
+
+
+def weighted_absolute_error(predicted, target, weights) -> tf.Tensor:
+    """Mean of |predicted - target| with weights [B, H, W, 1] of pixels, which need not sum to 1."""
+    weights = tf.broadcast_to(weights, tf.shape(predicted))
+    total = tf.reduce_sum(weights * tf.abs(predicted - target))
+    return total / tf.maximum(tf.reduce_sum(weights), 1.0)
+
+
+_SSIM_WINDOW = 7
+_SSIM_CONSTANTS = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # of images that span 2
+
+
+def structural_dissimilarity(predicted, target) -> tf.Tensor:
+    """Mean of 1 - SSIM of images float32 [B, H, W, C] in [-1, 1] units, windows of 7 x 7 pixels.
+
+    Source: Wang et al. 2004, with box windows.
+    """
+
+    def mean(x):
+        return tf.nn.avg_pool2d(x, _SSIM_WINDOW, 1, "VALID")
+
+    c1, c2 = _SSIM_CONSTANTS
+    x, y = mean(predicted), mean(target)
+    # Rounding may make a variance negative.
+    variances = tf.maximum(mean(predicted**2 + target**2) - x**2 - y**2, 0.0)
+    covariance = mean(predicted * target) - x * y
+    ssim = (2 * x * y + c1) * (2 * covariance + c2) / ((x**2 + y**2 + c1) * (variances + c2))
+    return 1.0 - tf.reduce_mean(ssim)

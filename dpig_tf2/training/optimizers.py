@@ -51,7 +51,12 @@ class ReleaseRMSprop(keras.optimizers.RMSprop):
 
 
 def build_optimizer(
-    objective: str, learning_rate: float, variables, name: str, loss_scaling: bool = False
+    objective: str,
+    learning_rate: float,
+    variables,
+    name: str,
+    loss_scaling: bool = False,
+    betas: tuple[float, float] = (0.5, 0.999),
 ) -> keras.optimizers.Optimizer:
     """An optimizer with its slots created: RMSProp under wgan, Adam otherwise.
 
@@ -65,11 +70,14 @@ def build_optimizer(
         name: prefix of the slots' paths in checkpoints.
         loss_scaling: keep float16 gradients in range: they are computed for a multiple of the loss.
             An update whose gradients overflow is skipped, and the multiple halved.
+        betas: decays of Adam's two averages.
     """
     if objective == "wgan":
         optimizer = ReleaseRMSprop(learning_rate, name)
     else:
-        optimizer = FusedAdam(learning_rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8, name=name)
+        optimizer = FusedAdam(
+            learning_rate, beta_1=betas[0], beta_2=betas[1], epsilon=1e-8, name=name
+        )
     optimizer.build(variables)
     if loss_scaling:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"{name}_loss_scale")
@@ -128,3 +136,19 @@ def decay_learning_rate(learning_rate: keras.Variable, steps_done, halve_every: 
             steps_done % halve_every == 0, learning_rate * 0.5, tf.convert_to_tensor(learning_rate)
         )
     )
+
+
+def trapezoid(rate: float, step, steps: int, warmup_steps: int, decay_share: float) -> tf.Tensor:
+    """A learning rate that rises from 0, stays, and falls to 0 over the last steps.
+
+    Args:
+        rate: the rate in between.
+        step: int64 scalar, steps done.
+        steps: of the whole training.
+        warmup_steps: over which it rises.
+        decay_share: last share of `steps`, over which it falls.
+    """
+    step = tf.cast(step, tf.float32)
+    rising = (step + 1.0) / max(warmup_steps, 1)
+    falling = (steps - step) / max(decay_share * steps, 1.0)
+    return rate * tf.clip_by_value(tf.minimum(rising, falling), 0.0, 1.0)

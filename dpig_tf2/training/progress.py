@@ -78,7 +78,7 @@ class StageLog:
 
         Args:
             step: steps that are done.
-            values: what `scalars` was called with.
+            values: {slash name: value} of this step.
             force: show it now, whenever it was shown last.
         """
         losses = "  ".join(
@@ -86,8 +86,8 @@ class StageLog:
             for name, value in values.items()
             if not name.startswith(("learning_rate/", "loss_scale/"))
         )
-        details = f"{self._images_per_second:.0f} images/s  {losses}"
-        self._progress.update(step, details, force)
+        speed = f"{self._images_per_second:.0f} images/s  " if self._images_per_second else ""
+        self._progress.update(step, speed + losses, force)
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Shows a uint8 [H, W, 3] picture in TensorBoard."""

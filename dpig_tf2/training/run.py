@@ -4,7 +4,10 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import os
 import signal
+import socket
+import threading
 import time
 
 import keras
@@ -17,7 +20,7 @@ from dpig_tf2.execution import Execution
 from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
 from dpig_tf2.models import weights
-from dpig_tf2.models.loading import load_stage_networks
+from dpig_tf2.models.loading import load_networks, load_stage_networks
 from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
@@ -29,6 +32,7 @@ from dpig_tf2.training.trainer import StageTrainer
 from dpig_tf2.training.trainers import build_trainer
 
 _STOPPED = "stopped; start again to resume"
+_EXIT_INTERRUPTED = 130  # as of the command line
 
 
 class TrainingError(DpigError):
@@ -65,7 +69,13 @@ class RunOptions:
     devices: Devices = dataclasses.field(default_factory=Devices)
 
 
-def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> None:
+def train(
+    run: RunFolder,
+    stages,
+    data: TrainingData,
+    options: RunOptions,
+    init_from: str | os.PathLike | None = None,
+) -> None:
     """Runs stages in order; a finished stage is skipped, an interrupted one resumed.
 
     Nothing is written before the first batch of the first stage has been read, and the data have
@@ -76,6 +86,8 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
         stages: names of the stages.
         data: what to train on.
         options: how the stages run.
+        init_from: run folder, saved sampler or `preset:NAME` whose weights a stage begins with,
+            where path and shape agree; a stage that has a checkpoint goes on from there.
 
     Raises:
         ConfigError, RecordError, WeightsError: if the data or a checkpoint does not serve a stage.
@@ -89,6 +101,7 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
     devices.check(run.config, stages, options.execution)
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
     _require_predecessors(run, unfinished)
+    first_weights = _first_weights(run, unfinished, init_from)
     if unfinished:
         for stage in unfinished:
             run.config.require_memory(stage, devices.replicas)
@@ -101,7 +114,7 @@ def train(run: RunFolder, stages, data: TrainingData, options: RunOptions) -> No
         for stage in stages:
             stop.answer()
             if stage in unfinished:
-                _train_stage(run, stage, data, options, stop)
+                _train_stage(run, stage, data, options, stop, first_weights)
             else:
                 total = run.config.stage(stage).steps
                 say(stage, f"finished: {run.latest_step(stage)} of {total} steps done")
@@ -115,7 +128,27 @@ def _require_predecessors(run, stages):
             run.load_checkpoint(predecessor)
 
 
-def _train_stage(run, stage, data, options, stop):
+def _first_weights(run, stages, source):
+    """{path: value} of the networks of another run or saved sampler, for stages not yet begun."""
+    if source is None or all(run.latest_step(stage) is not None for stage in stages):
+        return {}
+    has_adversaries = RunFolder.open(source).saved_weights is None
+    _, networks = load_networks(source, adversaries=has_adversaries)
+    return weights.collect(v for network in networks.values() for v in network.variables)
+
+
+def _start(trainer, run, first_weights):
+    """The newest checkpoint of the stage; without one the weights of another run, if given."""
+    if run.latest_step(trainer.stage) is not None or not first_weights:
+        restore(trainer, run)
+        return
+    for name, left in trainer.start_from(first_weights).items():
+        total = len(trainer.networks[name].variables)
+        text = f"{name}: {total - len(left)} of {total} variables from the other run"
+        say(trainer.stage, text + (f"; new: {', '.join(left)}" if 0 < len(left) < total else ""))
+
+
+def _train_stage(run, stage, data, options, stop, first_weights):
     """Trains one stage up to its configured number of steps."""
     total = run.config.stage(stage).steps
     done = run.latest_step(stage) or 0
@@ -125,7 +158,7 @@ def _train_stage(run, stage, data, options, stop):
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
     with devices.scope():
         trainer = build_trainer(stage, run.config, options.execution)
-        restore(trainer, run)
+        _start(trainer, run, first_weights)
     updates = trainer.updates_per_step
     report = functools.partial(say, stage)
     batches_from = stage_batches(run, stage, data, updates, report, devices.is_chief)
@@ -190,9 +223,11 @@ class _StageRun:
             stopping = self.devices.any_worker(self.stop.requested)
             last = step == total or stopping
             values = None
-            if last or step % self.options.log_every == 0:
+            if last or step == done + 1 or step % self.options.log_every == 0:
                 values = self._checked(logs, step)
             if self.devices.is_chief:
+                if step == done + 1:  # a first sign of life, however long a step takes
+                    log.progress(step, values, force=True)
                 self._write(step, logs, values, total, last, log)
             if stopping and step < total:
                 self.devices.wait_for_all()
@@ -200,7 +235,7 @@ class _StageRun:
 
     def _write(self, step, logs, values, total, last, log):
         """Scalars if there are values to log, a checkpoint and pictures if they are due."""
-        if values is not None:
+        if values is not None and (last or step % self.options.log_every == 0):
             log.scalars(step, values)
             log.progress(step, values, force=last)
         if last or self._checkpoint_due(step):
@@ -287,13 +322,17 @@ def _live_sampler(run, trainer):
 
 def _fixed_persons(run, data):
     """The same persons for every picture of a run; see `pictures.stage_picture`."""
-    if data.records is None:
+    if data.keypoints is not None:
         seen = data.keypoints[(data.keypoints[..., 2] > 0.5).any(axis=1)]
         chosen = np.linspace(0, len(seen) - 1, pictures.PERSONS).astype(int)
         return {"keypoints": seen[chosen]}
-    count = min(pictures.PERSONS, len(data.records))
-    batches = training_batches(data.records, run.config.model, count, seed=0)
-    batch = next(batches.as_numpy_iterator())
+    if data.fresh is not None:
+        batch = data.fresh.shown(run.config.model, pictures.PERSONS)
+        batch = tf.nest.map_structure(np.asarray, batch)
+    else:
+        count = min(pictures.PERSONS, len(data.pairs))
+        batches = training_batches(data.pairs, run.config.model, count, seed=0)
+        batch = next(batches.as_numpy_iterator())
     target = batch["target"]
     return batch["source"] | {
         "target_keypoints": target["keypoints"],
@@ -302,13 +341,21 @@ def _fixed_persons(run, data):
 
 
 class _StopRequest:
-    """SIGINT and SIGTERM as Interrupted: at once, or while `deferred` when `answer` is called."""
+    """SIGINT and SIGTERM as Interrupted: at once, or while `deferred` when `answer` is called.
+
+    Python answers a signal when TensorFlow returns to it, which a slow step or a compilation may
+    put off for minutes. A thread waits `PATIENCE` seconds for that and then ends the process, as
+    files are complete or absent at any time. It does so where nothing is lost, before the first
+    step is done, and at a second signal.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    PATIENCE = 3.0
 
     def __init__(self):
         self.requested = False
         self.deferred = False
+        self._left = threading.Event()
 
     def answer(self):
         """Raises Interrupted if a stop was requested, and from now on at the signal."""
@@ -318,11 +365,30 @@ class _StopRequest:
 
     def __enter__(self):
         self._previous = {s: signal.signal(s, self._request) for s in self.SIGNALS}
+        self._numbers, self._sent = socket.socketpair()
+        self._sent.setblocking(False)
+        self._sent_before = signal.set_wakeup_fd(self._sent.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(self, *_):
+        self._left.set()
+        signal.set_wakeup_fd(self._sent_before)
+        self._sent.close()  # ends the thread
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def _watch(self):
+        may_wait = True
+        with self._numbers:
+            while number := self._numbers.recv(1):
+                if number[0] not in self.SIGNALS:
+                    continue
+                if self.deferred and may_wait:
+                    may_wait = False
+                elif not self._left.wait(self.PATIENCE):
+                    os.write(2, b"dpig train: interrupted within a step\n")
+                    os._exit(_EXIT_INTERRUPTED)
 
     def _request(self, number, frame):
         if self.requested or not self.deferred:  # a second Ctrl-C does not wait for the step

@@ -49,14 +49,22 @@ class StageTrainer(keras.Model):
         self.networks = networks
         self.optimized: dict[str, OptimizedVariables] = {}
         self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
+        self._averaged: list[tuple[keras.Variable, keras.Variable]] = []
 
-    def add_optimizer(self, name: str, networks, adversary: bool = False) -> None:
+    def add_optimizer(
+        self,
+        name: str,
+        networks,
+        adversary: bool = False,
+        betas: tuple[float, float] = (0.5, 0.999),
+    ) -> None:
         """Creates `self.optimized[name]`: all trainable variables of some networks.
 
         Args:
             name: prefix of the optimizer's variables in checkpoints.
             networks: names in `self.networks`.
             adversary: take the learning rate of discriminators and critics.
+            betas: as `optimizers.build_optimizer` takes them.
         """
         settings = self.settings
         rate = settings.adversary_learning_rate if adversary else settings.learning_rate
@@ -68,12 +76,42 @@ class StageTrainer(keras.Model):
             f"{name}_optimizer",
             # bfloat16 reaches as far as float32; only float16 gradients under- and overflow.
             loss_scaling=self.networks[networks[0]].compute_dtype == "float16",
+            betas=betas,
         )
         self.optimized[name] = OptimizedVariables(optimizer, variables)
 
+    def keep_averages(self) -> None:
+        """Creates a moving average of every variable that has an optimizer; see `move_averages`."""
+        variables = [v for optimized in self.optimized.values() for v in optimized.variables]
+        self._averaged = list(zip(weights.averages_of(variables), variables, strict=True))
+
+    def move_averages(self, decay: float) -> None:
+        """Moves the averages toward their variables: by 1 - decay, and faster in early steps."""
+        step = tf.cast(self.step, tf.float32)
+        share = 1.0 - tf.minimum(decay, (1.0 + step) / (10.0 + step))
+        for average, variable in self._averaged:
+            average.assign_sub(share * (average - variable))
+
+    def start_from(self, arrays: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+        """Weights of another run where path and shape agree; optimizers stay new.
+
+        Args:
+            arrays: {path: value} of its networks.
+
+        Returns:
+            {network: paths that were not found}.
+        """
+        left = {
+            name: weights.assign_matching(network.variables, arrays)
+            for name, network in self.networks.items()
+        }
+        for average, variable in self._averaged:
+            average.assign(variable)
+        return left
+
     def state_variables(self) -> list:
         """Every variable that a checkpoint of this stage holds."""
-        variables = [self.step]
+        variables = [self.step, *(average for average, _ in self._averaged)]
         for network in self.networks.values():
             variables += network.variables
         for optimized in self.optimized.values():
@@ -109,11 +147,15 @@ class StageTrainer(keras.Model):
             for what, value in optimizers.scalars(optimized.optimizer).items():
                 logs[f"{what}/{name}"] = value
         self.step.assign_add(1)
+        self.decay_learning_rates()
+        return logs
+
+    def decay_learning_rates(self) -> None:
+        """The learning rates of the next step, to be called once after a step."""
         for optimized in self.optimized.values():
             optimizers.decay_learning_rate(
                 optimized.optimizer.learning_rate, self.step, self.settings.halve_every
             )
-        return logs
 
     def update(self, batch):
         raise NotImplementedError

@@ -9,7 +9,7 @@ from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import as_rgb
 
 # Pairs of keypoints (COCO-18 order) joined in a pose drawing, from the neck outward.
-_BONES = (
+BONES = (
     (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12),
     (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
 )  # fmt: skip
@@ -46,9 +46,9 @@ def pose_picture(
     radius = size * max(0.9, height / 90)
     spots = [((c + 0.5) * size, (r + 0.5) * size) for r, c, _ in keypoints]
     seen = keypoints[:, 2] > 0.5
-    for index, (a, b) in enumerate(_BONES):
+    for index, (a, b) in enumerate(BONES):
         if seen[a] and seen[b]:
-            draw.line([spots[a], spots[b]], fill=_rainbow(index, len(_BONES)), width=round(radius))
+            draw.line([spots[a], spots[b]], fill=_rainbow(index, len(BONES)), width=round(radius))
     for index in np.flatnonzero(seen):
         x, y = spots[index]
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=_rainbow(index, 18))

@@ -32,14 +32,6 @@ def run(program, *flags, **variables):
 
 
 @pytest.fixture(scope="module")
-def pose_model(shared_dir):
-    folder = shared_dir / "models" / "blazepose"
-    if not folder.is_dir():
-        pytest.skip(f"pose model absent: {folder} does not exist")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Folder of three photos of synthetic persons, and their keypoints as a CSV beside it."""
     folder = tmp_path_factory.mktemp("data") / "photos"

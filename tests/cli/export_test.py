@@ -33,7 +33,9 @@ def _export(*flags):
 def test_writes_the_next_version(run_dir, tmp_path):
     result = _export(f"--run_dir={run_dir}", f"--out_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(f"wrote {tmp_path / '1'};")
+    *told, last = result.stdout.splitlines()
+    assert last.startswith(f"wrote {tmp_path / '1'};")
+    assert told[0].startswith("encode_pose: pose apart: 0 on average") and len(told) == 2
     assert (tmp_path / "1" / "saved_model.pb").exists()
     description = json.loads((tmp_path / "1" / "assets.extra" / "signatures.json").read_text())
     assert list(description["signatures"]) == ["encode_pose", "decode_pose"]
@@ -45,6 +47,11 @@ def test_writes_the_next_version(run_dir, tmp_path):
         ([], "--run_dir must be given"),
         (["--run_dir=x", "--verzion=2"], "unknown flag --verzion; did you mean --version?"),
         (["--run_dir=x", "--version=0"], "flag --version=0"),
+        (["--run_dir=x", "--format=onnx", "--batch_size=0"], "flag --batch_size=0"),
+        (["--run_dir=x", "--format=tflite"], "flag --format=tflite"),
+        (["--run_dir=x", "--quantize=int8"], "quantize is for onnx and litert"),
+        (["--run_dir=x", "--format=onnx", "--precision=float32"], "--precision is for saved_model"),
+        (["--run_dir=x", "--format=onnx", "--data_dir=y"], "--data_dir needs --quantize=int8"),
     ],
 )
 def test_refuses_flags(flags, message):
@@ -69,6 +76,24 @@ def test_bad_input_ends_in_one_line(arguments, message, tmp_path):
     assert result.returncode == 1
     assert result.stderr == f"dpig export: error: {message.format(tmp_path)}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_writes_a_file_for_each_signature_that_is_named(run_dir, tmp_path):
+    pytest.importorskip("ai_edge_quantizer", reason="the extra dpig-tf2[litert] is absent")
+    flags = [f"--run_dir={run_dir}", f"--out_dir={tmp_path}", "--format=litert"]
+    result = _export(*flags, "--signatures=decode_pose")
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in (tmp_path / "1").iterdir()} == {
+        "decode_pose.tflite",
+        "signatures.json",
+    }
+    assert result.stdout.startswith("decode_pose: 0.0 MB; keypoints apart: ")
+
+    result = _export(*flags, "--signatures=decode_poses")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "dpig export: error: unknown signature 'decode_poses'; known: encode_pose, decode_pose"
+    )
 
 
 def test_damaged_weights_are_named(run_dir, tmp_path):

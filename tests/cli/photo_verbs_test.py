@@ -19,15 +19,6 @@ _HEIGHT, _WIDTH = 256, 128
 
 
 @pytest.fixture(scope="module")
-def pose_model(shared_dir):
-    pytest.importorskip("ai_edge_litert", reason="the extra dpig_tf2[pose] is not installed")
-    folder = shared_dir / "models" / "blazepose"
-    if not folder.is_dir():
-        pytest.skip(f"pose model absent: {folder} does not exist")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Two persons with two photos each in folders of their own, and a picture of nobody."""
     folder = tmp_path_factory.mktemp("photos")
@@ -135,11 +126,36 @@ def test_a_photo_takes_the_pose_of_another(dpig, photos, run_dir, tmp_path):
     assert "nobody.png: no person was found" in nobody.stderr
 
 
+def test_all_persons_of_a_photo(dpig, run_dir, tmp_path):
+    photo = synthetic.render_background(
+        synthetic.sample_background(np.random.default_rng(5)), _HEIGHT + 40, 600
+    )
+    for number, image in enumerate(synthetic.make_images(1, 2, 1)):
+        picture = synthetic.render(image.foreground, image.background, image.pose, _HEIGHT, _WIDTH)
+        body = synthetic.foreground_mask(image.foreground, image.pose, _HEIGHT, _WIDTH)
+        photo[20 : 20 + _HEIGHT, 90 + 290 * number :][:, :_WIDTH][body] = picture[body]
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo).save(tmp_path / "photos/two.png")
+    csv = tmp_path / "all.csv"
+    result = dpig("detect_poses", f"--images={tmp_path}/photos", f"--out={csv}", "--persons=all")
+    assert result.returncode == 0, result.stderr
+    assert "2 persons were found on 1 of 1 photos" in result.stdout
+    assert csv.read_text().startswith("name:keypoints_y:keypoints_x:person\ntwo.png:")
+    flags = [f"--run_dir={run_dir}", f"--out_dir={tmp_path}/out", "--crop=person"]
+    flags += [f"--image={tmp_path}/photos/two.png", f"--keypoints={csv}", "--persons=all"]
+    result = dpig("reconstruct", *flags)
+    assert result.returncode == 0, result.stderr
+    files = json.loads((tmp_path / "out/samples.json").read_text())["files"]
+    left, right = sorted(files[f"{name}.png"]["cut_out"]["left"] for name in ("two", "two_person2"))
+    assert right - left > 200
+
+
 def test_records_of_photos_without_keypoints(dpig, photos, tmp_path):
     folder, truth = photos
     flags = (f"--raw_dir={folder}", f"--out_dir={tmp_path}", "--identity=folder")
     result = dpig("make_records", *flags, "--resize=letterbox", "--variant=market1501")
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 1, "there is a picture of nobody"
+    assert "1 images are left out" in result.stdout
     assert "nobody.png: no person was found" in result.stdout
     assert f"4 examples in {tmp_path}" in result.stdout
     assert len(read_keypoint_csv(tmp_path / "keypoints_train.csv")[0]) == 4

@@ -60,6 +60,8 @@ def run(verb, *flags, **environment):
         ("download", ["market1501"], "--out_dir must be given for market1501"),
         ("download", ["market", "--out_dir=x"], "did you mean market1501?"),
         ("download", ["pose_model", "--archive=raw"], "--archive does not apply to pose_model"),
+        ("download", ["released_market1501", "--out_dir=x"], "--out_dir does not apply"),
+        ("download", ["virtual_market", "--out_dir=x", "--archive=train"], "is raw"),
         ("download", [], "WHAT must be given"),
         ("detect_poses", ["--images=i"], "--out must be given"),
         ("evaluate_detector", ["--images=i"], "--keypoints must be given"),

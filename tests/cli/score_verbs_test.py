@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from dpig_tf2.config import STAGES
+from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.evaluation.image_folders import score_folders
 from dpig_tf2.evaluation.image_scores import ImageScores
+from dpig_tf2.io.atomic import write_json, write_text
 from dpig_tf2.models import weights
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 from dpig_tf2.run_folder import RunFolder
@@ -126,6 +128,55 @@ def test_folders_are_compared_without_a_model_and_a_bad_image_is_named(tmp_path)
     assert scores["metrics"]["pose_error"]["pixel_error"] == 0.0
 
 
+def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
+    """One picture of two, in which nobody was found; pictures are the last of five panels."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        target, *others, result = rng.integers(0, 256, (6, 32, 16, 3), dtype=np.uint8)
+        for path, picture in (
+            (tmp_path / "target" / f"{name}.jpg", target),
+            (tmp_path / "vis" / f"s.jpg___{name}.jpg_vis.png", np.hstack([*others, result])),
+        ):
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(picture).save(path)
+    (tmp_path / "pairs.csv").write_text("s.jpg;a.jpg\ns.jpg;b.jpg\n")
+    generated = [f"s.jpg___{name}.jpg_vis" for name in ("a", "b")]
+    pose = np.stack([np.arange(10, 28), np.arange(-1, 17) % 16, np.ones(18)], 1)
+    target_file, csv_file = tmp_path / "targets.csv", tmp_path / "found.csv"
+    write_text(target_file, keypoint_csv({"a.jpg": pose, "b.jpg": pose}))
+    write_text(
+        csv_file,
+        keypoint_csv({f"{generated[0]}.png": pose, f"{generated[1]}.png": np.zeros((18, 3))}),
+    )
+    people = [{"pose_keypoints_2d": pose[:, [1, 0, 2]].ravel().tolist()}]
+    for folder in ("nobody", "absent"):
+        write_json(tmp_path / folder / f"{generated[0]}_keypoints.json", {"people": people})
+    write_json(tmp_path / "nobody" / f"{generated[1]}_keypoints.json", {"people": []})
+    scores = []
+    for found in (csv_file, tmp_path / "nobody", tmp_path / "absent"):
+        result = run_verb(
+            "evaluate",
+            f"--generated={tmp_path}/vis",
+            f"--target={tmp_path}/target",
+            f"--pairs_csv={tmp_path}/pairs.csv",
+            "--generated_panel=5/5",
+            f"--generated_keypoints={found}",
+            f"--target_keypoints={target_file}",
+            f"--out={tmp_path}/scores.json",
+        )
+        assert result.returncode == 0, result.stderr
+        scores.append(json.loads((tmp_path / "scores.json").read_text()))
+    assert scores[0]["metrics"]["pose_error"] == {
+        "pictures": 2,
+        "missed": 1,
+        "found": 0.5,
+        "pixel_error": 0.0,
+        "compared_keypoints": 18,
+        "visibility_accuracy": 0.5,
+    }
+    assert scores[0] == scores[1] == scores[2]
+
+
 @pytest.mark.parametrize(
     ("verb", "flags", "message"),
     [
@@ -148,6 +199,11 @@ def test_folders_are_compared_without_a_model_and_a_bad_image_is_named(tmp_path)
             "--inception_weights and --download_weights exclude each other",
         ),
         ("evaluate", ["--generated=a", "--target=b", "--pose_model=p"], "needs --detect_poses"),
+        (
+            "evaluate",
+            ["--generated=a", "--target=b", "--generated_panel=6/5"],
+            "--generated_panel=6/5: expected NUMBER/COUNT",
+        ),
         ("evaluate", ["--run_dir=nowhere", "--data_dir=c"], "nowhere is not a run folder"),
         ("evaluate_disentanglement", ["--run_dir=r"], "--data_dir must be given"),
         (

@@ -13,7 +13,6 @@ from dpig_tf2.detection import accuracy
 from dpig_tf2.detection import detector as detectors
 from dpig_tf2.detection.detector import PoseDetector, main_person
 from dpig_tf2.detection.overlays import overlay
-from dpig_tf2.detection.photo_files import read_photo
 from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
@@ -108,6 +107,22 @@ def test_several_persons_and_the_main_one(detector, scene):
     assert main_person([]) is None
 
 
+def test_persons_who_stand_close_are_all_found(detector):
+    """Alone, the finder sees one of the two on each of these photos."""
+    for seed in (6, 10, 13):
+        rng = np.random.default_rng(seed)
+        photo = synthetic.render_background(synthetic.sample_background(rng), 480, 720)
+        expected = []
+        for number, left in enumerate((175, 365)):
+            picture, keypoints, silhouette = synthetic_person(2 * seed + number, 360, 180)
+            part = photo[110:470, left : left + 180]
+            part[silhouette] = picture[silhouette]
+            expected.append(keypoints[keypoints[:, 2] > 0, :2].mean(axis=0) + (110, left))
+        persons = sorted(detector.detect([photo])[0], key=lambda person: person.box[1])
+        middles = [person.keypoints[person.keypoints[:, 2] > 0, :2] for person in persons]
+        np.testing.assert_allclose([m.mean(axis=0) for m in middles], expected, atol=30)
+
+
 def test_size_and_orientation_of_the_photo_do_not_matter(detector):
     photo, keypoints, _ = synthetic_person(103, 256, 128)
     large = np.asarray(Image.fromarray(photo).resize((1280, 2560), Image.Resampling.BICUBIC))
@@ -166,7 +181,7 @@ def test_detection_needs_no_tensorflow(pose_model):
     program = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "import numpy as np\n"
-        "from dpig_tf2.detection import accuracy, crops, keypoint_csv, overlays, photo_files\n"
+        "from dpig_tf2.detection import accuracy, crops, keypoint_csv, overlays\n"
         "from dpig_tf2.detection.detector import PoseDetector\n"
         f"detector = PoseDetector.load({str(pose_model)!r})\n"
         "assert detector.detect([np.zeros((64, 32, 3), np.uint8)]) == [[]]\n"
@@ -188,7 +203,7 @@ def test_real_photos(detector, shared_dir, name, photos, found, error):
     if not folder.is_dir():
         pytest.skip(f"real photos absent: {folder} does not exist")
     names, references = read_keypoint_csv(folder / "keypoints.csv")
-    pictures = (read_photo(folder / "images" / name) for name in names)
+    pictures = (np.asarray(Image.open(folder / "images" / name)) for name in names)
     measured = accuracy.measure(detector, zip(pictures, references, strict=True))
     assert (measured.photos, measured.missed) == (photos, 0)
     assert measured.found >= found
@@ -207,9 +222,8 @@ def test_agrees_with_another_implementation(detector, shared_dir):
     distances = []
     for name, keypoints in expected.items():
         dataset, _, file = name.partition("/")
-        person = detector.detect([read_photo(shared_dir / "real" / dataset / "images" / file)])[0][
-            0
-        ]
+        photo = np.asarray(Image.open(shared_dir / "real" / dataset / "images" / file))
+        person = detector.detect([photo])[0][0]
         both = (keypoints[:, 2] > 0.5) & (person.keypoints[:, 2] > 0)
         away = np.linalg.norm(person.keypoints[both, :2] - keypoints[both, :2], axis=1)
         distances.extend(away / np.ptp(keypoints[:, 0]))

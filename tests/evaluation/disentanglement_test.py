@@ -1,6 +1,7 @@
 """Scores of swapped factors, with a sampler that is perfect, blind or leaky by construction."""
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import disentanglement
+from dpig_tf2.models import factory
 from dpig_tf2.preparation import synthetic_records
 from dpig_tf2.sampling.person_codes import PersonCodes, Samples
+from dpig_tf2.sampling.sampler import PersonSampler
 
 HEIGHT, WIDTH = 64, 32
 
@@ -31,6 +34,7 @@ class Oracle:
 
     def __init__(self, config, persons, flaw=None):
         self.config = config
+        self.model = types.SimpleNamespace(network=lambda name: None)
         self.flaw = flaw
         sides = [side for pair in persons.pairs for side in pair]
         self.table = sides
@@ -99,6 +103,22 @@ def test_a_leak_is_seen_outside_the_region(tiny_config, persons):
     assert scores["swap"]["pose"]["leak"] == 0.0
     row = scores["moved"]["table"]["foreground"]
     assert row["foreground"] > 0.8 and row["background"] > 0.8 and abs(row["pose"]) < 0.2
+
+
+def test_only_the_needed_stages_are_needed(tiny_config, factors, persons):
+    networks = factory.build_networks(["appearance_encoder", "generator"], tiny_config.model)
+    sampler = PersonSampler(tiny_config, networks)
+    told = []
+    probed = disentanglement.probe_codes(sampler, factors, count=60, report=told.append)
+    assert set(probed["mean_r2"]["pose"]) == {"foreground", "background"}
+    assert "no trained pose_encoder" in probed["left_out"]["pose"] and "pose_encoder" in told[0]
+    scores, sheet = disentanglement.measure(sampler, persons)
+    shown = disentanglement.with_tables(sheet, scores | {"probes": probed})
+    assert shown.shape[0] > sheet.shape[0]
+    without = PersonSampler(tiny_config, {"generator": networks["generator"]})
+    with pytest.raises(ConfigError, match="no trained appearance_encoder") as raised:
+        disentanglement.require_networks(without)
+    assert raised.value.field == "appearance_encoder"
 
 
 def test_pairs_differ_in_person_and_camera(factors):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_folders import (
+    Panel,
     image_files,
     pair_by_list,
     pair_by_name,
@@ -170,6 +171,24 @@ def test_generated_images_that_are_named_after_source_and_target(tmp_path):
     pose_error = scores["metrics"]["pose_error"]
     assert (pose_error["pictures"], pose_error["missed"]) == (2, 1)
     assert scores["unmatched_generated"] == scores["unmatched_target"] == []
+
+
+def test_the_result_may_be_one_of_several_panels(folders, tmp_path):
+    plain = score_folders(*folders, ImageScores("dpig"))
+    vis = tmp_path / "vis"
+    for path in folders[0].iterdir():
+        result = np.asarray(Image.open(path))
+        others = [noise_image(seed) for seed in range(10, 14)]
+        save(vis / path.name, np.concatenate([*others[:3], result, others[3]], axis=1))
+    panel = Panel(4, 5)
+    assert score_folders(vis, folders[1], ImageScores("dpig"), panel=panel) == plain
+    with pytest.raises(DpigError, match=r"If it shows 5 side by side: --generated_panel"):
+        score_folders(vis, folders[1], ImageScores("dpig"))
+    with pytest.raises(DpigError, match=r"a\.png is 80 columns wide, expected 3 panels"):
+        score_folders(vis, folders[1], ImageScores("dpig"), panel=Panel(1, 3))
+    for number, count in ((0, 5), (6, 5)):
+        with pytest.raises(DpigError, match=f"panel {number} of {count}"):
+            Panel(number, count)
 
 
 POSE = np.stack([np.arange(18) * 2, np.arange(18), np.ones(18)], axis=1).astype(np.float32)

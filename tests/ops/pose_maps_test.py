@@ -111,6 +111,30 @@ def test_body_mask_equals_release(shared_dir, key, radius):
         np.testing.assert_array_equal(pose_maps.body_mask(poses, 128, 64, radius), io[f"in/{key}"])
 
 
+@pytest.mark.parametrize(("height", "width", "radius"), [(64, 32, 4), (128, 64, 7), (9, 16, 1)])
+def test_portable_body_masks_are_equal(height, width, radius):
+    rng = np.random.default_rng(radius)
+    poses = _random_poses(40, height, width, seed=radius)
+    poses[20:, :, :2] = rng.uniform(-1, 2, (20, 18, 2)) * (height, width)  # also outside
+    expected, found = (
+        pose_maps.body_mask(poses, height, width, radius, portable=portable)
+        for portable in (False, True)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_portable_body_masks_of_whole_pixels_are_equal_but_where_float64_rounds_down():
+    rng = np.random.default_rng(0)
+    poses = np.ones((200, 18, 3), np.float32)
+    poses[..., :2] = rng.integers(0, (128, 64), (200, 18, 2))
+    expected, found = (
+        pose_maps.body_mask(poses, 128, 64, 7, portable=portable).numpy()
+        for portable in (False, True)
+    )
+    differ = (expected != found).any(axis=(1, 2, 3))
+    assert differ.mean() < 0.1 and np.abs(expected - found).mean() < 1e-4
+
+
 def test_batches_of_any_size_in_one_graph():
     graph = tf.function(
         lambda poses: (pose_maps.pose_map(poses, 64, 32, 2), pose_maps.body_mask(poses, 64, 32, 4)),

@@ -31,6 +31,12 @@ def test_market_margins():
     np.testing.assert_array_equal(visibility, [0, 1, 0, 1, 1, 0, 0])
 
 
+def test_coordinates_just_below_a_whole_pixel_are_not_rounded_up():
+    row = np.nextafter(np.float32(63), np.float32(0))  # + 10 would be 73 in float32
+    boxes, _ = _boxes({4: (row, 20)})
+    assert boxes[4].tolist() == [52, 10, 72, 30]
+
+
 def test_invisible_parts_have_the_unit_box():
     boxes, visibility = _boxes({})
     np.testing.assert_array_equal(boxes, np.tile([0, 0, 1, 1], (7, 1)))

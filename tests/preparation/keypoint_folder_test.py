@@ -196,6 +196,15 @@ def test_real_photos(shared_dir, tmp_path, dataset, variant, count):
     assert conversion.written.examples == count
 
 
+def test_keypoints_of_other_photos_are_refused_with_names(folder):
+    (folder / "poses.pickle").write_bytes(pickle.dumps({"other.png": np.full((18, 3), 9)}, 2))
+    with pytest.raises(DpigError, match="of other.png, the photos are anna_1.png") as raised:
+        keypoint_folder.convert(
+            folder / "images", folder / "poses.pickle", folder / "out", variant="market1501"
+        )
+    assert raised.value.file == str(folder / "poses.pickle")
+
+
 def test_posercv_pickle(folder):
     poses = {"anna_1.png": np.ones((18, 3)) * [9, 9, 1], "anna_2.png": np.ones((18, 3)) * [7, 7, 1]}
     (folder / "poses.pickle").write_bytes(pickle.dumps(poses, 2))
@@ -230,7 +239,7 @@ class _Detector(PhotoPoses):
     def of(self, name, photo):
         if name.startswith("bert"):
             raise DpigError("no person was found")
-        return PhotoPose(np.tile(np.float32([30, 40, 1]), (18, 1)), np.array([0, 0, 128, 64]))
+        return [PhotoPose(np.tile(np.float32([30, 40, 1]), (18, 1)), np.array([0, 0, 128, 64]))]
 
 
 def test_persons_are_found_where_there_are_no_keypoints(folder):

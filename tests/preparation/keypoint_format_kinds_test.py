@@ -111,6 +111,7 @@ JSON_FORMATS = {
         {"meta_info": META, "instance_info": [{"frame_id": 0, "instances": [instance()]}]},
     ),
     "mmpose_predictions": ("a.json", {"predictions": [[instance()]]}),
+    "mmpose_batches": ("a.json", [[instance()]]),
     "mediapipe_list": ("a.json", landmarks()),
     "mediapipe_task": ("a.json", {"landmarks": [landmarks()], "worldLandmarks": []}),
     "mediapipe_names": ("all.json", {"a.jpg": {"poseLandmarks": landmarks()}}),
@@ -149,6 +150,15 @@ def test_json_formats(tmp_path, kind, in_folder):
     annotations = load(tmp_path if in_folder else path)
     check(annotations)
     assert annotations.problems == []
+
+
+def test_predictions_of_several_photos_are_taken_in_order(tmp_path):
+    other = instance() | {"keypoint_scores": [0.9] * 5 + [0.0] * 12}
+    path = write(tmp_path, "all.json", [[instance()], [other]])
+    annotations = load(path)
+    check(annotations)
+    assert annotations.keypoints["b.jpg"][:, 2].sum() == 5
+    assert annotations.problems == [f"{path}: 2 frames are taken for the photos in order"]
 
 
 @pytest.mark.parametrize("kind", JSON_FORMATS)
@@ -474,3 +484,19 @@ def test_poses_are_placed_by_the_size_that_their_file_declares(tmp_path):
     poses, _ = read_poses(str(path), "auto", None, "stretch", model, None)
     factors = model.height / 100, model.width / 50, 1
     np.testing.assert_allclose(poses.keypoints[0], pose() * factors, rtol=1e-5)
+
+
+def test_all_persons_of_a_photo_if_wanted(tmp_path):
+    content = openpose()
+    small = [0.0 if i % 3 == 2 and i < 30 else value for i, value in enumerate(flat(18))]
+    content["people"].insert(0, {"pose_keypoints_2d": small})
+    content["people"].append({"pose_keypoints_2d": [1.0]})
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    found = keypoint_formats.load(tmp_path, image_names=["a.jpg"], everyone=True)
+    (other,) = found.others["a.jpg"]
+    assert (found.keypoints["a.jpg"][:, 2].sum(), other[:, 2].sum()) == (18, 8)
+    (problem,) = found.problems
+    assert "unusable person" in problem
+    one = keypoint_formats.load(tmp_path, image_names=["a.jpg"])
+    assert one.keypoints["a.jpg"][:, 2].sum() == 18
+    assert not one.others and "2 persons, the most certain one is taken" in one.problems[1]

@@ -101,6 +101,7 @@ def test_pairs_csv(tmp_path):
         "a_1\ta_2\nb_1\ta_3\n",
         "a_1 a_2\nb_1  a_3\n",
         "number,To,from\n0,a_2,a_1\n1,a_3,b_1\n",
+        "source;target\na_1;a_2\nb_1;a_3\n",
     ],
 )
 def test_pairs_in_the_forms_that_people_have(tmp_path, text):

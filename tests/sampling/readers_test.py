@@ -1,13 +1,18 @@
 """Persons of image files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.detection.photo_poses import PhotoPose, PhotoPoses
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io import images
+from dpig_tf2.io.atomic import write_text
 from dpig_tf2.preparation.given_poses import GivenPoses
+from dpig_tf2.sampling.persons import concatenate
 from dpig_tf2.sampling.readers import FileReader
 
 
@@ -74,6 +79,48 @@ def test_a_person_is_cut_out_and_put_back(folder, tiny_config):
     np.testing.assert_array_equal(pasted[60:], photo[60:])
 
 
+def test_all_persons_of_a_photo(folder, tiny_config):
+    """What `detect_poses --persons=all` writes is read again, each person a picture."""
+    poses = np.ones((3, 18, 3), np.float32) * [[[10]], [[20]], [[0]]]
+    poses[2, :, 2] = 0
+    write_text(folder / "k.csv", keypoint_csv({"a.jpg": poses[:2], "b.png": poses[[0, 2]]}))
+    names = ["a.jpg", "b.png"]
+    for everyone, expected in ((True, ("a", "a_person2", "b")), (False, ("a", "b"))):
+        given = GivenPoses(folder, names, folder / "k.csv", everyone=everyone)
+        files = FileReader(folder, names, given, "none", _photo_size(tiny_config), 1)
+        persons = concatenate(files.persons())
+        assert persons.names == expected
+        told = [note for note in files.notes if "2 persons, the most certain one" in note]
+        assert len(told) == (0 if everyone else 2)
+    given = GivenPoses(folder, names, folder / "k.csv", everyone=True)
+    files = FileReader(folder, names, given, "none", _photo_size(tiny_config), 8, limit=2)
+    (persons,) = files.persons()
+    assert persons.keypoints[:, 0].tolist() == [[10, 10, 1], [20, 20, 1]]
+    assert persons.identities == ("a", "a person 2")
+
+
+def _photo_size(tiny_config):
+    return dataclasses.replace(tiny_config.model, height=100, width=40)
+
+
+def test_the_opaque_part_of_a_cut_out_picture_is_the_mask(folder, tiny_config):
+    alpha = np.zeros((100, 40), np.uint8)
+    alpha[30:70, 10:30] = 255
+    cut_out = np.dstack([np.full((100, 40, 3), 200, np.uint8), alpha])
+    Image.fromarray(cut_out).save(folder / "b.png")
+    model, names = _photo_size(tiny_config), ["a.jpg", "b.png"]
+    options = {"body_mask": "detected", "background": (1, 2, 3)}
+    given = GivenPoses(folder, names, folder / "keypoints.csv")
+    files = FileReader(folder, names, given, "none", model, 8, **options)
+    (persons,) = files.persons()
+    assert persons.names == ("b",) and "a.jpg: no outline of the person" in files.skipped[0]
+    np.testing.assert_array_equal(persons.parts["body_mask"][0, ..., 0], alpha / 255)
+    assert persons.images[0, 0, 0].tolist() == [1, 2, 3], "never what is hidden"
+    # A found outline gives way to that of the picture.
+    (found,) = FileReader(folder, ["b.png"], _Found(), "none", model, 8, **options).persons()
+    np.testing.assert_array_equal(found.parts["body_mask"], persons.parts["body_mask"])
+
+
 class _Found(PhotoPoses):
     """One person on every photo, whose outline is the photo's upper half."""
 
@@ -82,7 +129,7 @@ class _Found(PhotoPoses):
         mask[: len(mask) // 2] = 1
         keypoints = np.zeros((18, 3), np.float32)
         keypoints[0] = (20, 10, 1)
-        return PhotoPose(keypoints, np.array([0, 0, 100, 40]), mask)
+        return [PhotoPose(keypoints, np.array([0, 0, 100, 40]), mask)]
 
 
 @pytest.mark.parametrize("crop", ["none", "person"])

@@ -9,14 +9,17 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2.execution import Execution
+from dpig_tf2.io.images import encode_png
 from dpig_tf2.models import factory
+from dpig_tf2.ops import images as image_ops
 from dpig_tf2.sampling.sampler import PersonSampler
-from dpig_tf2.serving.export import DESCRIPTION, ExportError, export
+from dpig_tf2.serving import formats, runtimes, warmup
+from dpig_tf2.serving.export import export
+from dpig_tf2.serving.formats import ExportError, ExportSettings
 
 pytestmark = pytest.mark.slow  # exports and starts fresh processes
 
-_STAGE_ONE = ("appearance_encoder", "generator", "pose_encoder", "pose_decoder")
-_MAPPINGS = ("foreground_mapping", "background_mapping", "pose_mapping")
+_DESCRIPTION = formats.DESCRIPTION["saved_model"]
 _BATCH_SIZES = (1, 3)
 _SEED = 11
 
@@ -42,7 +45,10 @@ for size in (int(name[5:]) for name in inputs.files if name.startswith("size_"))
         _, arguments = signature.structured_input_signature
         given = {a: tf.constant(inputs[f"{size}/{a}"]) for a in arguments}
         for output, value in signature(**given).items():
-            outputs[f"{size}/{name}/{output}"] = value.numpy()
+            array = value.numpy()
+            if array.dtype == object:  # files, none of which ends with a zero
+                array = array.astype("S")
+            outputs[f"{size}/{name}/{output}"] = array
 np.savez(outputs_path, **outputs)
 """
 
@@ -69,16 +75,6 @@ print(json.dumps(told))
 
 
 @pytest.fixture(scope="module")
-def sampler(tiny_config):
-    networks = factory.build_networks(_STAGE_ONE + _MAPPINGS, tiny_config.model)
-    rng = np.random.default_rng(0)
-    for variable in (v for network in networks.values() for v in network.variables):
-        # Biases away from zero, and outputs that fill the range of an image.
-        variable.assign(variable + rng.normal(0.0, 0.1, variable.shape))
-    return PersonSampler(tiny_config, networks)
-
-
-@pytest.fixture(scope="module")
 def exported(sampler, tmp_path_factory):
     return export(sampler.config, sampler.model.networks, tmp_path_factory.mktemp("models"))
 
@@ -91,8 +87,10 @@ def _person_inputs(count, seed, model):
         visibility = rng.random((count, 18, 1)) < 0.8
         return np.concatenate([coordinates * visibility, visibility], axis=-1).astype(np.float32)
 
+    images = rng.integers(0, 256, (count, model.height, model.width, 3), np.uint8)
     return {
-        "images": rng.integers(0, 256, (count, model.height, model.width, 3), np.uint8),
+        "images": images,
+        "image_bytes": np.array([encode_png(image) for image in images], "S"),
         "keypoints": poses(),
         "target_keypoints": poses(),
         "appearance": rng.normal(size=(count, model.appearance_embedding)).astype(np.float32),
@@ -128,10 +126,15 @@ def _expected(sampler, given):
     """{signature: {output: array}} by the in-memory sampler."""
     photo = given["images"], given["keypoints"]
     appearance = {"appearance": sampler.encode_appearance(*photo)}
+    reposed = sampler.transfer(*photo, given["target_keypoints"])
+    own = sampler.reconstruct(*photo)
     pose = {"pose": sampler.encode_pose(given["keypoints"])}
     return {
-        "reconstruct": {"images": sampler.reconstruct(*photo)},
-        "transfer": {"images": sampler.transfer(*photo, given["target_keypoints"])},
+        "reconstruct": {"images": own},
+        "transfer": {"images": reposed},
+        "reconstruct_encoded": {"image_bytes": own},
+        "transfer_encoded": {"image_bytes": reposed},
+        "encode_appearance_encoded": appearance,
         "encode": appearance | pose,
         "encode_appearance": appearance,
         "encode_pose": pose,
@@ -144,6 +147,8 @@ def _expected(sampler, given):
 
 
 def _assert_close(found, expected, name):
+    if found.dtype.kind == "S":
+        found = np.stack([image_ops.decode_image(file).numpy() for file in found])
     assert found.dtype == expected.dtype and found.shape == expected.shape, name
     if found.dtype == np.uint8:
         assert np.abs(found.astype(int) - expected).max() <= 1, name
@@ -183,7 +188,7 @@ def test_a_seed_gives_the_same_codes_whatever_the_count(sampler, client_run):
 @pytest.mark.parametrize("factor", ["foreground", "background", "pose"])
 def test_sampled_factor_leaves_the_others(client_run, exported, factor):
     inputs, outputs = client_run
-    layout = json.loads((exported / DESCRIPTION).read_text())["appearance_layout"]
+    layout = json.loads((exported / _DESCRIPTION).read_text())["appearance_layout"]
     codes = outputs[f"3/sample_{factor}/appearance"], outputs["3/encode/appearance"]
     for name, (first, end) in layout.items():
         same = np.array_equal(codes[0][:, first:end], codes[1][:, first:end])
@@ -199,13 +204,14 @@ def test_outputs_fill_the_range(client_run):
 
 
 def test_description_is_what_the_signatures_take(exported, client_run):
-    description = json.loads((exported / DESCRIPTION).read_text())
+    description = json.loads((exported / _DESCRIPTION).read_text())
     inputs, outputs = client_run
     for name, signature in description["signatures"].items():
         for side, arrays in (("inputs", inputs[3]), ("outputs", outputs)):
             for key, entry in signature[side].items():
                 array = arrays[key if side == "inputs" else f"3/{name}/{key}"]
-                assert entry["dtype"] == array.dtype.name
+                assert entry["dtype"] == ("string" if array.dtype.kind == "S" else array.dtype.name)
+                assert "difference" in entry or side == "inputs"
                 assert [3 if n == "B" else n for n in entry["shape"]] == list(array.shape)
                 assert entry["meaning"]
     assert description["preset"] == "synthetic" and description["unavailable"] == {}
@@ -224,7 +230,28 @@ def _refused_calls(given, model):
     """{case: (signature, changed inputs, what the message says)}."""
     keypoints, targets = given["keypoints"], given["target_keypoints"]
     far = float(2 * model.height + 1)
+    files = given["image_bytes"].astype(object)
     return {
+        "no file": (
+            "reconstruct_encoded",
+            {"image_bytes": _changed(files, 1, b"photo").astype("S")},
+            "image_bytes: must be JPEG or PNG files",
+        ),
+        "cut file": (
+            "reconstruct_encoded",
+            {"image_bytes": _changed(files, 1, files[1][:80]).astype("S")},
+            "PNG",
+        ),
+        "far in the photo": (
+            "transfer_encoded",
+            {"target_keypoints": _changed(targets, (0, 0), (far, 0, 1))},
+            "target_keypoints: a coordinate is far outside the image",
+        ),
+        "unseen in the photo": (
+            "transfer_encoded",
+            {"keypoints": _changed(keypoints, 1, 0)},
+            "keypoints: each person must have at least one visible keypoint",
+        ),
         "rows": ("transfer", {"images": given["images"][:1]}, "keypoints: must have as many rows"),
         "target rows": (
             "transfer",
@@ -294,7 +321,7 @@ def test_odd_inputs_are_refused_by_name_without_the_package(sampler, exported, t
     model = sampler.config.model
     given = _person_inputs(3, 0, model)
     calls = _refused_calls(given, model)
-    described = json.loads((exported / DESCRIPTION).read_text())["signatures"]
+    described = json.loads((exported / _DESCRIPTION).read_text())["signatures"]
     arrays = {}
     for case, (signature, changed, _) in calls.items():
         inputs = {name: given[name] for name in described[signature]["inputs"]} | changed
@@ -327,9 +354,9 @@ def test_a_signature_is_compiled_by_xla_which_leaves_the_checks_out(tiny_config,
 
 def test_stage_one_alone_leaves_sampling_out(sampler, tmp_path):
     networks = {name: sampler.model.networks[name] for name in ("pose_encoder", "pose_decoder")}
-    path = export(sampler.config, networks, tmp_path, version=7)
+    path = export(sampler.config, networks, tmp_path, ExportSettings(version=7))
     assert path == tmp_path / "7"
-    description = json.loads((path / DESCRIPTION).read_text())
+    description = json.loads((path / _DESCRIPTION).read_text())
     assert list(description["signatures"]) == ["encode_pose", "decode_pose"]
     missing = description["unavailable"]
     assert missing["transfer"] == (
@@ -372,9 +399,7 @@ def test_versions_count_up_and_are_never_replaced(sampler, tmp_path):
     (tmp_path / "notes").mkdir()
     assert export(*poses, tmp_path) == tmp_path / "5"
     with pytest.raises(ExportError, match="5 exists already"):
-        export(*poses, tmp_path, version=5)
-    with pytest.raises(ExportError, match="at least 1, got 0"):
-        export(*poses, tmp_path, version=0)
+        export(*poses, tmp_path, ExportSettings(version=5))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5", "notes"]
 
 
@@ -382,7 +407,7 @@ def test_nothing_is_left_of_a_failed_export(sampler, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("no space left")
 
-    monkeypatch.setattr("dpig_tf2.serving.export._write_description", fail)
+    monkeypatch.setattr("dpig_tf2.serving.export._description", fail)
     networks = {"pose_encoder": sampler.model.networks["pose_encoder"]}
     with pytest.raises(OSError, match="no space left"):
         export(sampler.config, networks, tmp_path / "models")
@@ -395,3 +420,26 @@ def test_refuses_a_file_and_a_sampler_without_networks(sampler, tmp_path):
         export(sampler.config, sampler.model.networks, tmp_path / "file")
     with pytest.raises(ExportError, match="suffice for no signature: reconstruct needs"):
         export(sampler.config, {}, tmp_path)
+
+
+def test_an_export_that_differs_from_the_sampler_is_refused(sampler, tmp_path, monkeypatch):
+    networks = {"pose_encoder": sampler.model.networks["pose_encoder"]}
+    monkeypatch.setattr("dpig_tf2.serving.verification.MOST_OF_CODES", -1.0)
+    with pytest.raises(ExportError, match="differs from PersonSampler by") as caught:
+        export(sampler.config, networks, tmp_path)
+    assert caught.value.field == "encode_pose/pose"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_warm_up_requests_are_what_the_signatures_take(exported):
+    model = tf.saved_model.load(exported)
+    requests = warmup.read(exported / warmup.PLACE)
+    assert set(requests) == set(model.signatures)
+    for name, inputs in requests.items():
+        model.signatures[name](**{key: tf.constant(array) for key, array in inputs.items()})
+
+
+def test_the_description_tells_the_difference_of_pictures(exported):
+    description = runtimes.describe(exported)
+    assert description["format"] == "saved_model" and description["verified"]["persons"] == 8
+    assert description["verified"]["levels_of_pictures"]["max"] <= 1

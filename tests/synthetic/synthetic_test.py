@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from dpig_tf2 import synthetic
-from dpig_tf2.synthetic.factors import Arm, Garment, Leg, Pose
+from dpig_tf2.synthetic.factors import SCENES, Arm, Garment, Leg, Pose
 from dpig_tf2.synthetic.kinematics import KEYPOINT_ORDER
+from dpig_tf2.synthetic.scene import _grain
 
 STANDING = Pose(
     yaw=0.0,
@@ -89,6 +90,19 @@ def test_scene_shows_around_person_and_shadow():
     assert np.all(picture[~mask] <= scene[~mask])
 
 
+@pytest.mark.parametrize("scene", SCENES)
+def test_wide_picture_shows_more_of_the_scene(scene):
+    background = synthetic.sample_background(rng(3), scene)
+    square = synthetic.render_background(background, 60, 60)
+    wide = synthetic.render_background(background, 60, 140)
+    assert wide.shape == (60, 140, 3)
+    # Rows of tiles start at the left edge of the picture; all else stays in its place.
+    near = np.abs(wide[:, 40:100].astype(float) - square) <= 2
+    assert near.mean() > 0.6
+    grain = _grain(background.grain, 60, 140)
+    assert grain[:, :30].std() > 1 and grain[:, 110:].std() > 1, "there too"
+
+
 def test_coverage_agrees_with_mask():
     person, pose = synthetic.sample_foreground(rng(1)), synthetic.sample_pose(rng(2))
     coverage = synthetic.foreground_coverage(person, pose, 48, 24)
@@ -165,6 +179,12 @@ def test_wider_frame_moves_columns_only():
     narrow = synthetic.pose_keypoints(STANDING, 128, 64)
     wide = synthetic.pose_keypoints(STANDING, 128, 128)
     np.testing.assert_allclose(wide - narrow, np.broadcast_to((0, 32, 0), (18, 3)), atol=1e-4)
+
+
+def test_an_image_may_be_wider_than_high():
+    image = synthetic.make_images(0, 1, 1)[0]
+    wide = synthetic.render(image.foreground, image.background, image.pose, 48, 110)
+    assert wide.shape == (48, 110, 3) and wide.std(axis=0).min() > 1
 
 
 def test_front_and_back_differ():

@@ -1,6 +1,7 @@
 """16-bit computation and loss scales, against float32; rematerialized steps against plain ones."""
 
 import itertools
+import time
 
 import keras
 import numpy as np
@@ -13,11 +14,26 @@ from dpig_tf2.io import array_files
 from dpig_tf2.models import factory, weights
 from dpig_tf2.testing import random_pair
 from dpig_tf2.training import optimizers
+from dpig_tf2.training import precision as speed
 from dpig_tf2.training.trainers import build_trainer
 from tests.training.trainers_test import embeddings
 
 # Found by training on: neither overflow nor underflow. The reconstruction loss weighs 1000 here.
 _SCALES = {"generator": 16.0, "discriminator": 4096.0, "pose_mapping": 4096.0, "pose_critic": 512.0}
+
+
+def test_sixteen_bits_are_timed_against_float32(monkeypatch):
+    assert speed.slowdown(Execution()) == 1.0
+    started = time.perf_counter()
+    assert 0.05 < speed.slowdown(Execution("mixed_float16")) < 500
+    assert time.perf_counter() - started < 30
+    ways = {tf.float32: 0.002, tf.bfloat16: 0.02}
+
+    def step(dtype, jit_compile):
+        return lambda: time.sleep(ways[dtype]) or tf.constant(0)
+
+    monkeypatch.setattr(speed, "_step", step)
+    assert speed.slowdown(Execution("mixed_bfloat16")) > speed.MOST_SLOWDOWN
 
 
 def _trainer(stage, config, precision="float32", seed=0, rematerialize=False):

@@ -1,5 +1,6 @@
 """A stage from configuration to finished run, and the command line around it."""
 
+import dataclasses
 import json
 import os
 import resource
@@ -121,6 +122,52 @@ def contents(folder):
 def test_poses_alone_train_the_pose_stages(posed):
     for stage in ("pose", "pose_mapping"):
         assert [step for step, _ in posed.checkpoints(stage)] == [2, 4]
+
+
+def test_the_first_step_is_shown_at_once(half_posed, poses, capsys):
+    options = dataclasses.replace(OPTIONS, log_every=1000)
+    training.train(half_posed, ["pose"], poses, options)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "step: " in line]
+    assert [line.split("step: ")[1].split(",")[0] for line in lines] == ["3/8", "8/8"]
+    steps = [json.loads(line)["step"] for line in _scalars(half_posed)]
+    assert steps[-1] == 8 and 3 not in steps, "only shown"
+
+
+def _scalars(run):
+    return (run.logs("pose") / "scalars.jsonl").read_text().splitlines()
+
+
+_BUSY = """
+import hashlib, sys, time
+from dpig_tf2.training import run as training
+training._StopRequest.PATIENCE = 0.5
+with training._StopRequest() as stop:
+    stop.deferred = sys.argv[1] == "deferred"
+    print("busy", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)  # as TensorFlow: no Python until it ends
+"""
+
+
+@pytest.mark.parametrize(("when", "signals"), [("at once", 1), ("deferred", 2)])
+def test_a_stop_does_not_wait_for_a_long_step(when, signals):
+    """Not for the first step, and never at the second signal."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BUSY, when],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "busy\n"
+        for _ in range(signals):
+            time.sleep(1)  # longer than the patience: one alone is waited for when deferred
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "dpig train: interrupted within a step"
 
 
 def test_resumed_pose_stages_equal_uninterrupted_ones(half_posed, posed, poses):
@@ -426,7 +473,7 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--data_dir=x"], "--preset must be given"),
+        (["--data_dir=x"], "--preset or --init_from must be given"),
         (["--preset=synthetic"], "either --data_dir"),
         (["--preset=synthetic", "--data_dir=x", "--keypoints=y"], "either --data_dir"),
         (["--preset=synthetic", "--data_dir=x", "--set=model.hiden=3"], "model.hiden"),

@@ -74,12 +74,14 @@ class Annotations:
 
     `keypoints` float32 [18, 3]: pixels (row, column, visibility), (0, 0, 0) where missing.
     `sizes` (rows, columns) of the images that they belong to, where the file says so.
+    `others` further persons of an image, if they were asked for, the most certain first.
     """
 
     keypoints: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     problems: list[str] = dataclasses.field(default_factory=list)
     identities: dict[str, str] = dataclasses.field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    others: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
 
 
 def load(
@@ -89,6 +91,7 @@ def load(
     photo_sizes: Mapping[str, tuple] | Callable[[str], tuple | None] | None = None,
     units: str | None = None,
     may_be_empty: bool = False,
+    everyone: bool = False,
 ) -> Annotations:
     """Reads keypoints in any of the known formats.
 
@@ -104,6 +107,7 @@ def load(
             format says. Coordinates in pixels that all lie between -1 and 1 are refused unless
             this says that they are meant.
         may_be_empty: files that can be read and say that nobody was found are not refused.
+        everyone: all persons of an image are wanted, not the most certain one alone.
 
     Raises:
         KeypointsError: if the file does not exist, its format is not known, or nothing in it can be
@@ -125,7 +129,7 @@ def load(
     entries = list(_entries(path, _READERS.get(keypoint_format), names, problems))
     frames = Frames(units, photo_sizes, entries)
     for name, entry in names.assign(entries, problems):
-        _add(annotations, name, entry, frames)
+        _add(annotations, name, entry, frames, everyone)
     if frames.scaled:
         first = "; ".join(map(shown, frames.scaled[:_SCALED_NOTES]))
         problems.append(f"{path}: keypoints of {len(frames.scaled)} photos are scaled: {first}")
@@ -154,7 +158,7 @@ def read_keypoint_csv(path) -> tuple[list[str], np.ndarray]:
     return list(annotations.keypoints), np.stack(list(annotations.keypoints.values()))
 
 
-def _add(annotations, name, entry, frames):
+def _add(annotations, name, entry, frames, everyone):
     """Takes one photo's keypoints, or reports why not."""
     problems, where = annotations.problems, f"{entry.place}: {shown(name)}"
     if entry.people is None:
@@ -165,17 +169,25 @@ def _add(annotations, name, entry, frames):
     if any("\ud800" <= character <= "\udfff" for character in name):
         problems.append(f"{where}: the name holds half a character, left out")
         return
-    if len(entry.people) > 1:
-        problems.append(f"{where}: {len(entry.people)} persons, the most certain one is taken")
-    best = max(entry.people, key=lambda person: _comparable(person.rank))
-    try:
-        keypoints = frames.to_pixels(name, entry, best.keypoints)
-    except KeypointsError as error:
-        problems.append(f"{where}: {error}")
+    people = sorted(entry.people, key=lambda person: _comparable(person.rank), reverse=True)
+    if len(people) > 1 and not everyone:
+        problems.append(f"{where}: {len(people)} persons, the most certain one is taken")
+        people = people[:1]
+    poses = []
+    for person in people:
+        try:
+            keypoints = frames.to_pixels(name, entry, person.keypoints)
+        except KeypointsError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        cleaned, faults = _clean(keypoints)
+        problems += [f"{where}: {fault}" for fault in faults]
+        poses.append(cleaned)
+    if not poses:
         return
-    cleaned, faults = _clean(keypoints)
-    problems += [f"{where}: {fault}" for fault in faults]
-    annotations.keypoints[name] = cleaned
+    annotations.keypoints[name], *others = poses
+    if others:
+        annotations.others[name] = others
     if entry.size:
         annotations.sizes[name] = (round(entry.size[0]), round(entry.size[1]))
     if entry.identity:

@@ -1,4 +1,7 @@
-"""CSV of lines `name: [18 rows]: [18 columns]`, as published for both data sets; -1 is missing."""
+"""CSV of lines `name: [18 rows]: [18 columns]`, as published for both data sets; -1 is missing.
+
+Further columns tell the `identity`, and which `person` of several on one photo it is.
+"""
 
 import json
 from collections.abc import Iterator
@@ -25,6 +28,7 @@ _MOST_CHARACTERS = 10_000  # of a list of 18 numbers
 
 def read(source: Source) -> Iterator[Entry]:
     _explain_header(source.path)
+    several: dict[str, list[Person]] = {}
     for where, row in csv_rows.read(source.path, COLUMNS, ":"):
         name = row["name"].strip()
         try:
@@ -34,7 +38,11 @@ def read(source: Source) -> Iterator[Entry]:
             continue
         person = Person(visible_unless(points, _MISSING))
         identity = (row.get("identity") or "").strip() or None
-        yield Entry(name, [person], where, exact=True, identity=identity)
+        if row.get("person") and name in several:
+            several[name].append(person)
+            continue
+        people = several[name] = [person]
+        yield Entry(name, people, where, exact=True, identity=identity)
 
 
 def _numbers(text, what):

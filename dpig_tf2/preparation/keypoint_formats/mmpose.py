@@ -1,4 +1,7 @@
-"""MMPose's inferencer: instances of one photo, alone or with `meta_info`; also frames of these."""
+"""MMPose's inferencer: instances of one photo, alone or with `meta_info`; also frames of these.
+
+Its `predictions` are a list for each photo, also within a list of batches.
+"""
 
 from collections.abc import Iterator
 
@@ -21,7 +24,10 @@ def recognizes(content: object) -> bool:
     if isinstance(content, dict):
         return "instance_info" in content or "predictions" in content
     return isinstance(content, list) and any(
-        isinstance(item, dict) and "keypoint_scores" in item for item in content
+        recognizes(item)
+        if isinstance(item, list)
+        else isinstance(item, dict) and "keypoint_scores" in item
+        for item in content
     )
 
 
@@ -32,8 +38,10 @@ def read(source: Source) -> Iterator[Entry]:
         order = _order(content.get("meta_info"))
         key = "instance_info" if "instance_info" in content else "predictions"
         content = member(content, key, list)
-    while len(content) == 1 and isinstance(content[0], list):  # one list for each photo
+    while len(content) == 1 and isinstance(content[0], list):
         content = content[0]
+    if content and all(isinstance(item, list) for item in content):
+        content = [{"instances": item} for item in content]
     if not any(isinstance(item, dict) and "instances" in item for item in content):
         people = source.people(content, lambda item: _person(item, order), path)
         yield source.own_photo(people)

@@ -1,0 +1,75 @@
+"""Packs a run folder as a preset of weights with a model card.
+
+Examples:
+    dpig pack_preset --run_dir=runs/mine --name=mine --card=mine.json
+    dpig pack_preset --run_dir=runs/persons --name=persons --card=persons.json --out_dir=presets
+
+--card is a JSON file of what a reader must know: summary, trained_on, license, intended_use, limits
+and command (what makes the weights again), each a text. Steps, images seen, sizes and the figures
+of the run's metrics.json are added. Adversaries are left out. Without --out_dir the preset goes to
+the user's cache and is used as --run_dir=preset:NAME.
+"""
+
+import pathlib
+import re
+
+from absl import flags
+
+from dpig_tf2.cli import flag_groups, program
+
+FLAGS = flags.FlagValues()
+_RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS)
+_NAME = flags.DEFINE_string(
+    "name", None, "Name of the preset: letters, digits, _.", required=True, flag_values=FLAGS
+)
+_CARD = flags.DEFINE_string(
+    "card", None, "JSON file with the prose of the card.", required=True, flag_values=FLAGS
+)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir",
+    None,
+    "Folder in which the preset's own folder is made. By default that of the user's cache where "
+    "presets are looked for.",
+    flag_values=FLAGS,
+)
+
+
+def main() -> None:
+    from dpig_tf2.config import STAGES
+    from dpig_tf2.io.json_files import read_json
+    from dpig_tf2.presets import cards, packing, registry
+
+    if not re.fullmatch(r"\w{1,64}", _NAME.value, re.ASCII):
+        raise program.FlagError(
+            f"--name={_NAME.value}: expected letters, digits and _", field="name"
+        )
+    card = cards.Card.read(_CARD.value)
+    run = _RUN_FOLDER.open()
+    figures = read_json(run.metrics, finite=True) if run.metrics.exists() else {}
+    steps = {stage: run.latest_step(stage) for stage in STAGES}
+    training = {
+        stage: {"steps": step, "images": step * run.config.stage(stage).batch_size}
+        for stage, step in steps.items()
+        if step is not None
+    }
+    from dpig_tf2.models import weights
+    from dpig_tf2.models.loading import load_networks
+
+    config, networks = load_networks(
+        _RUN_FOLDER.path.value, checkpoint=_RUN_FOLDER.checkpoint.value
+    )
+    arrays = weights.collect(v for network in networks.values() for v in network.variables)
+    folder = (
+        pathlib.Path(_OUT_DIR.value, _NAME.value)
+        if _OUT_DIR.value
+        else registry.fetched_folder(_NAME.value)
+    )
+    card = packing.pack(folder, config, arrays, card, figures, training)
+    program.say(
+        f"wrote {folder}: {', '.join(sorted(networks))}; {card.parameters:,} parameters, "
+        f"{(card.bytes or 0) / 1e6:.1f} MB"
+    )
+
+
+if __name__ == "__main__":
+    program.run(__name__)

@@ -1,0 +1,169 @@
+"""What comes of the page's work: pictures, their codes and the command that makes them again."""
+
+import dataclasses
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from dpig_tf2 import __version__
+from dpig_tf2.detection.keypoint_csv import keypoint_csv
+from dpig_tf2.errors import DpigError
+from dpig_tf2.io import array_files
+from dpig_tf2.io.images import encode_png
+from dpig_tf2.page.cast import Member
+from dpig_tf2.sampling.person_codes import PersonCodes
+from dpig_tf2.sampling.sampler import PersonSampler
+from dpig_tf2.visual.sheets import labeled_sheet
+
+_FRAME_MILLISECONDS = 120
+_MADE = "made.json"
+_CODES = "codes.npz"
+_MOST_PICTURES = 64
+_LARGEST = 64 << 20  # bytes of an archive that is opened again
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture: uint8 [H, W, 3], and what it shows in a few words."""
+
+    caption: str
+    image: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    """Pictures and what made them.
+
+    Attributes:
+        verb: what was done, for the name of the download.
+        pictures: in order.
+        codes: of the persons on the pictures, their poses as keypoints; of equally many.
+        command: that makes the pictures again, run beside the files of the download.
+        files: {name: content} that the command reads.
+        pasted: the first picture put back into its photo, uint8 [H, W, 3]; None without a photo.
+        columns: of a sheet of the pictures.
+        animated: whether the pictures are frames of one way.
+        notes: what must be said about it, a sentence each.
+    """
+
+    verb: str
+    pictures: Sequence[Picture]
+    codes: PersonCodes
+    command: str
+    files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    pasted: np.ndarray | None = None
+    columns: int = 4
+    animated: bool = False
+    notes: Sequence[str] = ()
+
+
+def archive(result: Result, sampler: PersonSampler) -> bytes:
+    """Everything of a result as a zip file, which `restore` reads."""
+    content = io.BytesIO()
+    made = {
+        "dpig_tf2": __version__,
+        "verb": result.verb,
+        "networks": sampler.fingerprint(),
+        "command": result.command,
+        "captions": [picture.caption for picture in result.pictures],
+        "columns": result.columns,
+        "animated": result.animated,
+    }
+    codes = io.BytesIO()
+    np.savez(codes, **result.codes.as_arrays())  # type: ignore[arg-type]
+    files = {
+        _MADE: json.dumps(made, indent=2).encode(),
+        _CODES: codes.getvalue(),
+        "command.txt": f"{result.command}\n".encode(),
+        "sheet.png": encode_png(sheet(result)),
+        **result.files,
+    }
+    for number, picture in enumerate(result.pictures, 1):
+        files[f"picture_{number:02d}.png"] = encode_png(picture.image)
+    if result.pasted is not None:
+        files["in_photo.png"] = encode_png(result.pasted)
+    if result.animated:
+        files["animation.webp"] = animation([picture.image for picture in result.pictures])
+    with zipfile.ZipFile(content, "w") as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    return content.getvalue()
+
+
+def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
+    """The result in a file that `archive` made, drawn again from its codes.
+
+    Raises:
+        DpigError: as a sentence, if it is no such file, or of other networks.
+    """
+    try:
+        if os.path.getsize(path) > _LARGEST:
+            raise DpigError("This file is too large to be a result of this page.", file=path)
+        with zipfile.ZipFile(path) as file:
+            for name in (_MADE, _CODES):
+                if file.getinfo(name).file_size > _LARGEST:
+                    raise DpigError("This file is damaged.", file=path)
+            made = json.loads(file.read(_MADE))
+            with tempfile.TemporaryDirectory() as folder:
+                arrays = array_files.load(file.extract(_CODES, folder))
+            codes = PersonCodes(**arrays).check(sampler.config.model)
+            if len(codes) > _MOST_PICTURES:
+                raise DpigError("This file holds more pictures than a result has.", file=path)
+            command, captions = str(made["command"]), [str(text) for text in made["captions"]]
+            verb, columns = str(made["verb"]), int(made["columns"])
+            animated, networks = bool(made["animated"]), made["networks"]
+    except DpigError:
+        raise
+    except Exception as error:  # whatever a file of strangers makes of its readers
+        raise DpigError(
+            "This file is no result of this page: choose a .zip that was downloaded here.",
+            file=path,
+        ) from error
+    if networks != sampler.fingerprint():
+        raise DpigError(
+            "This result was made with other weights than those that this page has loaded.",
+            file=path,
+            field="networks",
+        )
+    images = sampler.draw(codes).images
+    pictures = [Picture(c, i) for c, i in zip(captions, images, strict=False)]
+    return Result(verb, pictures, codes, command, {}, None, max(1, columns), animated)
+
+
+def sheet(result: Result) -> np.ndarray:
+    """All pictures on one sheet, uint8 [H, W, 3]."""
+    images = [picture.image for picture in result.pictures]
+    rows = [images[k : k + result.columns] for k in range(0, len(images), result.columns)]
+    return labeled_sheet(rows, scale=max(1, 256 // images[0].shape[0]))
+
+
+def animation(frames: Sequence[np.ndarray], height: int = 256) -> bytes:
+    """Frames uint8 [H, W, 3] forth and back as an endless WebP."""
+    scale = max(1, height // frames[0].shape[0])
+    forth = [Image.fromarray(frame) for frame in frames]
+    forth = [f.resize((f.width * scale, f.height * scale), Image.Resampling.BICUBIC) for f in forth]
+    both = forth + forth[-2:0:-1]
+    content = io.BytesIO()
+    both[0].save(
+        content,
+        "WEBP",
+        save_all=True,
+        append_images=both[1:],
+        duration=_FRAME_MILLISECONDS,
+        loop=0,
+        quality=90,
+    )
+    return content.getvalue()
+
+
+def person_files(members: Mapping[str, Member]) -> dict[str, bytes]:
+    """{file name: content} of photos {stem: member} and of the CSV with their keypoints."""
+    files = {f"{stem}.png": encode_png(member.image) for stem, member in members.items()}
+    poses = {f"{stem}.png": member.keypoints for stem, member in members.items()}
+    return {**files, "keypoints.csv": keypoint_csv(poses).encode()}

@@ -1,0 +1,116 @@
+"""Exported signatures, loaded by the runtime of their format, as functions on NumPy arrays.
+
+Nothing here imports TensorFlow unless a SavedModel is loaded.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dpig_tf2.serving.formats import DESCRIPTION, ExportError
+
+Arrays = Mapping[str, np.ndarray]
+Signature = Callable[[Arrays], dict[str, np.ndarray]]
+# ONNX has one name space for inputs and outputs.
+ONNX_OUTPUT = "output_"
+SUFFIX = {"onnx": ".onnx", "litert": ".tflite"}
+
+
+def describe(folder: str | os.PathLike) -> dict:
+    """The description of an exported version.
+
+    Raises:
+        ExportError: if the folder has none.
+    """
+    for place in dict.fromkeys(DESCRIPTION.values()):
+        path = pathlib.Path(folder, place)
+        if path.is_file():
+            return json.loads(path.read_text())
+    raise ExportError(f"{folder} is not the folder of an exported version", file=folder)
+
+
+def load(
+    folder: str | os.PathLike, format: str, signature: str, threads: int | None = None
+) -> Signature:
+    """A signature as a function: {input: array} -> {output: array}.
+
+    Args:
+        folder: of the exported version.
+        format: one of `formats.FORMATS`.
+        signature: its name.
+        threads: that compute; None leaves it to the runtime, but takes all cores in LiteRT.
+    """
+    return {"saved_model": _saved_model, "onnx": _onnx, "litert": _litert}[format](
+        pathlib.Path(folder), signature, threads
+    )
+
+
+def in_batches(run: Signature, inputs: Arrays, rows: int | None) -> dict[str, np.ndarray]:
+    """`run(inputs)`, `rows` rows at a time; their number must be a multiple of it."""
+    if rows is None:
+        return run(inputs)
+    count = len(next(iter(inputs.values())))
+    found = [
+        run({name: array[i : i + rows] for name, array in inputs.items()})
+        for i in range(0, count, rows)
+    ]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+def saved_model(folder: str | os.PathLike) -> Callable[[str], Signature]:
+    """A SavedModel, loaded once, as a function from a name to that signature."""
+    import tensorflow as tf
+
+    model: Any = tf.saved_model.load(os.fspath(folder))
+
+    def of(name):
+        def call(inputs):
+            found = model.signatures[name](
+                **{name: tf.constant(array) for name, array in inputs.items()}
+            )
+            return {name: tensor.numpy() for name, tensor in found.items()}
+
+        return call
+
+    return of
+
+
+def _saved_model(folder, signature, threads):
+    import tensorflow as tf
+
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    return saved_model(folder)(signature)
+
+
+def _onnx(folder, signature, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(
+        folder / f"{signature}{SUFFIX['onnx']}", options, providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+
+    def call(inputs):
+        found = session.run(names, dict(inputs))
+        return {
+            name.removeprefix(ONNX_OUTPUT): array for name, array in zip(names, found, strict=True)
+        }
+
+    return call
+
+
+def _litert(folder, signature, threads):
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = folder / f"{signature}{SUFFIX['litert']}"
+    interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count())
+    run: Any = interpreter.get_signature_runner(signature)
+    return lambda inputs: run(**inputs)

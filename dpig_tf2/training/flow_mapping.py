@@ -1,0 +1,70 @@
+"""Stage II of the modern recipe: mapping networks as flows from noise to codes."""
+
+import tensorflow as tf
+
+from dpig_tf2.config import Config
+from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training.trainer import StageTrainer
+
+_NOISE, _TIME = 0, 50  # purposes of random numbers; each factor has its own
+_SMALLEST_DEVIATION = 1e-3
+
+
+class FlowMappingTrainer(StageTrainer):
+    """Teaches one flow per factor to lead Gaussian noise to the codes of real images.
+
+    The velocity at a point between noise and code, at the share t of the way, shall be the mean of
+    code - noise over all pairs that pass there: a regression, without an adversary.
+
+    Batch: {"embedding": {factor: float32 [B, E]}}, codes of the frozen stage-I encoders.
+
+    Source: Lipman et al., "Flow Matching for Generative Modeling", ICLR 2023.
+    """
+
+    def __init__(self, config: Config, stage: str, networks: dict):
+        super().__init__(config, stage, networks)
+        model = config.model
+        self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
+        for factor in self.factors:
+            self.add_optimizer(f"{factor}_mapping", [f"{factor}_mapping"], betas=(0.9, 0.99))
+        self.keep_averages()
+
+    def update(self, batch):
+        logs = {}
+        for i, factor in enumerate(self.factors):
+            flow = self.networks[f"{factor}_mapping"]
+            codes = batch["embedding"][factor]
+            self._learn_statistics(flow, codes)
+            codes = flow.normalize(codes)
+            noise = self.normal(tf.shape(codes), _NOISE + i, 1.0)
+            time = self.uniform(tf.shape(codes)[:1], _TIME + i)
+            between = noise + time[:, None] * (codes - noise)
+            with tf.GradientTape() as tape:
+                loss = losses.squared_error(flow.velocity(between, time), codes - noise)
+            self.optimized[f"{factor}_mapping"].minimize(tape, loss)
+            logs[f"loss/{factor}_mapping"] = loss
+        self.move_averages(self.config.recipe.weight_average)
+        return logs
+
+    def _learn_statistics(self, flow, codes):
+        """Mean and deviation of all batches so far, later ones of the newest thousand."""
+        share = 1.0 / tf.minimum(tf.cast(self.step, tf.float32) + 1.0, 1000.0)
+        mean = tf.reduce_mean(codes, axis=0)
+        # About the mean so far, which makes it too large by what the mean still moves: very little.
+        variance = tf.reduce_mean(tf.square(codes - mean), axis=0)
+        kept = tf.where(self.step > 0, tf.square(flow.code_deviation), variance)
+        flow.code_mean.assign_add(share * (mean - flow.code_mean))
+        variance = kept + share * (variance - kept)
+        flow.code_deviation.assign(tf.maximum(tf.sqrt(variance), _SMALLEST_DEVIATION))
+
+    def decay_learning_rates(self):
+        recipe, settings = self.config.recipe, self.settings
+        for optimized in self.optimized.values():
+            rate = optimizers.trapezoid(
+                settings.learning_rate,
+                self.step,
+                settings.steps,
+                recipe.warmup_steps,
+                recipe.decay_share,
+            )
+            optimized.optimizer.learning_rate.assign(rate)

@@ -1,0 +1,79 @@
+"""From trained networks to a person's own photos: a few hundred steps on very few pictures."""
+
+import os
+
+from dpig_tf2.config import STAGES, Config, ConfigError
+from dpig_tf2.models import factory, weights
+from dpig_tf2.models.loading import load_networks
+from dpig_tf2.pipeline.personal_photos import PersonalPhotos
+from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.training.data import TrainingData
+from dpig_tf2.training.run import RunOptions, train
+
+# Weights that others were trained for long are moved gently; and the average must follow in time.
+_LEARNING_RATE, _AVERAGE, _WARMUP = 5e-4, 0.98, 20
+
+
+def personal_config(source: Config, steps: int, batch_size: int) -> Config:
+    """The configuration of a personal run, from that of the run that it begins with.
+
+    Raises:
+        ConfigError: if the source's networks are of the published architecture, whose encoder and
+            generator cannot be told apart from what they learned with an adversary.
+    """
+    if source.model.architecture != "placed":
+        raise ConfigError(
+            f"photos can be personalized with the placed architecture only; this is a "
+            f"{source.model.architecture} one of preset {source.preset}",
+            field="model.architecture",
+        )
+    return source.override(
+        **{
+            "reconstruction.steps": steps,
+            "reconstruction.batch_size": batch_size,
+            "reconstruction.learning_rate": _LEARNING_RATE,
+            "recipe.weight_average": _AVERAGE,
+            "recipe.warmup_steps": _WARMUP,
+        }
+    )
+
+
+def personalize(
+    source: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    photos: PersonalPhotos,
+    steps: int = 600,
+    batch_size: int = 8,
+    options: RunOptions | None = None,
+) -> RunFolder:
+    """Trains encoder and generator further, on photos; a run folder with the other networks too.
+
+    Half of every batch are synthetic persons. Mapping networks stay as they are and imitate the
+    codes of the source. Called again after an interruption, it goes on where it stopped.
+
+    Args:
+        source: run folder or saved sampler of the placed architecture.
+        out_dir: the personal run folder.
+        photos: of the model's size.
+        steps, batch_size: of training.
+        options: how it runs; None: as `RunOptions` has it.
+
+    Raises:
+        ConfigError: as `personal_config`, or if out_dir holds another run.
+    """
+    config, networks = load_networks(source)
+    run = RunFolder.plan(out_dir, personal_config(config, steps, batch_size))
+    train(
+        run,
+        ["reconstruction"],
+        TrainingData(fresh=photos),
+        options or RunOptions(),
+        init_from=source,
+    )
+    for stage in STAGES[1:]:
+        names = [n for n in factory.stage_networks(stage, config.model) if n in networks]
+        if names and run.latest_step(stage) is None:
+            variables = [v for name in names for v in networks[name].variables]
+            # The steps of the source are done: the stage counts as finished.
+            run.save_checkpoint(stage, run.config.stage(stage).steps, weights.collect(variables))
+    return run

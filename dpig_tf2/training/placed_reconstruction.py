@@ -1,0 +1,84 @@
+"""Stage I, image, of the placed architecture: reconstruction within and across photos."""
+
+import tensorflow as tf
+
+from dpig_tf2.config import Config
+from dpig_tf2.models.person_model import PersonModel
+from dpig_tf2.ops.images import to_network_range
+from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training.trainer import StageTrainer
+
+
+class PlacedReconstructionTrainer(StageTrainer):
+    """Learns to reconstruct a photo from itself, and from other photos that share its factors.
+
+    Half of what is drawn is the source photo from its own codes. The other half is the target photo
+    from the source's foreground, for both show one person, and the background of a third photo of
+    the target's scene; photos of real persons have no such third, and the target itself takes its
+    place. What the answer's pose changes is thereby asked of the pose alone.
+
+    Batch: {"source": person, "target": person} and, with known scenes, "scene": person; a person as
+    for `ReconstructionTrainer`.
+    """
+
+    def __init__(self, config: Config, networks: dict):
+        super().__init__(config, "reconstruction", networks)
+        self.recipe = config.recipe
+        self.person_model = PersonModel(config.model, networks)
+        self.encoder = networks["appearance_encoder"]
+        self.generator = networks["generator"]
+        self.add_optimizer("generator", ("appearance_encoder", "generator"), betas=(0.9, 0.99))
+        self.keep_averages()
+
+    def update(self, batch):
+        source, target = batch["source"], batch["target"]
+        scene = batch.get("scene", target)
+        answer = to_network_range(tf.concat([source["image"], target["image"]], axis=0))
+        keypoints = tf.concat([source["keypoints"], target["keypoints"]], axis=0)
+        masks = [tf.cast(p["body_mask"], tf.float32) for p in (source, target)]
+        with tf.GradientTape() as tape:
+            figure, around = self.generator.layers_of(self._codes(source, scene), keypoints)
+            coverage = figure[..., 3:]
+            drawn = coverage * figure[..., :3] + (1.0 - coverage) * around
+            loss, logs = self._loss(drawn, around, answer, tf.concat(masks, axis=0))
+        self.optimized["generator"].minimize(tape, loss)
+        self.move_averages(self.recipe.weight_average)
+        half = tf.shape(source["image"])[0]
+        logs["error/reconstruction"] = losses.absolute_error(drawn[:half], answer[:half])
+        logs["error/transfer"] = losses.absolute_error(drawn[half:], answer[half:])
+        return logs
+
+    def _codes(self, source, scene):
+        """Embeddings of the sources, then of the sources' foregrounds with the other scenes."""
+        own = self.person_model.encode_person(source)
+        mask = tf.cast(scene["body_mask"], tf.float32)
+        other = self.encoder.encode_scene(to_network_range(scene["image"]), mask)
+        foreground = self.person_model.split_appearance(own)["foreground"]
+        return tf.concat([own, tf.concat([foreground, other], axis=-1)], axis=0)
+
+    def _loss(self, drawn, around, answer, mask):
+        recipe = self.recipe
+        logs = {
+            "loss/reconstruction": losses.weighted_absolute_error(
+                drawn, answer, 1.0 + recipe.person_weight * mask
+            ),
+            "loss/scene": losses.weighted_absolute_error(around, answer, 1.0 - mask),
+            "loss/structure": losses.structural_dissimilarity(drawn, answer),
+        }
+        loss = (
+            logs["loss/reconstruction"]
+            + recipe.scene_weight * logs["loss/scene"]
+            + recipe.structure_weight * logs["loss/structure"]
+        )
+        return loss, logs
+
+    def decay_learning_rates(self):
+        recipe, settings = self.recipe, self.settings
+        rate = optimizers.trapezoid(
+            settings.learning_rate,
+            self.step,
+            settings.steps,
+            recipe.warmup_steps,
+            recipe.decay_share,
+        )
+        self.optimized["generator"].optimizer.learning_rate.assign(rate)

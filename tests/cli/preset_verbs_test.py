@@ -1,0 +1,120 @@
+"""Presets of weights as a user packs, lists and uses them."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dpig_tf2.sampling.sampler import PersonSampler
+
+pytestmark = pytest.mark.slow  # starts programs
+
+_REPOSITORY = pathlib.Path(__file__).parents[2]
+_PROSE = ("summary", "trained_on", "license", "intended_use", "limits", "command")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def dpig(home):
+    """Runs a command line in an empty home folder."""
+
+    def run(*arguments):
+        environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY), "HOME": str(home)}
+        environment |= {"XDG_CACHE_HOME": str(home / "cache"), "LOCALAPPDATA": str(home)}
+        return subprocess.run(
+            [sys.executable, "-m", "dpig_tf2.cli.main", *map(str, arguments)],
+            cwd=home,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory, tiny_config):
+    """A saved sampler with networks as they are before training, and a metrics.json."""
+    from dpig_tf2.config import STAGES
+    from dpig_tf2.models import factory
+
+    model = tiny_config.model
+    names = [name for stage in STAGES for name in factory.stage_networks(stage, model)]
+    folder = tmp_path_factory.mktemp("run")
+    networks = factory.build_networks([n for n in names if not n.endswith("critic")], model)
+    del networks["discriminator"]
+    PersonSampler(tiny_config, networks).save(folder)
+    (folder / "metrics.json").write_text(json.dumps({"transfer": {"ssim": 0.5, "names": ["a"]}}))
+    return folder
+
+
+@pytest.fixture
+def packed(dpig, run_dir, home):
+    """The preset `tiny` in the user's cache."""
+    (home / "card.json").write_text(json.dumps({name: f"the {name}" for name in _PROSE}))
+    result = dpig("pack_preset", f"--run_dir={run_dir}", "--name=tiny", "--card=card.json")
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_packed_listed_and_used(dpig, packed, run_dir, home, monkeypatch):
+    assert "generator" in packed and "MB" in packed
+
+    listing = dpig("presets")
+    assert listing.returncode == 0
+    assert "released_market1501  (`dpig download released_market1501` fetches it)" in listing.stdout
+    assert "tiny  (0." in listing.stdout and "transfer.ssim 0.5" in listing.stdout
+    assert "Limits: the limits" in dpig("presets", "--name=tiny").stdout
+
+    sampled = dpig("sample", "--run_dir=preset:tiny", "--count=2", "--factors=pose")
+    assert sampled.returncode == 0, sampled.stderr
+    assert (home / "runs" / "preset-tiny" / "samples" / "sample" / "samples.json").exists()
+    exported = dpig("export", "--run_dir=preset:tiny")
+    assert exported.returncode == 0, exported.stderr
+    assert (home / "runs" / "preset-tiny" / "export" / "1" / "saved_model.pb").exists()
+
+    # float16 weights draw what float32 ones draw, but for a level here and there.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(home))
+    monkeypatch.setenv("HOME", str(home))
+    full, half = PersonSampler.load(run_dir), PersonSampler.from_preset("tiny")
+    assert half.model.networks.keys() == full.model.networks.keys()
+    pictures = [s.sample(4, ["foreground"], seed=3).images.astype(int) for s in (full, half)]
+    assert 0 < np.abs(pictures[0] - pictures[1]).max() <= 3
+
+
+def test_a_damaged_preset_is_one_line(dpig, packed, home):
+    [file] = home.rglob("tiny/weights.safetensors")
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    result = dpig("sample", "--run_dir=preset:tiny", "--out_dir=damaged")
+    file.write_bytes(content)
+    assert result.returncode == 1
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("dpig")]
+    assert "weights.safetensors" in line
+    assert not (home / "damaged").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "--run_dir=preset:nobody"], "no preset of weights is called 'nobody'; known:"),
+        (["presets", "--name=nobody"], "no preset of weights is called 'nobody'; known:"),
+        (["train", "--run_dir=preset:tiny", "--preset=synthetic", "--data_dir=x"], "read only"),
+        (["pack_preset", "--run_dir=x", "--name=../x", "--card=c"], "expected letters"),
+    ],
+)
+def test_refusals_are_one_line(dpig, arguments, message):
+    result = dpig(*arguments)
+    assert result.returncode == 1
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("dpig")]
+    assert message in line

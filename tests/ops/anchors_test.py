@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from dpig_tf2.ops import anchors
+from dpig_tf2.ops.body_parts import REGION_NAMES
+from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, MIRRORED, flip_horizontal
+
+_SIZE = (128, 64)
+
+
+@pytest.fixture
+def standing():
+    """A person who stands upright, float32 [1, 18, 3]."""
+    places = {
+        "nose": (20, 32), "neck": (30, 32), "right_shoulder": (31, 24), "right_elbow": (45, 22),
+        "right_wrist": (58, 22), "left_shoulder": (31, 40), "left_elbow": (45, 42),
+        "left_wrist": (58, 42), "right_hip": (62, 27), "right_knee": (88, 27),
+        "right_ankle": (114, 27), "left_hip": (62, 37), "left_knee": (88, 37),
+        "left_ankle": (114, 37), "right_eye": (18, 30), "left_eye": (18, 34),
+        "right_ear": (19, 28), "left_ear": (19, 36),
+    }  # fmt: skip
+    keypoints = [(*places[name], 1) for name in KEYPOINT_NAMES]
+    return np.array([keypoints], np.float32)
+
+
+def _hidden(keypoints, *names):
+    keypoints = keypoints.copy()
+    keypoints[:, [KEYPOINT_NAMES.index(name) for name in names]] = 0
+    return keypoints
+
+
+def _of_region(name):
+    first = np.cumsum((0, *anchors.ANCHORS_PER_REGION))[REGION_NAMES.index(name)]
+    return slice(first, first + anchors.ANCHORS_PER_REGION[REGION_NAMES.index(name)])
+
+
+def test_anchors_lie_on_their_limbs(standing):
+    places, known = anchors.anchors(standing)
+    assert known.numpy().all()
+    arm = places[0, _of_region("right_arm")].numpy()
+    np.testing.assert_allclose(arm[0], (31 + 0.15 * 14, 24 - 0.15 * 2), atol=1e-4)
+    np.testing.assert_allclose(arm[-1], (58, 22), atol=1e-4)
+
+
+def test_an_anchor_is_known_if_all_its_points_are(standing):
+    _, known = anchors.anchors(_hidden(standing, "right_wrist"))
+    assert known[0, _of_region("right_arm")].numpy().tolist() == [1, 1, 0, 0]
+    assert known.numpy().sum() == anchors.NUM_ANCHORS - 2
+
+
+def test_a_hidden_face_is_above_the_neck(standing):
+    face = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+    places, known = anchors.anchors(_hidden(standing, *face))
+    head = _of_region("head")
+    assert known[0, head].numpy().all()
+    np.testing.assert_allclose(places[0, head][2], (30 - 0.35 * 32, 32), atol=1e-4)
+    _, known = anchors.anchors(_hidden(standing, *face, "neck"))
+    assert not known[0, head].numpy().any()
+
+
+def test_one_hip_stands_for_both(standing):
+    _, known = anchors.anchors(_hidden(standing, "left_hip"))
+    assert known[0, _of_region("legs")][0] == 1
+
+
+def test_maps_are_highest_at_their_anchor_and_zero_where_unknown(standing):
+    places, _ = anchors.anchors(standing)
+    maps = anchors.anchor_maps(standing, *_SIZE, (64, 32)).numpy()[0]
+    for i, (row, column) in enumerate(places[0].numpy()):
+        found = np.unravel_index(maps[..., i].argmax(), (64, 32))
+        assert abs(found[0] * 2 + 0.5 - row) <= 1.01
+        assert abs(found[1] * 2 + 0.5 - column) <= 1.01
+    maps = anchors.anchor_maps(_hidden(standing, "right_wrist"), *_SIZE, (16, 8)).numpy()
+    assert not maps[..., _of_region("right_arm")][..., -1].any()
+
+
+def test_maps_grow_with_the_person(standing):
+    near = anchors.anchor_maps(standing, *_SIZE, (64, 32)).numpy().sum(axis=(1, 2))
+    smaller = standing * (0.5, 0.5, 1)
+    far = anchors.anchor_maps(smaller, *_SIZE, (64, 32)).numpy().sum(axis=(1, 2))
+    ratio = near[0, _of_region("upper_body")] / far[0, _of_region("upper_body")]
+    np.testing.assert_allclose(ratio, 4, rtol=0.15)
+
+
+def test_torso_is_usual_where_it_is_not_seen(standing):
+    lengths = anchors.torso(np.concatenate([standing, _hidden(standing, "neck")]), 128)
+    np.testing.assert_allclose(lengths, [32, 32], atol=0.1)
+    assert anchors.torso(np.zeros((1, 18, 3), np.float32), 128).numpy() == 32
+
+
+def test_mirrored_keypoints_make_mirrored_maps(standing):
+    plain = anchors.keypoint_maps(standing, *_SIZE, (32, 16)).numpy()
+    mirrored = anchors.keypoint_maps(flip_horizontal(standing, 64), *_SIZE, (32, 16)).numpy()
+    np.testing.assert_allclose(mirrored[:, :, ::-1][..., MIRRORED], plain, atol=1e-5)

@@ -1,0 +1,266 @@
+"""The page in a real browser, which must reach nothing but this machine."""
+
+import json
+import socket
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("gradio", reason="Gradio is absent: pip install -e '.[page]'")
+
+pytestmark = pytest.mark.slow  # starts a browser
+
+_SECONDS = 120_000  # milliseconds until a picture must be there, on a machine that is busy
+
+
+@pytest.fixture(scope="module")
+def address(studio, detector):
+    """Where the page is served."""
+    from dpig_tf2.page.serving import server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with server(studio, detector, port=port):
+        yield f"http://localhost:{port}"
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def page(browser, address, request):
+    """The page, opened; every address that it asked for must be of this machine."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height})
+    opened = context.new_page()
+    opened.set_default_timeout(_SECONDS)
+    asked, faults = [], []
+    opened.on("request", lambda each: asked.append(each.url))
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.goto(address)
+    opened.wait_for_selector("#repose-pictures img")
+    yield opened
+    local = (address, address.replace("localhost", "127.0.0.1"), "data:", "blob:")
+    assert asked and not [url for url in asked if not url.startswith(local)]
+    assert not faults
+    # Nothing sticks out to the right, where a phone does not show it.
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def _open(page, tab):
+    """Shows a tab, which may be in the menu of a narrow page."""
+    button = page.get_by_role("tab", name=tab, exact=True)
+    if not button.count() or not button.first.is_visible():
+        page.locator(".overflow-menu > button").first.click()
+        page.locator(".overflow-dropdown").get_by_text(tab, exact=True).click()
+    else:
+        button.first.click()
+
+
+def _picture(page, selector):
+    page.wait_for_selector(selector)
+    return page.locator(selector).first.get_attribute("src")
+
+
+def _changed(page, selector, before):
+    """The picture there, when it is another one."""
+    page.wait_for_function(
+        "([selector, before]) => document.querySelector(selector)?.src !== before",
+        arg=[selector, before],
+    )
+    return _picture(page, selector)
+
+
+def _download(page, name, tmp_path):
+    with page.expect_download() as download:
+        page.click(f"#{name}-download")
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def _photo(path, seed=0):
+    rng = np.random.default_rng(seed)
+    Image.fromarray(rng.integers(1, 256, (300, 200, 3), np.uint8)).save(path)
+    return path
+
+
+def _points(page, editor):
+    """{name of a point: (x, y) of its middle on the screen}."""
+    groups = page.locator(f"#{editor} [data-point]")
+    boxes = [groups.nth(k).locator(".dot").bounding_box() for k in range(groups.count())]
+    labels = [groups.nth(k).get_attribute("aria-label") for k in range(groups.count())]
+    return {
+        label.partition(",")[0]: (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for label, box in zip(labels, boxes, strict=True)
+    }
+
+
+def test_repose(page, tmp_path):
+    result = "#repose-pictures img"
+    first = _picture(page, result)
+    # Another pose of the gallery, by its radio button.
+    page.locator("#repose-pose input").nth(4).check(force=True)
+    second = _changed(page, result, first)
+    # A point dragged with the mouse.
+    page.locator("#target-pose .board").scroll_into_view_if_needed()
+    x, y = _points(page, "target-pose")["left wrist"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 25, y - 40, steps=4)
+    page.mouse.up()
+    moved = _points(page, "target-pose")["left wrist"]
+    assert moved == pytest.approx((x + 25, y - 40), abs=3)
+    third = _changed(page, result, second)
+    # The same point moved and hidden with the keyboard.
+    page.locator("#target-pose [data-point='7']").focus()
+    page.keyboard.press("Shift+ArrowLeft")
+    assert _points(page, "target-pose")["left wrist"][0] < moved[0] - 1
+    page.keyboard.press("h")
+    label = page.locator("#target-pose [data-point='7']").get_attribute("aria-label")
+    assert label == "left wrist, hidden"
+    _changed(page, result, third)
+
+    path = _download(page, "repose", tmp_path)
+    with zipfile.ZipFile(path) as file:
+        made = json.loads(file.read("made.json"))
+        assert made["command"].startswith("dpig transfer ")
+        assert {"picture_01.png", "codes.npz", "person.png", "target.csv"} <= set(file.namelist())
+
+
+def test_a_photo_is_added_everywhere_and_put_back(page, tmp_path):
+    result = "#repose-pictures img"
+    before = _picture(page, result)
+    page.locator("#photo input[type=file]").set_input_files(_photo(tmp_path / "me.png"))
+    page.wait_for_selector("#repose-message .message")
+    assert "was added" in page.inner_text("#repose-message")
+    assert page.locator("#repose-person label").count() == 9
+    _changed(page, result, before)
+    page.wait_for_function("document.querySelectorAll('#repose-pictures img').length === 2")
+    # The pose of a photo.
+    shown = _points(page, "target-pose")
+    page.locator("#pose-photo input[type=file]").set_input_files(_photo(tmp_path / "you.png", 1))
+    page.wait_for_function(
+        "document.querySelector('#repose-message').innerText.includes('pose of the photo')"
+    )
+    assert _points(page, "target-pose") != shown
+    _open(page, "Mix")
+    page.wait_for_selector("#mix-donor-1 label:nth-child(9)")
+
+
+def _nobody(path):
+    Image.new("RGB", (200, 300)).save(path)
+
+
+def _tiny(path):
+    Image.new("RGB", (9, 9)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (_nobody, "No person was found"),
+        (_tiny, "too small"),
+        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\nnothing"), "cannot be used as a photo"),
+    ],
+)
+def test_bad_photos_get_a_sentence(page, tmp_path, make, sentence):
+    make(tmp_path / "bad.png")
+    page.locator("#photo input[type=file]").set_input_files(tmp_path / "bad.png")
+    page.wait_for_selector("#repose-message [role=alert]")
+    text = page.inner_text("#repose-message")
+    assert sentence in text and "Traceback" not in text
+    assert page.locator("#repose-person label").count() == 8
+    page.click("#run-repose")  # goes on as if nothing had happened
+    page.wait_for_selector("#repose-message [role=alert]", state="detached")
+
+
+def test_new_persons(page, tmp_path):
+    _open(page, "New persons")
+    result = "#new-pictures img"
+    first = _picture(page, result)
+    assert page.locator(result).count() == 8
+    page.click("#another-seed")
+    second = _changed(page, result, first)
+    page.locator("#new-background").get_by_text("Kept").click()
+    page.locator("#new-foreground").get_by_text("Kept").click()
+    page.locator("#new-person input").nth(2).check(force=True)
+    page.click("#run-new")
+    _changed(page, result, second)
+    page.locator("#new-pose").get_by_text("Kept").click()
+    page.click("#run-new")
+    page.wait_for_selector("#new-message [role=alert]")
+    assert "at least one factor" in page.inner_text("#new-message")
+    with zipfile.ZipFile(_download(page, "new", tmp_path)) as file:
+        assert json.loads(file.read("made.json"))["command"].startswith("dpig sample ")
+
+
+def test_mix(page, tmp_path):
+    _open(page, "Mix")
+    result = "#mix-pictures img"
+    first = _picture(page, result)
+    page.locator("#mix-donor-1 input").nth(6).check(force=True)
+    page.click("#run-mix")
+    _changed(page, result, first)
+    path = _download(page, "mix", tmp_path)
+    # Opened again, it is drawn from its codes.
+    page.get_by_text("Open a downloaded result").click()
+    page.locator("#result-file input[type=file]").set_input_files(path)
+    page.wait_for_selector("#opened-pictures img")
+    page.locator("#result-file button[aria-label='Clear']").first.click()
+    (tmp_path / "other.zip").write_bytes(b"nothing")
+    page.locator("#result-file input[type=file]").set_input_files(tmp_path / "other.zip")
+    page.wait_for_selector("#opened-message [role=alert]")
+    assert "no result of this page" in page.inner_text("#opened-message")
+
+
+def test_interpolate(page, tmp_path):
+    _open(page, "Interpolate")
+    frame = "#frames img"
+    first = _picture(page, frame)
+    slider = page.locator("#frames input[type=range]")
+    slider.focus()
+    page.keyboard.press("End")
+    assert _changed(page, frame, first)
+    assert page.inner_text("#frames figcaption") == "Frame 9 of 9"
+    with zipfile.ZipFile(_download(page, "interpolate", tmp_path)) as file:
+        assert "animation.webp" in file.namelist()
+
+
+def test_disentangle(page, tmp_path):
+    _open(page, "Disentangle")
+    result = "#disentangle-pictures img"
+    first = _picture(page, result)
+    assert page.locator(result).count() == 9
+    assert page.locator("#disentangle-table tbody tr").count() == 3
+    page.locator("#disentangle-first input").nth(3).check(force=True)
+    page.click("#run-disentangle")
+    _changed(page, result, first)
+    assert _download(page, "disentangle", tmp_path).stat().st_size > 1000
+
+
+def test_pages_of_others_get_nothing(address):
+    import urllib.error
+    import urllib.request
+
+    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    disguised = urllib.request.Request(address, headers={"Host": "example.org"})  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(disguised, timeout=60)  # noqa: S310
+    assert caught.value.code == 403
+
+
+def test_uploads_are_gone_with_the_server(studio, detector):
+    import os
+
+    from dpig_tf2.page.serving import server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with server(studio, detector, port=port):
+        folder = os.environ["GRADIO_TEMP_DIR"]
+        assert os.path.isdir(folder)
+    assert not os.path.exists(folder)

@@ -1,0 +1,236 @@
+import dataclasses
+import io
+import json
+import shlex
+import zipfile
+
+import numpy as np
+import pytest
+
+from dpig_tf2.detection.crops import Crop
+from dpig_tf2.errors import DpigError
+from dpig_tf2.page import results
+from dpig_tf2.sampling.tasks.draw import read_codes
+
+
+def _flags(command):
+    _, verb, *flags = shlex.split(command)
+    return verb, dict(flag[2:].split("=", 1) for flag in flags)
+
+
+def _codes(studio, member):
+    return studio.sampler.person_codes(member.image[None], member.keypoints[None])
+
+
+def test_reposing_is_transfer(studio, members, poses):
+    result = studio.repose(members[0], poses[3])
+    image, pose = members[0].image[None], members[0].keypoints[None]
+    expected = studio.sampler.transfer(image, pose, poses[3][None])
+    np.testing.assert_array_equal(result.pictures[0].image, expected[0])
+    assert result.pasted is None
+    verb, flags = _flags(result.command)
+    assert verb == "transfer" and flags["run_dir"] == "runs/my run"
+    assert set(result.files) == {flags["image"], flags["keypoints"], flags["target_keypoints"]}
+
+
+def test_a_person_from_a_photo_is_put_back(studio, members, poses):
+    photo = np.full((200, 200, 3), 7, np.uint8)
+    crop = Crop(20, 30, 128, 64, studio.model.height, studio.model.width)
+    person = dataclasses.replace(members[0], photo=photo, crop=crop)
+    pasted = studio.repose(person, poses[0]).pasted
+    assert pasted.shape == photo.shape
+    np.testing.assert_array_equal(pasted[:20], photo[:20])
+    assert (pasted[20:148, 30:94] != 7).any()
+
+
+def test_new_persons_are_those_of_the_sampler(studio, members):
+    result = studio.new_persons(["foreground", "pose"], 3, 5, members[1])
+    expected = studio.sampler.sample(
+        3, ["foreground", "pose"], members[1].image, members[1].keypoints, seed=5
+    )
+    images = np.stack([picture.image for picture in result.pictures])
+    np.testing.assert_array_equal(images, expected.images)
+    verb, flags = _flags(result.command)
+    assert verb == "sample"
+    assert flags["factors"] == "foreground,pose" and flags["seed"] == "5" and flags["count"] == "3"
+    assert flags["image"] in result.files
+    everything = studio.new_persons(studio.model.factors, 2, 5)
+    assert _flags(everything.command)[1]["factors"] == "all" and not everything.files
+
+
+def test_truncation_draws_to_the_mean(studio):
+    codes = [
+        studio.new_persons(studio.model.factors, 4, 1, truncation=t).codes.foreground
+        for t in (1, 0.5, 0)
+    ]
+    spread = [np.std(code, axis=0).mean() for code in codes]
+    assert spread[1] == pytest.approx(spread[0] / 2, rel=1e-3) and spread[2] < 1e-6
+    # `dpig sample` cannot repeat these.
+    assert (
+        _flags(studio.new_persons(["pose", "background", "foreground"], 1, 1, None, 0.5).command)[0]
+        == "draw"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (([], 1, 0), "factors"),
+        ((["hair"], 1, 0), "factor"),
+        ((["pose"], 0, 0), "number of persons"),
+        ((["pose"], 17, 0), "number of persons"),
+        ((["pose"], 1.5, 0), "number of persons"),
+        ((["pose"], None, 0), "number of persons"),
+        ((["pose"], 1, -1), "seed"),
+        ((["pose"], 1, 2**31), "seed"),
+        ((["pose"], 1, float("nan")), "seed"),
+        ((["pose"], 1, 0), "person"),
+        ((["foreground", "background", "pose"], 1, 0, None, 2), "truncation"),
+    ],
+)
+def test_what_cannot_be_sampled_is_named(studio, arguments, field):
+    with pytest.raises(DpigError) as caught:
+        studio.new_persons(*arguments)
+    assert caught.value.field == field
+
+
+def test_mixing_takes_parts_and_background(studio, members):
+    result = studio.mix(members[0], [(members[1], ["upper_garment"])], members[2])
+    own, donor = (
+        studio.sampler.person_codes(m.image[None], m.keypoints[None]) for m in members[:2]
+    )
+    place = studio.sampler.person_codes(members[2].image[None], members[2].keypoints[None])
+    expected = studio.sampler.mix(own, {"upper_garment": donor}, place).images[0]
+    np.testing.assert_array_equal(result.pictures[0].image, expected)
+    np.testing.assert_array_equal(result.codes.background, place.background)
+
+
+def test_mixing_says_what_cannot_be_taken(studio, members):
+    with pytest.raises(DpigError) as caught:
+        studio.mix(members[0], [(members[1], ["upper_body"]), (members[2], ["upper_garment"])])
+    assert caught.value.field == "upper_body"
+    with pytest.raises(DpigError) as caught:
+        studio.mix(members[0], [])
+    assert caught.value.field == "donors"
+    # A donor of whom only the nose is seen gives no legs.
+    unseen = members[1].keypoints * (np.arange(18) == 0)[:, None]
+    donor = dataclasses.replace(members[1], keypoints=unseen.astype(np.float32))
+    result = studio.mix(members[0], [(donor, ["left_leg"])], members[2])
+    assert result.notes and "left leg" in result.notes[0]
+
+
+def test_the_way_between_persons_and_seeds(studio, members):
+    seen = []
+    result = studio.interpolate(
+        members[0], members[1], ["foreground"], 6, lambda done, total: seen.append((done, total))
+    )
+    assert seen[0] == (0, 6) and seen[-1] == (6, 6)
+    own, other = (
+        studio.sampler.person_codes(m.image[None], m.keypoints[None]) for m in members[:2]
+    )
+    expected = studio.sampler.interpolate(own, other, 6, ["foreground"]).images
+    images = np.stack([picture.image for picture in result.pictures])
+    assert np.abs(images.astype(int) - expected).max() <= 1
+    seeds = studio.interpolate(3, 4, ["pose"], 3)
+    assert _flags(seeds.command)[1]["seeds"] == "3,4" and len(seeds.pictures) == 3
+    for arguments, field in (
+        ((members[0], members[1], [], 3), "factors"),
+        ((members[0], members[1], ["pose"], 1), "number of frames"),
+        ((members[0], 3, ["pose"], 3), "end"),
+        ((-1, 3, ["pose"], 3), "seed"),
+    ):
+        with pytest.raises(DpigError) as caught:
+            studio.interpolate(*arguments)
+        assert caught.value.field == field
+
+
+def test_exchanged_factors_are_three_by_three(studio, members):
+    result = studio.disentangle(members[0], members[1])
+    assert len(result.pictures) == 9 and result.columns == 3
+    captions = [picture.caption for picture in result.pictures]
+    assert captions[4] == "Person 1 with the background of Person 2"
+    table = studio.moved(members[0], members[1])
+    assert table.keys() == {"Looks", "Background", "Pose"}
+    photo = dataclasses.replace(members[1], factors={})
+    assert studio.moved(members[0], photo) is None
+
+
+def test_a_perfect_model_moves_what_is_exchanged(studio, members, monkeypatch):
+    """The table of the true pictures themselves is the unit matrix."""
+    first, second = members[:2]
+    sizes = {"height": studio.model.height, "width": studio.model.width}
+    from dpig_tf2 import synthetic
+
+    people = {"a": first.factors, "b": second.factors}
+
+    class True_:  # noqa: N801
+        def __init__(self, **names):
+            self.names = names
+
+        def replace(self, **names):
+            return True_(**self.names | names)
+
+        foreground = property(lambda self: self.names["foreground"])
+        background = property(lambda self: self.names["background"])
+        keypoints = property(lambda self: self.names["keypoints"])
+
+    fields = {"foreground": "foreground", "background": "background", "keypoints": "pose"}
+
+    def draw(codes):
+        factors = {f: people[codes.names[n]][f] for n, f in fields.items()}
+        return type("S", (), {"images": synthetic.render(**factors, **sizes)[None]})
+
+    names = iter("ab")
+    monkeypatch.setattr(
+        studio,
+        "_codes",
+        lambda person: True_(
+            **dict.fromkeys(("foreground", "background", "keypoints"), next(names))
+        ),
+    )
+    monkeypatch.setattr(studio.sampler, "draw", draw)
+    table = studio.moved(first, second)
+    found = np.array([list(row.values()) for row in table.values()])
+    np.testing.assert_allclose(found, np.eye(3), atol=1e-4)
+
+
+def test_a_download_holds_everything_and_is_opened_again(studio, members, poses, tmp_path):
+    result = studio.repose(members[0], poses[3])
+    path = tmp_path / "result.zip"
+    path.write_bytes(results.archive(result, studio.sampler))
+    with zipfile.ZipFile(path) as file:
+        names = set(file.namelist())
+        assert {"picture_01.png", "sheet.png", "codes.npz", "command.txt", *result.files} <= names
+        assert file.read("command.txt").decode().strip() == result.command
+        (tmp_path / "codes.npz").write_bytes(file.read("codes.npz"))
+    again = results.restore(path, studio.sampler)
+    np.testing.assert_array_equal(again.pictures[0].image, result.pictures[0].image)
+    assert again.command == result.command
+    # `dpig draw` reads the codes too.
+    drawn = studio.sampler.draw(read_codes(tmp_path / "codes.npz")).images
+    np.testing.assert_array_equal(drawn[0], result.pictures[0].image)
+
+
+def test_an_animation_goes_along_with_frames(studio):
+    result = studio.interpolate(1, 2, ["pose"], 3)
+    with zipfile.ZipFile(io.BytesIO(results.archive(result, studio.sampler))) as file:
+        assert file.read("animation.webp")[8:12] == b"WEBP"
+
+
+def test_files_that_are_no_results_get_a_sentence(studio, members, poses, tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"nothing")
+    with pytest.raises(DpigError, match="no result of this page"):
+        results.restore(path, studio.sampler)
+    content = results.archive(studio.repose(members[0], poses[0]), studio.sampler)
+    for change in ({"networks": "others"}, {"captions": 3}, {"columns": "x"}):
+        with (
+            zipfile.ZipFile(io.BytesIO(content)) as file,
+            zipfile.ZipFile(path, "w") as changed,
+        ):
+            made = json.loads(file.read("made.json")) | change
+            changed.writestr("made.json", json.dumps(made))
+            changed.writestr("codes.npz", file.read("codes.npz"))
+        with pytest.raises(DpigError) as caught:
+            results.restore(path, studio.sampler)
+        assert caught.value.file == str(path)

@@ -1,0 +1,78 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2 import config
+from dpig_tf2.ops.keypoints import flip_horizontal
+from dpig_tf2.pipeline.fresh_persons import FreshPersons
+
+
+@pytest.fixture(scope="module")
+def model():
+    sizes = {"height": 32, "width": 16, "background_embedding": 2, "mask_radius": 1}
+    changes = {f"model.{name}": value for name, value in sizes.items()}
+    return config.preset("modern").override(**changes).model
+
+
+def _batches(model, count, start=0, seed=0, size=3):
+    batches = FreshPersons(seed).batches(model, size, start)
+    return list(itertools.islice(batches.as_numpy_iterator(), count))
+
+
+def _equal(a, b):
+    tf.nest.map_structure(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture(scope="module")
+def batches(model):
+    return _batches(model, 4)
+
+
+def test_any_batch_is_found_without_those_before(model, batches):
+    _equal(_batches(model, 2, start=1), batches[1:3])
+    _equal(_batches(model, 1, start=2), batches[2:3])
+
+
+def test_a_seed_has_its_own_persons(model, batches):
+    other = _batches(model, 1, seed=1)[0]
+    assert (other["source"]["image"] != batches[0]["source"]["image"]).mean() > 0.5
+    assert (batches[2]["source"]["image"] != batches[0]["source"]["image"]).mean() > 0.5
+
+
+def test_odd_batches_mirror_even_ones(batches):
+    for side in ("source", "target"):
+        plain, mirrored = (batch[side] for batch in batches[:2])
+        np.testing.assert_array_equal(mirrored["image"], plain["image"][:, :, ::-1])
+        np.testing.assert_array_equal(
+            mirrored["keypoints"], flip_horizontal(plain["keypoints"], 16)
+        )
+
+
+def test_scene_is_the_target_without_its_person(model, batches):
+    batch = batches[0]
+    np.testing.assert_array_equal(batch["scene"]["image"][0], batch["source"]["image"][1])
+    # But for shadows, the two pictures differ only where one of the persons is.
+    same = (batch["scene"]["image"] == batch["target"]["image"]).all(axis=-1)
+    others = (batch["source"]["image"] == batch["target"]["image"]).all(axis=-1)
+    assert same.mean() > 0.3 > 0.1 > others.mean()
+
+
+def test_source_and_target_show_one_person(model):
+    """Seen through the mean color of what the masks cover, beside that of other persons."""
+    batch = _batches(model, 1, seed=5, size=16)[0]
+    means = []
+    for side in ("source", "target"):
+        mask, image = batch[side]["body_mask"], batch[side]["image"]
+        means.append((image * mask).sum(axis=(1, 2)) / mask.sum(axis=(1, 2)))
+    distance = np.linalg.norm(means[0][:, None] - means[1][None], axis=-1)
+    assert distance.diagonal().mean() < 0.8 * distance.mean()
+
+
+def test_poses_are_those_of_the_persons(model):
+    fresh = FreshPersons(3, photos=5)
+    persons = list(fresh.persons(model, 4))
+    assert [len(person["image"]) for person in persons] == [4, 1]
+    keypoints = np.concatenate([person["keypoints"] for person in persons])
+    np.testing.assert_array_equal(keypoints, fresh.poses(model))

@@ -1,0 +1,70 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from dpig_tf2 import config, testing
+from dpig_tf2.pipeline.personal_photos import PersonalPhotos, moved
+
+
+@pytest.fixture(scope="module")
+def model():
+    sizes = {"height": 32, "width": 16, "background_embedding": 2, "mask_radius": 1}
+    changes = {f"model.{name}": value for name, value in sizes.items()}
+    return config.preset("modern").override(**changes).model
+
+
+def _photos(model, identities=("a", "b", "a")):
+    person = testing.random_person(model, len(identities))
+    return PersonalPhotos(person["image"].numpy(), person["keypoints"].numpy(), identities, 0)
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(1, (0, 0)), (1, (3, -2)), (1.5, (0, 0)), (0.8, (4, 2))]
+)
+def test_a_keypoint_follows_what_it_marks(scale, shift):
+    image = np.zeros((48, 24, 3), np.uint8)
+    image[19:22, 9:12] = 255  # its middle is pixel (20, 10)
+    keypoints = np.zeros((18, 3), np.float32)
+    keypoints[4] = (20, 10, 1)
+    image, keypoints = moved(image, keypoints, scale, shift)
+    weights = image[..., 0].astype(float)
+    rows, columns = np.mgrid[:48, :24]
+    middle = [(axis * weights).sum() / weights.sum() for axis in (rows, columns)]
+    np.testing.assert_allclose(keypoints[4, :2], middle, atol=0.3)
+    assert keypoints[4, 2] == 1 and not keypoints[[3, 5]].any()
+
+
+def test_a_keypoint_that_leaves_the_photo_is_missing():
+    keypoints = np.zeros((18, 3), np.float32)
+    keypoints[0] = (5, 10, 1)
+    _, keypoints = moved(np.zeros((48, 24, 3), np.uint8), keypoints, 1, (-10, 0))
+    assert not keypoints.any()
+
+
+def test_a_photo_that_is_not_moved_stays():
+    image = np.random.default_rng(0).integers(0, 256, (32, 16, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(moved(image, np.zeros((18, 3), np.float32), 1, (0, 0))[0], image)
+
+
+def test_half_of_a_batch_are_photos_of_one_identity_each(model):
+    photos = _photos(model)
+    # Every photo one color, its number.
+    images = np.stack([np.full((32, 16, 3), 50 * i + 50, np.uint8) for i in range(3)])
+    photos = PersonalPhotos(images, photos.keypoints, photos.identities, 0)
+    pairs = set()
+    for batch in itertools.islice(photos.batches(model, 6).as_numpy_iterator(), 20):
+        assert batch["source"]["image"].shape == (6, 32, 16, 3)
+        np.testing.assert_array_equal(batch["scene"]["image"][3:], batch["target"]["image"][3:])
+        numbers = [batch[s]["image"][3:, 16, 8, 0] // 50 - 1 for s in ("source", "target")]
+        pairs |= set(zip(*map(np.ndarray.tolist, numbers), strict=True))
+        assert (batch["source"]["image"][:3].std(axis=(1, 2, 3)) > 5).all()  # rendered persons
+    assert pairs == {(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)}
+
+
+def test_any_batch_is_found_without_those_before(model):
+    photos = _photos(model)
+    batches = list(itertools.islice(photos.batches(model, 4).as_numpy_iterator(), 3))
+    again = next(photos.batches(model, 4, start=2).as_numpy_iterator())
+    np.testing.assert_array_equal(again["source"]["image"], batches[2]["source"]["image"])
+    np.testing.assert_array_equal(again["target"]["keypoints"], batches[2]["target"]["keypoints"])

@@ -1,0 +1,113 @@
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from dpig_tf2.config import ConfigError
+from dpig_tf2.io.array_files import WeightsError
+from dpig_tf2.presets import cards, packing, registry
+from dpig_tf2.run_folder import RunFolder
+
+PROSE = {name: f"the {name}" for name in cards.PROSE}
+
+
+@pytest.fixture
+def tiny(cache, tiny_config):
+    """A preset without networks that fit, in the user's cache."""
+    arrays = {"network/kernel": np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)}
+    figures = {"transfer": {"ssim": 0.5, "per_image": [1, 2]}}
+    training = {"pose": {"steps": 3, "images": 24}}
+    packing.pack(cache / "tiny", tiny_config, arrays, cards.Card(**PROSE), figures, training)
+    return cache / "tiny"
+
+
+def test_the_shipped_cards_are_complete():
+    for name in registry.names():
+        card = registry.find(name).card
+        assert all(getattr(card, field) for field in cards.PROSE)
+        assert card.archive or card.sha256
+
+
+def test_a_packed_preset_is_listed_with_its_card(tiny):
+    assert registry.names()[-1] == "tiny"
+    preset = registry.find("tiny")
+    assert preset.folder == tiny
+    assert preset.card.summary == "the summary"
+    assert preset.card.parameters == 6
+    assert preset.card.bytes == (tiny / packing.WEIGHTS).stat().st_size
+    assert preset.card.figures == {"transfer": {"ssim": 0.5}}  # without what is of single images
+    assert preset.card.training == {"pose": {"steps": 3, "images": 24}}
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "../tiny", "tiny/", ".", "x" * 99])
+def test_unknown_names_are_refused_with_the_known_ones(tiny, name):
+    with pytest.raises(ConfigError, match="known: .*released_market1501.*tiny") as caught:
+        registry.find(name)
+    assert caught.value.field == "preset"
+
+
+def test_what_must_be_fetched_says_how(cache):
+    assert registry.find("released_market1501").folder is None
+    with pytest.raises(ConfigError, match="dpig download released_market1501") as caught:
+        RunFolder.open("preset:released_market1501")
+    assert caught.value.field == "preset"
+
+
+def test_a_preset_is_opened_and_written_elsewhere(tiny, tiny_config):
+    run = RunFolder.open("preset:tiny")
+    assert run.config == tiny_config
+    assert run.path == tiny
+    assert run.samples == pathlib.Path("runs/preset-tiny/samples")
+    assert run.metrics == pathlib.Path("runs/preset-tiny/metrics.json")
+    assert run.load_saved_weights()["network/kernel"].shape == (2, 3)
+
+
+def test_no_run_is_made_of_a_preset(tiny, tiny_config):
+    with pytest.raises(ConfigError) as caught:
+        RunFolder.create("preset:tiny", tiny_config)
+    assert caught.value.field == "run_dir"
+
+
+def test_a_flipped_bit_is_found(tiny):
+    file = tiny / packing.WEIGHTS
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match="SHA-256") as caught:
+        RunFolder.open("preset:tiny").load_saved_weights()
+    assert caught.value.file == str(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"summary": None}, "summary"),
+        ({"summary": 3}, "summary"),
+        ({"limits": ""}, "limits"),
+        ({"training": []}, "training"),
+        ({"licence": "MIT"}, "licence"),
+    ],
+)
+def test_cards_are_read_strictly(tmp_path, change, field):
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(PROSE | change))
+    with pytest.raises(ConfigError) as caught:
+        cards.Card.read(path)
+    assert caught.value.file == str(path)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "[[["])
+def test_damaged_cards_are_named(tmp_path, content):
+    path = tmp_path / "card.json"
+    path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        cards.Card.read(path)
+    assert caught.value.file == str(path)
+
+
+def test_without_networks_there_is_no_preset(tmp_path, tiny_config):
+    with pytest.raises(ConfigError, match="no networks"):
+        packing.pack(tmp_path / "none", tiny_config, {}, cards.Card(**PROSE), {}, {})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,148 @@
+"""ONNX and LiteRT files, each in its own runtime, equal the in-memory sampler."""
+
+import numpy as np
+import pytest
+
+from dpig_tf2 import config
+from dpig_tf2.models import factory
+from dpig_tf2.serving import runtimes, verification
+from dpig_tf2.serving.export import export
+from dpig_tf2.serving.formats import ExportError, ExportSettings
+
+pytest.importorskip("tf2onnx", reason="the extra is absent: pip install 'dpig-tf2[onnx]'")
+pytest.importorskip(
+    "ai_edge_quantizer", reason="the extra is absent: pip install 'dpig-tf2[litert]'"
+)
+pytestmark = pytest.mark.slow  # converts
+
+_FORMATS = ("onnx", "litert")
+
+
+def _exported(sampler, folder, format, *signatures, **settings):
+    settings = ExportSettings(format, signatures=signatures, **settings)
+    return export(sampler.config, sampler.model.networks, folder, settings)
+
+
+def _persons(sampler, count):
+    persons = verification.synthetic_persons(sampler.config.model, count)
+    return persons["images"], persons["keypoints"], np.roll(persons["keypoints"], -1, axis=0)
+
+
+@pytest.fixture(scope="module")
+def onnx_transfer(sampler, tmp_path_factory):
+    return _exported(sampler, tmp_path_factory.mktemp("onnx"), "onnx", "transfer")
+
+
+def test_onnx_takes_any_number_of_persons(sampler, onnx_transfer):
+    run = runtimes.load(onnx_transfer, "onnx", "transfer")
+    for count in (1, 3):
+        images, keypoints, targets = _persons(sampler, count)
+        found = run({"images": images, "keypoints": keypoints, "target_keypoints": targets})
+        expected = sampler.transfer(images, keypoints, targets)
+        assert found["images"].dtype == np.uint8 and found["images"].shape == expected.shape
+        assert np.abs(found["images"].astype(int) - expected).max() <= 1
+        assert expected.std() > 20  # there is something to compare
+
+
+def test_the_description_is_what_the_file_takes(onnx_transfer, sampler):
+    import onnxruntime
+
+    description = runtimes.describe(onnx_transfer)
+    assert description["format"] == "onnx" and description["batch_size"] is None
+    assert description["preset"] == "synthetic"
+    (signature,) = description["signatures"].values()
+    path = onnx_transfer / signature["file"]
+    assert signature["bytes"] == path.stat().st_size
+    session = onnxruntime.InferenceSession(path)
+    for side, found in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+        entries = {entry["tensor"]: entry for entry in signature[side].values()}
+        assert entries.keys() == {each.name for each in found}
+        for each in found:
+            entry = entries[each.name]
+            assert entry["shape"][1:] == each.shape[1:] and entry["shape"][0] == "B"
+            assert {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[
+                entry["dtype"]
+            ] == each.type
+    difference = signature["outputs"]["images"]["difference"]
+    assert difference["mean"] <= difference["max"] <= 1
+    assert description["verified"]["levels_of_pictures"] == difference
+
+
+@pytest.mark.parametrize("format", _FORMATS)
+def test_noise_is_an_input_of_sampling(sampler, tmp_path, format):
+    folder = _exported(sampler, tmp_path, format, "sample", batch_size=2)
+    noise = {f: sampler.draw_noise(2, f, seed=3) for f in sampler.config.model.factors}
+    run = runtimes.load(folder, format, "sample")
+    found = run({f"{factor}_noise": rows for factor, rows in noise.items()})
+    expected = sampler.sample(2, sampler.config.model.factors, seed=3)
+    np.testing.assert_allclose(found["appearance"], expected.appearance, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found["keypoints"], expected.keypoints, rtol=1e-4, atol=1e-3)
+    redrawn = sampler.generate(found["appearance"], found["keypoints"])
+    assert np.abs(found["images"].astype(int) - redrawn).max() <= 1
+
+
+def test_litert_takes_one_person_at_a_time(sampler, tmp_path):
+    folder = _exported(sampler, tmp_path, "litert", "transfer", "decode_pose")
+    description = runtimes.describe(folder)
+    assert description["batch_size"] == 1 and set(description["signatures"]) == {
+        "transfer",
+        "decode_pose",
+    }
+    images, keypoints, targets = _persons(sampler, 2)
+    inputs = {"images": images, "keypoints": keypoints, "target_keypoints": targets}
+    found = runtimes.in_batches(runtimes.load(folder, "litert", "transfer"), inputs, 1)
+    expected = sampler.transfer(images, keypoints, targets)
+    assert np.abs(found["images"].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("format", _FORMATS)
+def test_networks_of_the_modern_recipe_are_exported_too(tmp_path, format):
+    """Export itself compares them to the sampler."""
+    sizes = {"height": 32, "width": 16, "hidden": 4, "region_embedding": 4}
+    sizes["background_embedding"] = 8
+    settings = config.preset("modern").override(**{f"model.{k}": v for k, v in sizes.items()})
+    networks = factory.build_networks(("appearance_encoder", "generator"), settings.model)
+    asked = ExportSettings(format, signatures=("transfer",))
+    description = runtimes.describe(export(settings, networks, tmp_path, asked))
+    assert description["verified"]["levels_of_pictures"]["max"] <= 1
+
+
+@pytest.mark.parametrize("format", _FORMATS)
+def test_quantized_files_tell_what_they_lose(sampler, onnx_transfer, tmp_path, format):
+    sizes, means = {}, {}
+    for quantize in ("float16", "int8"):
+        folder = _exported(sampler, tmp_path / quantize, format, "generate", quantize=quantize)
+        signature = runtimes.describe(folder)["signatures"]["generate"]
+        sizes[quantize] = signature["bytes"]
+        means[quantize] = signature["outputs"]["images"]["difference"]["mean"]
+    plain = _exported(sampler, tmp_path / "none", format, "generate")
+    whole = runtimes.describe(plain)["signatures"]["generate"]["bytes"]
+    assert sizes["float16"] < 0.8 * whole and sizes["int8"] < whole
+    assert 0 < means["float16"] < 1 < means["int8"] < 40
+
+
+def test_given_persons_set_the_ranges_of_int8(sampler, tmp_path):
+    images, keypoints, _ = _persons(sampler, 3)
+    dark = {"images": images // 16, "keypoints": keypoints}
+    settings = ExportSettings("litert", "int8", signatures=("encode_appearance",))
+    networks = sampler.model.networks
+    given = export(sampler.config, networks, tmp_path / "given", settings, dark)
+    drawn = export(sampler.config, networks, tmp_path / "drawn", settings)
+    apart = [
+        runtimes.describe(path)["signatures"]["encode_appearance"]["outputs"]["appearance"]
+        for path in (given, drawn)
+    ]
+    assert apart[0]["difference"]["mean"] > apart[1]["difference"]["mean"]
+
+
+def test_bad_input_is_refused_before_anything_is_written(sampler, tmp_path):
+    networks = {"pose_encoder": sampler.model.networks["pose_encoder"]}
+    for name, message in {
+        "transfr": "unknown signature 'transfr'",
+        "transfer": "needs appear",
+    }.items():
+        with pytest.raises(ExportError, match=message) as caught:
+            settings = ExportSettings("onnx", signatures=(name,))
+            export(sampler.config, networks, tmp_path, settings)
+        assert caught.value.field == "signatures"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,189 @@
+"""The trainers of the modern recipe."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2 import config, testing
+from dpig_tf2.config import ConfigError
+from dpig_tf2.models import factory, loading, weights
+from dpig_tf2.pipeline.personal_photos import PersonalPhotos
+from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training.data import TrainingData
+from dpig_tf2.training.personalization import personal_config, personalize
+from dpig_tf2.training.run import RunOptions, train
+from dpig_tf2.training.trainers import build_trainer
+
+_SIZES = {
+    "model.height": 32, "model.width": 16, "model.hidden": 8, "model.region_embedding": 8,
+    "model.background_embedding": 32, "model.placed_channels": 4,
+    "model.pose_mapping_hidden": 32, "reconstruction.batch_size": 2, "reconstruction.steps": 100,
+    "recipe.warmup_steps": 1, "pose_mapping.steps": 300, "recipe.weight_average": 0.9,
+}  # fmt: skip
+
+
+def _trainer(stage="reconstruction", **changes):
+    tf.keras.utils.set_random_seed(0)
+    return build_trainer(stage, config.preset("modern").override(**(_SIZES | changes)))
+
+
+def _batch(trainer):
+    return testing.random_pair(trainer.config.model, 2)
+
+
+def test_it_learns_a_batch_by_heart():
+    trainer = _trainer()
+    batch, step = _batch(trainer), tf.function(trainer.train_step)
+    first = {name: float(value) for name, value in step(batch).items()}
+    for _ in range(60):
+        last = step(batch)
+    for name in ("error/reconstruction", "error/transfer", "loss/scene"):
+        assert float(last[name]) < 0.9 * first[name], name
+
+
+def test_the_transferred_half_has_the_background_of_the_third_photo():
+    trainer = _trainer()
+    source, target = _batch(trainer).values()
+    scene = testing.random_person(trainer.config.model, 2, seed=50)
+    codes = trainer._codes(source, scene)
+    model = trainer.person_model
+    own, other = (model.split_appearance(model.encode_person(p)) for p in (source, scene))
+    np.testing.assert_allclose(codes[2:, :56], own["foreground"], atol=1e-6)
+    np.testing.assert_allclose(codes[2:, 56:], other["background"], atol=1e-6)
+    np.testing.assert_allclose(codes[:2, 56:], own["background"], atol=1e-6)
+
+
+def test_without_a_third_photo_the_target_lends_its_background():
+    given, found = [], []
+    for with_scene in (True, False):
+        trainer = _trainer()
+        batch = _batch(trainer)
+        if with_scene:
+            batch["scene"] = batch["target"]
+        (given if with_scene else found).append(trainer.train_step(batch))
+    assert float(given[0]["error/transfer"]) == float(found[0]["error/transfer"])
+
+
+def test_averages_follow_and_are_what_is_loaded():
+    trainer = _trainer(**{"recipe.weight_average": 0.5})
+    batch = _batch(trainer)
+    before = weights.collect(trainer.generator.variables)
+    for _ in range(3):
+        trainer.train_step(batch)
+    arrays = weights.collect(trainer.state_variables())
+    averaged = weights.averaged(arrays)
+    name = "generator/scene_output/kernel"
+    assert not np.array_equal(averaged[name], arrays[name])
+    # Between where it started and where it is.
+    moved = np.abs(arrays[name] - before[name]).sum()
+    assert np.abs(averaged[name] - before[name]).sum() < moved
+
+
+def test_a_start_from_other_weights_tells_what_is_new():
+    arrays = weights.collect(_trainer().state_variables())
+    arrays["generator/figure_output/bias"] = np.full(16, 0.5, np.float32)
+    arrays["generator/place_0/kernel"] = np.zeros((3, 3), np.float32)
+    trainer = _trainer()
+    assert trainer.start_from(arrays) == {
+        "appearance_encoder": [],
+        "generator": ["generator/place_0/kernel"],
+    }
+    assert (trainer.generator.figure_output.bias.numpy() == 0.5).all()
+    averages = weights.averaged(weights.collect(trainer.state_variables()))
+    assert (averages["generator/figure_output/bias"] == 0.5).all()
+    assert trainer.step.numpy() == 0
+
+
+def test_a_flow_learns_a_distribution():
+    trainer = _trainer("pose_mapping", **{"pose_mapping.learning_rate": 3e-3})
+    rng = np.random.default_rng(0)
+
+    def codes(count):
+        """Two clusters on a line in 32 dimensions."""
+        side = rng.choice([-1.0, 1.0], (count, 1))
+        return (5 + 3 * side + 0.1 * rng.normal(size=(count, 32))).astype(np.float32)
+
+    step = tf.function(trainer.train_step)
+    for _ in range(300):
+        step({"embedding": {"pose": tf.constant(codes(128))}})
+    flow = trainer.networks["pose_mapping"]
+    np.testing.assert_allclose(flow.code_mean, 5, atol=0.3)
+    np.testing.assert_allclose(flow.code_deviation, 3, atol=0.3)
+    drawn = flow(rng.normal(size=(500, 32)).astype(np.float32)).numpy().mean(axis=1)
+    near = np.minimum(np.abs(drawn - 2), np.abs(drawn - 8)) < 0.8
+    assert near.mean() > 0.85
+    assert 0.3 < (drawn > 5).mean() < 0.7
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.1), (9, 1.0), (50, 1.0), (75, 1.0), (90, 0.4), (100, 0.0)]
+)
+def test_trapezoid(step, expected):
+    rate = optimizers.trapezoid(1.0, tf.constant(step, tf.int64), 100, 10, 0.25)
+    assert float(rate) == pytest.approx(expected)
+
+
+def test_structural_dissimilarity_is_zero_for_equal_images_and_large_for_noise():
+    rng = np.random.default_rng(0)
+    image, other = rng.uniform(0.2, 0.9, (2, 2, 16, 16, 3)).astype(np.float32)
+    assert float(losses.structural_dissimilarity(image, image)) == pytest.approx(0, abs=1e-4)
+    assert float(losses.structural_dissimilarity(image, other)) > 0.7
+    brighter = losses.structural_dissimilarity(image, image + 0.05)
+    assert 0 < float(brighter) < 0.1
+
+
+def test_weighted_error_counts_what_is_weighted():
+    predicted, target = np.zeros((1, 2, 2, 3), np.float32), np.ones((1, 2, 2, 3), np.float32)
+    target[0, 0] = 3
+    weight = np.zeros((1, 2, 2, 1), np.float32)
+    weight[0, 0] = 2
+    assert float(losses.weighted_absolute_error(predicted, target, weight)) == pytest.approx(3)
+    uniform = np.ones_like(weight)
+    assert float(losses.weighted_absolute_error(predicted, target, uniform)) == pytest.approx(2)
+
+
+def _photos(model, count=3):
+    person = testing.random_person(model, count)
+    names = tuple("abcdefg"[:count])
+    return PersonalPhotos(person["image"].numpy(), person["keypoints"].numpy(), names, 0)
+
+
+def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
+    settings = config.preset("modern").override(**_SIZES)
+    names = [n for stage in config.STAGES for n in factory.stage_networks(stage, settings.model)]
+    networks = factory.build_networks(names, settings.model)
+    loading.save_networks(tmp_path / "source", settings, networks)
+    photos = _photos(settings.model)
+    run = personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
+    _, found = loading.load_networks(tmp_path / "me")
+    assert sorted(found) == sorted(names)
+    for name, network in found.items():
+        both = zip(network.variables, networks[name].variables, strict=True)
+        assert all(np.array_equal(a, b) for a, b in both) == (
+            name not in ("appearance_encoder", "generator")
+        ), name
+    assert all(run.latest_step(s) == run.config.stage(s).steps for s in config.STAGES)
+    again = personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
+    assert again.checkpoints("reconstruction") == run.checkpoints("reconstruction")
+
+
+def test_the_published_architecture_is_not_personalized():
+    with pytest.raises(ConfigError) as refused:
+        personal_config(config.preset("market1501"), 10, 4)
+    assert refused.value.field == "model.architecture"
+
+
+def test_a_new_run_begins_with_the_weights_of_another(tmp_path, capsys):
+    settings = config.preset("modern").override(**_SIZES)
+    trainer = _trainer()
+    source = RunFolder.create(tmp_path / "source", settings)
+    source.save_checkpoint("reconstruction", 7, weights.collect(trainer.state_variables()))
+    photos = _photos(settings.model)
+    wider = settings.override(**{"model.placed_channels": 6})
+    run = RunFolder.plan(tmp_path / "wider", wider.override(**{"reconstruction.steps": 1}))
+    data = TrainingData(fresh=photos)
+    train(run, ["reconstruction"], data, RunOptions(), init_from=tmp_path / "source")
+    printed = capsys.readouterr().out
+    assert "appearance_encoder: 64 of 64 variables from the other run" in printed
+    assert "new: generator/" in printed
