@@ -186,7 +186,7 @@ class _Comparison:
 
     def _pictures(self, process, batch):
         process.draw(batch, save=self.folder / "images.npy")
-        return np.load(self.folder / "images.npy")
+        return np.load(self.folder / "images.npy", allow_pickle=False)
 
 
 class _Process(contextlib.AbstractContextManager):

@@ -20,7 +20,7 @@ def main(way: dict) -> None:
     """
     from dpig_tf2.benchmarks.memory import resident_gib
 
-    with np.load(way["inputs"]) as stored:
+    with np.load(way["inputs"], allow_pickle=False) as stored:
         persons = dict(stored)
     runs = {}
     for line in sys.stdin:

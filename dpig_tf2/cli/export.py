@@ -79,6 +79,10 @@ _RECORDS = person_flags.RecordFlags(FLAGS, split="train", skippable=False)
 
 
 def main() -> None:
+    if _FORMAT.value == "saved_model":
+        for flag in (_QUANTIZE, _BATCH_SIZE):
+            if flag.present and flag.value not in ("none", None):
+                raise FlagError(f"--{flag.name} is for onnx and litert", field=flag.name)
     settings = ExportSettings(
         _FORMAT.value,
         _QUANTIZE.value,

@@ -77,7 +77,9 @@ class Manifest:
 
     def write(self) -> None:
         """Brings the manifest on disk up to date."""
-        write_json(self.path, {"settings": self._settings, **self.facts, "files": self.files})
+        # Sorted: processes finish in any order.
+        files = dict(sorted(self.files.items()))
+        write_json(self.path, {"settings": self._settings, **self.facts, "files": files})
         self._written = time.monotonic()
 
     def _refusal(self, stored, key, what):

@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -47,6 +49,17 @@ def _free_port():
         return free.getsockname()[1]
 
 
+def _answer(address):
+    """What is served; on a busy machine a first connection may be refused."""
+    for _ in range(30):
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310
+                return answer.read()
+        except urllib.error.URLError:
+            time.sleep(1)
+    raise AssertionError(f"nothing answers at {address}")
+
+
 def test_the_page_is_served_until_it_is_interrupted(run_dir, tmp_path):
     pytest.importorskip("gradio", reason="Gradio is absent: pip install -e '.[page]'")
     port = _free_port()
@@ -62,8 +75,7 @@ def test_the_page_is_served_until_it_is_interrupted(run_dir, tmp_path):
                 break
         assert f"http://localhost:{port}" in lines[-1], process.stderr.read()
         assert "dpig download pose_model" in "".join(lines)
-        with urllib.request.urlopen(f"http://localhost:{port}", timeout=60) as answer:  # noqa: S310
-            assert b"<html" in answer.read()
+        assert b"<html" in _answer(f"http://localhost:{port}")
         assert list(tmp_path.glob("dpig-page-*"))
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130

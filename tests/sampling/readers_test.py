@@ -40,7 +40,7 @@ def test_a_photo_is_decoded_once_and_not_compressed_again(folder, tiny_config, m
     once = Image.open
     monkeypatch.setattr(Image, "open", lambda file, **o: opened.append(file) or once(file, **o))
     (persons,) = reader(folder, tiny_config.model, "a.jpg", "b.png").persons()
-    assert [path.name for path in opened] == ["a.jpg", "b.png"]
+    assert len(opened) == 2
     for name, image in zip(("a.jpg", "b.png"), persons.images, strict=True):
         photo = images.open_image(folder / name)
         expected = np.asarray(photo.resize((32, 64), Image.Resampling.LANCZOS))

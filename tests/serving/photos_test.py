@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,7 +22,8 @@ def _photo(height, width):
 def test_photos_lie_as_in_records(size):
     """To a level, a few at sharp edges: Pillow clips between its two passes."""
     photo, placement = _photo(*size), prepared.place(size, _SIZE, "letterbox")
-    expected = prepared.Photo(Image.fromarray(photo), True).placed(placement)
+    expected = prepared.Photo(Image.fromarray(photo), True, pathlib.Path("photo.png"), b"")
+    expected = expected.placed(placement)
     images, scale, offset = photos.letterbox(tf.constant([encode_png(photo)]), *_SIZE)
     assert images.shape == (1, *_SIZE, 3) and images.dtype == tf.uint8
     apart = np.abs(images.numpy()[0].astype(int) - expected)
