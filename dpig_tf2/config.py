@@ -216,7 +216,7 @@ class StageConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How the placed architecture is trained; the published networks know nothing of it.
+    """How the placed architecture and flows are trained; other networks know nothing of it.
 
     Losses of images are means over pixels in the network's units; weights of 0 leave a term out.
     """
@@ -224,7 +224,6 @@ class Recipe:
     structure_weight: float = 0.2  # of 1 - SSIM, beside the absolute error, which weighs 1
     person_weight: float = 1.0  # more weight of the absolute error where the person is
     scene_weight: float = 0.5  # of the absolute error of the scene alone, around the person
-    adversarial_weight: float = 0.0  # of the discriminator, which is trained only if this is not 0
     weight_average: float = 0.999  # decay of the exponential average that is sampled from
     warmup_steps: int = 200  # of the learning rate, from 0
     decay_share: float = 0.25  # last share of the steps, over which the learning rate falls to 0

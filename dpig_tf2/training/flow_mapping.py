@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
-from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training import losses
 from dpig_tf2.training.trainer import StageTrainer
 
 _NOISE, _TIME = 0, 50  # purposes of random numbers; each factor has its own
@@ -58,13 +58,4 @@ class FlowMappingTrainer(StageTrainer):
         flow.code_deviation.assign(tf.maximum(tf.sqrt(variance), _SMALLEST_DEVIATION))
 
     def decay_learning_rates(self):
-        recipe, settings = self.config.recipe, self.settings
-        for optimized in self.optimized.values():
-            rate = optimizers.trapezoid(
-                settings.learning_rate,
-                self.step,
-                settings.steps,
-                recipe.warmup_steps,
-                recipe.decay_share,
-            )
-            optimized.optimizer.learning_rate.assign(rate)
+        self.follow_recipe_rate()

@@ -5,7 +5,7 @@ import tensorflow as tf
 from dpig_tf2.config import Config
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.images import to_network_range
-from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training import losses
 from dpig_tf2.training.trainer import StageTrainer
 
 
@@ -73,12 +73,4 @@ class PlacedReconstructionTrainer(StageTrainer):
         return loss, logs
 
     def decay_learning_rates(self):
-        recipe, settings = self.recipe, self.settings
-        rate = optimizers.trapezoid(
-            settings.learning_rate,
-            self.step,
-            settings.steps,
-            recipe.warmup_steps,
-            recipe.decay_share,
-        )
-        self.optimized["generator"].optimizer.learning_rate.assign(rate)
+        self.follow_recipe_rate()

@@ -157,6 +157,19 @@ class StageTrainer(keras.Model):
                 optimized.optimizer.learning_rate, self.step, self.settings.halve_every
             )
 
+    def follow_recipe_rate(self) -> None:
+        """`decay_learning_rates` of the modern recipe: `optimizers.trapezoid`."""
+        recipe, settings = self.config.recipe, self.settings
+        rate = optimizers.trapezoid(
+            settings.learning_rate,
+            self.step,
+            settings.steps,
+            recipe.warmup_steps,
+            recipe.decay_share,
+        )
+        for optimized in self.optimized.values():
+            optimized.optimizer.learning_rate.assign(rate)
+
     def update(self, batch):
         raise NotImplementedError
 
