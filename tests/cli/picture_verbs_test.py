@@ -105,6 +105,7 @@ def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
         + [f"--target_keypoints={photos / 'keypoints.csv'}"],
         "factors": ["sample", "--factors=foreground,pose", "--count=2", *one],
         "noise": ["sample", "--count=2", "--seed=4"],
+        "truncated": ["sample", "--count=2", "--seed=4", "--truncation=0.5", "--factors=pose"],
         "interpolate": ["interpolate", *records, "--steps=3", "--factors=all"],
         "between": ["interpolate", *files, "--steps=2", "--factors=pose"]
         + ["--between=a_0,b_0", "--animation=none", "--path=spherical"],
@@ -206,6 +207,16 @@ def test_factors_from_noise_hold_one_sample(outputs):
             codes = np.load(folder / "codes" / f"seed4_{factor}_00{k}.npz")
             for name in ("foreground", "background", "pose"):
                 assert np.array_equal(codes[name], held[name]) == (name != factor), (factor, name)
+
+
+def test_truncated_samples_are_halfway_to_their_mean(outputs):
+    whole, half = _finished(outputs, "noise"), _finished(outputs, "truncated")
+    poses = [
+        np.load(folder / "codes" / f"seed4_pose_00{k}.npz")["pose"]
+        for folder in (whole, half)
+        for k in range(2)
+    ]
+    np.testing.assert_allclose(poses[3] - poses[2], (poses[1] - poses[0]) / 2, rtol=0, atol=1e-5)
 
 
 def test_interpolation_frames_strip_and_animation(outputs):
