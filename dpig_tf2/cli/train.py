@@ -131,6 +131,15 @@ _CHECKPOINT_MINUTES = flags.DEFINE_float(
     lower_bound=0.01,
     flag_values=FLAGS,
 )
+_MINUTES = flags.DEFINE_float(
+    "minutes",
+    None,
+    "Longest time of each stage, minutes: from the speed of its first steps a stage chooses how "
+    "many of its steps fit, and its learning rate falls with them. The number is kept in the "
+    "run's config.json.",
+    lower_bound=0.01,
+    flag_values=FLAGS,
+)
 _KEEP = flags.DEFINE_integer(
     "keep", 3, "Checkpoints kept of each stage.", lower_bound=1, flag_values=FLAGS
 )
@@ -198,6 +207,11 @@ def main() -> int:
             f"--rematerialize does not apply to stage {stages[0]}, only to reconstruction",
             field="rematerialize",
         )
+    if _MINUTES.value is not None and _DISTRIBUTE.value != "none":
+        raise program.FlagError(
+            f"--minutes is for one device, not for --distribute={_DISTRIBUTE.value}",
+            field="minutes",
+        )
     execution = _EXECUTION.execution(_REMATERIALIZE.value, _JIT.value)
     config = _base_config().override(**overrides)
     print(config.to_json(), flush=True)
@@ -236,6 +250,7 @@ def _train(config, stages, execution):
         keep_best=_KEEP_BEST.value,
         devices=devices,
         execution=execution,
+        minutes=_MINUTES.value,
     )
     training.train(folder, stages, data, options, _INIT_FROM.value)
     program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")
