@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -57,7 +58,7 @@ class RunOptions:
         execution: how the networks compute; its `jit_compile` compiles the step with XLA.
             Checkpoints are float32 in any case, so that a run may go on in another precision.
         devices: what the steps run on; of several workers only the chief writes.
-        minutes: longest time of each stage, see `_TimeLimit`. On one device only.
+        minutes: {stage: longest time of it}, see `_TimeLimit`. On one device only.
     """
 
     log_every: int = 20
@@ -68,7 +69,7 @@ class RunOptions:
     keep_best: bool = True
     execution: Execution = Execution()
     devices: Devices = dataclasses.field(default_factory=Devices)
-    minutes: float | None = None
+    minutes: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def train(
@@ -156,7 +157,7 @@ def _train_stage(run, stage, data, options, stop, first_weights):
     done = run.latest_step(stage) or 0
     devices = options.devices
     devices.check_same(f"the steps that they find done in {run.path}", done)
-    limit = None if options.minutes is None else _TimeLimit(options.minutes)
+    limit = _TimeLimit(options.minutes[stage]) if stage in options.minutes else None
     # Initial weights depend on the stage and the seed, not on what ran before in this process.
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
     with devices.scope():
@@ -248,7 +249,7 @@ class _StageRun:
         """The steps that the stage shall have, of which so many fit into its time."""
         self.limit = None
         stage, settings = self.trainer.stage, self.run.config.stage(self.trainer.stage)
-        minutes = f"{self.options.minutes:g} minutes"
+        minutes = f"{self.options.minutes[stage]:g} minutes"
         if fitting >= total:
             say(stage, f"all {total} steps fit into {minutes}")
             return total

@@ -208,7 +208,7 @@ def test_a_time_limit_that_has_passed_ends_the_stage(clock, seconds):
 def test_a_stage_of_limited_time_is_one_of_fewer_steps(tmp_path, tiny_config, poses, monkeypatch):
     monkeypatch.setattr(training._TimeLimit, "steps", lambda limit, step: 6 if step == 3 else None)
     long = tiny_config.override(**{"pose.steps": 12, "pose.halve_every": 8})
-    options = dataclasses.replace(OPTIONS, minutes=1.0)
+    options = dataclasses.replace(OPTIONS, minutes={"pose": 1.0})
     limited = RunFolder.plan(tmp_path / "limited", long)
     training.train(limited, ["pose"], poses, options)
     stored = RunFolder.open(limited.path)
@@ -228,7 +228,7 @@ def test_a_stage_of_limited_time_is_one_of_fewer_steps(tmp_path, tiny_config, po
 
 def test_a_stage_whose_time_is_over_ends_at_once(tmp_path, tiny_config, poses, capsys):
     run = RunFolder.plan(tmp_path / "run", tiny_config.override(**{"pose.steps": 9}))
-    training.train(run, ["pose"], poses, dataclasses.replace(OPTIONS, minutes=1e-9))
+    training.train(run, ["pose"], poses, dataclasses.replace(OPTIONS, minutes={"pose": 1e-9}))
     assert run.latest_step("pose") == 1
     assert (run.samples / "pose-00000001.png").exists()
     assert "1 of 9 steps fit into 1e-09 minutes" in capsys.readouterr().out
@@ -551,6 +551,12 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
         (["--preset=synthetic", "--data_dir=does_not_exist"], "does_not_exist"),
         (["--preset=synthetic", "--data_dir=x", "--batch_sise=3"], "batch_sise"),
         (["--preset=synthetic", "--data_dir=x", "leftover"], "leftover"),
+        (["--preset=synthetic", "--data_dir=x", "--minutes=3,1"], "one for each of reconstruction"),
+        (["--preset=synthetic", "--data_dir=x", "--minutes=0"], "expected a positive number"),
+        (
+            ["--preset=synthetic", "--data_dir=x", "--minutes=1", "--distribute=mirrored"],
+            "--minutes is for one device",
+        ),
     ],
 )
 def test_bad_flags_end_in_one_line_and_write_nothing(tmp_path, flags, message):
