@@ -20,12 +20,20 @@ def run(path: pathlib.Path, folder: pathlib.Path | str) -> nbformat.NotebookNode
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, timeout=_SECONDS, resources=resources, record_timing=False).execute()
     for cell in notebook.cells:
-        if cell.cell_type == "code":  # warnings name files of this machine
-            cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
+        if cell.cell_type == "code":
+            cell.outputs = [each for each in cell.outputs if _is_kept(each)]
+            for output in cell.outputs:
+                output.get("data", {}).pop("image/jpeg", None)  # there is a PNG beside it
     notebook.metadata = {
         key: notebook.metadata[key] for key in ("kernelspec",) if key in notebook.metadata
     }
     return notebook
+
+
+def _is_kept(output):
+    """What TensorFlow says is not: it names files of this machine."""
+    said = output.get("text", "")
+    return output.get("name") != "stderr" and not said.startswith(("INFO:", "WARNING:"))
 
 
 if __name__ == "__main__":
