@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 TIME="${TIME:-12}"
 if [[ ! "$TIME" =~ ^[1-9][0-9]{0,3}$ ]]; then
-  echo "TIME=$TIME: expected whole minutes" >&2
+  echo "TIME=$TIME: expected whole minutes from 1 to 9999" >&2
   exit 1
 fi
 set_up
