@@ -17,10 +17,7 @@ trap '[[ -z "$PAGE" ]] || kill "$PAGE"; rm -rf "$WORK"' EXIT
 dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
 
 echo "== docs/overview.png"
-dpig make_synthetic --split=test --out_dir="$WORK/data" --height=128 --width=64 \
-  --identities=8 --images_per_identity=2 --pairs_per_image=1
-dpig overview --run_dir="preset:$WEIGHTS" --data_dir="$WORK/data" --seed=1 --out_dir="$WORK/overview"
-cp "$WORK/overview/sheets/overview.png" docs/overview.png
+"$PYTHON" scripts/overview_picture.py docs/overview.png
 
 echo "== docs/page_*.png"
 "$PYTHON" -m dpig_tf2.cli.main page --run_dir="preset:$WEIGHTS" --port=7868 &
