@@ -1,4 +1,4 @@
-"""Draws the picture of the README: eight synthetic persons, re-posed, and with each factor invented.
+"""Draws the picture of the README: synthetic persons, re-posed, and with each factor invented.
 
 .venv/bin/python scripts/overview_picture.py docs/overview.png
 """
