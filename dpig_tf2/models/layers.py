@@ -152,7 +152,8 @@ class Conv(_Executed, keras.layers.Conv2D):
             self.strides[0],
             self.execution.implementation,
             self.execution.jit_compile,
-            prepared=self.frozen_kernel,
+            self.frozen_kernel,
+            self.execution.library,
         )
 
     def freeze(self) -> None:
@@ -163,6 +164,7 @@ class Conv(_Executed, keras.layers.Conv2D):
             self.strides[0],
             self.execution.implementation,
             self.execution.jit_compile,
+            self.execution.library,
         )
 
     def thaw(self) -> None:
