@@ -76,8 +76,8 @@ def test_a_machine_is_measured_once(cache, capsys):
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"{", b"[]", b"\xff", b'{"machine": {}, "seconds": [[512, 2, false, 1, 2]]}', "seconds=5",
-        "seconds=[[7, 7, false, 1, 2]]", "seconds=[[512]]", "seconds=[]",
+        b"", b"{", b"[]", b"\xff", b'{"machine": {}, "seconds": [[512, 2, false, 1, 2]]}',
+        "seconds=5", "seconds=[[7, 7, false, 1, 2]]", "seconds=[[512]]", "seconds=[]",
     ],
 )  # fmt: skip
 def test_a_damaged_cache_is_measured_again(cache, content):
