@@ -33,7 +33,8 @@ class _Executed:
 
     def get_config(self) -> dict:
         """The constructor's arguments, in types that JSON knows."""
-        execution = dataclasses.asdict(self.execution)
+        library = [list(each) for each in self.execution.library]
+        execution = dataclasses.asdict(self.execution) | {"library": library}
         return {"name": self.name, "trainable": self.trainable, "execution": execution}
 
     @classmethod
