@@ -145,3 +145,13 @@ def test_nothing_is_measured_where_there_is_no_choice(cache, monkeypatch):
         assert measured() == Execution()
     assert not cache.exists()
     assert measured() == Execution(library=((512, 2, False),))
+
+
+def test_a_prepared_kernel_counts_as_prepared():
+    images = np.random.default_rng(0).normal(size=(1, 8, 8, 128)).astype(np.float32)
+    kernel = tf.random.stateless_normal((3, 3, 128, 128), [0, 0])
+    library = ((128, 32, False),)
+    prepared = convolutions.prepare_kernel(images.shape, kernel, 1, "fast", False, library)
+    found = convolutions.convolve(images, tf.zeros_like(kernel), prepared=prepared, library=library)
+    expected = tf.nn.conv2d(images, kernel, 1, "SAME")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
