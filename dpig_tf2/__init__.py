@@ -3,11 +3,20 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from dpig_tf2.presets import registry
+
 if TYPE_CHECKING:
     from dpig_tf2.sampling.sampler import PersonSampler
 
 __version__ = "0.2.0"
 __all__ = ["PersonSampler"]
+
+
+def _fetch_preset(name: str):
+    return importlib.import_module("dpig_tf2.legacy_tf1.released").fetch(name)
+
+
+registry.fetcher = _fetch_preset
 
 
 def __getattr__(name: str):

@@ -213,6 +213,11 @@ class StageConfig:
     halve_every: int = 50_000  # steps between halvings of the learning rate
     code_noise: float = 0.0  # of stage pose: on its codes, share of their standard deviation
 
+    def shortened(self, steps: int) -> "StageConfig":
+        """The same with fewer steps, over which the learning rate is halved as often."""
+        halve_every = max(1, round(self.halve_every * steps / self.steps))
+        return dataclasses.replace(self, steps=steps, halve_every=halve_every)
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:

@@ -39,7 +39,7 @@ class Progress:
         seconds: float = 5.0,
         stream: TextIO | None = None,
     ):
-        self._label, self._total, self._initial = printable(label), total, initial
+        self._label, self.total, self._initial = printable(label), total, initial
         self._unit: dict[str, Any] = {"unit": unit, "unit_scale": unit == "B"}
         self._seconds, self._stream = seconds, stream or sys.stderr
         self._printed = (time.monotonic(), initial or 0)
@@ -59,7 +59,7 @@ class Progress:
             self._printed = (self._printed[0], self._initial)
         if self._finished:
             return
-        self._finished = done >= self._total
+        self._finished = done >= self.total
         if self._stream.isatty():
             self._draw(done, details)
         elif self._finished or force or time.monotonic() - self._printed[0] >= self._seconds:
@@ -74,7 +74,7 @@ class Progress:
     def _draw(self, done, details):
         if self._bar is None:
             self._bar = _Bar(
-                total=self._total,
+                total=self.total,
                 desc=self._label,
                 initial=self._initial or 0,
                 file=self._stream,
@@ -84,6 +84,7 @@ class Progress:
             )
         if details:
             self._bar.set_postfix_str(details, refresh=False)
+        self._bar.total = self.total
         self._bar.update(done - self._bar.n)
         if self._finished:
             self.close()
@@ -94,7 +95,7 @@ class Progress:
         self._printed = (now, done)
         line = tqdm.format_meter(
             done,
-            self._total,
+            self.total,
             now - then,
             prefix=self._label,
             rate=(done - before) / max(now - then, 1e-6),

@@ -1,43 +1,76 @@
 #!/usr/bin/env bash
-# The whole path on synthetic persons: records, four training stages, scores, pictures, SavedModel.
-# Run again, it continues where it stopped and does not repeat what is finished.
+# First pictures from the weights that come along, then the whole path on synthetic persons: records,
+# four training stages, scores, pictures, SavedModel. All in about TIME minutes after installation.
+# Ctrl-C stops it; run again, it goes on where it stopped and repeats nothing that is finished.
+#
+#   TIME=12 ./scripts/demo.sh
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+TIME="${TIME:-12}"
+if [[ ! "$TIME" =~ ^[1-9][0-9]{0,3}$ ]]; then
+  echo "TIME=$TIME: expected whole minutes from 1 to 9999" >&2
+  exit 1
+fi
 set_up
 cd "$ROOT"
 
+WEIGHTS=preset:persons_128x64
+FIRST=runs/preset-persons_128x64/samples
 DATA=data/synthetic
 RUN=runs/demo
-step() { echo; echo "== $*"; }
+SECONDS=0 # bash counts it up
 
-step "1/6 synthetic records"
-"$PYTHON" -m dpig_tf2.cli.make_synthetic --split=train --out_dir="$DATA" \
+left() { echo $((60 * TIME - SECONDS > 0 ? 60 * TIME - SECONDS : 0)); }
+step() { echo; echo "== $* (at most $((($(left) + 59) / 60)) minutes left)"; }
+dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
+
+# Runs a command unless the file that it ends with is there.
+unless() {
+  if compgen -G "$1" > /dev/null; then echo "finished: $1"; else "${@:2}"; fi
+}
+
+stopped() {
+  local status=$?
+  [[ $status == 0 ]] || echo "stopped; what is finished stays, and $0 goes on from there"
+}
+trap stopped EXIT
+
+step "1/7 first pictures, from the weights that come along"
+unless data/first/synthetic_factors_test.json dpig make_synthetic --split=test \
+  --out_dir=data/first --height=128 --width=64 --identities=8 --images_per_identity=2 --pairs_per_image=1
+unless "$FIRST/overview/sheets/*" dpig overview --run_dir=$WEIGHTS --data_dir=data/first
+unless "$FIRST/disentanglement.png" dpig evaluate_disentanglement --run_dir=$WEIGHTS \
+  --data_dir=data/first --limit=8 --noprobes > /dev/null
+echo "look at"
+echo "  $ROOT/$FIRST/overview/sheets/overview.png   re-posed, and each factor sampled"
+echo "  $ROOT/$FIRST/disentanglement.png   each factor exchanged, beside the true pictures"
+echo "or try it in the browser: $ROOT/.venv/bin/dpig page, then open http://localhost:7860"
+
+step "2/7 synthetic records"
+unless "$DATA/synthetic_factors_train.json" dpig make_synthetic --split=train --out_dir=$DATA \
   --identities=200 --images_per_identity=12 --pairs_per_image=2
-"$PYTHON" -m dpig_tf2.cli.make_synthetic --split=test --out_dir="$DATA" \
+unless "$DATA/synthetic_factors_test.json" dpig make_synthetic --split=test --out_dir=$DATA \
   --identities=240 --images_per_identity=2 --pairs_per_image=1
 
-step "2/6 training, four stages"
-"$PYTHON" -m dpig_tf2.cli.train --preset=synthetic --data_dir="$DATA" --run_dir="$RUN" \
-  --cache=memory
+step "3/7 training, four stages"
+# Most of the time that is left; a third of all time is kept for what comes after it. A stage that
+# would take longer than its share does fewer steps.
+SHARE=$(($(left) - 20 * TIME > 60 ? $(left) - 20 * TIME : 60)) # seconds
+minutes() { printf '%d.%02d' $((SHARE * $1 / 6000)) $((SHARE * $1 / 60 % 100)); }
+dpig train --preset=synthetic --data_dir=$DATA --run_dir=$RUN \
+  --cache=memory --minutes="$(minutes 64),$(minutes 12),$(minutes 12),$(minutes 12)"
 
-step "3/6 scores on held-out persons against true renders"
-if grep -qs '"disentanglement"' "$RUN/metrics.json"; then
-  echo "finished: $RUN/metrics.json"
-else
-  "$PYTHON" -m dpig_tf2.cli.evaluate_disentanglement --run_dir="$RUN" --data_dir="$DATA"
-fi
+step "4/7 scores on held-out persons against true renders"
+unless "$RUN/metrics.json" dpig evaluate_disentanglement --run_dir=$RUN --data_dir=$DATA
 
-step "4/6 picture sheet"
-"$PYTHON" -m dpig_tf2.cli.overview --run_dir="$RUN" --data_dir="$DATA"
+step "5/7 picture sheet"
+unless "$RUN/samples/overview/sheets/*" dpig overview --run_dir=$RUN --data_dir=$DATA
 
-step "5/6 SavedModel"
-if compgen -G "$RUN/saved_model/*/saved_model.pb" > /dev/null; then
-  echo "finished: $RUN/saved_model"
-else
-  "$PYTHON" -m dpig_tf2.cli.export --run_dir="$RUN" --out_dir="$RUN/saved_model"
-fi
+step "6/7 SavedModel"
+unless "$RUN/saved_model/*/saved_model.pb" dpig export --run_dir=$RUN --out_dir=$RUN/saved_model
 
-step "6/6 done; look at"
+step "7/7 done; look at"
 echo "  pictures      $ROOT/$RUN/samples/overview/sheets/overview.png"
 echo "                $ROOT/$RUN/samples/disentanglement.png"
 echo "  scores        $ROOT/$RUN/metrics.json"

@@ -1,4 +1,4 @@
-"""Pictures of every tab of a running page, for docs/page.md.
+"""Pictures of every tab of a running page, for docs/page.md; `scripts/pictures.sh` calls it.
 
     dpig page &
     python scripts/page_screenshots.py http://localhost:7860 docs

@@ -39,6 +39,15 @@ def pose_model(shared_dir) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def shipped_preset() -> str:
+    """Name of the weights that come with the package."""
+    name = "persons_128x64"
+    if not (REPOSITORY / "dpig_tf2" / "presets" / "data" / name / "config.json").exists():
+        pytest.skip(f"the weights of preset {name} are not in this checkout")
+    return name
+
+
+@pytest.fixture(scope="session")
 def tiny_overrides() -> dict:
     """Configuration fields of the tiny model, to be extended by a test."""
     from dpig_tf2 import testing

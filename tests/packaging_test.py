@@ -59,28 +59,37 @@ def test_the_wheel_holds_what_is_read_at_run_time(wheel):
     assert not [name for name in names if name.startswith(("tests/", "docs/"))]
 
 
-def test_the_installed_package_works_in_another_folder(wheel, tmp_path):
-    site = tmp_path / "site"
-    with zipfile.ZipFile(wheel) as file:
-        file.extractall(site)
+@pytest.fixture(scope="module")
+def dpig(wheel, tmp_path_factory):
+    """Runs the installed command in a folder that has nothing to do with the checkout."""
+    site = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, f"--target={site}", str(wheel)], check=True, timeout=600)
 
-    def dpig(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "dpig_tf2.cli.main", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    def run(folder, *arguments):
+        done = subprocess.run(
+            [site / "bin" / "dpig", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(folder / "cache")},
             capture_output=True,
             text=True,
             timeout=600,
         )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-    listing = dpig("presets")
-    assert "released_market1501" in listing.stdout, listing.stderr
-    shipped = sorted((site / "dpig_tf2" / "presets" / "data").glob("*/config.json"))
-    for config in shipped:
-        preset = f"--run_dir=preset:{config.parent.name}"
-        sampled = dpig("sample", preset, "--count=4")
-        assert sampled.returncode == 0, sampled.stderr
-        assert list((tmp_path / "runs").rglob("*.png"))
-        exported = dpig("export", preset)
-        assert exported.returncode == 0, exported.stderr
+    return run
+
+
+def test_the_installed_package_lists_its_presets(dpig, tmp_path):
+    assert "released_market1501" in dpig(tmp_path, "presets")
+
+
+def test_the_installed_package_samples_and_exports(dpig, tmp_path, shipped_preset):
+    assert f"{shipped_preset}  (" in dpig(tmp_path, "presets")
+    dpig(tmp_path, "sample", f"--run_dir=preset:{shipped_preset}", "--count=4")
+    pictures = tmp_path / "runs" / f"preset-{shipped_preset}" / "samples" / "sample"
+    assert len(list(pictures.glob("*_pose_*.png"))) == 4
+    dpig(tmp_path, "export", f"--run_dir=preset:{shipped_preset}", "--signatures=transfer")
+    [model] = tmp_path.rglob("saved_model.pb")
+    assert model.is_relative_to(tmp_path / "runs")

@@ -1,25 +1,37 @@
-"""What the README shows runs as it stands there."""
+"""What the README and the documentation show runs as it stands there."""
 
 import pathlib
 import re
 
 import pytest
+from PIL import Image
 
 from dpig_tf2.preparation import synthetic_records
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+pytestmark = pytest.mark.slow  # runs networks
+
+_REPOSITORY = pathlib.Path(__file__).parents[1]
 
 
-def code_after(heading):
+def code_after(heading, page):
     """The first Python block below a heading."""
-    _, rest = README.read_text().split(f"\n{heading}\n")
+    _, rest = (_REPOSITORY / page).read_text().split(f"\n{heading}\n")
     return re.search(r"```python\n(.*?)```", rest, re.DOTALL)[1]
 
 
-@pytest.mark.slow
+def test_ten_lines_with_the_shipped_weights(tmp_path, monkeypatch, shipped_preset):
+    monkeypatch.chdir(tmp_path)
+    code = code_after("## In Python", "README.md")
+    assert len(code.splitlines()) <= 10 and shipped_preset in code
+    shown = {}
+    exec(code, shown)
+    assert shown["reposed"].images.shape == shown["dressed"].images.shape == (1, 128, 64, 3)
+    assert Image.open("halfway.png").size == (64, 128)
+
+
 def test_training_from_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     synthetic_records.write("data/synthetic", "train", 20, 4)
     shown = {}
-    exec(code_after("### Training from Python"), shown)
+    exec(code_after("## From Python", "docs/training.md"), shown)
     assert int(shown["trainer"].step) == 20

@@ -2,7 +2,7 @@
 
 Examples:
     dpig evaluate_disentanglement --run_dir=runs/demo --data_dir=data/synthetic
-    dpig evaluate_disentanglement --run_dir=runs/demo --data_dir=data/synthetic --limit=50 --seed=1
+    dpig evaluate_disentanglement --run_dir=runs/demo --data_dir=data/synthetic --noprobes
 
 Swaps each factor between two persons and compares with the true render of the mixture: how much the
 right thing changed, and what changed that should not have. Linear probes read each true factor from
@@ -21,6 +21,12 @@ _SCORES = scores.ScoreVerb(FLAGS)
 _RECORDS = person_flags.RecordFlags(FLAGS, required=True, skippable=False)
 _LIMIT = person_flags.define_limit(FLAGS, "pairs of synthetic persons", 200)
 _SEED = flag_groups.define_seed(FLAGS, "the persons that probes are fitted on")
+_PROBES = flags.DEFINE_bool(
+    "probes",
+    True,
+    "Fit linear probes, which need 900 more persons and most of the time.",
+    flag_values=FLAGS,
+)
 
 
 def main() -> int:
@@ -39,9 +45,10 @@ def main() -> int:
     report(f"rendering {len(pairs)} pairs")
     persons = disentanglement.SyntheticPersons(pairs, factors, model.height, model.width)
     result, sheet = disentanglement.measure(sampler, persons, report)
-    result["probes"] = disentanglement.probe_codes(
-        sampler, factors, seed=_SEED.value, report=report
-    )
+    if _PROBES.value:
+        result["probes"] = disentanglement.probe_codes(
+            sampler, factors, seed=_SEED.value, report=report
+        )
     _SCORES.save_picture(_NAME, disentanglement.with_tables(sheet, result))
     return _SCORES.finish(_NAME, result)
 

@@ -76,11 +76,8 @@ class RunFolderFlags:
         from dpig_tf2.run_folder import RunFolder
 
         name = registry.name_of(self.path.value)
-        if name is not None and registry.find(name).folder is None:
-            from dpig_tf2.legacy_tf1 import released
-
-            say(f"fetching {name}, once")
-            released.fetch(name)
+        if name is not None:
+            registry.require(name, lambda: say(f"fetching {name}, once"))
         return RunFolder.open(self.path.value)
 
 

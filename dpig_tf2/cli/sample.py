@@ -2,7 +2,7 @@
 
 Examples:
     dpig sample --run_dir=runs/demo --count=8 --seed=1
-    dpig sample --run_dir=runs/demo --factors=foreground,pose --image=me.jpg
+    dpig sample --run_dir=preset:persons_128x64 --factors=foreground,pose --image=me.jpg
 
 Without persons the others are held at one sample. With them (--data_dir; --image or --images, with
 --keypoints or found in the photos) the others are held at each person. Writes pictures, their
@@ -27,6 +27,15 @@ _COUNT = flags.DEFINE_integer(
     "count", 8, "Samples of each person.", lower_bound=1, flag_values=FLAGS
 )
 _SEED = flag_groups.define_seed(FLAGS, "the noise")
+_TRUNCATION = flags.DEFINE_float(
+    "truncation",
+    1.0,
+    "How far samples may be from the average, from 0 to 1: less gives safer and less varied "
+    "pictures.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+    flag_values=FLAGS,
+)
 
 
 def main() -> int:
@@ -39,16 +48,16 @@ def main() -> int:
         from dpig_tf2.sampling.tasks.sample import sample_factors, sample_persons
 
         if reader is None:
-            sample_persons(context, subsets, _COUNT.value, _SEED.value)
+            sample_persons(context, subsets, _COUNT.value, _SEED.value, _TRUNCATION.value)
             return
         batches = pictures.tracked(context, reader, reader.persons(), "sample")
-        sample_factors(context, batches, subsets, _COUNT.value, _SEED.value)
+        sample_factors(context, batches, subsets, _COUNT.value, _SEED.value, _TRUNCATION.value)
 
     return _PICTURES.write(
         task,
         reader,
         _networks(model, subsets),
-        decisive=(*_PERSONS.decisive, _SEED),
+        decisive=(*_PERSONS.decisive, _SEED, _TRUNCATION),
         paste_back=_PERSONS.paste_back,
     )
 

@@ -131,6 +131,14 @@ _CHECKPOINT_MINUTES = flags.DEFINE_float(
     lower_bound=0.01,
     flag_values=FLAGS,
 )
+_MINUTES = flags.DEFINE_list(
+    "minutes",
+    [],
+    "Longest time of a stage, minutes; one number, or one for each stage, in their order. From the "
+    "speed of its first steps a stage chooses how many of its steps fit, and its learning rate "
+    "falls with them. The number is kept in the run's config.json.",
+    flag_values=FLAGS,
+)
 _KEEP = flags.DEFINE_integer(
     "keep", 3, "Checkpoints kept of each stage.", lower_bound=1, flag_values=FLAGS
 )
@@ -183,6 +191,7 @@ _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print the resolved configuration and stop.", flag_values=FLAGS
 )
 
+_LONGEST = 1e6  # minutes
 _OF_ONE_STAGE = (
     *(_STEPS, _BATCH_SIZE, _LEARNING_RATE),
     *(_ADVERSARY_LEARNING_RATE, _OBJECTIVE, _PAIRING),
@@ -198,6 +207,7 @@ def main() -> int:
             f"--rematerialize does not apply to stage {stages[0]}, only to reconstruction",
             field="rematerialize",
         )
+    minutes = _minutes(stages)
     execution = _EXECUTION.execution(_REMATERIALIZE.value, _JIT.value)
     config = _base_config().override(**overrides)
     print(config.to_json(), flush=True)
@@ -206,14 +216,14 @@ def main() -> int:
     from dpig_tf2.training import distribution
 
     try:
-        _train(config, stages, execution)
+        _train(config, stages, execution, minutes)
     except distribution.LostWorker as lost:
         print(f"dpig train: {program.one_line(lost)}", file=sys.stderr)
         return program.EXIT_TRY_AGAIN
     return 0
 
 
-def _train(config, stages, execution):
+def _train(config, stages, execution, minutes):
     import tensorflow as tf
 
     from dpig_tf2.run_folder import RunFolder
@@ -238,6 +248,7 @@ def _train(config, stages, execution):
         keep_best=_KEEP_BEST.value,
         devices=devices,
         execution=execution,
+        minutes=minutes,
     )
     training.train(folder, stages, data, options, _INIT_FROM.value)
     program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")
@@ -274,6 +285,28 @@ def _stages():
     if _KEYPOINTS.value:  # poses alone serve the two pose stages
         return ("pose", "pose_mapping")
     return configuration.STAGES
+
+
+def _minutes(stages):
+    """{stage: its longest time} of --minutes."""
+    given = _MINUTES.value
+    if not given:
+        return {}
+    if _DISTRIBUTE.value != "none":
+        raise program.FlagError(
+            f"--minutes is for one device, not for --distribute={_DISTRIBUTE.value}",
+            field="minutes",
+        )
+    numbers = [_literal(text) for text in given]
+    if len(given) not in (1, len(stages)) or not all(
+        isinstance(number, int | float) and 0 < number < _LONGEST for number in numbers
+    ):
+        raise program.FlagError(
+            f"--minutes={','.join(given)}: expected a positive number, or one for each of "
+            f"{', '.join(stages)}",
+            field="minutes",
+        )
+    return dict(zip(stages, numbers * (len(stages) // len(numbers)), strict=True))
 
 
 def _overrides():

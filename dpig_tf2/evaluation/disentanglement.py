@@ -242,11 +242,14 @@ def probe_codes(
 
 
 def with_tables(sheet: np.ndarray, scores: dict) -> np.ndarray:
-    """The pictures of `measure` with tables: what moved, and what the probes read."""
-    moved, probed = scores["moved"]["table"], scores["probes"]
+    """The pictures of `measure` with tables: what moved, and what probes read, if there are any."""
+    moved = scores["moved"]["table"]
+    below = [_table(moved, FACTORS, "What moved (columns) when one factor was swapped (rows)")]
+    if "probes" not in scores:
+        return stacked([sheet, *below])
+    probed = scores["probes"]
     codes = tuple(probed["mean_r2"]["foreground"])
-    below = [
-        _table(moved, FACTORS, "What moved (columns) when one factor was swapped (rows)"),
+    below += [
         _table(probed["mean_r2"], codes, "R^2 of linear probes from each code, mean per factor"),
     ]
     right = [

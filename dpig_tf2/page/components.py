@@ -132,7 +132,7 @@ def table(scores: dict[str, dict[str, float]]) -> str:
     rows = ""
     for name, values in scores.items():
         cells = "".join(
-            f'<td style="--share: {min(1, abs(value)):.2f}">{value:.2f}</td>'
+            f'<td style="--share: {min(1, abs(value)):.2f}">{round(value, 2) + 0:.2f}</td>'
             for value in values.values()
         )
         rows += f"<tr><th scope='row'>{html.escape(name)} exchanged</th>{cells}</tr>"

@@ -28,8 +28,6 @@ MAX_COUNT = 16
 MAX_STEPS = 25
 LARGEST_SEED = 2**31 - 1
 PARTS = (*mixing.GARMENTS, *REGION_NAMES)
-_MEAN_OF = 256  # samples whose mean code is what truncation goes to
-_MEAN_SEED = 0
 _FRAMES_AT_ONCE = 4
 
 
@@ -44,7 +42,6 @@ class Studio:
     def __init__(self, sampler: PersonSampler, run_dir: str):
         self.sampler, self.model = sampler, sampler.config.model
         self.run_dir = run_dir
-        self._means: dict[str, np.ndarray] = {}
 
     # ---- re-pose
 
@@ -71,7 +68,8 @@ class Studio:
 
     def sampled_pose(self, seed: int, truncation: float = 1.0) -> np.ndarray:
         """A pose from noise, float32 [18, 3] in pixels."""
-        [pose] = self.sampler.decode_pose(self._sampled("pose", 1, seed, truncation))
+        codes = self.sampler.seed_codes(1, seed, ["pose"], truncation)
+        [pose] = self.sampler.decode_pose(codes.code("pose"))
         return np.where(pose[:, 2:] > 0.5, pose, 0).astype(np.float32)
 
     # ---- new persons
@@ -91,7 +89,7 @@ class Studio:
             count: how many, at most `MAX_COUNT`.
             seed: the same seed gives the same persons.
             person: who gives the other factors; not needed if there are none.
-            truncation: 1 samples as the networks learned to, 0 gives the mean person.
+            truncation: as in `PersonSampler.seed_codes`.
         """
         factors = self.model.known_factors(factors)
         if not factors:
@@ -99,7 +97,7 @@ class Studio:
         count = _within("number of persons", count, 1, MAX_COUNT)
         seed = _within("seed", seed, 0, LARGEST_SEED)
         held = [factor for factor in self.model.factors if factor not in factors]
-        codes = PersonCodes(**{f: self._sampled(f, count, seed, truncation) for f in factors})
+        codes = self.sampler.seed_codes(count, seed, factors, truncation)
         if held:
             if person is None:
                 raise DpigError("Choose the person who gives the other factors.", field="person")
@@ -108,22 +106,22 @@ class Studio:
         result = self._drawn(
             "sample", codes, [f"New person {number}" for number in range(1, count + 1)]
         )
-        if truncation != 1:  # `dpig sample` does not truncate
-            return result
+        flags = {"count": count, "seed": seed}
+        if truncation != 1:
+            flags["truncation"] = truncation
         if held and person is not None:
             return dataclasses.replace(
                 result,
                 command=self._command(
                     "sample",
                     factors=",".join(factors),
-                    count=count,
-                    seed=seed,
+                    **flags,
                     image="person.png",
                     keypoints="keypoints.csv",
                 ),
                 files=person_files({"person": person}),
             )
-        command = self._command("sample", factors="all", count=count, seed=seed)
+        command = self._command("sample", factors="all", **flags)
         return dataclasses.replace(result, command=command)
 
     # ---- mix
@@ -297,19 +295,6 @@ class Studio:
 
     def _codes(self, person: Member) -> PersonCodes:
         return self.sampler.person_codes(person.image[None], person.keypoints[None])
-
-    def _sampled(self, factor, count, seed, truncation):
-        """Codes [count, E] of a factor from noise, drawn towards the mean code."""
-        if not 0 <= truncation <= 1:
-            raise DpigError("The variety must be from 0 to 1.", field="truncation")
-        codes = self.sampler.map_noise(self.sampler.draw_noise(count, factor, seed), factor)
-        if truncation == 1:
-            return codes
-        if factor not in self._means:
-            noise = self.sampler.draw_noise(_MEAN_OF, factor, _MEAN_SEED)
-            self._means[factor] = self.sampler.map_noise(noise, factor).mean(axis=0)
-        mean = self._means[factor]
-        return mean + np.float32(truncation) * (codes - mean)
 
     def _drawn(self, verb, codes, captions) -> Result:
         """A result of these persons, which `dpig draw` repeats."""

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
+from collections.abc import Callable
 
 from dpig_tf2.config import ConfigError
 from dpig_tf2.errors import shown
@@ -13,6 +14,9 @@ from dpig_tf2.presets.cards import FILE, Card
 PREFIX = "preset:"
 _SHIPPED = pathlib.Path(__file__).parent / "data"
 _NAME = re.compile(r"\w{1,64}", re.ASCII)
+# Fetches a preset by name. Set by the package itself: what fetches and imports the released weights
+# stands in a room above all those that use presets.
+fetcher: Callable[[str], object] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +66,22 @@ def find(name: str) -> Preset:
     card = next(place for place in places if (place / FILE).exists())
     folder = next((place for place in places if (place / "config.json").exists()), None)
     return Preset(name, Card.read(card / FILE), folder)
+
+
+def require(name: str, before: Callable[[], object] = lambda: None) -> None:
+    """Fetches the networks of a preset if they are not on this machine.
+
+    Args:
+        name: of the preset.
+        before: called before anything is fetched.
+
+    Raises:
+        ConfigError: for an unknown name.
+        DpigError: if they cannot be fetched.
+    """
+    if find(name).folder is None and fetcher is not None:
+        before()
+        fetcher(name)
 
 
 def folder_of(name: str) -> pathlib.Path:

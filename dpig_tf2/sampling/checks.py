@@ -130,6 +130,14 @@ def check_seed(seed: int) -> None:
     check_whole_number("seed", seed, -(2**63), 2**63 - 1)
 
 
+def check_truncation(truncation: float) -> None:
+    known = isinstance(truncation, int | float | np.number) and not isinstance(truncation, bool)
+    if not known or not 0 <= truncation <= 1:
+        raise SamplerError(
+            f"truncation must be a number from 0 to 1, got {shown(truncation)}", field="truncation"
+        )
+
+
 def check_whole_number(name: str, value: int, lowest: int, highest: int) -> None:
     """Raises SamplerError if a value is no whole number, or out of range."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)

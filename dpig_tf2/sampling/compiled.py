@@ -1,5 +1,7 @@
 """PersonModel's functions compiled, on NumPy arrays of any length."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -45,9 +47,15 @@ class CompiledModel:
         )
         key = (verb, str(specs), *fixed.values())
         if key not in self._graphs:
-            call = getattr(self._model, verb)
-            # Without autograph, which would wrap our errors in its own.
+            # A partial for each graph: TensorFlow would take functions of one code for one function
+            # that is traced again and again, and warn. Without autograph, which would wrap our
+            # errors in its own.
+            call = functools.partial(getattr(self._model, verb), **fixed)
             self._graphs[key] = tf.function(
-                lambda tensors: call(**tensors, **fixed), input_signature=[specs], autograph=False
+                functools.partial(_with_keywords, call), input_signature=[specs], autograph=False
             )
         return self._graphs[key]
+
+
+def _with_keywords(call, tensors):
+    return call(**tensors)

@@ -10,11 +10,13 @@ from dpig_tf2.execution import Execution
 from dpig_tf2.models import loading
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
-from dpig_tf2.presets.registry import PREFIX
+from dpig_tf2.presets import registry
 from dpig_tf2.sampling import checks, interpolation, inversion, mixing
 from dpig_tf2.sampling.checks import SamplerError
 from dpig_tf2.sampling.compiled import CompiledModel
 from dpig_tf2.sampling.person_codes import PersonCodes, Samples
+
+_MEAN_OF = 256  # samples, whose mean code is what truncation goes to
 
 
 class PersonSampler:
@@ -42,6 +44,7 @@ class PersonSampler:
         self.batch_size = batch_size
         self.model = PersonModel(config.model, networks)
         self._run = CompiledModel(self.model, batch_size)
+        self._means: dict[str, np.ndarray] = {}
 
     # ---- loading and saving
 
@@ -62,15 +65,19 @@ class PersonSampler:
     def from_preset(cls, name: str, **options) -> "PersonSampler":
         """A sampler from a preset of weights, e.g. "persons_128x64"; `dpig presets` lists them.
 
+        Those of the release of 2018 are fetched when they are first used.
+
         Args:
             name: of the preset.
             options: as in `load`.
 
         Raises:
-            ConfigError: for an unknown name, or weights that must be fetched first.
+            ConfigError: for an unknown name.
+            DpigError: if weights cannot be fetched.
             array_files.WeightsError: if the files of the preset are damaged.
         """
-        return cls.load(f"{PREFIX}{name}", **options)
+        registry.require(name)
+        return cls.load(f"{registry.PREFIX}{name}", **options)
 
     def freeze(self) -> None:
         """For many small batches: computes now what depends on weights alone.
@@ -178,7 +185,14 @@ class PersonSampler:
         return self._run("transfer", photo | {"target_keypoints": target_keypoints})
 
     def sample(
-        self, n: int, factors: Sequence[str], image=None, keypoints=None, seed: int = 0, **parts
+        self,
+        n: int,
+        factors: Sequence[str],
+        image=None,
+        keypoints=None,
+        seed: int = 0,
+        truncation: float = 1.0,
+        **parts,
     ) -> Samples:
         """New persons: the named factors from noise, the others held.
 
@@ -189,6 +203,7 @@ class PersonSampler:
                 held; None holds them at one sample, the same for all n.
             keypoints: float32 [18, 3] or [1, 18, 3], pixels, of that image.
             seed: the same seed gives the same persons.
+            truncation: as in `seed_codes`.
             parts: as in `encode_appearance`, with a batch axis of 1.
         """
         checks.check_count(n)
@@ -201,13 +216,13 @@ class PersonSampler:
         held = [factor for factor in self.config.model.factors if factor not in factors]
         if image is None:
             # ~seed: other noise than that of the samples, so that a held factor is none of them.
-            person = self.seed_codes(1, ~seed, held)
+            person = self.seed_codes(1, ~seed, held, truncation)
         else:
             keypoints = np.asarray(keypoints, np.float32).reshape(-1, NUM_KEYPOINTS, 3)
             images = np.asarray(image).reshape(-1, *np.shape(image)[-3:])
             person = self.person_codes(images, keypoints, **parts).only(held)
-        noise = {factor: self.draw_noise(n, factor, seed) for factor in factors}
-        return self._draw(person.repeat(n), noise)
+        sampled = self.seed_codes(n, seed, factors, truncation)
+        return self.draw(person.repeat(n).replace(**sampled.as_arrays()))
 
     def identity(self, n: int, seed: int = 0, keypoints=None) -> Samples:
         """Images of one virtual identity; arguments as in `identity_codes`."""
@@ -220,13 +235,34 @@ class PersonSampler:
         embedding = self.encode_appearance(images, keypoints, **parts)
         return PersonCodes(keypoints=keypoints, **self.model.split_appearance(embedding))
 
-    def seed_codes(self, n: int, seed: int = 0, factors: Sequence[str] | None = None):
-        """PersonCodes of n persons from noise, of all factors or the named ones.
+    def seed_codes(
+        self,
+        n: int,
+        seed: int = 0,
+        factors: Sequence[str] | None = None,
+        truncation: float = 1.0,
+    ) -> PersonCodes:
+        """Codes of n persons from noise, of all factors or the named ones.
 
-        More persons begin with the same ones, bit for bit.
+        Args:
+            n: number of persons; more begin with the same ones, bit for bit.
+            seed: the same seed gives the same persons.
+            factors: None: all.
+            truncation: how far codes may be from the mean code of their factor, from 0 to 1: 1
+                leaves them as they are, 0 gives the mean. Smaller values give safer and less
+                varied pictures.
+
+        Source: of truncation, Karras et al., "A style-based generator architecture for generative
+        adversarial networks", CVPR 2019, appendix B.
         """
-        noise = {f: self.draw_noise(n, f, seed) for f in self.config.model.known_factors(factors)}
-        return PersonCodes(**{f: self.map_noise(values, f) for f, values in noise.items()})
+        checks.check_truncation(truncation)
+        codes = {}
+        for factor in self.config.model.known_factors(factors):
+            codes[factor] = self.map_noise(self.draw_noise(n, factor, seed), factor)
+            if truncation != 1:
+                mean = self._mean_code(factor)
+                codes[factor] = mean + np.float32(truncation) * (codes[factor] - mean)
+        return PersonCodes(**codes)
 
     def identity_codes(self, n: int, seed: int = 0, keypoints=None) -> PersonCodes:
         """One virtual identity: one sampled foreground, new backgrounds and poses.
@@ -255,7 +291,9 @@ class PersonSampler:
 
     def draw(self, codes: PersonCodes) -> Samples:
         """The persons that codes describe, of whom every factor must be known."""
-        return self._draw(codes.check(self.config.model), noise={})
+        return Samples(
+            **self._run("draw", {"codes": codes.check(self.config.model).as_arrays(), "noise": {}})
+        )
 
     # ---- between persons
 
@@ -301,5 +339,8 @@ class PersonSampler:
     def _keypoints(self, keypoints, count=None, need_visible=False):
         return checks.check_keypoints(self.config.model, keypoints, count, need_visible)
 
-    def _draw(self, codes, noise):
-        return Samples(**self._run("draw", {"codes": codes.as_arrays(), "noise": noise}))
+    def _mean_code(self, factor):
+        if factor not in self._means:
+            noise = self.draw_noise(_MEAN_OF, factor, seed=0)
+            self._means[factor] = self.map_noise(noise, factor).mean(axis=0)
+        return self._means[factor]

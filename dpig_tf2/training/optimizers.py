@@ -120,7 +120,7 @@ def clip_weights(variables, bound: float) -> None:
         variable.assign(tf.clip_by_value(variable, -bound, bound))
 
 
-def decay_learning_rate(learning_rate: keras.Variable, steps_done, halve_every: int) -> None:
+def decay_learning_rate(learning_rate: keras.Variable, steps_done, halve_every) -> None:
     """Halves the learning rate after every `halve_every` steps; to be called once after a step.
 
     The rate is part of a checkpoint rather than a function of the step, so that the rate of an
@@ -129,7 +129,7 @@ def decay_learning_rate(learning_rate: keras.Variable, steps_done, halve_every: 
     Args:
         learning_rate: of an optimizer; changed in place.
         steps_done: int64 scalar, at least 1.
-        halve_every: steps.
+        halve_every: steps, an int64 scalar.
     """
     learning_rate.assign(
         tf.where(
@@ -138,17 +138,17 @@ def decay_learning_rate(learning_rate: keras.Variable, steps_done, halve_every: 
     )
 
 
-def trapezoid(rate: float, step, steps: int, warmup_steps: int, decay_share: float) -> tf.Tensor:
+def trapezoid(rate: float, step, steps, warmup_steps: int, decay_share: float) -> tf.Tensor:
     """A learning rate that rises from 0, stays, and falls to 0 over the last steps.
 
     Args:
         rate: the rate in between.
         step: int64 scalar, steps done.
-        steps: of the whole training.
+        steps: int64 scalar, those of the whole training.
         warmup_steps: over which it rises.
         decay_share: last share of `steps`, over which it falls.
     """
-    step = tf.cast(step, tf.float32)
+    step, steps = tf.cast(step, tf.float32), tf.cast(steps, tf.float32)
     rising = (step + 1.0) / max(warmup_steps, 1)
-    falling = (steps - step) / max(decay_share * steps, 1.0)
+    falling = (steps - step) / tf.maximum(decay_share * steps, 1.0)
     return rate * tf.clip_by_value(tf.minimum(rising, falling), 0.0, 1.0)

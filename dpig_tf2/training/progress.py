@@ -89,6 +89,10 @@ class StageLog:
         speed = f"{self._images_per_second:.0f} images/s  " if self._images_per_second else ""
         self._progress.update(step, speed + losses, force)
 
+    def shorten(self, total: int) -> None:
+        """The stage is finished after so many steps."""
+        self._progress.total = total
+
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Shows a uint8 [H, W, 3] picture in TensorBoard."""
         with self.writer.as_default(step=step):

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """How a stage runs; nothing here changes what is learned.
+    """How a stage runs; nothing here but `minutes` changes what is learned.
 
     Attributes:
         log_every: steps between scalars.
@@ -57,6 +58,7 @@ class RunOptions:
         execution: how the networks compute; its `jit_compile` compiles the step with XLA.
             Checkpoints are float32 in any case, so that a run may go on in another precision.
         devices: what the steps run on; of several workers only the chief writes.
+        minutes: {stage: longest time of it}, see `_TimeLimit`. On one device only.
     """
 
     log_every: int = 20
@@ -67,6 +69,7 @@ class RunOptions:
     keep_best: bool = True
     execution: Execution = Execution()
     devices: Devices = dataclasses.field(default_factory=Devices)
+    minutes: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def train(
@@ -154,6 +157,7 @@ def _train_stage(run, stage, data, options, stop, first_weights):
     done = run.latest_step(stage) or 0
     devices = options.devices
     devices.check_same(f"the steps that they find done in {run.path}", done)
+    limit = _TimeLimit(options.minutes[stage]) if stage in options.minutes else None
     # Initial weights depend on the stage and the seed, not on what ran before in this process.
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
     with devices.scope():
@@ -164,7 +168,7 @@ def _train_stage(run, stage, data, options, stop, first_weights):
     batches_from = stage_batches(run, stage, data, updates, report, devices.is_chief)
     batches = iter(devices.batches(lambda context: batches_from(done, context)))
     batches = itertools.chain([next(batches)], batches)  # the first is read before anything written
-    stage_run = _StageRun(run, trainer, data, options, stop)
+    stage_run = _StageRun(run, trainer, data, options, stop, limit)
     where = f"{options.execution.precision} on {devices.describe()}"
     say(stage, f"{data.describe()}, {where}, from step {done} to {total}")
     images_per_step = updates * run.config.stage(stage).batch_size
@@ -199,11 +203,12 @@ def _last_checkpoint(run, stage) -> str:
 class _StageRun:
     """The loop of one stage, with what it logs and saves."""
 
-    def __init__(self, run, trainer, data, options, stop):
+    def __init__(self, run, trainer, data, options, stop, limit):
         self.run = run
         self.trainer = trainer
         self.options = options
         self.stop = stop
+        self.limit = limit
         self.devices = options.devices
         self.step_function = self.devices.compiled_step(
             trainer.train_step, options.execution.jit_compile
@@ -215,12 +220,19 @@ class _StageRun:
         self.saved_time = time.monotonic()
 
     def loop(self, batches, done, total, log):
-        for step in range(done + 1, total + 1):
+        step = done
+        while step < total:
+            step += 1
             logs = self.step_function(self._next(batches, step))
             # Before the first step is done there is nothing to save, and compiling takes long.
             self.stop.deferred = True
             # Read once: a signal that arrives later in this round is answered in the next.
             stopping = self.devices.any_worker(self.stop.requested)
+            if self.limit is not None:
+                self._checked(logs, step)  # waits until the step is done
+                fitting = self.limit.steps(step)
+                if fitting is not None:
+                    total = self._shortened(step, fitting, total, log)
             last = step == total or stopping
             values = None
             if last or step == done + 1 or step % self.options.log_every == 0:
@@ -232,6 +244,23 @@ class _StageRun:
             if stopping and step < total:
                 self.devices.wait_for_all()
                 raise Interrupted(f"stopped at step {step}; start again to resume")
+
+    def _shortened(self, step, fitting, total, log):
+        """The steps that the stage shall have, of which so many fit into its time."""
+        self.limit = None
+        stage, settings = self.trainer.stage, self.run.config.stage(self.trainer.stage)
+        minutes = f"{self.options.minutes[stage]:g} minutes"
+        if fitting >= total:
+            say(stage, f"all {total} steps fit into {minutes}")
+            return total
+        self._save(step)  # whoever resumes here takes the schedule from here on
+        settings = settings.shortened(fitting)
+        self.run.config = dataclasses.replace(self.run.config, **{stage: settings})
+        self.run.write_config()
+        self.trainer.shorten(settings)
+        log.shorten(fitting)
+        say(stage, f"{fitting} of {total} steps fit into {minutes}")
+        return fitting
 
     def _write(self, step, logs, values, total, last, log):
         """Scalars if there are values to log, a checkpoint and pictures if they are due."""
@@ -338,6 +367,33 @@ def _fixed_persons(run, data):
         "target_keypoints": target["keypoints"],
         "target_image": target["image"],
     }
+
+
+class _TimeLimit:
+    """Chooses how many steps of a stage fit into its time, from the speed of its first ones.
+
+    A run is thereby one of a fixed number of steps, and can be resumed and repeated like any other.
+
+    Args:
+        minutes: from now to the end of the stage.
+    """
+
+    MEASURED = 0.03  # share of the time after which the speed is taken as known
+
+    def __init__(self, minutes: float):
+        self.seconds = 60 * minutes
+        self.end = time.monotonic() + self.seconds
+        self._first: tuple[int, float] | None = None
+
+    def steps(self, step: int) -> int | None:
+        """How many steps there shall be, after `step` of them; None: ask again later."""
+        now = time.monotonic()
+        if self._first is None:  # the first step is compiled, which tells nothing of the others
+            self._first = step, now
+        steps, seconds = step - self._first[0], now - self._first[1]
+        if now < self.end and (not steps or seconds < self.MEASURED * self.seconds):
+            return None
+        return step + (max(0, int((self.end - now) * steps / seconds)) if steps else 0)
 
 
 class _StopRequest:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.config import Config
+from dpig_tf2.config import Config, StageConfig
 from dpig_tf2.models import weights
 from dpig_tf2.models.mapping_network import NOISE_ALGORITHM, draw_noise
 from dpig_tf2.ops import replicas
@@ -49,6 +49,11 @@ class StageTrainer(keras.Model):
         self.networks = networks
         self.optimized: dict[str, OptimizedVariables] = {}
         self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
+        # Of the schedule of learning rates, which may change while a compiled step is in use.
+        self._steps = keras.Variable(self.settings.steps, dtype="int64", trainable=False)
+        self._halve_every = keras.Variable(
+            self.settings.halve_every, dtype="int64", trainable=False
+        )
         self._averaged: list[tuple[keras.Variable, keras.Variable]] = []
 
     def add_optimizer(
@@ -91,6 +96,11 @@ class StageTrainer(keras.Model):
         share = 1.0 - tf.minimum(decay, (1.0 + step) / (10.0 + step))
         for average, variable in self._averaged:
             average.assign_sub(share * (average - variable))
+
+    def shorten(self, settings: StageConfig) -> None:
+        """From now on the learning rates follow the steps and the halvings of other settings."""
+        self._steps.assign(settings.steps)
+        self._halve_every.assign(settings.halve_every)
 
     def start_from(self, arrays: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         """Weights of another run where path and shape agree; optimizers stay new.
@@ -154,7 +164,9 @@ class StageTrainer(keras.Model):
         """The learning rates of the next step, to be called once after a step."""
         for optimized in self.optimized.values():
             optimizers.decay_learning_rate(
-                optimized.optimizer.learning_rate, self.step, self.settings.halve_every
+                optimized.optimizer.learning_rate,
+                self.step,
+                tf.convert_to_tensor(self._halve_every),
             )
 
     def follow_recipe_rate(self) -> None:
@@ -163,7 +175,7 @@ class StageTrainer(keras.Model):
         rate = optimizers.trapezoid(
             settings.learning_rate,
             self.step,
-            settings.steps,
+            self._steps,
             recipe.warmup_steps,
             recipe.decay_share,
         )

@@ -1,7 +1,6 @@
 """The verbs that write pictures; several command lines share a process where TensorFlow runs."""
 
 import json
-import pathlib
 import re
 import shutil
 import subprocess
@@ -11,40 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.programs import run_in_one_process, save_tiny_sampler
+
 pytestmark = pytest.mark.slow  # starts programs
-
-_REPOSITORY = pathlib.Path(__file__).parents[2]
-# Runs every command line of a JSON list and prints what became of each as the last line.
-_DRIVER = """
-import contextlib, functools, io, json, sys
-from dpig_tf2.cli import main
-from dpig_tf2.sampling.sampler import PersonSampler
-
-PersonSampler.load = functools.cache(PersonSampler.load)  # traces every network once
-results = []
-for arguments in json.loads(sys.argv[1]):
-    out, err = io.StringIO(), io.StringIO()
-    sys.argv = ["dpig", *arguments]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main.run()
-        except SystemExit as stop:
-            results.append([stop.code or 0, out.getvalue(), err.getvalue()])
-print(json.dumps(results))
-"""
-
-
-def _start(*lines):
-    """(status, stdout, stderr) of each command line."""
-    result = subprocess.run(
-        [sys.executable, "-c", _DRIVER, json.dumps([list(map(str, line)) for line in lines])],
-        cwd=_REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
 
 
 def _manifest(folder):
@@ -54,15 +22,8 @@ def _manifest(folder):
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory, tiny_config):
     """Networks as they are before training; a discriminator too."""
-    from dpig_tf2.config import STAGES
-    from dpig_tf2.models import factory
-    from dpig_tf2.sampling.sampler import PersonSampler
-
-    model = tiny_config.model
-    names = [name for stage in STAGES for name in factory.stage_networks(stage, model)]
-    names = [name for name in names if not name.endswith("critic")]
     folder = tmp_path_factory.mktemp("cli") / "run"
-    PersonSampler(tiny_config, factory.build_networks(names, model)).save(folder)
+    save_tiny_sampler(tiny_config, folder)
     return folder
 
 
@@ -105,6 +66,7 @@ def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
         + [f"--target_keypoints={photos / 'keypoints.csv'}"],
         "factors": ["sample", "--factors=foreground,pose", "--count=2", *one],
         "noise": ["sample", "--count=2", "--seed=4"],
+        "truncated": ["sample", "--count=2", "--seed=4", "--truncation=0.5", "--factors=pose"],
         "interpolate": ["interpolate", *records, "--steps=3", "--factors=all"],
         "between": ["interpolate", *files, "--steps=2", "--factors=pose"]
         + ["--between=a_0,b_0", "--animation=none", "--path=spherical"],
@@ -121,7 +83,7 @@ def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
         name: [line[0], f"--run_dir={run_dir}", f"--out_dir={folder / name}", *line[1:]]
         for name, line in lines.items()
     }
-    results = _start(*lines.values())
+    results = run_in_one_process(list(lines.values()))
     return {name: (folder / name, *result) for name, result in zip(lines, results, strict=True)}
 
 
@@ -208,6 +170,16 @@ def test_factors_from_noise_hold_one_sample(outputs):
                 assert np.array_equal(codes[name], held[name]) == (name != factor), (factor, name)
 
 
+def test_truncated_samples_are_halfway_to_their_mean(outputs):
+    whole, half = _finished(outputs, "noise"), _finished(outputs, "truncated")
+    poses = [
+        np.load(folder / "codes" / f"seed4_pose_00{k}.npz")["pose"]
+        for folder in (whole, half)
+        for k in range(2)
+    ]
+    np.testing.assert_allclose(poses[3] - poses[2], (poses[1] - poses[0]) / 2, rtol=0, atol=1e-5)
+
+
 def test_interpolation_frames_strip_and_animation(outputs):
     folder = _finished(outputs, "interpolate")
     for start, frames in _journeys(folder):
@@ -287,7 +259,7 @@ def test_goes_on_where_it_stopped_and_a_seed_gives_the_same_picture(outputs, run
     lost.unlink()
     stamp = kept.stat().st_mtime_ns
     line = ["sample", f"--run_dir={run_dir}", f"--out_dir={again}", "--count=2"]
-    same, other = _start([*line, "--seed=4"], [*line, "--seed=5"])
+    same, other = run_in_one_process([[*line, "--seed=4"], [*line, "--seed=5"]])
     assert same[0] == 0, same[2]
     assert kept.stat().st_mtime_ns == stamp
     with Image.open(lost) as found, Image.open(folder / lost.name) as expected:
@@ -377,7 +349,7 @@ print(json.dumps(results))
 """
     flags, messages = zip(*_REFUSED[verb], strict=True)
     command = [sys.executable, "-c", program, json.dumps(flags)]
-    result = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     for (status, errors), message in zip(json.loads(result.stdout), messages, strict=True):
         assert status == 1
@@ -433,7 +405,7 @@ def test_refuses_input_that_does_not_serve(run_dir, photos, synthetic_data, tmp_
         for i, ((verb, *flags), _) in enumerate(cases.values())
     ]
     lines.append(["sample", f"--run_dir={untrained}", f"--out_dir={tmp_path / 'out'}"])
-    results = _start(*lines)
+    results = run_in_one_process(*lines)
     for (case, ((verb, *_), message)), (status, _, stderr) in zip(
         cases.items(), results, strict=False
     ):

@@ -115,6 +115,8 @@ def test_only_the_needed_stages_are_needed(tiny_config, factors, persons):
     scores, sheet = disentanglement.measure(sampler, persons)
     shown = disentanglement.with_tables(sheet, scores | {"probes": probed})
     assert shown.shape[0] > sheet.shape[0]
+    plain = disentanglement.with_tables(sheet, scores)
+    assert plain.shape[0] > sheet.shape[0] and plain.shape[1] < shown.shape[1]
     without = PersonSampler(tiny_config, {"generator": networks["generator"]})
     with pytest.raises(ConfigError, match="no trained appearance_encoder") as raised:
         disentanglement.require_networks(without)

@@ -94,9 +94,9 @@ def test_checkpoints_are_found_whatever_their_folders(reference, cache, tmp_path
     assert released.fetch("released_market1501", ["/nowhere.zip"]) == folder
 
 
-def test_pictures_with_released_weights(reference, cache, tmp_path):
+def test_pictures_with_released_weights(reference, cache, tmp_path, monkeypatch):
     archive = _archive(reference, tmp_path, _as_published)
-    released.fetch("released_market1501", [str(tmp_path)])  # a folder of archives
+    monkeypatch.setenv("DPIG_RELEASED_MIRRORS", str(tmp_path))  # a folder of archives
     persons = PersonSampler.from_preset("released_market1501").sample(2, ["pose"], seed=1)
     assert persons.images.shape == (2, 128, 64, 3)
     assert archive.exists()

@@ -65,11 +65,8 @@ def test_truncation_draws_to_the_mean(studio):
     ]
     spread = [np.std(code, axis=0).mean() for code in codes]
     assert spread[1] == pytest.approx(spread[0] / 2, rel=1e-3) and spread[2] < 1e-6
-    # `dpig sample` cannot repeat these.
-    assert (
-        _flags(studio.new_persons(["pose", "background", "foreground"], 1, 1, None, 0.5).command)[0]
-        == "draw"
-    )
+    command = studio.new_persons(studio.model.factors, 1, 1, truncation=0.5).command
+    assert _flags(command)[1]["truncation"] == "0.5"
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,30 @@ def test_interpolation_starts_and_ends_at_the_persons(sampler, codes, factor):
         _assert_same_picture(way.images[row], alone.images[0])
 
 
+def test_truncation_draws_codes_to_their_mean(sampler):
+    whole, half, none = (
+        sampler.seed_codes(200, 3, truncation=truncation) for truncation in (1, 0.5, 0)
+    )
+    for factor in _FACTORS:
+        mean = none.code(factor)[0]
+        np.testing.assert_array_equal(none.code(factor), np.tile(mean, (200, 1)))
+        spread = whole.code(factor).std(axis=0)
+        assert np.abs(whole.code(factor).mean(axis=0) - mean).max() < spread.max()
+        way = (whole.code(factor) + mean) / 2
+        np.testing.assert_allclose(half.code(factor), way, rtol=0, atol=1e-5)
+    # Held and sampled factors alike, in the picture.
+    drawn = sampler.sample(2, ["pose"], seed=3, truncation=0)
+    np.testing.assert_array_equal(drawn.appearance[0], drawn.appearance[1])
+    np.testing.assert_array_equal(drawn.images[0], sampler.draw(none.take([0])).images[0])
+
+
+@pytest.mark.parametrize("truncation", [-0.1, 1.1, float("nan"), "much", True])
+def test_truncation_is_a_share(sampler, truncation):
+    with pytest.raises(SamplerError) as caught:
+        sampler.seed_codes(1, truncation=truncation)
+    assert caught.value.field == "truncation"
+
+
 def test_a_pose_is_interpolated_in_its_embedding(sampler, codes):
     a, b = codes.take([0]), codes.take([1])
     way = sampler.interpolate(a, b, 3, ["pose"])

@@ -126,6 +126,15 @@ def test_trapezoid(step, expected):
     assert float(rate) == pytest.approx(expected)
 
 
+def test_a_shortened_stage_lowers_its_rate_earlier():
+    trainer = _trainer("pose_mapping")
+    trainer.step.assign(90)
+    trainer.shorten(trainer.settings.shortened(100))
+    trainer.decay_learning_rates()
+    rate = trainer.optimized["pose_mapping"].optimizer.learning_rate
+    assert float(rate) == pytest.approx(0.4 * trainer.settings.learning_rate)
+
+
 def test_structural_dissimilarity_is_zero_for_equal_images_and_large_for_noise():
     rng = np.random.default_rng(0)
     image, other = rng.uniform(0.2, 0.9, (2, 2, 16, 16, 3)).astype(np.float32)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -176,6 +177,61 @@ def test_resumed_pose_stages_equal_uninterrupted_ones(half_posed, posed, poses):
     training.train(run, ["pose", "pose_mapping"], poses, OPTIONS)
     for stage in ("pose", "pose_mapping"):
         assert_same_checkpoint(run, posed, stage)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time as the time limit sees it, to be set by a test."""
+    now = types.SimpleNamespace(seconds=1000.0)
+    fake = types.SimpleNamespace(monotonic=lambda: now.seconds)
+    monkeypatch.setattr(training, "time", fake)
+    return now
+
+
+def test_a_time_limit_counts_what_fits_into_it(clock):
+    limit = training._TimeLimit(minutes=10)
+    clock.seconds += 60  # the first step is compiled
+    assert limit.steps(5) is None
+    clock.seconds += 17
+    assert limit.steps(22) is None, "too early to tell"
+    clock.seconds += 3
+    assert limit.steps(25) == 25 + 520, "a step a second for the rest of 600 seconds"
+
+
+@pytest.mark.parametrize("seconds", [601, 30_000])
+def test_a_time_limit_that_has_passed_ends_the_stage(clock, seconds):
+    limit = training._TimeLimit(minutes=10)
+    clock.seconds += seconds
+    assert limit.steps(5) == 5
+
+
+def test_a_stage_of_limited_time_is_one_of_fewer_steps(tmp_path, tiny_config, poses, monkeypatch):
+    monkeypatch.setattr(training._TimeLimit, "steps", lambda limit, step: 6 if step == 3 else None)
+    long = tiny_config.override(**{"pose.steps": 12, "pose.halve_every": 8})
+    options = dataclasses.replace(OPTIONS, minutes={"pose": 1.0})
+    limited = RunFolder.plan(tmp_path / "limited", long)
+    training.train(limited, ["pose"], poses, options)
+    stored = RunFolder.open(limited.path)
+    assert (stored.config.pose.steps, stored.config.pose.halve_every) == (6, 4)
+    short = tiny_config.override(**{"pose.steps": 6, "pose.halve_every": 4})
+    other = RunFolder.plan(tmp_path / "short", short)
+    training.train(other, ["pose"], poses, OPTIONS)
+    assert_same_checkpoint(stored, other, "pose")
+    assert (limited.samples / "pose-00000006.png").exists()
+    # Killed after the choice, it goes on to the same end.
+    for _, file in stored.checkpoints("pose")[-2:]:
+        file.unlink()
+    assert stored.latest_step("pose") == 3
+    training.train(stored, ["pose"], poses, OPTIONS)
+    assert_same_checkpoint(stored, other, "pose")
+
+
+def test_a_stage_whose_time_is_over_ends_at_once(tmp_path, tiny_config, poses, capsys):
+    run = RunFolder.plan(tmp_path / "run", tiny_config.override(**{"pose.steps": 9}))
+    training.train(run, ["pose"], poses, dataclasses.replace(OPTIONS, minutes={"pose": 1e-9}))
+    assert run.latest_step("pose") == 1
+    assert (run.samples / "pose-00000001.png").exists()
+    assert "1 of 9 steps fit into 1e-09 minutes" in capsys.readouterr().out
 
 
 def assert_same_checkpoint(run, other, stage):
@@ -495,6 +551,12 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
         (["--preset=synthetic", "--data_dir=does_not_exist"], "does_not_exist"),
         (["--preset=synthetic", "--data_dir=x", "--batch_sise=3"], "batch_sise"),
         (["--preset=synthetic", "--data_dir=x", "leftover"], "leftover"),
+        (["--preset=synthetic", "--data_dir=x", "--minutes=3,1"], "one for each of reconstruction"),
+        (["--preset=synthetic", "--data_dir=x", "--minutes=0"], "expected a positive number"),
+        (
+            ["--preset=synthetic", "--data_dir=x", "--minutes=1", "--distribute=mirrored"],
+            "--minutes is for one device",
+        ),
     ],
 )
 def test_bad_flags_end_in_one_line_and_write_nothing(tmp_path, flags, message):

@@ -15,6 +15,7 @@ def sample_factors(
     subsets: Sequence[Sequence[str]],
     count: int,
     seed: int,
+    truncation: float = 1.0,
 ) -> None:
     """Real persons with some factors sampled: <name>_<factors>_<number>.png.
 
@@ -26,9 +27,10 @@ def sample_factors(
         subsets: which factors are sampled together, one row of the sheet for each.
         count: samples of each person and subset.
         seed: of the noise.
+        truncation: as in `PersonSampler.seed_codes`.
     """
     pages = Pages(context, ["held", *map(str, range(count))])
-    samples = context.sampler.seed_codes(count, seed, _union(subsets))
+    samples = context.sampler.seed_codes(count, seed, _union(subsets), truncation)
     for persons in batches:
         images = persons.require_images()
         held = functools.cache(functools.partial(encode, context.sampler, persons))
@@ -43,17 +45,24 @@ def sample_factors(
 
 
 def sample_persons(
-    context: Context, subsets: Sequence[Sequence[str]], count: int, seed: int
+    context: Context,
+    subsets: Sequence[Sequence[str]],
+    count: int,
+    seed: int,
+    truncation: float = 1.0,
 ) -> None:
-    """Persons from noise alone; the factors that are not named are held at one fixed sample."""
+    """Persons from noise alone; the factors that are not named are held at one fixed sample.
+
+    Arguments as in `sample_factors`.
+    """
     sampler = context.sampler
     pages = Pages(context, ["held", *map(str, range(count))])
-    fixed = sampler.seed_codes(1, ~seed)
+    fixed = sampler.seed_codes(1, ~seed, truncation=truncation)
     name = f"seed{seed}"
     held_file = f"{name}_held.png"
     made_from = {"seed": seed, "factors": dict.fromkeys(fixed.factors, "held sample")}
     generate_missing(context, [held_file], [made_from], lambda rows: fixed)
-    samples = sampler.seed_codes(count, seed, _union(subsets))
+    samples = sampler.seed_codes(count, seed, _union(subsets), truncation)
     for number, subset in enumerate(subsets):
         (files,) = _sampled(context, [name], lambda: fixed, samples, subset, count, seed)
         pages.add(f"new {' + '.join(subset)}", [held_file, *files])

@@ -1,0 +1,107 @@
+"""scripts/demo.sh with a stand-in for Python that leaves the files which the verbs would."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+_REPOSITORY = pathlib.Path(__file__).parents[1]
+_STAND_IN = """#!/usr/bin/env bash
+# Called as: -m dpig_tf2.cli.main VERB --flags
+echo "${@:3}" >> calls
+run=runs/demo; out=data/none; split=none
+for flag in "$@"; do
+  case $flag in
+    --run_dir=preset:*) run="runs/preset-${flag#--run_dir=preset:}" ;;
+    --out_dir=*) out="${flag#--out_dir=}" ;;
+    --split=*) split="${flag#--split=}" ;;
+  esac
+done
+[[ "$3" != "${FAILS:-}" ]] || exit 130
+case $3 in
+  make_synthetic) made="$out/synthetic_factors_$split.json" ;;
+  overview) made="$run/samples/overview/sheets/overview.png" ;;
+  evaluate_disentanglement) made="$run/samples/disentanglement.png $run/metrics.json" ;;
+  export) made="$out/1/saved_model.pb" ;;
+  *) made=trained ;;
+esac
+for file in $made; do mkdir -p "$(dirname "$file")"; touch "$file"; done
+"""
+_FIRST = ["make_synthetic", "overview", "evaluate_disentanglement"]  # with the shipped weights
+_DATA = ["make_synthetic", "make_synthetic"]
+_VERBS = [*_FIRST, *_DATA, "train", "evaluate_disentanglement", "overview", "export"]
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """Runs the script in a folder of its own: what it says, its status, and the verbs it called."""
+    for name in ("demo.sh", "setup.sh"):
+        (tmp_path / "scripts").mkdir(exist_ok=True)
+        shutil.copy(_REPOSITORY / "scripts" / name, tmp_path / "scripts" / name)
+    wanted = "requirements.txt", "pyproject.toml"
+    for name in wanted:
+        shutil.copy(_REPOSITORY / name, tmp_path / name)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(_STAND_IN)
+    python.chmod(0o755)
+    stamp = subprocess.run("cat requirements.txt pyproject.toml | cksum", shell=True, cwd=tmp_path,
+                           capture_output=True, check=True)  # fmt: skip
+    (tmp_path / ".venv" / "installed").write_bytes(stamp.stdout)
+
+    def run(**environment):
+        calls = tmp_path / "calls"
+        calls.unlink(missing_ok=True)
+        done = subprocess.run(
+            [tmp_path / "scripts" / "demo.sh"],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return done.stdout + done.stderr, done.returncode, [line.split() for line in lines]
+
+    return run
+
+
+def _verbs(calls):
+    return [call[0] for call in calls]
+
+
+def test_pictures_come_first_and_nothing_is_repeated(demo):
+    said, status, calls = demo()
+    assert status == 0, said
+    assert _verbs(calls) == _VERBS
+    assert all("preset:persons_128x64" in " ".join(call) for call in calls[1:3])
+    assert said.index("dpig page, then open") < said.index("2/7") and "12 minutes left" in said
+    said, status, calls = demo()
+    assert status == 0, said
+    assert _verbs(calls) == ["train"]  # which says itself that its stages are finished
+
+
+@pytest.mark.parametrize("minutes", [3, 12, 45])
+def test_training_leaves_time_for_what_comes_after_it(demo, minutes):
+    _, _, calls = demo(TIME=str(minutes))
+    [given] = [flag.partition("=")[2] for flag in calls[5] if flag.startswith("--minutes=")]
+    stages = [float(number) for number in given.split(",")]
+    assert len(stages) == 4
+    assert sum(stages) == pytest.approx(minutes * 2 / 3, rel=0.1)
+    assert stages[0] > 4 * max(stages[1:])
+
+
+def test_a_stopped_demo_goes_on(demo):
+    said, status, calls = demo(FAILS="train")
+    assert status == 130 and _verbs(calls) == _VERBS[:6]
+    assert said.splitlines()[-1].startswith("stopped; what is finished stays")
+    said, status, calls = demo()
+    assert status == 0 and _verbs(calls) == _VERBS[5:], said
+
+
+@pytest.mark.parametrize("minutes", ["0", "1.5", "soon", "99999"])
+def test_a_wrong_time_is_refused_before_anything(demo, minutes):
+    said, status, calls = demo(TIME=minutes)
+    assert status == 1 and not calls
+    assert said == f"TIME={minutes}: expected whole minutes from 1 to 9999\n"
