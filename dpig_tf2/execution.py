@@ -9,6 +9,9 @@ from dpig_tf2.config import PRECISIONS, ConfigError
 
 IMPLEMENTATIONS = ("reference", "fast")
 
+# Channels, tiles of 4x4 pixels, and whether the kernel is prepared; see `ops.convolution_speed`.
+ConvolutionClass = tuple[int, int, bool]
+
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
@@ -24,6 +27,9 @@ class Execution:
             levels again in the backward pass instead of keeping them: less memory, more time.
         jit_compile: the graphs are compiled by XLA, or must be able to be, as those of an export
             that runs everywhere: "fast" keeps to what XLA compiles.
+        library: classes of convolutions that "fast" leaves to the library, because a measurement
+            of this machine says so. None by default: the choice is then that of the shapes alone,
+            the same everywhere.
 
     Raises:
         ConfigError: naming the field, if a value is unknown, or if "reference" is to be compiled:
@@ -34,8 +40,11 @@ class Execution:
     implementation: str = "fast"
     rematerialize: bool = False
     jit_compile: bool = False
+    library: tuple[ConvolutionClass, ...] = ()
 
     def __post_init__(self):
+        # From a JSON file, as networks are saved, they come as lists.
+        object.__setattr__(self, "library", tuple(map(tuple, self.library)))
         for field, choices in (("precision", PRECISIONS), ("implementation", IMPLEMENTATIONS)):
             value = getattr(self, field)
             if value not in choices:

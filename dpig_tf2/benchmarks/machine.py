@@ -2,12 +2,12 @@
 
 import os
 import platform
-import re
 
 import keras
 import tensorflow as tf
 
 from dpig_tf2.benchmarks.measure import Way, in_turns, wait_for
+from dpig_tf2.io import processor
 
 _MATRIX_SIZES = (1024, 2048)
 # [B, H, W, C] of the 3x3 convolutions; the networks' larger ones at published width.
@@ -18,9 +18,9 @@ _REPETITIONS = 2
 def describe() -> dict:
     """The machine and the versions that the figures belong to."""
     return {
-        "processor": _processor(),
+        "processor": processor.name(),
         "cores": os.cpu_count(),
-        "bfloat16": _bfloat16_units(),
+        "bfloat16": [each for each in processor.instructions() if "bf16" in each],
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpus": [
             tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
@@ -72,20 +72,3 @@ def _best(compute, operations, runs):
 
 def _random(shape, dtype):
     return tf.Variable(tf.cast(tf.random.stateless_normal(shape, [0, 0]), dtype))
-
-
-def _processor():
-    try:
-        with open("/proc/cpuinfo") as file:
-            return re.findall(r"model name\s*:\s*(.+)", file.read())[0]
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
-
-
-def _bfloat16_units():
-    """Instructions of the processor for bfloat16 products, e.g. ["avx512_bf16"]."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return sorted(set(re.findall(r"\b(?:avx512_bf16|amx_bf16)\b", file.read())))
-    except OSError:
-        return []

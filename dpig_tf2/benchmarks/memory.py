@@ -8,6 +8,7 @@ import sys
 from dpig_tf2.config import Config
 from dpig_tf2.errors import DpigError
 from dpig_tf2.execution import Execution
+from dpig_tf2.io.memory import keep_freed_memory
 
 _STEPS = 2  # the second has what the first leaves behind
 
@@ -89,5 +90,6 @@ def resident_gib():
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as every verb does
     text, *execution = json.load(sys.stdin)
     print(json.dumps(train(Config.from_json(text), *execution)))

@@ -19,6 +19,9 @@ def main(way: dict) -> None:
             of LiteRT one for each batch size), inputs (an .npz file), frozen, execution.
     """
     from dpig_tf2.benchmarks.memory import resident_gib
+    from dpig_tf2.io.memory import keep_freed_memory
+
+    keep_freed_memory()
 
     with np.load(way["inputs"], allow_pickle=False) as stored:
         persons = dict(stored)

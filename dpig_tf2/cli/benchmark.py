@@ -136,10 +136,31 @@ def main() -> None:
         served=served,
     )
     print(measured.text())
+    program.print_notes(list(_choices()), most=None)
     if _OUT.value:
         report.write_json(_OUT.value, measured)
     if _MARKDOWN.value:
         report.insert(_MARKDOWN.value, measured.markdown())
+
+
+def _choices():
+    """A line for each class of convolutions: what auto chooses, and what each would give."""
+    import tensorflow as tf
+
+    from dpig_tf2.ops import convolution_speed
+
+    if tf.config.list_logical_devices("GPU"):
+        return
+    for precision in _PRECISION.value:
+        seconds = convolution_speed.seconds(precision, program.say)
+        left = convolution_speed.library_classes(seconds)
+        for (channels, tiles, prepared), (library, winograd) in sorted(seconds.items()):
+            chosen = "the library" if (channels, tiles, prepared) in left else "Winograd"
+            frozen = ", frozen" if prepared else ""
+            yield (
+                f"--implementation=auto, {precision}, {channels} channels, {tiles} tiles{frozen}: "
+                f"{chosen} (library {1000 * library:.1f} ms, Winograd {1000 * winograd:.1f})"
+            )
 
 
 def _typed_flags():

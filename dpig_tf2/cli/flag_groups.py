@@ -93,17 +93,29 @@ class ExecutionFlags:
         self.precision = define_precision(flag_values) if precision else None
         self._implementation = flags.DEFINE_enum(
             "implementation",
-            "fast",
-            IMPLEMENTATIONS,
+            "auto",
+            ("auto", *IMPLEMENTATIONS),
             "How layers are computed. The reference is every layer as the paper has it; fast gives "
-            "the same numbers up to rounding in less time, for more memory on a CPU.",
+            "the same numbers up to rounding in less time, for more memory on a CPU. auto is fast, "
+            "but leaves to the library what it computes faster on this machine; on a CPU that is "
+            "measured once, in a second.",
             flag_values=flag_values,
         )
 
     def execution(self, rematerialize: bool = False, jit_compile: bool = False) -> Execution:
-        """What the flags say."""
+        """What the flags say; of auto what is known before TensorFlow is loaded, "fast"."""
         precision = "float32" if self.precision is None else self.precision.value
-        return Execution(precision, self._implementation.value, rematerialize, jit_compile)
+        implementation = self._implementation.value
+        implementation = "fast" if implementation == "auto" else implementation
+        return Execution(precision, implementation, rematerialize, jit_compile)
+
+    def measured(self, execution: Execution) -> Execution:
+        """`execution` with what a measurement of this machine chooses, if the flags say auto."""
+        if self._implementation.value != "auto":
+            return execution
+        from dpig_tf2.ops.convolution_speed import measured_execution
+
+        return measured_execution(execution, say)
 
 
 def define_precision(flag_values: flags.FlagValues) -> flags.FlagHolder:

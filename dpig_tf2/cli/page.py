@@ -43,7 +43,7 @@ def main() -> None:
 
     serving.serve(
         _RUN_FOLDER.path.value,
-        execution=_EXECUTION.execution(),
+        execution=_EXECUTION.measured(_EXECUTION.execution()),
         checkpoint=_RUN_FOLDER.checkpoint.value,
         pose_model=_POSE_MODEL.value,
         host=_HOST.value,

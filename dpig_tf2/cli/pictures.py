@@ -89,7 +89,7 @@ class PictureVerb:
             batch_size=self.batch_size,
             adversaries=adversaries,
             checkpoint=self.run_folder.checkpoint.value,
-            execution=self._execution.execution(),
+            execution=self._execution.measured(self._execution.execution()),
         )
         for name in sorted(networks):
             sampler.model.network(name)

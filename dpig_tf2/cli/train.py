@@ -232,6 +232,8 @@ def _train(config, stages, execution, minutes):
 
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
+    else:  # which depends on a measurement
+        execution = _EXECUTION.measured(execution)
     devices = distribution.devices(_DISTRIBUTE.value)
     if not _SLOW_PRECISION.value:
         _require_speed(execution)

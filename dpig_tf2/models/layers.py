@@ -33,7 +33,8 @@ class _Executed:
 
     def get_config(self) -> dict:
         """The constructor's arguments, in types that JSON knows."""
-        execution = dataclasses.asdict(self.execution)
+        library = [list(each) for each in self.execution.library]
+        execution = dataclasses.asdict(self.execution) | {"library": library}
         return {"name": self.name, "trainable": self.trainable, "execution": execution}
 
     @classmethod
@@ -152,7 +153,8 @@ class Conv(_Executed, keras.layers.Conv2D):
             self.strides[0],
             self.execution.implementation,
             self.execution.jit_compile,
-            prepared=self.frozen_kernel,
+            self.frozen_kernel,
+            self.execution.library,
         )
 
     def freeze(self) -> None:
@@ -163,6 +165,7 @@ class Conv(_Executed, keras.layers.Conv2D):
             self.strides[0],
             self.execution.implementation,
             self.execution.jit_compile,
+            self.execution.library,
         )
 
     def thaw(self) -> None:

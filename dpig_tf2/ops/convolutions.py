@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.ops import matrix_convolutions
+from dpig_tf2.execution import ConvolutionClass
+from dpig_tf2.ops import convolution_speed, matrix_convolutions
 from dpig_tf2.ops.implementations import is_reference, runs_on_cpu_uncompiled
 
 # ---- joined maps
@@ -112,6 +113,7 @@ def convolve(
     implementation: str = "fast",
     jit_compile: bool = False,
     prepared=None,
+    library: tuple[ConvolutionClass, ...] = (),
 ) -> tf.Tensor:
     """`tf.nn.conv2d(x, kernel, stride, "SAME")`.
 
@@ -123,6 +125,7 @@ def convolve(
             of the largest output in float32.
         jit_compile: whether "fast" keeps to what XLA compiles.
         prepared: what `prepare_kernel` made of the kernel for these arguments, or None.
+        library: classes that are left to the library, see `Execution`.
 
     Returns:
         float [B, H / stride, W / stride, D], sides rounded up.
@@ -130,7 +133,14 @@ def convolve(
     if isinstance(x, BroadcastConcat):
         return _convolve_broadcast(x.vector, x.images, kernel)
     algorithm = choose_algorithm(
-        x.shape, kernel.shape, stride, kernel.dtype, implementation, jit_compile
+        x.shape,
+        kernel.shape,
+        stride,
+        kernel.dtype,
+        implementation,
+        jit_compile,
+        library,
+        prepared is not None,
     )
     if algorithm == "winograd":
         if prepared is None:
@@ -144,11 +154,23 @@ def convolve(
 
 
 def prepare_kernel(
-    image_shape, kernel, stride: int, implementation: str, jit_compile: bool
+    image_shape,
+    kernel,
+    stride: int,
+    implementation: str,
+    jit_compile: bool,
+    library: tuple[ConvolutionClass, ...] = (),
 ) -> tf.Tensor | None:
     """What `convolve` computes from the kernel alone, for `prepared`; None if that is nothing."""
     algorithm = choose_algorithm(
-        image_shape, kernel.shape, stride, kernel.dtype, implementation, jit_compile
+        image_shape,
+        kernel.shape,
+        stride,
+        kernel.dtype,
+        implementation,
+        jit_compile,
+        library,
+        prepared=True,
     )
     return matrix_convolutions.winograd_kernel(kernel) if algorithm == "winograd" else None
 
@@ -160,6 +182,8 @@ def choose_algorithm(
     dtype,
     implementation: str = "fast",
     jit_compile: bool = False,
+    library: tuple[ConvolutionClass, ...] = (),
+    prepared: bool = False,
 ) -> str:
     """How images are convolved: "winograd", "single_product" or "library".
 
@@ -171,12 +195,18 @@ def choose_algorithm(
             than float16 has, which keeps to the library.
         implementation: "reference" keeps to the library.
         jit_compile: whether the graph is compiled by XLA, which convolves best by itself, as GPUs.
+        library: classes in which Winograd's algorithm is slower, see `Execution`.
+        prepared: whether the kernel is prepared for that algorithm.
     """
     if is_reference(implementation) or tf.as_dtype(dtype) == tf.float16:
         return "library"
     if not runs_on_cpu_uncompiled(jit_compile):
         return "library"
-    return matrix_convolutions.fastest(tuple(image_shape), tuple(kernel_shape), stride)
+    fastest = matrix_convolutions.fastest(tuple(image_shape), tuple(kernel_shape), stride)
+    if fastest == "winograd" and library:
+        if convolution_speed.class_of(image_shape, kernel_shape, prepared) in library:
+            return "library"
+    return fastest
 
 
 def _convolve_broadcast(vector, images, kernel):

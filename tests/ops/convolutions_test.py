@@ -41,7 +41,9 @@ def algorithms(monkeypatch):
     """Every algorithm that is chosen."""
     chosen, choose = [], convolutions.choose_algorithm
     monkeypatch.setattr(
-        convolutions, "choose_algorithm", lambda *a: chosen.append(choose(*a)) or chosen[-1]
+        convolutions,
+        "choose_algorithm",
+        lambda *a, **k: chosen.append(choose(*a, **k)) or chosen[-1],
     )
     return chosen
 
