@@ -106,7 +106,7 @@ class Studio:
         result = self._drawn(
             "sample", codes, [f"New person {number}" for number in range(1, count + 1)]
         )
-        flags = {"count": count, "seed": seed}
+        flags: dict[str, float] = {"count": count, "seed": seed}
         if truncation != 1:
             flags["truncation"] = truncation
         if held and person is not None:
