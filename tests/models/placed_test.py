@@ -113,16 +113,14 @@ def test_what_cannot_be_placed_is_refused(changes, field):
     assert refused.value.field == field
 
 
-def test_a_flow_is_the_identity_of_an_untaught_velocity():
+def test_an_untaught_flow_gives_back_its_noise():
     settings = config.preset("modern").override(**_SIZES).model
     flow = factory.build_network("pose_mapping", settings)
-    for variable in flow.output_dense.variables:
-        variable.assign(tf.zeros_like(variable))
     flow.code_mean.assign(tf.fill([32], 3.0))
     flow.code_deviation.assign(tf.fill([32], 2.0))
     noise = np.random.default_rng(0).normal(size=(4, 32)).astype(np.float32)
-    np.testing.assert_allclose(flow(noise), 3 + 2 * noise, rtol=1e-5)
-    np.testing.assert_allclose(flow.normalize(flow(noise)), noise, atol=1e-5)
+    np.testing.assert_allclose(flow(noise), 3 + 2 * noise, atol=2e-3)  # of the integration
+    np.testing.assert_allclose(flow.normalize(flow(noise)), noise, atol=2e-3)
 
 
 def test_averages_stand_for_their_variables():
