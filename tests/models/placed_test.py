@@ -113,6 +113,14 @@ def test_what_cannot_be_placed_is_refused(changes, field):
     assert refused.value.field == field
 
 
+def test_an_untaught_velocity_is_that_of_gaussian_codes():
+    settings = config.preset("modern").override(**_SIZES).model
+    flow = factory.build_network("pose_mapping", settings)
+    x = np.random.default_rng(0).normal(size=(3, 32)).astype(np.float32)
+    velocity = flow.velocity(x, np.array([0.0, 0.5, 1.0], np.float32))
+    np.testing.assert_allclose(velocity, [-x[0], 0 * x[1], x[2]], atol=1e-6)
+
+
 def test_an_untaught_flow_gives_back_its_noise():
     settings = config.preset("modern").override(**_SIZES).model
     flow = factory.build_network("pose_mapping", settings)
