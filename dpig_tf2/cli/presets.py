@@ -19,6 +19,19 @@ from dpig_tf2.cli import program
 FLAGS = flags.FlagValues()
 _NAME = flags.DEFINE_string("name", None, "Preset whose card is shown.", flag_values=FLAGS)
 _COLUMNS = 100
+_SCORES = {
+    "SSIM of reconstructions": "reconstruct/metrics/ssim/mean",
+    "of pairs": "transfer/metrics/ssim/mean",
+    "mask-SSIM of pairs": "transfer/metrics/mask_ssim/mean",
+    "keypoints found again in pairs": "transfer/metrics/pose_error/found",
+    "SSIM to the true render, re-posed": "disentanglement/transfer/ssim",
+    "moved with the foreground": "disentanglement/moved/table/foreground/foreground",
+    "background": "disentanglement/moved/table/background/background",
+    "pose": "disentanglement/moved/table/pose/pose",
+    "leak of the foreground": "disentanglement/swap/foreground/leak",
+    "of the background": "disentanglement/swap/background/leak",
+    "of the pose": "disentanglement/swap/pose/leak",
+}
 
 
 def main() -> None:
@@ -66,13 +79,14 @@ def _size(preset):
     return "fetched" if preset.folder else f"`dpig download {preset.name}` fetches it"
 
 
-def _scores(figures, prefix=""):
-    """ "name.of.entry value" of every number in nested scores."""
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            yield from _scores(value, f"{prefix}{name}.")
-        elif isinstance(value, float):
-            yield f"{prefix}{name} {value:.3g}"
+def _scores(figures):
+    """What of a run's scores tells most; all of them stand in the preset's card.json."""
+    for name, path in _SCORES.items():
+        value = figures
+        for key in path.split("/"):
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, float):
+            yield f"{name} {value:.3g}"
 
 
 def _wrapped(text):
