@@ -21,7 +21,7 @@ _NAME = flags.DEFINE_string("name", None, "Preset whose card is shown.", flag_va
 _COLUMNS = 100
 _SCORES = {
     "SSIM of reconstructions": "reconstruct/metrics/ssim/mean",
-    "of pairs": "transfer/metrics/ssim/mean",
+    "SSIM of pairs": "transfer/metrics/ssim/mean",
     "mask-SSIM of pairs": "transfer/metrics/mask_ssim/mean",
     "keypoints found again in pairs": "transfer/metrics/pose_error/found",
     "SSIM to the true render, re-posed": "disentanglement/transfer/ssim",
@@ -48,8 +48,8 @@ def _entry(preset):
     lines = [f"{preset.name}  ({_size(preset)})", *_wrapped(card.summary)]
     lines += _wrapped(f"Trained on: {card.trained_on}")
     lines += _wrapped(f"License: {card.license}")
-    if card.figures:
-        lines += _wrapped(f"Scores: {', '.join(_scores(card.figures))}")
+    if scores := ", ".join(_scores(card.figures)):
+        lines += _wrapped(f"Scores: {scores}")
     return "\n".join(lines)
 
 

@@ -405,7 +405,7 @@ def test_refuses_input_that_does_not_serve(run_dir, photos, synthetic_data, tmp_
         for i, ((verb, *flags), _) in enumerate(cases.values())
     ]
     lines.append(["sample", f"--run_dir={untrained}", f"--out_dir={tmp_path / 'out'}"])
-    results = run_in_one_process(*lines)
+    results = run_in_one_process(lines)
     for (case, ((verb, *_), message)), (status, _, stderr) in zip(
         cases.items(), results, strict=False
     ):

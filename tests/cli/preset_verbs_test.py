@@ -53,7 +53,8 @@ def run_dir(tmp_path_factory, tiny_config):
     networks = factory.build_networks([n for n in names if not n.endswith("critic")], model)
     del networks["discriminator"]
     PersonSampler(tiny_config, networks).save(folder)
-    (folder / "metrics.json").write_text(json.dumps({"transfer": {"ssim": 0.5, "names": ["a"]}}))
+    scores = {"metrics": {"ssim": {"mean": 0.5, "per_image": [0.5]}}, "names": ["a"]}
+    (folder / "metrics.json").write_text(json.dumps({"transfer": scores}))
     return folder
 
 
@@ -72,7 +73,7 @@ def test_packed_listed_and_used(dpig, packed, run_dir, home, monkeypatch):
     listing = dpig("presets")
     assert listing.returncode == 0
     assert "released_market1501  (`dpig download released_market1501` fetches it)" in listing.stdout
-    assert "tiny  (0." in listing.stdout and "transfer.ssim 0.5" in listing.stdout
+    assert "tiny  (0." in listing.stdout and "Scores: SSIM of pairs 0.5\n" in listing.stdout
     assert "Limits: the limits" in dpig("presets", "--name=tiny").stdout
 
     sampled = dpig("sample", "--run_dir=preset:tiny", "--count=2", "--factors=pose")

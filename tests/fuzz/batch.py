@@ -28,7 +28,10 @@ _executed: list[str] = []
 
 
 def _watch(event, arguments):
-    if _reading and event.startswith(_RUNS):
+    itself = event == "ctypes.dlopen" and arguments == (
+        None,
+    )  # no file: as programs do at their start
+    if _reading and event.startswith(_RUNS) and not itself:
         _executed.append(event)
 
 
