@@ -232,7 +232,7 @@ def _train(config, stages, execution, minutes):
 
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
-    else:  # which depends on a measurement
+    elif _DISTRIBUTE.value != "multi_worker":  # where nothing may be computed before all have met
         execution = _EXECUTION.measured(execution)
     devices = distribution.devices(_DISTRIBUTE.value)
     if not _SLOW_PRECISION.value:
