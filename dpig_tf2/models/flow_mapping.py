@@ -82,10 +82,11 @@ class FlowMapping(layers.Network):
     def call(self, noise):
         x = tf.cast(noise, tf.float32) / self.noise_scale
         step = 1.0 / _STEPS
+        velocity = tf.function(self.velocity, autograph=False)  # traced once, not in every step
         for i in range(_STEPS):
             time = tf.fill(tf.shape(x)[:1], i * step)
-            middle = x + 0.5 * step * self.velocity(x, time)
-            x += step * self.velocity(middle, time + 0.5 * step)
+            middle = x + 0.5 * step * velocity(x, time)
+            x += step * velocity(middle, time + 0.5 * step)
         return x * self.code_deviation + self.code_mean
 
     def velocity(self, x, time):
