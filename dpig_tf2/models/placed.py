@@ -127,18 +127,18 @@ class PlacedEncoder(layers.Network):
         _, height, width, _ = images.shape
         x = tf.cast(tf.concat([images * body_mask, body_mask], axis=-1), self.compute_dtype)
         # Colors as they are, then features of growing surroundings.
-        found = [_under_anchors(tf.nn.avg_pool2d(x, 2, 2, "VALID"), keypoints, height, width)]
+        body = anchors.BodyMaps(keypoints, height, width)
+        found = [_under_anchors(tf.nn.avg_pool2d(x, 2, 2, "VALID"), body)]
         for down, residual in zip(self.figure_downs, self.figure_residuals, strict=True):
             x = residual(down(x))
-            found.append(_under_anchors(x, keypoints, height, width))
-        _, known = anchors.anchors(keypoints)
-        found = tf.concat([*found, tf.cast(known, x.dtype)[..., None]], axis=-1)  # [B, A, C]
+            found.append(_under_anchors(x, body))
+        found = tf.concat([*found, tf.cast(body.known, x.dtype)[..., None]], axis=-1)  # [B, A, C]
         codes = []
         for region in range(NUM_REGIONS):
             first, end = _FIRST_OF_REGION[region : region + 2]
             features = tf.reshape(found[:, first:end], [-1, (end - first) * found.shape[-1]])
             code = self.region_codes[region](self.region_hidden[region](features))
-            seen = tf.reduce_max(known[:, first:end], axis=1, keepdims=True)
+            seen = tf.reduce_max(body.known[:, first:end], axis=1, keepdims=True)
             codes.append(tf.cast(code, tf.float32) * seen)
         return tf.concat(codes, axis=-1)
 
@@ -154,9 +154,9 @@ class PlacedEncoder(layers.Network):
         return tf.reshape(tf.cast(self.scene_code(x), tf.float32), [-1, self.scene_embedding])
 
 
-def _under_anchors(features, keypoints, height, width):
+def _under_anchors(features, body):
     """Means of features [B, h, w, C] under the maps of the anchors, [B, A, C]."""
-    maps = anchors.anchor_maps(keypoints, height, width, tuple(features.shape[1:3]))
+    maps = body.of_anchors(tuple(features.shape[1:3]))
     # Of an anchor outside the picture hardly anything is left: its mean falls to 0.
     maps /= tf.reduce_sum(maps, axis=[1, 2], keepdims=True) + 1e-3
     return tf.einsum("bhwa,bhwc->bac", tf.cast(maps, features.dtype), features)
@@ -261,10 +261,11 @@ class PlacedGenerator(layers.Network):
     def draw_figure(self, foreground, keypoints):
         """Figure and coverage, float32 [B, H, W, 4]."""
         values = self._values(tf.cast(foreground, self.compute_dtype))
-        x = self._conditions(values, keypoints, 8)
+        body = anchors.BodyMaps(keypoints, self.height, self.width)
+        x = self._conditions(values, body, 8)
         x = self.figure_residuals[0](self.figure_convs[0](x))
-        x = self._finer(x, values, keypoints, 4, 1)
-        x = self._finer(self.figure_narrow(x), values, keypoints, 2, 2)
+        x = self._finer(x, values, body, 4, 1)
+        x = self._finer(self.figure_narrow(x), values, body, 2, 2)
         x = tf.cast(tf.nn.depth_to_space(self.figure_output(x), 2), tf.float32)
         return tf.concat([x[..., :3], tf.sigmoid(x[..., 3:])], axis=-1)
 
@@ -274,18 +275,17 @@ class PlacedGenerator(layers.Network):
         placed = [place(code) for place, code in zip(self.place, codes, strict=True)]
         return tf.reshape(tf.concat(placed, axis=1), [-1, anchors.NUM_ANCHORS, self.placed])
 
-    def _finer(self, x, values, keypoints, cell, level):
+    def _finer(self, x, values, body, cell, level):
         x = convolutions.upsample(x, self.execution.implementation)
-        x = convolutions.concat(x, self._conditions(values, keypoints, cell))
+        x = convolutions.concat(x, self._conditions(values, body, cell))
         return self.figure_residuals[level](self.figure_convs[level](x))
 
-    def _conditions(self, values, keypoints, cell):
+    def _conditions(self, values, body, cell):
         """Placed values and keypoints as maps, [B, H / cell, W / cell, placed + 18]."""
         grid = (self.height // cell, self.width // cell)
-        maps = anchors.anchor_maps(keypoints, self.height, self.width, grid)
-        points = anchors.keypoint_maps(keypoints, self.height, self.width, grid)
-        placed = tf.einsum("bhwa,bac->bhwc", tf.cast(maps, values.dtype), values)
-        return tf.concat([placed, tf.cast(points, values.dtype)], axis=-1)
+        maps = tf.cast(body.of_anchors(grid), values.dtype)
+        placed = tf.einsum("bhwa,bac->bhwc", maps, values)
+        return tf.concat([placed, tf.cast(body.of_keypoints(grid), values.dtype)], axis=-1)
 
     def draw_scene(self, code):
         """The scene without the person, float32 [B, H, W, 3]."""

@@ -131,28 +131,40 @@ def torso(keypoints, height: int) -> tf.Tensor:
     return tf.maximum(length, _SHORTEST_TORSO * height)
 
 
-def anchor_maps(keypoints, height: int, width: int, grid: tuple[int, int]) -> tf.Tensor:
-    """A soft disc about every known anchor, zero for the others.
+class BodyMaps:
+    """Soft discs about the anchors and keypoints of persons, on grids of any fineness.
 
     Args:
         keypoints: float32 [B, 18, 3], pixels of an image of height x width.
         height, width: pixels.
-        grid: rows and columns of the maps, which cover the image.
 
-    Returns:
-        float32 [B, rows, columns, A] in [0, 1].
+    Attributes:
+        known: float32 [B, A] in {0, 1}, as `anchors` gives it.
     """
-    places, known = anchors(keypoints)
-    widths = torso(keypoints, height)[:, None] * tf.constant(_WIDTHS)
-    return _discs(places, known, widths, height, width, grid)
 
+    def __init__(self, keypoints, height: int, width: int):
+        self._size = height, width
+        self._keypoints = tf.cast(keypoints, tf.float32)
+        self._places, self.known = anchors(self._keypoints)
+        self._torso = torso(self._keypoints, height)[:, None]
 
-def keypoint_maps(keypoints, height: int, width: int, grid: tuple[int, int]) -> tf.Tensor:
-    """As `anchor_maps`, about every visible keypoint: float32 [B, rows, columns, 18]."""
-    keypoints = tf.cast(keypoints, tf.float32)
-    seen = tf.cast(keypoints[..., 2] > 0.5, tf.float32)
-    widths = torso(keypoints, height)[:, None] * tf.fill([1, NUM_KEYPOINTS], _KEYPOINT_WIDTH)
-    return _discs(keypoints[..., :2], seen, widths, height, width, grid)
+    def of_anchors(self, grid: tuple[int, int]) -> tf.Tensor:
+        """A disc about every known anchor, zero for the others.
+
+        Args:
+            grid: rows and columns of the maps, which cover the image.
+
+        Returns:
+            float32 [B, rows, columns, A] in [0, 1].
+        """
+        widths = self._torso * tf.constant(_WIDTHS)
+        return _discs(self._places, self.known, widths, *self._size, grid)
+
+    def of_keypoints(self, grid: tuple[int, int]) -> tf.Tensor:
+        """As `of_anchors`, about every visible keypoint: float32 [B, rows, columns, 18]."""
+        seen = tf.cast(self._keypoints[..., 2] > 0.5, tf.float32)
+        widths = self._torso * tf.fill([1, NUM_KEYPOINTS], _KEYPOINT_WIDTH)
+        return _discs(self._keypoints[..., :2], seen, widths, *self._size, grid)
 
 
 def _discs(places, known, widths, height, width, grid):

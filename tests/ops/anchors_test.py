@@ -65,19 +65,19 @@ def test_one_hip_stands_for_both(standing):
 
 def test_maps_are_highest_at_their_anchor_and_zero_where_unknown(standing):
     places, _ = anchors.anchors(standing)
-    maps = anchors.anchor_maps(standing, *_SIZE, (64, 32)).numpy()[0]
+    maps = anchors.BodyMaps(standing, *_SIZE).of_anchors((64, 32)).numpy()[0]
     for i, (row, column) in enumerate(places[0].numpy()):
         found = np.unravel_index(maps[..., i].argmax(), (64, 32))
         assert abs(found[0] * 2 + 0.5 - row) <= 1.01
         assert abs(found[1] * 2 + 0.5 - column) <= 1.01
-    maps = anchors.anchor_maps(_hidden(standing, "right_wrist"), *_SIZE, (16, 8)).numpy()
+    maps = anchors.BodyMaps(_hidden(standing, "right_wrist"), *_SIZE).of_anchors((16, 8)).numpy()
     assert not maps[..., _of_region("right_arm")][..., -1].any()
 
 
 def test_maps_grow_with_the_person(standing):
-    near = anchors.anchor_maps(standing, *_SIZE, (64, 32)).numpy().sum(axis=(1, 2))
+    near = anchors.BodyMaps(standing, *_SIZE).of_anchors((64, 32)).numpy().sum(axis=(1, 2))
     smaller = standing * (0.5, 0.5, 1)
-    far = anchors.anchor_maps(smaller, *_SIZE, (64, 32)).numpy().sum(axis=(1, 2))
+    far = anchors.BodyMaps(smaller, *_SIZE).of_anchors((64, 32)).numpy().sum(axis=(1, 2))
     ratio = near[0, _of_region("upper_body")] / far[0, _of_region("upper_body")]
     np.testing.assert_allclose(ratio, 4, rtol=0.15)
 
@@ -89,6 +89,8 @@ def test_torso_is_usual_where_it_is_not_seen(standing):
 
 
 def test_mirrored_keypoints_make_mirrored_maps(standing):
-    plain = anchors.keypoint_maps(standing, *_SIZE, (32, 16)).numpy()
-    mirrored = anchors.keypoint_maps(flip_horizontal(standing, 64), *_SIZE, (32, 16)).numpy()
+    plain = anchors.BodyMaps(standing, *_SIZE).of_keypoints((32, 16)).numpy()
+    mirrored = (
+        anchors.BodyMaps(flip_horizontal(standing, 64), *_SIZE).of_keypoints((32, 16)).numpy()
+    )
     np.testing.assert_allclose(mirrored[:, :, ::-1][..., MIRRORED], plain, atol=1e-5)
