@@ -1,5 +1,6 @@
 """The page: Gradio around `studio`. What happens on it is decided there."""
 
+import dataclasses
 import functools
 import pathlib
 import shutil
@@ -285,9 +286,7 @@ class Page:
     def _repose(self, source, source_pose, target_pose, own) -> Result:
         member = self._member(source, own)
         points = cast.moved_pose(_points(source_pose), self.model)
-        person = Member(
-            member.label, member.image, points, member.photo, member.crop, member.factors
-        )
+        person = dataclasses.replace(member, keypoints=points)
         return self.studio.repose(person, cast.moved_pose(_points(target_pose), self.model))
 
     def _new_persons(self, *choices) -> Result:
@@ -427,7 +426,7 @@ class Page:
                 shutil.rmtree(old, ignore_errors=True)
         folder = tempfile.mkdtemp(prefix="download-", dir=self.folder)
         path = pathlib.Path(folder, f"dpig_{result.verb}.zip")
-        path.write_bytes(results.archive(result, self.studio.sampler))
+        path.write_bytes(results.archive(result, self.studio.fingerprint))
         return str(path)
 
     # ---- parts

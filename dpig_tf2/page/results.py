@@ -63,13 +63,13 @@ class Result:
     notes: Sequence[str] = ()
 
 
-def archive(result: Result, sampler: PersonSampler) -> bytes:
-    """Everything of a result as a zip file, which `restore` reads."""
+def archive(result: Result, fingerprint: str) -> bytes:
+    """Everything of a result of networks of that fingerprint as a zip file for `restore`."""
     content = io.BytesIO()
     made = {
         "dpig_tf2": __version__,
         "verb": result.verb,
-        "networks": sampler.fingerprint(),
+        "networks": fingerprint,
         "command": result.command,
         "captions": [picture.caption for picture in result.pictures],
         "columns": result.columns,

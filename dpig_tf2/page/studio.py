@@ -37,11 +37,16 @@ class Studio:
     Args:
         sampler: with all networks that sampling needs.
         run_dir: what commands name as the run folder.
+
+    Attributes:
+        fingerprint: of the networks, as `PersonSampler.fingerprint`.
     """
 
     def __init__(self, sampler: PersonSampler, run_dir: str):
         self.sampler, self.model = sampler, sampler.config.model
         self.run_dir = run_dir
+        # Once: it reads all weights, which takes longer than drawing a picture.
+        self.fingerprint = sampler.fingerprint()
 
     # ---- re-pose
 
@@ -243,12 +248,7 @@ class Studio:
         own, other = self._codes(first), self._codes(second)
         rows, captions = [], []
         for factor in self.model.factors:
-            name = "keypoints" if factor == "pose" else factor
-            rows += [
-                own,
-                own.replace(**{name: getattr(other, name)}),
-                other.replace(**{name: getattr(own, name)}),
-            ]
+            rows += [own, _with_factor(own, other, factor), _with_factor(other, own, factor)]
             captions += [
                 first.label,
                 f"{first.label} with the {FACTOR_NAMES[factor].lower()} of {second.label}",
@@ -277,8 +277,7 @@ class Studio:
             plain = self.sampler.draw(codes).images[0].astype(np.float32)
             render = self._render(truth)
             for factor in factors:
-                name = "keypoints" if factor == "pose" else factor
-                swapped = codes.replace(**{name: getattr(others, name)})
+                swapped = _with_factor(codes, others, factor)
                 changes[factor].append(self.sampler.draw(swapped).images[0] - plain)
                 true = self._render({**truth, factor: other_truth[factor]})
                 true_changes[factor].append(true - render)
@@ -315,6 +314,12 @@ class Studio:
     def _command(self, verb, **flags):
         given = " ".join(f"--{name}={shlex.quote(str(value))}" for name, value in flags.items())
         return f"dpig {verb} --run_dir={shlex.quote(self.run_dir)} {given}"
+
+
+def _with_factor(codes, others, factor) -> PersonCodes:
+    """Persons with one factor of others, whose poses are known as keypoints."""
+    name = "keypoints" if factor == "pose" else factor
+    return codes.replace(**{name: getattr(others, name)})
 
 
 def _within(what, value, least, most) -> int:

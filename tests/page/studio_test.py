@@ -194,7 +194,7 @@ def test_a_perfect_model_moves_what_is_exchanged(studio, members, monkeypatch):
 def test_a_download_holds_everything_and_is_opened_again(studio, members, poses, tmp_path):
     result = studio.repose(members[0], poses[3])
     path = tmp_path / "result.zip"
-    path.write_bytes(results.archive(result, studio.sampler))
+    path.write_bytes(results.archive(result, studio.fingerprint))
     with zipfile.ZipFile(path) as file:
         names = set(file.namelist())
         assert {"picture_01.png", "sheet.png", "codes.npz", "command.txt", *result.files} <= names
@@ -210,7 +210,7 @@ def test_a_download_holds_everything_and_is_opened_again(studio, members, poses,
 
 def test_an_animation_goes_along_with_frames(studio):
     result = studio.interpolate(1, 2, ["pose"], 3)
-    with zipfile.ZipFile(io.BytesIO(results.archive(result, studio.sampler))) as file:
+    with zipfile.ZipFile(io.BytesIO(results.archive(result, studio.fingerprint))) as file:
         assert file.read("animation.webp")[8:12] == b"WEBP"
 
 
@@ -219,7 +219,7 @@ def test_files_that_are_no_results_get_a_sentence(studio, members, poses, tmp_pa
     path.write_bytes(b"nothing")
     with pytest.raises(DpigError, match="no result of this page"):
         results.restore(path, studio.sampler)
-    content = results.archive(studio.repose(members[0], poses[0]), studio.sampler)
+    content = results.archive(studio.repose(members[0], poses[0]), studio.fingerprint)
     for change in ({"networks": "others"}, {"captions": 3}, {"columns": "x"}):
         with (
             zipfile.ZipFile(io.BytesIO(content)) as file,
