@@ -173,15 +173,13 @@ class _Export:
 
     def _verify(self, run, name, described):
         """Adds to the outputs how far they are from the sampler."""
-        settings, portable = self.settings, self.settings.format != "saved_model"
-        rows = settings.rows if portable else None
-        reference, _ = signatures.available_signatures(self.sampler.model, portable)
-        persons = verification.synthetic_persons(self.config.model, verification.PERSONS)
+        settings = self.settings
+        rows = settings.rows if settings.format != "saved_model" else None
         found = verification.differences(
-            reference[name],
+            self._reference[name],
             self.sampler,
             functools.partial(runtimes.in_batches, run, rows=rows),
-            _whole_batches(persons, rows or 1),
+            _whole_batches(self._persons, rows or 1),
         )
         for output, difference in found.items():
             exact = settings.quantize == "none" and self._precision() == "float32"
@@ -193,6 +191,17 @@ class _Export:
                     field=f"{name}/{output}",
                 )
             described["outputs"][output]["difference"] = difference
+
+    @functools.cached_property
+    def _reference(self):
+        """The signatures by the sampler's networks."""
+        portable = self.settings.format != "saved_model"
+        return signatures.available_signatures(self.sampler.model, portable)[0]
+
+    @functools.cached_property
+    def _persons(self):
+        """Persons that all signatures are verified on."""
+        return verification.synthetic_persons(self.config.model, verification.PERSONS)
 
     def _precision(self):
         return next(iter(self.networks.values())).execution.precision
