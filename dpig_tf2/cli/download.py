@@ -14,7 +14,6 @@ continue; local archives are used where they lie. Archives are unpacked only if 
 folder, is a link, or makes the whole too large.
 """
 
-import os
 import pathlib
 
 from absl import flags
@@ -113,7 +112,7 @@ def _download_archives(dataset):
     from dpig_tf2.preparation import downloads
 
     variable = f"DPIG_{dataset.upper()}_MIRRORS"
-    mirrors = [*_MIRROR.value, *os.environ.get(variable, "").split()]
+    mirrors = downloads.mirrors_of(_MIRROR.value, variable)
     published = downloads.PUBLISHED[dataset]
     folder = pathlib.Path(_OUT_DIR.value)
     sources = downloads.sources_of([published[name] for name in wanted], mirrors)

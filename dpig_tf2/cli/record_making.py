@@ -1,10 +1,9 @@
 """What all verbs share that write records: flags, and what they print in the end."""
 
-import os
-
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, program
+from dpig_tf2.io import processor
 
 
 class RecordOutputFlags:
@@ -62,7 +61,7 @@ class RecordOutputFlags:
     @property
     def workers(self) -> int:
         """As many as were asked for, or as this process may use cores."""
-        return self._workers.value or len(os.sched_getaffinity(0))
+        return self._workers.value or processor.cores()
 
 
 class RawDataFlags:

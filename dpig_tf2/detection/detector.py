@@ -20,6 +20,7 @@ from dpig_tf2.detection.networks import (
     mask_in_photo,
 )
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io import processor
 
 # The landmark of each of our keypoints (ops/keypoints.py has their names); the neck has none.
 _LANDMARKS = np.array([0, 0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7])
@@ -143,7 +144,7 @@ class PoseDetector:
             DpigError: if there is no such model, or a file is not what it should be.
         """
         files = model_files.read(path)
-        threads = threads or min(4, _processors())
+        threads = threads or min(4, processor.cores())
         return cls(
             PersonFinder(files.finder, files.finder_name, threads),
             LandmarkNetwork(files.landmarks, files.landmarks_name, threads),
@@ -272,12 +273,6 @@ class PoseDetector:
         looks = [look for look in looks if look.presence >= _LEAST_TRUSTED]
         opinion = consensus.agree(looks)
         return _as_person(opinion, presence, *_agreed_mask(looks), photo.shape[:2])
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _views(height: int, width: int, side: float) -> list[Region]:

@@ -1,5 +1,6 @@
 """Which processor this machine has."""
 
+import os
 import platform
 import re
 
@@ -18,6 +19,13 @@ def name() -> str:
 def instructions() -> list[str]:
     """Those of its instruction sets that matter here, e.g. ["avx2", "fma"]; Linux only."""
     return sorted(set(re.findall(_INSTRUCTIONS, _cpuinfo())))
+
+
+def cores() -> int:
+    """How many of its cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cpuinfo():

@@ -1,7 +1,6 @@
 """The weights that the authors released in 2018: fetched, found in their archive, imported."""
 
 import logging
-import os
 import pathlib
 import shutil
 from collections.abc import Sequence
@@ -41,8 +40,8 @@ def fetch(name: str, mirrors: Sequence[str] = (), sha256: str | None = None) -> 
         return preset.folder
     folder = registry.fetched_folder(name)
     url = str(preset.card.archive)
-    given = [*mirrors, *os.environ.get(MIRRORS_VARIABLE, "").split()]
-    [(file, sources)] = downloads.sources_of([url], given).items()
+    every = downloads.mirrors_of(mirrors, MIRRORS_VARIABLE)
+    [(file, sources)] = downloads.sources_of([url], every).items()
     work = folder.with_name(f"{name}.import")
     with locks.writing(work):
         try:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
@@ -32,7 +33,6 @@ _SECONDS = 0.9
 _ROUNDS = 4
 _UNKNOWN_BATCH = 8
 _CLEARLY = 0.9  # of the time; other programs disturb so short a measurement
-_TYPES = {"mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}
 
 Seconds = dict[ConvolutionClass, tuple[float, float]]
 
@@ -108,9 +108,7 @@ def _machine(precision):
     return {
         "processor": processor.name(),
         "instructions": " ".join(processor.instructions()),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": processor.cores(),
         "tensorflow": tf.__version__,
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
         "precision": precision,
@@ -140,7 +138,7 @@ def measure(precision: str, limit: float = _SECONDS) -> Seconds:
         precision: of the products, one of `config.PRECISIONS`.
         limit: seconds, after which nothing more is begun; at least one class is measured.
     """
-    dtype = _TYPES.get(precision, tf.float32)
+    dtype = keras.DTypePolicy(precision).compute_dtype
     found: Seconds = {}
     end = time.perf_counter() + limit
     # The first round is the warm-up, too; it counts where there is no time for another one.

@@ -66,6 +66,11 @@ def file_name(source: str) -> str:
     return pathlib.PurePosixPath(urllib.parse.unquote(path)).name
 
 
+def mirrors_of(given: Sequence[str], variable: str) -> list[str]:
+    """The given mirrors, then those that an environment variable names, separated by spaces."""
+    return [*given, *os.environ.get(variable, "").split()]
+
+
 def sources_of(urls: Sequence[str], mirrors: Sequence[str]) -> dict[str, list[str]]:
     """Where each archive may come from, by its file name: its mirrors, then its own URL.
 
