@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from dpig_tf2.config import ConfigError
@@ -22,3 +24,9 @@ def test_bad_values_are_refused_by_name(arguments, field, message):
     with pytest.raises(ConfigError, match=message) as refused:
         Execution(**arguments)
     assert refused.value.field == field
+
+
+def test_classes_of_convolutions_may_come_from_json():
+    read = Execution(library=json.loads(json.dumps([[128, 32, True]])))
+    assert read == Execution(library=((128, 32, True),))
+    assert hash(read)
