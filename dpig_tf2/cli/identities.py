@@ -83,7 +83,7 @@ def main() -> int:
             # Those for testing are numbered behind those for training.
             *([_IDENTITIES] if _TEST_IDENTITIES.value else []),
         ),
-        adversaries=True,
+        optional=["discriminator"],
     )
 
 

@@ -36,6 +36,7 @@ def main() -> int:
         reader,
         ["appearance_encoder", "generator"],
         decisive=(*_PERSONS.decisive, _SEED),
+        optional=["pose_decoder", *(f"{factor}_mapping" for factor in model.factors)],
     )
 
 

@@ -59,7 +59,7 @@ class PictureVerb:
         reader=None,
         networks: Iterable[str] = (),
         decisive: Iterable[flags.FlagHolder] = (),
-        adversaries: bool = False,
+        optional: Iterable[str] = (),
         paste_back: bool = False,
         further_poses: Mapping | None = None,
     ) -> int:
@@ -72,7 +72,7 @@ class PictureVerb:
                 anything is written.
             decisive: the flags that decide what a file of a given name holds. A folder made with
                 other values is refused unless --overwrite is given.
-            adversaries: load the discriminator too.
+            optional: names of those that it runs if they are trained.
             paste_back: put pictures back into photos, see `Context`.
             further_poses: {CSV name: poses} besides those of the reader, see `PhotoPoses`.
 
@@ -87,7 +87,7 @@ class PictureVerb:
         sampler = PersonSampler.load(
             self.run_folder.path.value,
             batch_size=self.batch_size,
-            adversaries=adversaries,
+            names=(*sorted(networks), *optional),
             checkpoint=self.run_folder.checkpoint.value,
             execution=self._execution.measured(self._execution.execution()),
         )

@@ -29,7 +29,7 @@ from absl import app, flags, logging
 import dpig_tf2
 from dpig_tf2.cli.interruption import EXIT_INTERRUPTED, interruptible
 from dpig_tf2.errors import DpigError, printable
-from dpig_tf2.io.memory import keep_freed_memory
+from dpig_tf2.io.memory import collect_rarely, keep_freed_memory
 
 EXIT_BAD_INPUT = 1
 EXIT_INTERNAL_ERROR = 70  # by convention: a fault of the program
@@ -84,6 +84,7 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
         if not verbose:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         keep_freed_memory()
+        collect_rarely()
         try:
             return module.main(*argv[1:])
         except KeyboardInterrupt as stop:

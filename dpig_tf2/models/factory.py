@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
 from dpig_tf2.config import ConfigError, ModelConfig
 from dpig_tf2.execution import Execution
@@ -44,7 +45,7 @@ def build_network(
     Raises:
         ConfigError: if the name is unknown for this configuration.
     """
-    image = keras.Input((config.height, config.width, 3))
+    image = (config.height, config.width, 3)
     if config.architecture == "placed" and name in ("appearance_encoder", "generator"):
         return _placed_network(name, config, execution)
     if name == "appearance_encoder":
@@ -58,9 +59,9 @@ def build_network(
             execution=execution,
             name=name,
         )
-        inputs = [image, keras.Input((NUM_REGIONS, 4)), keras.Input((NUM_REGIONS,))]
+        inputs = [image, (NUM_REGIONS, 4), (NUM_REGIONS,)]
         if config.has_background:
-            inputs.append(keras.Input((config.height, config.width, 1)))
+            inputs.append((config.height, config.width, 1))
         return _built(network, *inputs)
     if name == "generator":
         network = Generator(
@@ -70,8 +71,8 @@ def build_network(
             execution,
             name=name,
         )
-        pose_map = keras.Input((config.height, config.width, NUM_KEYPOINTS))
-        return _built(network, keras.Input((config.appearance_embedding,)), pose_map)
+        pose_map = (config.height, config.width, NUM_KEYPOINTS)
+        return _built(network, (config.appearance_embedding,), pose_map)
     if name == "discriminator":
         network = Discriminator(
             config.discriminator_hidden, config.discriminator_row, execution, name=name
@@ -79,10 +80,10 @@ def build_network(
         return _built(network, image)
     if name == "pose_encoder":
         network = PoseEncoder(config.pose_hidden, config.pose_embedding, execution, name=name)
-        return _built(network, keras.Input((NUM_KEYPOINTS, 3)))
+        return _built(network, (NUM_KEYPOINTS, 3))
     if name == "pose_decoder":
         network = PoseDecoder(config.pose_hidden, execution, name=name)
-        return _built(network, keras.Input((config.pose_embedding,)))
+        return _built(network, (config.pose_embedding,))
     factor, _, kind = name.rpartition("_")
     if config.mapping == "flow" and kind == "mapping" and factor in config.factors:
         network = FlowMapping(
@@ -92,7 +93,8 @@ def build_network(
             execution,
             name=name,
         )
-        return _built(network, keras.Input((config.embedding_size(factor),)))
+        network.build((None, config.embedding_size(factor)))
+        return network
     builders: dict[str, Callable[[], keras.Model]] = {
         "mapping": lambda: MappingNetwork(
             config.mapping_hidden(factor), config.embedding_size(factor), execution, name=name
@@ -101,19 +103,19 @@ def build_network(
     }
     if kind not in builders or factor not in config.factors:
         raise ConfigError(f"no network is called {name!r} in the {config.variant} variant")
-    return _built(builders[kind](), keras.Input((config.embedding_size(factor),)))
+    return _built(builders[kind](), (config.embedding_size(factor),))
 
 
 def _placed_network(name, config, execution):
-    keypoints = keras.Input((NUM_KEYPOINTS, 3))
+    keypoints = (NUM_KEYPOINTS, 3)
     sizes = (config.hidden, config.region_embedding, config.background_embedding)
     if name == "appearance_encoder":
-        image, mask = (keras.Input((config.height, config.width, n)) for n in (3, 1))
+        image, mask = ((config.height, config.width, n) for n in (3, 1))
         return _built(PlacedEncoder(*sizes, execution, name=name), image, keypoints, mask)
     network = PlacedGenerator(
         config.height, config.width, *sizes, config.placed_channels, execution, name=name
     )
-    return _built(network, keras.Input((config.appearance_embedding,)), keypoints)
+    return _built(network, (config.appearance_embedding,), keypoints)
 
 
 def build_networks(names, config: ModelConfig, execution: Execution = Execution()) -> dict:
@@ -121,6 +123,8 @@ def build_networks(names, config: ModelConfig, execution: Execution = Execution(
     return {name: build_network(name, config, execution) for name in names}
 
 
-def _built(network, *inputs):
-    network(*inputs)  # a symbolic call creates the variables without computing anything
+def _built(network, *shapes):
+    # Called on no rows, it creates its variables and computes nothing; a symbolic call takes twice
+    # as long.
+    network(*(tf.zeros((0, *shape)) for shape in shapes))
     return network

@@ -78,6 +78,8 @@ class FlowMapping(layers.Network):
 
         self.code_mean = statistic("code_mean", "zeros")
         self.code_deviation = statistic("code_deviation", "ones")
+        # Creates the layers' variables; a call would trace its steps to do so.
+        self.velocity(tf.zeros((0, self.embedding)), tf.zeros((0,)))
 
     def call(self, noise):
         x = tf.cast(noise, tf.float32) / self.noise_scale

@@ -139,7 +139,7 @@ class Conv(_Executed, keras.layers.Conv2D):
         }
 
     def build(self, input_shape):
-        self.image_shape = convolutions.joined_shape(input_shape)
+        self.image_shape = (None, *convolutions.joined_shape(input_shape)[1:])
         super().build(self.image_shape)
         self.input_spec = None
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+from collections.abc import Collection
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from dpig_tf2.models import factory, weights
 from dpig_tf2.run_folder import SAVED_WEIGHTS, RunFolder
 
 _CONFIG = "config.json"
+_ADVERSARIES = ("discriminator", "critic")  # how their names end
 
 
 def load_networks(
@@ -21,6 +23,7 @@ def load_networks(
     execution: Execution = Execution(),
     checkpoint: str = "latest",
     adversaries: bool = False,
+    names: Collection[str] | None = None,
 ) -> tuple[Config, dict]:
     """Configuration and {name: network} of a run folder, saved sampler or preset of weights.
 
@@ -30,6 +33,7 @@ def load_networks(
         checkpoint: of every stage of a run folder the "latest", or the "best" where one is kept.
             Mapping networks imitate the latest encoders: sample with those.
         adversaries: also load the discriminator and critics of a run folder.
+        names: of the networks to load, of those that are trained; None: all, see `adversaries`.
 
     Raises:
         ConfigError: if the folder is neither, or no stage has a checkpoint.
@@ -38,16 +42,17 @@ def load_networks(
     run = RunFolder.open(path)
     if run.saved_weights:
         arrays = run.load_saved_weights()
-        names = {name.split("/", 1)[0] for name in arrays}
-        return run.config, _networks(names, run.config.model, arrays, run.saved_weights, execution)
+        known = {name.split("/", 1)[0] for name in arrays}
+        wanted = known if names is None else known.intersection(names)
+        return run.config, _networks(wanted, run.config.model, arrays, run.saved_weights, execution)
     networks = {}
-    for stage in STAGES:
-        if run.latest_step(stage) is not None:
-            networks |= load_stage_networks(run, stage, execution, checkpoint, adversaries)
-    if not networks:
+    trained = [stage for stage in STAGES if run.latest_step(stage) is not None]
+    if not trained:
         raise ConfigError(
             f"{path} has no checkpoint of any stage: train or import one first", file=path
         )
+    for stage in trained:
+        networks |= load_stage_networks(run, stage, execution, checkpoint, adversaries, names)
     return run.config, networks
 
 
@@ -57,19 +62,21 @@ def load_stage_networks(
     execution: Execution = Execution(),
     checkpoint: str = "latest",
     adversaries: bool = False,
+    names: Collection[str] | None = None,
 ) -> dict:
     """{name: network} of one stage with the weights of a checkpoint; see `load_networks`.
 
     Where training has kept a moving average of the weights, that is what is taken.
     """
-    path, arrays = run.load_checkpoint(stage, checkpoint)
-    arrays = weights.averaged(arrays)
-    names = [
+    wanted = [
         name
         for name in factory.stage_networks(stage, run.config.model)
-        if adversaries or not name.endswith(("discriminator", "critic"))
+        if (adversaries or not name.endswith(_ADVERSARIES) if names is None else name in names)
     ]
-    return _networks(names, run.config.model, arrays, path, execution)
+    if not wanted:
+        return {}
+    path, arrays = run.load_checkpoint(stage, checkpoint)
+    return _networks(wanted, run.config.model, weights.averaged(arrays), path, execution)
 
 
 def save_networks(path: str | os.PathLike, config: Config, networks: dict) -> None:

@@ -294,6 +294,5 @@ class PlacedGenerator(layers.Network):
         x = self.scene_convs[0](cells) + tf.cast(self.position, self.compute_dtype)
         x = self.scene_residuals[0](x)
         for conv, residual in zip(self.scene_convs[1:], self.scene_residuals[1:], strict=True):
-            x = tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
-            x = residual(conv(x))
+            x = residual(conv(convolutions.doubled(x)))
         return tf.cast(tf.nn.depth_to_space(self.scene_output(x), 2), tf.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.ops.body_parts import REGION_NAMES
-from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, NUM_KEYPOINTS
+from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 
 # Points derived from the keypoints, so that one that is hidden does not hide all the rest.
 _DERIVED = ("head", "hips")
@@ -144,9 +144,12 @@ class BodyMaps:
 
     def __init__(self, keypoints, height: int, width: int):
         self._size = height, width
-        self._keypoints = tf.cast(keypoints, tf.float32)
-        self._places, self.known = anchors(self._keypoints)
-        self._torso = torso(self._keypoints, height)[:, None]
+        keypoints = tf.cast(keypoints, tf.float32)
+        places, self.known = anchors(keypoints)
+        length = torso(keypoints, height)[:, None]
+        self._anchors = _Discs(places, self.known, length * tf.constant(_WIDTHS))
+        seen = tf.cast(keypoints[..., 2] > 0.5, tf.float32)
+        self._keypoints = _Discs(keypoints[..., :2], seen, _KEYPOINT_WIDTH * length)
 
     def of_anchors(self, grid: tuple[int, int]) -> tf.Tensor:
         """A disc about every known anchor, zero for the others.
@@ -157,27 +160,41 @@ class BodyMaps:
         Returns:
             float32 [B, rows, columns, A] in [0, 1].
         """
-        widths = self._torso * tf.constant(_WIDTHS)
-        return _discs(self._places, self.known, widths, *self._size, grid)
+        return self._anchors.on(grid, *self._size)
 
     def of_keypoints(self, grid: tuple[int, int]) -> tf.Tensor:
         """As `of_anchors`, about every visible keypoint: float32 [B, rows, columns, 18]."""
-        seen = tf.cast(self._keypoints[..., 2] > 0.5, tf.float32)
-        widths = self._torso * tf.fill([1, NUM_KEYPOINTS], _KEYPOINT_WIDTH)
-        return _discs(self._keypoints[..., :2], seen, widths, *self._size, grid)
+        return self._keypoints.on(grid, *self._size)
 
 
-def _discs(places, known, widths, height, width, grid):
-    """exp(-d^2 / (2 w^2)) as the product of one factor for rows and one for columns."""
-    rows, columns = grid
-    # Middles of the cells, where pixel 0 has its middle at 0.
-    row = (tf.range(rows, dtype=tf.float32) + 0.5) * (height / rows) - 0.5
-    column = (tf.range(columns, dtype=tf.float32) + 0.5) * (width / columns) - 0.5
-    # No disc narrower than a cell, or it would fall between the cells.
-    scale = tf.maximum(widths, 0.6 * height / rows)[:, None, :]
-    down = tf.exp(-0.5 * tf.square((row[None, :, None] - places[:, None, :, 0]) / scale))
-    across = tf.exp(-0.5 * tf.square((column[None, :, None] - places[:, None, :, 1]) / scale))
-    return (down * known[:, None, :])[:, :, None, :] * across[:, None, :, :]
+class _Discs:
+    """exp(-d^2 / (2 w^2)) about points, as the product of one factor for rows and one for columns.
+
+    Args:
+        places: float32 [B, P, 2], pixels.
+        known: float32 [B, P] in {0, 1}; discs of others are zero.
+        widths: float32 [B, P] or [B, 1], w in pixels.
+    """
+
+    def __init__(self, places, known, widths):
+        self._row, self._column = places[:, None, None, :, 0], places[:, None, None, :, 1]
+        self._known, self._widths = known[:, None, None], widths[:, None, None]
+
+    def on(self, grid, height, width):
+        """The discs on a grid over an image, float32 [B, rows, columns, P]."""
+        rows, columns = grid
+        # No disc narrower than a cell, or it would fall between the cells.
+        scale = tf.maximum(self._widths, 0.6 * height / rows)
+        row, column = _middles(rows, height)[:, None, None], _middles(columns, width)[:, None]
+        down = tf.exp(-0.5 * tf.square((row - self._row) / scale)) * self._known
+        return down * tf.exp(-0.5 * tf.square((column - self._column) / scale))
+
+
+def _middles(cells, length):
+    """Where the middles of an axis's cells lie, float32 [cells]; pixel 0 has its own at 0."""
+    return (np.arange(cells, dtype=np.float32) + np.float32(0.5)) * np.float32(
+        length / cells
+    ) - np.float32(0.5)
 
 
 def _middle(places, seen, group):

@@ -63,7 +63,7 @@ def broadcast(vector, images, implementation: str = "fast") -> tf.Tensor | Broad
 
 def upsample(images, implementation: str = "fast") -> tf.Tensor | Upsampled:
     """A map [B, H, W, C] doubled to nearest: [B, 2 H, 2 W, C]."""
-    return _doubled(images) if is_reference(implementation) else Upsampled(images)
+    return doubled(images) if is_reference(implementation) else Upsampled(images)
 
 
 def concat(first, images) -> tf.Tensor | BroadcastConcat | UpsampledConcat:
@@ -71,7 +71,7 @@ def concat(first, images) -> tf.Tensor | BroadcastConcat | UpsampledConcat:
     if isinstance(first, Broadcast):
         return BroadcastConcat(first.vector, images)
     if isinstance(first, Upsampled):
-        joined = tf.concat([_doubled(first.small), images], axis=-1)
+        joined = tf.concat([doubled(first.small), images], axis=-1)
         return UpsampledConcat(first.small, images, joined)
     return tf.concat([first, images], axis=-1)
 
@@ -99,8 +99,15 @@ def joined_shape(shape) -> tuple:
     return tuple(shape.pixels if isinstance(shape, UpsampledConcat) else shape)
 
 
-def _doubled(images):
-    return tf.repeat(tf.repeat(images, 2, axis=1), 2, axis=2)
+def doubled(images) -> tf.Tensor:
+    """A map [B, H, W, C] doubled to nearest: [B, 2 H, 2 W, C].
+
+    `tf.repeat` gives the same by many small operations, which take time when graphs are made.
+    """
+    _, height, width, channels = images.shape
+    rows = tf.tile(tf.reshape(images, [-1, width * channels]), [1, 2])
+    columns = tf.tile(tf.reshape(rows, [-1, channels]), [1, 2])
+    return tf.reshape(columns, [-1, 2 * height, 2 * width, channels])
 
 
 # ---- convolution

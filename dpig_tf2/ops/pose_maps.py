@@ -131,9 +131,8 @@ def _disc_centers(keypoints, height, width, radius):
 
     padded = tf.constant([height + 2 * radius, width + 2 * radius])
     inside = tf.reduce_all((points >= 0) & (points < padded), axis=-1)
-    used = drawn[..., None] & (index <= last) & inside
-    batch = tf.broadcast_to(tf.range(tf.shape(keypoints)[0])[:, None, None], tf.shape(used))
-    return tf.boolean_mask(batch, used), tf.boolean_mask(points, used)
+    used = tf.where(drawn[..., None] & (index <= last) & inside)  # [N, 3]: pose, limb, step
+    return tf.cast(used[:, 0], tf.int32), tf.gather_nd(points, used)
 
 
 def _convolved_centers(pose, place, count, height, width, radius):

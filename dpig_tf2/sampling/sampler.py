@@ -1,7 +1,7 @@
 """PersonSampler: everything that trained networks can do, on NumPy arrays."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -56,9 +56,10 @@ class PersonSampler:
         batch_size: int = 32,
         checkpoint: str = "latest",
         adversaries: bool = False,
+        names: Collection[str] | None = None,
     ) -> "PersonSampler":
         """A sampler from a run folder or a saved sampler; see `models.loading.load_networks`."""
-        config, networks = loading.load_networks(path, execution, checkpoint, adversaries)
+        config, networks = loading.load_networks(path, execution, checkpoint, adversaries, names)
         return cls(config, networks, batch_size)
 
     @classmethod

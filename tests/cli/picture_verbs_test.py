@@ -114,6 +114,7 @@ def test_overview_is_one_sheet(outputs):
     folder = _finished(outputs, "overview")
     sheet = _manifest(folder)["files"]["sheets/overview.png"]
     assert sheet["rows"][:2] == ["real", "reconstructed"] and len(sheet["columns"]) == 3
+    assert {"background sampled", "all sampled"} <= set(sheet["rows"])
 
 
 def test_transfer_pairs_records(outputs):

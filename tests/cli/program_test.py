@@ -73,6 +73,11 @@ def test_bad_input_is_one_line(program, statement, message):
     assert result.stderr == f"dpig example: error: {message}\n"
 
 
+def test_verbs_seldom_look_for_circular_garbage(program):
+    result = _start(program, program, "--fail=import gc; print(gc.get_threshold()[0] > 700)")
+    assert result.stdout == "True\ndone\n"
+
+
 def test_an_error_of_tensorflow_is_one_line(program):
     statement = "import tensorflow as tf; raise tf.errors.DataLossError(None, None, 'cut\\n off')"
     result = _start(program, program, f"--fail={statement}")

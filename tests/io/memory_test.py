@@ -26,3 +26,26 @@ def test_freed_memory_is_used_again():
         for how in ("default", "keep")
     )
     assert kept < 100 < default
+
+
+_COLLECTIONS = """
+import atexit, gc, sys
+from dpig_tf2.io.memory import collect_rarely
+
+atexit.register(lambda: print(gc.get_freeze_count() > 0))  # after what is registered later
+if sys.argv[1] == "rarely":
+    collect_rarely()
+count = lambda: sum(generation["collections"] for generation in gc.get_stats())
+before = count()
+kept = [[] for _ in range(200_000)]
+print(count() - before)
+"""
+
+
+def test_circular_garbage_is_looked_for_rarely_and_not_at_exit():
+    often, rarely = (
+        subprocess.check_output([sys.executable, "-c", _COLLECTIONS, how], text=True).split()
+        for how in ("often", "rarely")
+    )
+    assert int(rarely[0]) < int(often[0]) / 20
+    assert (often[1], rarely[1]) == ("False", "True")

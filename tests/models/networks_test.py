@@ -292,6 +292,7 @@ def test_frozen_networks_compute_from_the_weights_of_then(wide):
         c for r in generator.residuals for c in (r.conv_1, r.conv_2) if c.frozen_kernel is not None
     ]
     assert frozen, "no convolution of this generator takes Winograd's algorithm"
+    assert {conv.image_shape[0] for conv in frozen} == {None}, "frozen for batches of any size"
     weights = generator.get_weights()
     for conv in frozen:
         conv.kernel.assign(tf.zeros_like(conv.kernel))

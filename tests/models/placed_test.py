@@ -50,6 +50,28 @@ def test_shapes(model, persons):
     assert model.sample(2, 0)["images"].shape == (2, 128, 64, 3)
 
 
+def test_graphs_are_small(model):
+    """Making them is most of what a program that draws one picture waits for."""
+    maps = [tf.TensorSpec([None, *shape]) for shape in ((128, 64, 3), (18, 3), (120,))]
+    for verb, specs, most in (
+        (model.encode_appearance, [maps[0], maps[1]], 1000),
+        (model.pictures, [maps[2], maps[1]], 900),
+    ):
+        graph = tf.function(verb, autograph=False).get_concrete_function(*specs).graph
+        assert len(graph.get_operations()) < most, verb
+
+
+def test_networks_are_built_without_a_graph(model, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("a graph was made")
+
+    monkeypatch.setattr(tf, "function", refused)
+    for name, network in model.networks.items():
+        built = factory.build_network(name, model.config)
+        paths = [(v.path, v.shape) for v in network.variables]
+        assert [(v.path, v.shape) for v in built.variables] == paths
+
+
 def test_a_description_of_each_network_builds_it_again(model):
     for name, network in model.networks.items():
         described = network.get_config()

@@ -76,6 +76,20 @@ def test_convolution_of_an_upsampled_map(algorithms, channels, algorithm):
     assert algorithms == ["library", algorithm]
 
 
+def test_a_doubled_map_is_a_repeated_one_made_by_few_operations():
+    images = _random(2, 3, 4, 5)
+    repeated = lambda x: tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)  # noqa: E731
+    pairs = zip(
+        *(_values_and_gradients(way, images) for way in (convolutions.doubled, repeated)),
+        strict=True,
+    )
+    for found, expected in pairs:
+        np.testing.assert_array_equal(found, expected)
+    shape = tf.TensorSpec([None, 3, 4, 5])
+    graph = tf.function(convolutions.doubled).get_concrete_function(shape).graph
+    assert len(graph.get_operations()) <= 15
+
+
 def test_a_joined_upsampled_map_is_that_of_keras():
     small, images = _random(2, 3, 4, 2), _random(2, 6, 8, 3, seed=1)
     doubled = keras.layers.UpSampling2D(2, interpolation="nearest")(small)

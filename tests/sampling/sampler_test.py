@@ -270,6 +270,27 @@ def test_loads_the_newest_checkpoints_of_a_run(sampler, tmp_path):
         loaded.generate(np.zeros((1, 36)), keypoints)
 
 
+def test_loads_the_named_networks_alone(sampler, tmp_path):
+    names = {"generator", "discriminator"}
+    sampler.save(tmp_path / "saved")
+    loaded = PersonSampler.load(tmp_path / "saved", names=names)
+    assert set(loaded.model.networks) == {"generator"}
+    # Of a run folder also adversaries; a stage that is not asked for is not even read.
+    run = RunFolder.create(tmp_path / "run", sampler.config)
+    networks = factory.build_networks(
+        factory.stage_networks("reconstruction", sampler.config.model), sampler.config.model
+    )
+    arrays = weights.collect(v for network in networks.values() for v in network.variables)
+    run.save_checkpoint("reconstruction", 1, arrays)
+    run.save_checkpoint("pose", 1, {"damaged": np.zeros(1)})
+    loaded = PersonSampler.load(tmp_path / "run", names=names)
+    assert set(loaded.model.networks) == names
+    found = loaded.model.network("discriminator").variables[0]
+    np.testing.assert_array_equal(found, networks["discriminator"].variables[0])
+    with pytest.raises(array_files.WeightsError, match="pose_decoder"):
+        PersonSampler.load(tmp_path / "run")
+
+
 def test_load_refuses_other_folders(sampler, tmp_path):
     with pytest.raises(ConfigError, match="is not a run folder"):
         PersonSampler.load(tmp_path)
