@@ -99,16 +99,26 @@ _MARKDOWN = flags.DEFINE_string(
     "Markdown file whose figures, between two marks, are replaced.",
     flag_values=FLAGS,
 )
+_PICTURE = flags.DEFINE_string(
+    "picture",
+    None,
+    "PNG file for a picture of the curves: what a step takes against batch, width and image size.",
+    flag_values=FLAGS,
+)
 
 
 def main() -> None:
     _RECORDS.check()
     from dpig_tf2.benchmarks import machine, report
+    from dpig_tf2.benchmarks.curves import picture
+    from dpig_tf2.io.images import save_png
     from dpig_tf2.records.record_set import RecordSet
 
     chosen = set(_SIZES) if "all" in _WHAT.value else set(_WHAT.value) & set(_SIZES)
     if _RUN_FOLDER.path.present and "serving" not in chosen:
         raise FlagError("--run_dir is for --what=serving", field="run_dir")
+    if _PICTURE.present and "curves" not in chosen:
+        raise FlagError("--picture is for --what=curves", field="picture")
     configs = {what: _config(what) for what in _SIZES if what in chosen}
     # What is wrong with the flags is told now, not after minutes of measuring.
     data_dir = _RECORDS.data_dir.value
@@ -116,7 +126,7 @@ def main() -> None:
     if _MARKDOWN.value:
         report.check_marks(_MARKDOWN.value)
 
-    results, peaks, served = [], [], []
+    results, curves, peaks, served = [], [], [], []
     before = _limits()
     for what, config in configs.items():
         print(f"measuring {what}", file=sys.stderr, flush=True)
@@ -124,6 +134,8 @@ def main() -> None:
             peaks = _peaks(config)
         elif what == "serving":
             served = _served(config)
+        elif what == "curves":
+            curves = _curves(config)
         else:
             results += _results(what, config, records)
     measured = report.Report(
@@ -131,7 +143,7 @@ def main() -> None:
         machine=machine.describe(),
         # Before and after, because others may have used the machine at one of the times.
         limits={p: machine.faster(before[p], after) for p, after in _limits().items()},
-        results=results,
+        results=[*results, *curves],
         peaks=peaks,
         served=served,
     )
@@ -141,6 +153,8 @@ def main() -> None:
         report.write_json(_OUT.value, measured)
     if _MARKDOWN.value:
         report.insert(_MARKDOWN.value, measured.markdown())
+    if _PICTURE.value:
+        save_png(_PICTURE.value, picture(curves))
 
 
 def _choices():
@@ -186,9 +200,6 @@ def _results(what, config, records):
     from dpig_tf2.benchmarks import cases
 
     settings = cases.Settings(config, _precisions(what), _turns(what))
-    if what == "curves":
-        factors = (0.5, 2.0) if _QUICK.value else (0.5, 2.0, 4.0)
-        return cases.curves(settings, cases.curve_sizes(config, factors))
     if what == "input":
         if records:
             return cases.supply(settings, records)
@@ -202,6 +213,14 @@ def _results(what, config, records):
         "crops": cases.crops,
     }[what]
     return measure(settings)
+
+
+def _curves(config):
+    from dpig_tf2.benchmarks import cases
+
+    settings = cases.Settings(config, _precisions("curves"), _turns("curves"))
+    factors = (0.5, 2.0) if _QUICK.value else (0.5, 2.0, 4.0)
+    return cases.curves(settings, cases.curve_sizes(config, factors))
 
 
 def _limits():

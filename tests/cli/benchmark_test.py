@@ -3,6 +3,11 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
+
+from dpig_tf2.benchmarks import cases, machine
+from dpig_tf2.benchmarks.measure import Result
+from dpig_tf2.cli import benchmark
 
 
 @pytest.mark.slow
@@ -28,3 +33,25 @@ def test_ways_are_compared_and_written(tmp_path):
     assert "| pose maps | fast |" in page.read_text()
     assert "pose maps" in result.stdout
     assert figures["command"].startswith("dpig benchmark --what=pose_maps --what=crops --preset=")
+
+
+def test_curves_are_drawn(tmp_path, monkeypatch):
+    sizes = [(128, 64, 16, 8), (128, 64, 16, 16), (128, 64, 32, 8), (256, 128, 16, 8)]
+    results = [
+        Result("training step", "fast", "market1501", *size, "CPU", "float32", (0.1,), ())
+        for size in sizes
+    ]
+    monkeypatch.setattr(cases, "curves", lambda settings, sizes: results)
+    monkeypatch.setattr(machine, "limits", lambda *_: {"matmul": 1.0, "conv": 1.0})
+    monkeypatch.setattr(benchmark, "_choices", lambda: [])
+    path = tmp_path / "curves.png"
+    benchmark.FLAGS(["dpig", "--what=curves", "--precision=float32", f"--picture={path}"])
+    benchmark.main()
+    assert Image.open(path).size[0] > 1000
+
+
+def test_a_picture_needs_curves(tmp_path):
+    command = [sys.executable, "-m", "dpig_tf2.cli.benchmark", "--what=pose_maps"]
+    command += [f"--picture={tmp_path}/curves.png"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1 and "--picture is for --what=curves" in result.stderr
