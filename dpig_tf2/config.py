@@ -498,6 +498,7 @@ PRESETS = {
             hidden=32,
             region_embedding=64,
             background_embedding=768,
+            pose_hidden=384,
             pose_learns_missing=False,
             background_mapping_hidden=512,
             pose_mapping_hidden=256,
@@ -507,13 +508,13 @@ PRESETS = {
         ),
         reconstruction=StageConfig(batch_size=4, steps=40_000, learning_rate=1e-3),
         pose=StageConfig(
-            batch_size=128, steps=24_000, learning_rate=1e-3, halve_every=4000, code_noise=0.02
+            batch_size=256, steps=32_000, learning_rate=1e-3, halve_every=5_300, code_noise=0.02
         ),
         appearance_mapping=StageConfig(
             batch_size=128, steps=20_000, learning_rate=1e-3, objective="wgan-gp"
         ),
         pose_mapping=StageConfig(
-            batch_size=128, steps=20_000, learning_rate=1e-3, objective="wgan-gp"
+            batch_size=256, steps=80_000, learning_rate=1e-3, objective="wgan-gp"
         ),
     ),
 }

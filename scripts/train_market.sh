@@ -21,6 +21,7 @@ HEIGHT="${HEIGHT:-64}"     # 128 is the published size
 STEPS="${STEPS:-8000}"     # of stage reconstruction, batches of 8, for both recipes
 WIDTH="${WIDTH:-16}"       # base width of the published networks; 128 is theirs
 SEEDS="${SEEDS:-0}"
+DETECT="${DETECT:-}"       # 1: the pose error, too, by the detector (its models are fetched once)
 set_up
 cd "$ROOT"
 
@@ -53,7 +54,7 @@ for seed in $SEEDS; do
     run="runs/market_${HEIGHT}_${recipe}_${seed}"
     step "3/4 training: $run"
     if [[ $recipe == modern ]]; then
-      flags=(--preset=modern "${size[@]}" --set=model.background_embedding=$((12 * HEIGHT)))
+      flags=(--preset=modern --jit_compile "${size[@]}" --set=model.background_embedding=$((12 * HEIGHT)))
     else
       flags=(--preset=synthetic "${size[@]}" --set=model.hidden="$WIDTH"
         --set=model.mask_radius=$((7 * HEIGHT / 128)) --set=model.region_size=$((3 * HEIGHT / 8))
@@ -62,6 +63,10 @@ for seed in $SEEDS; do
     dpig train "${flags[@]}" --set=reconstruction.batch_size=8 --seed="$seed" \
       --stage=reconstruction --steps="$STEPS" --data_dir="$RECORDS" --run_dir="$run" --cache=memory
     step "4/4 scores: $run"
-    dpig evaluate --run_dir="$run" --data_dir="$RECORDS" --split=heldout
+    # Plain transfer, then with the background that the target photo has itself.
+    for pictures in transfer foreground; do
+      dpig evaluate --run_dir="$run" --data_dir="$RECORDS" --split=heldout --pictures=$pictures \
+        ${DETECT:+--detect_poses}
+    done
   done
 done

@@ -26,9 +26,9 @@ _LIMIT = person_flags.define_limit(FLAGS, "pairs of --data_dir")
 _PICTURES = flags.DEFINE_enum(
     "pictures",
     "transfer",
-    ["transfer", "reconstruct"],
-    "What the networks draw of every pair of --data_dir: the source in the pose of the target, or "
-    "the source once more.",
+    ["transfer", "foreground", "reconstruct"],
+    "What the networks draw of every pair of --data_dir: the source in the pose of the target, its "
+    "foreground in pose and background of the target, or the source once more.",
     flag_values=FLAGS,
 )
 _SAVE = flags.DEFINE_string(

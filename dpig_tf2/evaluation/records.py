@@ -13,7 +13,7 @@ from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.sampling.sampler import PersonSampler
 
-TASKS = ("reconstruct", "transfer")
+TASKS = ("reconstruct", "transfer", "foreground")
 
 
 def score_records(
@@ -30,8 +30,9 @@ def score_records(
 
     Args:
         sampler: trained networks.
-        records: pairs; "transfer" brings the source person into the target's pose.
-        task: "reconstruct" or "transfer".
+        records: pairs of source and target.
+        task: "reconstruct" the source, "transfer" the source into the target's pose, or put the
+            source's "foreground" into the target's pose and background.
         scores: takes the pairs; decides on protocol and further networks.
         limit: number of pairs, None for all.
         report: told how many pairs are done.
@@ -44,10 +45,12 @@ def score_records(
         examples: the first few (source, generated, target) pictures, uint8 [H, W, 3] each.
 
     Raises:
-        DpigError: if no pair could be scored.
+        DpigError: if no pair could be scored, or the networks know no background to take.
     """
     if task not in TASKS:
         raise DpigError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
+    if task == "foreground" and not sampler.config.model.has_background:
+        raise DpigError("task foreground needs networks with a code of the background")
     names, examples, skipped = [], [], list(records.skipped)
     found, wanted = [], []
     batches = evaluation_batches(records, sampler.config.model, sampler.batch_size, limit)
@@ -66,12 +69,11 @@ def score_records(
         ]
         if not seen.any():
             continue
-        images = sampler.transfer(
-            source["image"][seen],
-            source["keypoints"][seen],
-            goal["keypoints"][seen],
-            **{name: source[name][seen] for name in ANNOTATION_KEYS},
-        )
+        photo, keypoints = _photo(source, seen), goal["keypoints"][seen]
+        if task == "foreground":
+            images = _before_its_background(sampler, photo, _photo(goal, seen))
+        else:
+            images = sampler.transfer(**photo, target_keypoints=keypoints)
         for image, index in zip(images, np.flatnonzero(seen), strict=True):
             person = {name: goal[name][index] for name in ("image", "body_mask", "keypoints")}
             scores.add(image, person["image"], person["body_mask"])
@@ -89,6 +91,19 @@ def score_records(
     if found:
         scores.set_keypoints(np.stack(found), np.stack(wanted))
     return scores.summary() | {"task": task, "names": names, "skipped": skipped}, examples
+
+
+def _photo(person, rows):
+    """The chosen photos, as arguments of the sampler."""
+    names = ("keypoints", *ANNOTATION_KEYS)
+    return {"images": person["image"][rows]} | {name: person[name][rows] for name in names}
+
+
+def _before_its_background(sampler, source, goal):
+    """The sources' foregrounds in the goals' poses and backgrounds, uint8 [n, H, W, 3]."""
+    codes = [sampler.model.split_appearance(sampler.encode_appearance(**p)) for p in (source, goal)]
+    embedding = sampler.model.join_appearance(codes[1] | {"foreground": codes[0]["foreground"]})
+    return sampler.generate(embedding.numpy(), goal["keypoints"])
 
 
 def _has_keypoints(persons) -> np.ndarray:

@@ -27,6 +27,7 @@ class FlowMappingTrainer(StageTrainer):
         self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
         for factor in self.factors:
             self.add_optimizer(f"{factor}_mapping", [f"{factor}_mapping"], betas=(0.9, 0.99))
+        self.follow_recipe_rate()
         self.keep_averages()
 
     def update(self, batch):

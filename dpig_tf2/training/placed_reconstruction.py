@@ -28,6 +28,7 @@ class PlacedReconstructionTrainer(StageTrainer):
         self.encoder = networks["appearance_encoder"]
         self.generator = networks["generator"]
         self.add_optimizer("generator", ("appearance_encoder", "generator"), betas=(0.9, 0.99))
+        self.follow_recipe_rate()
         self.keep_averages()
 
     def update(self, batch):

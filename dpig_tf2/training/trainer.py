@@ -170,7 +170,11 @@ class StageTrainer(keras.Model):
             )
 
     def follow_recipe_rate(self) -> None:
-        """`decay_learning_rates` of the modern recipe: `optimizers.trapezoid`."""
+        """`decay_learning_rates` of the modern recipe: `optimizers.trapezoid`.
+
+        To be called when the optimizers are made, too: a first step at the full rate would undo the
+        warm-up.
+        """
         recipe, settings = self.config.recipe, self.settings
         rate = optimizers.trapezoid(
             settings.learning_rate,

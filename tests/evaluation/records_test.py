@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from dpig_tf2 import config
 from dpig_tf2.evaluation import records as evaluation_records
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
@@ -40,6 +42,53 @@ def test_each_task_has_its_own_goal(tiny_config, records):
     assert other["metrics"]["l1"]["mean"] > 0.02
 
 
+def test_the_foreground_comes_from_the_source_alone(tiny_config, records, tmp_path):
+    class Codes(Copier):
+        """Appearance is the mean color of person and place; pictures show it on either side."""
+
+        class model:
+            @staticmethod
+            def split_appearance(embedding):
+                return {"foreground": embedding[:, :1], "background": embedding[:, 1:]}
+
+            @staticmethod
+            def join_appearance(codes):
+                return tf.concat([codes["foreground"], codes["background"]], axis=1)
+
+        def encode_appearance(self, images, keypoints, body_mask, **parts):
+            masks = body_mask.astype(bool) & np.ones_like(images, bool)
+            pairs = zip(images, masks, strict=True)
+            return np.array([(i[m].mean(), i[~m].mean()) for i, m in pairs], np.float32)
+
+        def generate(self, embedding, keypoints):
+            assert len(embedding) == len(keypoints)
+            return np.round(embedding).astype(np.uint8)[:, None, :, None].repeat(3, axis=-1)
+
+    sampler = Codes(tiny_config)
+    kept = []
+
+    class Scores(ImageScores):
+        def add(self, image, *goal):
+            kept.append(image[0, :, 0])
+
+        def summary(self):
+            return {}
+
+    score_records(sampler, records, "foreground", Scores("tf"), limit=4)
+    (batch,) = evaluation_batches(records, tiny_config.model, 4, 4).as_numpy_iterator()
+    codes = [
+        sampler.encode_appearance(person["image"], None, person["body_mask"])
+        for person in (batch["source"], batch["target"])
+    ]
+    np.testing.assert_array_equal(kept, np.round([codes[0][:, 0], codes[1][:, 1]]).T)
+
+
+def test_a_foreground_needs_a_background(records):
+    sampler = Copier(config.preset("deepfashion"))
+    with pytest.raises(ValueError, match="code of the background"):
+        score_records(sampler, records, "foreground", ImageScores("tf"))
+
+
 def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, records, monkeypatch):
     batches = evaluation_batches
 
@@ -66,7 +115,7 @@ def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, reco
 
 
 def test_unknown_task_is_refused(tiny_config, records):
-    with pytest.raises(ValueError, match="reconstruct, transfer; got 'fold'"):
+    with pytest.raises(ValueError, match="reconstruct, transfer, foreground; got 'fold'"):
         score_records(Copier(tiny_config), records, "fold", ImageScores("tf"))
 
 

@@ -126,6 +126,14 @@ def test_trapezoid(step, expected):
     assert float(rate) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("stage", ["reconstruction", "pose_mapping"])
+def test_the_first_step_is_as_short_as_the_warm_up_says(stage):
+    trainer = _trainer(stage, **{"recipe.warmup_steps": 200})
+    (optimized,) = trainer.optimized.values()
+    rate = trainer.settings.learning_rate
+    assert float(optimized.optimizer.learning_rate) == pytest.approx(rate / 200)
+
+
 def test_a_shortened_stage_lowers_its_rate_earlier():
     trainer = _trainer("pose_mapping")
     trainer.step.assign(90)
