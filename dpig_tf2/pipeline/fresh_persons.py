@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dpig_tf2 import synthetic
 from dpig_tf2.config import ModelConfig
-from dpig_tf2.ops import pose_maps, regions
+from dpig_tf2.ops import drawing, pose_maps, regions
 from dpig_tf2.pipeline import parser
 from dpig_tf2.synthetic.scene import vary_background
 
@@ -23,11 +23,13 @@ class FreshPersons:
 
     Attributes:
         seed: the same seed gives the same persons.
-        photos: how many distinct photos, or poses, stand for all where a stage needs a finite set.
+        photos: how many distinct photos stand for all where a stage needs a finite set.
+        drawn_poses: likewise, for the pose stages; their mirror images come on top.
     """
 
     seed: int
     photos: int = 20_000
+    drawn_poses: int = 50_000
 
     def batches(self, model: ModelConfig, batch_size: int, start: int = 0) -> tf.data.Dataset:
         """Batches {"source", "target", "scene"} of persons as `pipeline.parser` documents them.
@@ -95,14 +97,21 @@ class FreshPersons:
         return next(iter(unseen.batches(model, count)))
 
     def poses(self, model: ModelConfig) -> np.ndarray:
-        """Keypoints of `photos` persons, float32 [N, 18, 3] in pixels."""
-        rngs = (np.random.default_rng((self.seed, _PHOTOS, n)) for n in range(self.photos))
+        """Keypoints of `drawn_poses` persons and their mirror images, float32 [2 N, 18, 3], pixels.
+
+        Many: from 20,000 poses the autoencoder learned those by heart.
+        """
+        rngs = (np.random.default_rng((self.seed, _PHOTOS, n)) for n in range(self.drawn_poses))
         size = (model.height, model.width)
         found = [synthetic.pose_keypoints(synthetic.sample_pose(rng), *size) for rng in rngs]
-        return np.stack(found).astype(np.float32)
+        drawn = np.stack(found).astype(np.float32)
+        return np.concatenate([drawn, drawing.mirrored(drawn, model.width)])
 
     def persons(self, model: ModelConfig, batch_size: int) -> Iterator[dict]:
-        """The persons of `poses`, in batches as `pipeline.parser` documents them, as tensors."""
+        """Photos of the first `photos` persons of `poses`, in batches of tensors.
+
+        A batch is a person as `pipeline.parser` documents it.
+        """
         for first in range(0, self.photos, batch_size):
             drawn = []
             for number in range(first, min(first + batch_size, self.photos)):

@@ -71,8 +71,11 @@ def test_source_and_target_show_one_person(model):
 
 
 def test_poses_are_those_of_the_persons(model):
-    fresh = FreshPersons(3, photos=5)
+    fresh = FreshPersons(3, photos=5, drawn_poses=6)
     persons = list(fresh.persons(model, 4))
     assert [len(person["image"]) for person in persons] == [4, 1]
     keypoints = np.concatenate([person["keypoints"] for person in persons])
-    np.testing.assert_array_equal(keypoints, fresh.poses(model))
+    poses = fresh.poses(model)
+    assert len(poses) == 12
+    np.testing.assert_array_equal(keypoints, poses[:5])
+    np.testing.assert_array_equal(poses[6:], flip_horizontal(poses[:6], model.width))
