@@ -13,15 +13,15 @@ from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory
 from dpig_tf2.models.person_model import PersonModel
+from dpig_tf2.ops import convolution_speed, regions
 from dpig_tf2.ops import pose_maps as pose_map_ops
-from dpig_tf2.ops import regions
 from dpig_tf2.pipeline.batches import CACHES, training_batches
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.training.mapping import MappingTrainer
 from dpig_tf2.training.reconstruction import ReconstructionTrainer
 from dpig_tf2.training.trainers import build_trainer
 
-FAST = "fast"
+FAST, AUTO = "fast", "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,15 +64,25 @@ def reconstruction(settings: Settings) -> list[Result]:
 
     counted = sum(operations.count(graph, batch) for graph in trainer.graphs)
     ways = {REFERENCE: Way(reference_step, operations=counted)}
-    ways |= settings.fast_ways(lambda precision: _fast_step(settings, batch, precision))
+    for name, execution in {FAST: _fast, AUTO: _auto}.items():
+        ways |= settings.fast_ways(lambda p, e=execution: _step(settings, batch, e(p)), name)
     return settings.measure("training step, reconstruction", size, ways)
 
 
-def _fast_step(settings, batch, precision):
-    trainer = build_trainer("reconstruction", settings.config, Execution(precision=precision))
+def _fast(precision):
+    return Execution(precision=precision)
+
+
+def _auto(precision):
+    """What `--implementation=auto` takes on this machine."""
+    return convolution_speed.measured_execution(_fast(precision), say=lambda _: None)
+
+
+def _step(settings, batch, execution):
+    trainer = build_trainer("reconstruction", settings.config, execution)
     step = tf.function(trainer.train_step)
     counted = operations.count(step, batch)
-    return Way(lambda: float(step(batch)["loss/reconstruction"]), precision, counted)
+    return Way(lambda: float(step(batch)["loss/reconstruction"]), execution.precision, counted)
 
 
 def stage2(settings: Settings) -> list[Result]:
@@ -124,12 +134,14 @@ def sampling(settings: Settings) -> list[Result]:
         counted = operations.count(graph, seed)
         return Way(lambda: wait_for(graph(seed)), execution.precision, counted)
 
-    def fast(precision, frozen):
-        return build(PersonModel, Execution(precision=precision), frozen)
-
     ways = {REFERENCE: build(reference.ReferencePersonModel, reference.EXECUTION)}
-    for name, frozen in {FAST: False, f"{FAST}, frozen": True}.items():
-        ways |= settings.fast_ways(functools.partial(fast, frozen=frozen), name)
+    for name, execution in {FAST: _fast, AUTO: _auto}.items():
+        for suffix, frozen in {"": False, ", frozen": True}.items():
+
+            def fast(precision, execution=execution, frozen=frozen):
+                return build(PersonModel, execution(precision), frozen)
+
+            ways |= settings.fast_ways(fast, name + suffix)
     return settings.measure("sampling", size, ways)
 
 
@@ -182,7 +194,7 @@ def supply(settings: Settings, records: RecordSet) -> list[Result]:
     def batches(cache):
         return training_batches(records, config.model, size, config.seed, cache=cache)
 
-    step = _fast_step(settings, next(iter(batches("none"))), settings.precisions[0])
+    step = _step(settings, next(iter(batches("none"))), _fast(settings.precisions[0]))
     ways = {"training step": step}
     for cache in CACHES:
         # Longer than what is prefetched while others run.
@@ -203,7 +215,7 @@ def curves(settings: Settings, sizes: Iterable[dict]) -> list[Result]:
         other = dataclasses.replace(settings, config=settings.config.override(**overrides))
         size = other.config.reconstruction.batch_size
         batch = {"source": testing.random_person(other.config.model, size)}
-        ways = other.fast_ways(lambda p, o=other, b=batch: _fast_step(o, b, p))
+        ways = other.fast_ways(lambda p, o=other, b=batch: _step(o, b, _fast(p)))
         results += other.measure("training step, reconstruction", size, ways)
     return results
 

@@ -109,16 +109,16 @@ _PICTURE = flags.DEFINE_string(
 
 def main() -> None:
     _RECORDS.check()
-    from dpig_tf2.benchmarks import machine, report
-    from dpig_tf2.benchmarks.curves import picture
-    from dpig_tf2.io.images import save_png
-    from dpig_tf2.records.record_set import RecordSet
-
     chosen = set(_SIZES) if "all" in _WHAT.value else set(_WHAT.value) & set(_SIZES)
     if _RUN_FOLDER.path.present and "serving" not in chosen:
         raise FlagError("--run_dir is for --what=serving", field="run_dir")
     if _PICTURE.present and "curves" not in chosen:
         raise FlagError("--picture is for --what=curves", field="picture")
+    from dpig_tf2.benchmarks import machine, report
+    from dpig_tf2.benchmarks.curves import picture
+    from dpig_tf2.io.images import save_png
+    from dpig_tf2.records.record_set import RecordSet
+
     configs = {what: _config(what) for what in _SIZES if what in chosen}
     # What is wrong with the flags is told now, not after minutes of measuring.
     data_dir = _RECORDS.data_dir.value
