@@ -12,10 +12,12 @@ import argparse
 import numpy as np
 
 from dpig_tf2 import PersonSampler
+from dpig_tf2.ops import drawing
 from dpig_tf2.pipeline.batches import unique_persons
 from dpig_tf2.records.record_set import RecordSet
 
 _CELLS = 4  # of each color channel
+_RADIUS = 7 / 128  # of body masks, of the picture's height, as published
 
 
 def main() -> None:
@@ -36,7 +38,9 @@ def main() -> None:
         return sampler.person_codes(persons["image"][rows], persons["keypoints"][rows])
 
     drawn = sampler.draw(codes(place).replace(foreground=codes(lender).foreground)).images
-    masks = persons["body_mask"][..., 0] > 0
+    height, width = persons["image"].shape[1:3]
+    # The same for all networks, whatever mask they are trained with.
+    masks = drawing.body_masks(persons["keypoints"], height, width, round(_RADIUS * height))
     shown = _histograms(drawn, masks[place])
     with_lender = _in_common(shown, _histograms(persons["image"][lender], masks[lender]))
     with_place = _in_common(shown, _histograms(persons["image"][place], masks[place]))

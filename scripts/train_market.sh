@@ -47,7 +47,8 @@ for split in train heldout; do
     [[ $? -eq 1 ]]  # some photos left out, which it has said
 done
 
-size=(--set=model.height="$HEIGHT" --set=model.width=$((HEIGHT / 2)))
+size=(--set=model.height="$HEIGHT" --set=model.width=$((HEIGHT / 2))
+  --set=model.mask_radius=$((7 * HEIGHT / 128)))
 small=$((HEIGHT / 16))
 for seed in $SEEDS; do
   for recipe in published modern; do
@@ -57,7 +58,7 @@ for seed in $SEEDS; do
       flags=(--preset=modern --jit_compile "${size[@]}" --set=model.background_embedding=$((12 * HEIGHT)))
     else
       flags=(--preset=synthetic "${size[@]}" --set=model.hidden="$WIDTH"
-        --set=model.mask_radius=$((7 * HEIGHT / 128)) --set=model.region_size=$((3 * HEIGHT / 8))
+        --set=model.region_size=$((3 * HEIGHT / 8))
         --set=model.discriminator_row=$((128 * small * small / 2)))
     fi
     dpig train "${flags[@]}" --set=reconstruction.batch_size=8 --seed="$seed" \
