@@ -2,6 +2,8 @@
 
 import os
 
+import numpy as np
+
 from dpig_tf2.config import STAGES, Config, ConfigError
 from dpig_tf2.models import factory, weights
 from dpig_tf2.models.loading import load_networks
@@ -75,5 +77,7 @@ def personalize(
         if names and run.latest_step(stage) is None:
             variables = [v for name in names for v in networks[name].variables]
             # The steps of the source are done: the stage counts as finished.
-            run.save_checkpoint(stage, run.config.stage(stage).steps, weights.collect(variables))
+            done = run.config.stage(stage).steps
+            arrays = weights.collect(variables) | {"step": np.asarray(done, np.int64)}
+            run.save_checkpoint(stage, done, arrays)
     return run

@@ -183,6 +183,8 @@ def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
             name not in ("appearance_encoder", "generator")
         ), name
     assert all(run.latest_step(s) == run.config.stage(s).steps for s in config.STAGES)
+    # Scores are kept with the steps of the networks that they are of.
+    assert all(int(run.load_checkpoint(s)[1]["step"]) == run.latest_step(s) for s in config.STAGES)
     again = personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
     assert again.checkpoints("reconstruction") == run.checkpoints("reconstruction")
 
