@@ -33,12 +33,16 @@ _SECONDS = 0.9
 _ROUNDS = 4
 _UNKNOWN_BATCH = 8
 _CLEARLY = 0.9  # of the time; other programs disturb so short a measurement
+_BEYOND = 3  # times the tiles of the nearest class: that says nothing of so many any more
 
 Seconds = dict[ConvolutionClass, tuple[float, float]]
 
 
 def class_of(image_shape, kernel_shape, prepared: bool) -> ConvolutionClass:
-    """The nearest class of a convolution.
+    """The nearest class of a convolution; of one far beyond the largest class, one of its own.
+
+    What has no measured class is never left to the library: the more tiles there are, the less do
+    Winograd's transforms weigh.
 
     Args:
         image_shape: [B, H, W, C]; a batch of unknown size counts as one of 8.
@@ -53,7 +57,7 @@ def class_of(image_shape, kernel_shape, prepared: bool) -> ConvolutionClass:
         CLASSES,
         key=lambda each: (abs(math.log(channels / each[0])), abs(math.log(tiles / each[1]))),
     )
-    return (*found, prepared)
+    return (found[0], found[1] if tiles < _BEYOND * found[1] else int(tiles), prepared)
 
 
 def measured_execution(execution: Execution, say: Callable[[str], Any] = print) -> Execution:

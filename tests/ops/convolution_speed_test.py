@@ -29,7 +29,13 @@ def test_only_what_the_library_computes_clearly_faster_is_left_to_it():
 
 @pytest.mark.parametrize(
     "batch, side, prepared, expected",
-    [(1, 4, False, 2), (1, 8, True, 8), (None, 8, False, 32), (8, 8, False, 32)],
+    [
+        (1, 4, False, 2),
+        (1, 8, True, 8),
+        (None, 8, False, 32),
+        (8, 8, False, 32),
+        (8, 16, True, 256),
+    ],
 )
 def test_a_convolution_belongs_to_the_nearest_class(batch, side, prepared, expected):
     found = convolution_speed.class_of((batch, side, 2 * side, 512), _KERNEL, prepared)
