@@ -29,15 +29,13 @@ def main() -> None:
     flags = parser.parse_args()
     sampler = PersonSampler.load(flags.run_dir)
     records = RecordSet.open(flags.data_dir, flags.split)
-    batches = unique_persons(records, sampler.config.model, sampler.batch_size).as_numpy_iterator()
-    batches = list(batches)
+    batches = unique_persons(records, sampler.config.model, sampler.batch_size)
+    batches = list(batches.as_numpy_iterator())
     persons = {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
     lender, place = _pairs(persons["identity"], flags.pairs)
-
-    def codes(rows):
-        return sampler.person_codes(persons["image"][rows], persons["keypoints"][rows])
-
-    drawn = sampler.draw(codes(place).replace(foreground=codes(lender).foreground)).images
+    codes = sampler.person_codes(persons["image"], persons["keypoints"])
+    swapped = codes.take(place).replace(foreground=codes.take(lender).foreground)
+    drawn = sampler.draw(swapped).images
     height, width = persons["image"].shape[1:3]
     # The same for all networks, whatever mask they are trained with.
     masks = drawing.body_masks(persons["keypoints"], height, width, round(_RADIUS * height))
