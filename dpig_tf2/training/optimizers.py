@@ -1,5 +1,8 @@
 """Optimizers as the released code configured them; the one place that applies gradients."""
 
+import re
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -50,6 +53,50 @@ class ReleaseRMSprop(keras.optimizers.RMSprop):
             velocity.assign(tf.ones_like(velocity))  # pyright: ignore[reportAttributeAccessIssue]
 
 
+class Muon(keras.optimizers.Muon):
+    """Keras' Muon, also for kernels of convolutions: [K, K, C, D] counts as a matrix [K K C, D].
+
+    The update of a matrix is its momentum with all singular values near one. Biases and the
+    variables that `by_adam` names are Adam's.
+
+    Args:
+        learning_rate: as Adam's would be: updates are scaled to the size of Adam's.
+        by_adam: patterns of variable paths.
+        name: prefix of the slots' paths in checkpoints.
+
+    Source: Jordan et al., "Muon", 2024; the scale of Liu et al., "Muon is Scalable for LLM
+    Training", 2025.
+    """
+
+    def __init__(self, learning_rate, by_adam, betas, name):
+        super().__init__(
+            learning_rate,
+            adam_beta_1=betas[0],
+            adam_beta_2=betas[1],
+            adam_weight_decay=None,  # pyright: ignore[reportArgumentType]
+            weight_decay=None,  # pyright: ignore[reportArgumentType]
+            epsilon=1e-8,
+            momentum=0.9,
+            exclude_layers=by_adam,
+            name=name,
+        )
+
+    def _should_use_adamw(self, variable):
+        if len(variable.shape) == 4:
+            return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
+        return super()._should_use_adamw(variable)
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        return keras.ops.reshape(super().zeropower_via_newtonschulz5(_matrix(x), steps), x.shape)
+
+    def lr_adjust(self, x):
+        return keras.ops.reshape(super().lr_adjust(_matrix(x)), x.shape)
+
+
+def _matrix(x):
+    return tf.reshape(x, [-1, x.shape[-1]])
+
+
 def build_optimizer(
     objective: str,
     learning_rate: float,
@@ -57,8 +104,9 @@ def build_optimizer(
     name: str,
     loss_scaling: bool = False,
     betas: tuple[float, float] = (0.5, 0.999),
+    by_adam: Sequence[str] | None = None,
 ) -> keras.optimizers.Optimizer:
-    """An optimizer with its slots created: RMSProp under wgan, Adam otherwise.
+    """An optimizer with its slots created: RMSProp under wgan, Adam otherwise, Muon on demand.
 
     Weight clipping needs an optimizer without momentum (Arjovsky et al. 2017, section 4). Slots are
     created here because an optimizer first used inside a compiled step cannot create them there.
@@ -71,8 +119,11 @@ def build_optimizer(
         loss_scaling: keep float16 gradients in range: they are computed for a multiple of the loss.
             An update whose gradients overflow is skipped, and the multiple halved.
         betas: decays of Adam's two averages.
+        by_adam: with patterns of variable paths, all others are left to `Muon`.
     """
-    if objective == "wgan":
+    if by_adam is not None:
+        optimizer = Muon(learning_rate, list(by_adam), betas, name)
+    elif objective == "wgan":
         optimizer = ReleaseRMSprop(learning_rate, name)
     else:
         optimizer = FusedAdam(

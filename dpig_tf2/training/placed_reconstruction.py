@@ -27,7 +27,12 @@ class PlacedReconstructionTrainer(StageTrainer):
         self.person_model = PersonModel(config.model, networks)
         self.encoder = networks["appearance_encoder"]
         self.generator = networks["generator"]
-        self.add_optimizer("generator", ("appearance_encoder", "generator"), betas=(0.9, 0.99))
+        self.add_optimizer(
+            "generator",
+            ("appearance_encoder", "generator"),
+            betas=(0.9, 0.99),
+            by_adam=("output", "position"),  # what comes in or out as it is, not through features
+        )
         self.follow_recipe_rate()
         self.keep_averages()
 

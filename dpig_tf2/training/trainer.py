@@ -1,7 +1,7 @@
 """What the trainers of all stages share: optimizers, step counter, seeded noise, state."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -62,6 +62,7 @@ class StageTrainer(keras.Model):
         networks,
         adversary: bool = False,
         betas: tuple[float, float] = (0.5, 0.999),
+        by_adam: Sequence[str] | None = None,
     ) -> None:
         """Creates `self.optimized[name]`: all trainable variables of some networks.
 
@@ -69,7 +70,7 @@ class StageTrainer(keras.Model):
             name: prefix of the optimizer's variables in checkpoints.
             networks: names in `self.networks`.
             adversary: take the learning rate of discriminators and critics.
-            betas: as `optimizers.build_optimizer` takes them.
+            betas, by_adam: as `optimizers.build_optimizer` takes them.
         """
         settings = self.settings
         rate = settings.adversary_learning_rate if adversary else settings.learning_rate
@@ -82,6 +83,7 @@ class StageTrainer(keras.Model):
             # bfloat16 reaches as far as float32; only float16 gradients under- and overflow.
             loss_scaling=self.networks[networks[0]].compute_dtype == "float16",
             betas=betas,
+            by_adam=by_adam,
         )
         self.optimized[name] = OptimizedVariables(optimizer, variables)
 

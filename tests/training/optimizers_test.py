@@ -87,3 +87,39 @@ def test_rate_halves_after_every_period():
         optimizers.decay_learning_rate(rate, tf.constant(done, tf.int64), halve_every=3)
         rates.append(float(rate))
     _close(rates, [0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2])
+
+
+def _named(shape, name):
+    return keras.Variable(np.zeros(shape, np.float32), name=name)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8, 6), (4, 10)])
+def test_muon_moves_every_direction_of_a_kernel_alike(shape):
+    kernel = _named(shape, "kernel")
+    optimizer = optimizers.build_optimizer("dcgan", 0.1, [kernel], "generator", by_adam=["output"])
+    gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    gradient *= 2.0 ** np.arange(shape[-1], dtype=np.float32)
+    _apply(optimizer, kernel, gradient)
+    moved = -np.asarray(kernel).reshape(-1, shape[-1])
+    by_matrix = gradient.reshape(moved.shape)
+    assert np.sum(moved * by_matrix) > 0
+    # Adam's size, 0.2 of the rate for each weight; Newton and Schulz come within a third.
+    sizes = np.linalg.svd(moved, compute_uv=False) / (0.1 * 0.2 * np.sqrt(max(moved.shape)))
+    assert sizes.min() > 0.66 and sizes.max() < 1.33
+    assert np.linalg.cond(by_matrix) > 10
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"), [((3, 3, 8, 6), "output_kernel"), ((4, 10), "output"), ((6,), "bias")]
+)
+def test_muon_leaves_biases_and_named_variables_to_adam(shape, name):
+    variable = _named(shape, name)
+    optimizer = optimizers.build_optimizer(
+        "dcgan", 0.1, [variable], "generator", betas=(0.9, 0.99), by_adam=["output"]
+    )
+    gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    _apply(optimizer, variable, gradient)
+    np.testing.assert_allclose(variable, -0.1 * np.sign(gradient), rtol=1e-4)
+    _apply(optimizer, variable, np.zeros(shape, np.float32))
+    first, second = 0.09 * gradient / 0.19, np.sqrt(0.0099 * gradient**2 / 0.0199)
+    np.testing.assert_allclose(variable, -0.1 * (np.sign(gradient) + first / second), rtol=1e-3)
