@@ -372,13 +372,13 @@ def _base_config():
 
 
 def _data(config):
+    from dpig_tf2.pipeline.training_data import Poses, RecordPairs
     from dpig_tf2.records.record_set import RecordSet
-    from dpig_tf2.training.data import TrainingData
 
     if _FRESH_PERSONS.value:
         from dpig_tf2.pipeline.fresh_persons import FreshPersons
 
-        return TrainingData(fresh=FreshPersons(config.seed))
+        return FreshPersons(config.seed)
     if _KEYPOINTS.value:
         from dpig_tf2.pipeline.arrays import hold_out
         from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
@@ -387,13 +387,9 @@ def _data(config):
         if path.is_dir():
             path = _poses_of_photos(path, config.model)
         _, keypoints = read_keypoint_csv(path)
-        return TrainingData(keypoints=hold_out(keypoints, _HOLD_OUT.value)[0])
+        return Poses(hold_out(keypoints, _HOLD_OUT.value)[0])
     records = RecordSet.open(_RECORDS.data_dir.value, _RECORDS.split.value)
-    return TrainingData(
-        records,
-        cache=_CACHE.value,
-        skip_bad_records=_RECORDS.skip_bad_records.value,
-    )
+    return RecordPairs(records, _CACHE.value, _RECORDS.skip_bad_records.value)
 
 
 def _poses_of_photos(folder, model):

@@ -10,15 +10,17 @@ from dpig_tf2 import synthetic
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.ops import drawing, pose_maps, regions
 from dpig_tf2.pipeline import parser
+from dpig_tf2.pipeline.training_data import TrainingData, as_shown
 from dpig_tf2.synthetic.scene import vary_background
 
 # Second number of a random stream's seed.
 _BATCHES, _PHOTOS = range(2)
 _PREPARED = 8  # batches drawn ahead
+_ENCODED = 32  # photos in a batch of `persons`
 
 
 @dataclasses.dataclass(frozen=True)
-class FreshPersons:
+class FreshPersons(TrainingData):
     """An endless supply of photos of synthetic persons.
 
     Attributes:
@@ -91,10 +93,19 @@ class FreshPersons:
     def describe(self) -> str:
         return f"synthetic persons drawn with seed {self.seed}"
 
-    def shown(self, model: ModelConfig, count: int) -> dict:
-        """A batch of persons that no training with this seed shows."""
+    def shown(self, model, count):
+        """Persons that no training with this seed shows."""
         unseen = dataclasses.replace(self, seed=self.seed + 1)
-        return next(iter(unseen.batches(model, count)))
+        return as_shown(next(iter(unseen.batches(model, count))))
+
+    def photo_batches(self, config, updates, start, context):
+        return self.batches(config.model, config.reconstruction.batch_size * updates, start)
+
+    def __len__(self):
+        return self.photos
+
+    def fingerprint(self):
+        return repr(self).encode()
 
     def poses(self, model: ModelConfig) -> np.ndarray:
         """Keypoints of `drawn_poses` persons and their mirror images, float32 [2 N, 18, 3], pixels.
@@ -107,14 +118,11 @@ class FreshPersons:
         drawn = np.stack(found).astype(np.float32)
         return np.concatenate([drawn, drawing.mirrored(drawn, model.width)])
 
-    def persons(self, model: ModelConfig, batch_size: int) -> Iterator[dict]:
-        """Photos of the first `photos` persons of `poses`, in batches of tensors.
-
-        A batch is a person as `pipeline.parser` documents it.
-        """
-        for first in range(0, self.photos, batch_size):
+    def persons(self, model: ModelConfig) -> Iterator[dict]:
+        """Photos of the first `photos` persons of `poses`, in batches of persons."""
+        for first in range(0, self.photos, _ENCODED):
             drawn = []
-            for number in range(first, min(first + batch_size, self.photos)):
+            for number in range(first, min(first + _ENCODED, self.photos)):
                 rng = np.random.default_rng((self.seed, _PHOTOS, number))
                 pose = synthetic.sample_pose(rng)
                 drawn.append(_draw(synthetic.sample_foreground(rng), _scene(rng), pose, model))

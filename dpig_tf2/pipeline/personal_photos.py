@@ -9,6 +9,7 @@ from PIL import Image
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.ops.keypoints import flip_horizontal, is_outside
 from dpig_tf2.pipeline.fresh_persons import FreshPersons, as_person
+from dpig_tf2.pipeline.training_data import TrainingData, as_shown
 
 _PHOTOS = 2  # second number of the random stream's seed, beside those of `fresh_persons`
 _LARGEST_SCALE, _LARGEST_SHIFT = 1.2, 0.1  # either way; shifts in image sizes
@@ -16,7 +17,7 @@ _MARGIN = 0.5  # image sizes of border pixels repeated around a photo, for what 
 
 
 @dataclasses.dataclass(frozen=True)
-class PersonalPhotos:
+class PersonalPhotos(TrainingData):
     """Photos to fit networks to without their forgetting what a pose is.
 
     One row of a batch shows a person in two views: of one photo, or of two photos of the same
@@ -30,17 +31,19 @@ class PersonalPhotos:
         seed: of what is drawn.
     """
 
+    SERVES = ("reconstruction",)
+    REFUSAL = "needs more than a few photos: they train stage reconstruction only"
+
     images: np.ndarray
     keypoints: np.ndarray
     identities: tuple[str, ...]
     seed: int
 
-    @property
-    def photos(self) -> int:
+    def __len__(self):
         return len(self.images)
 
     def describe(self) -> str:
-        return f"{self.photos} photos of {len(set(self.identities))} persons"
+        return f"{len(self)} photos of {len(set(self.identities))} persons"
 
     def batches(self, model: ModelConfig, batch_size: int, start: int = 0) -> tf.data.Dataset:
         """Batches {"source", "target", "scene"}, as `FreshPersons.batches`.
@@ -72,17 +75,20 @@ class PersonalPhotos:
         fresh = FreshPersons(self.seed).batches(model, synthetic, start)
         return tf.data.Dataset.zip(fresh, drawn).map(joined).prefetch(4)
 
-    def shown(self, model: ModelConfig, count: int) -> dict:
+    def photo_batches(self, config, updates, start, context):
+        return self.batches(config.model, config.reconstruction.batch_size * updates, start)
+
+    def shown(self, model, count):
         """The photos themselves, `count` of them, each in the pose of the next one."""
-        rows = np.arange(count) % self.photos
+        rows = np.arange(count) % len(self)
         person = as_person(self.images[rows], self.keypoints[rows], model)
         other = tf.nest.map_structure(lambda x: tf.roll(x, -1, axis=0), person)
-        return {"source": person, "target": other}
+        return as_shown({"source": person, "target": other})
 
     def _views(self, number, count):
         """Images and keypoints of `count` sources, then of their targets."""
         rng = np.random.default_rng((self.seed, _PHOTOS, number))
-        first = rng.integers(self.photos, size=count)
+        first = rng.integers(len(self), size=count)
         second = [rng.choice(self._of_same_person(row)) for row in first]
         mirrored = rng.random(count) < 0.5
         sides = []

@@ -9,7 +9,6 @@ from dpig_tf2.models import factory, weights
 from dpig_tf2.models.loading import load_networks
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.run_folder import RunFolder
-from dpig_tf2.training.data import TrainingData
 from dpig_tf2.training.run import RunOptions, train
 
 # Weights that others were trained for long are moved gently; and the average must follow in time.
@@ -68,7 +67,7 @@ def personalize(
     train(
         run,
         ["reconstruction"],
-        TrainingData(fresh=photos),
+        photos,
         options or RunOptions(),
         init_from=source,
     )

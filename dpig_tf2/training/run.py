@@ -22,11 +22,11 @@ from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
 from dpig_tf2.models import weights
 from dpig_tf2.models.loading import load_networks, load_stage_networks
-from dpig_tf2.pipeline.batches import training_batches
+from dpig_tf2.pipeline.training_data import TrainingData
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.training import pictures
-from dpig_tf2.training.data import TrainingData, prepared, stage_batches
+from dpig_tf2.training.data import prepared, stage_batches
 from dpig_tf2.training.distribution import Devices
 from dpig_tf2.training.progress import StageLog, say
 from dpig_tf2.training.trainer import StageTrainer
@@ -214,7 +214,7 @@ class _StageRun:
             trainer.train_step, options.execution.jit_compile
         )
         if self.devices.is_chief:
-            self.persons = _fixed_persons(run, data)
+            self.persons = data.shown(run.config.model, pictures.PERSONS)
             self.sampler = _live_sampler(run, trainer)
             self.best_error = run.best_error(trainer.stage)
         self.saved_time = time.monotonic()
@@ -347,26 +347,6 @@ def _live_sampler(run, trainer):
         if run.latest_step(earlier) is not None:
             networks = load_stage_networks(run, earlier) | networks
     return PersonSampler(run.config, networks)
-
-
-def _fixed_persons(run, data):
-    """The same persons for every picture of a run; see `pictures.stage_picture`."""
-    if data.keypoints is not None:
-        seen = data.keypoints[(data.keypoints[..., 2] > 0.5).any(axis=1)]
-        chosen = np.linspace(0, len(seen) - 1, pictures.PERSONS).astype(int)
-        return {"keypoints": seen[chosen]}
-    if data.fresh is not None:
-        batch = data.fresh.shown(run.config.model, pictures.PERSONS)
-        batch = tf.nest.map_structure(np.asarray, batch)
-    else:
-        count = min(pictures.PERSONS, len(data.pairs))
-        batches = training_batches(data.pairs, run.config.model, count, seed=0)
-        batch = next(batches.as_numpy_iterator())
-    target = batch["target"]
-    return batch["source"] | {
-        "target_keypoints": target["keypoints"],
-        "target_image": target["image"],
-    }
 
 
 class _TimeLimit:

@@ -71,11 +71,11 @@ def test_source_and_target_show_one_person(model):
 
 
 def test_poses_are_those_of_the_persons(model):
-    fresh = FreshPersons(3, photos=5, drawn_poses=6)
-    persons = list(fresh.persons(model, 4))
-    assert [len(person["image"]) for person in persons] == [4, 1]
+    fresh = FreshPersons(3, photos=35, drawn_poses=36)
+    persons = list(fresh.persons(model))
+    assert [len(person["image"]) for person in persons] == [32, 3]
     keypoints = np.concatenate([person["keypoints"] for person in persons])
     poses = fresh.poses(model)
-    assert len(poses) == 12
-    np.testing.assert_array_equal(keypoints, poses[:5])
-    np.testing.assert_array_equal(poses[6:], flip_horizontal(poses[:6], model.width))
+    assert len(poses) == 72
+    np.testing.assert_array_equal(keypoints, poses[:35])
+    np.testing.assert_array_equal(poses[36:], flip_horizontal(poses[:36], model.width))

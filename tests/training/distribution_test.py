@@ -13,9 +13,9 @@ import pytest
 
 from dpig_tf2.config import STAGES, ConfigError, preset
 from dpig_tf2.execution import Execution
+from dpig_tf2.pipeline.training_data import Poses
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import distribution, run
-from dpig_tf2.training.data import TrainingData
 from dpig_tf2.training.distribution import Devices
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def test_only_the_chief_writes(tmp_path, tiny_config, monkeypatch):
     monkeypatch.setattr(devices, "compiled_step", lambda *_: lambda batch: {"loss/none": 0.0})
     folder = RunFolder.plan(tmp_path / "run", tiny_config)
     poses = np.random.default_rng(0).uniform(1, 30, (20, 18, 3)).astype(np.float32)
-    run.train(folder, ["pose"], TrainingData(keypoints=poses), run.RunOptions(devices=devices))
+    run.train(folder, ["pose"], Poses(poses), run.RunOptions(devices=devices))
     assert not folder.path.exists()
 
 

@@ -10,7 +10,6 @@ from dpig_tf2.models import factory, loading, weights
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import losses, optimizers
-from dpig_tf2.training.data import TrainingData
 from dpig_tf2.training.personalization import personal_config, personalize
 from dpig_tf2.training.run import RunOptions, train
 from dpig_tf2.training.trainers import build_trainer
@@ -189,6 +188,14 @@ def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
     assert again.checkpoints("reconstruction") == run.checkpoints("reconstruction")
 
 
+def test_a_few_photos_train_no_other_stage(tmp_path):
+    settings = config.preset("modern").override(**_SIZES)
+    run = RunFolder.plan(tmp_path / "run", settings)
+    with pytest.raises(ConfigError, match="stage pose needs more than a few photos"):
+        train(run, ["pose"], _photos(settings.model), RunOptions())
+    assert not run.path.exists()
+
+
 def test_the_published_architecture_is_not_personalized():
     with pytest.raises(ConfigError) as refused:
         personal_config(config.preset("market1501"), 10, 4)
@@ -203,8 +210,7 @@ def test_a_new_run_begins_with_the_weights_of_another(tmp_path, capsys):
     photos = _photos(settings.model)
     wider = settings.override(**{"model.placed_channels": 6})
     run = RunFolder.plan(tmp_path / "wider", wider.override(**{"reconstruction.steps": 1}))
-    data = TrainingData(fresh=photos)
-    train(run, ["reconstruction"], data, RunOptions(), init_from=tmp_path / "source")
+    train(run, ["reconstruction"], photos, RunOptions(), init_from=tmp_path / "source")
     printed = capsys.readouterr().out
     assert "appearance_encoder: 64 of 64 variables from the other run" in printed
     assert "new: generator/" in printed

@@ -18,13 +18,13 @@ from PIL import Image
 
 from dpig_tf2.config import STAGES, ConfigError
 from dpig_tf2.io import array_files
+from dpig_tf2.pipeline.training_data import Poses, RecordPairs
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.records.schema import RecordError
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.training import data as training_data
 from dpig_tf2.training import run as training
-from dpig_tf2.training.data import TrainingData
 
 pytestmark = pytest.mark.slow  # trains whole stages
 
@@ -35,7 +35,7 @@ OPTIONS = training.RunOptions(log_every=2, picture_every=2, checkpoint_every=2)
 def finished(tmp_path_factory, tiny_config, synthetic_data):
     """A run folder with all four tiny stages trained."""
     run = RunFolder.create(tmp_path_factory.mktemp("run") / "run", tiny_config)
-    data = TrainingData(RecordSet.open(synthetic_data, "train"))
+    data = RecordPairs(RecordSet.open(synthetic_data, "train"))
     training.train(run, STAGES, data, OPTIONS)
     return run, data
 
@@ -94,7 +94,7 @@ def test_embeddings_are_computed_once(finished, tmp_path, monkeypatch):
 def poses():
     rng = np.random.default_rng(0)
     keypoints = np.concatenate([rng.uniform(0, 30, (40, 18, 2)), np.ones((40, 18, 1))], axis=-1)
-    return TrainingData(keypoints=keypoints.astype(np.float32))
+    return Poses(keypoints.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -352,11 +352,11 @@ import json, os, pathlib, signal, sys, time
 import numpy as np
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import run as training
-from dpig_tf2.training.data import TrainingData
+from dpig_tf2.pipeline.training_data import Poses, RecordPairs
 
 path = pathlib.Path(sys.argv[1])
 config = RunFolder.open(path).config
-poses = TrainingData(keypoints=np.load(path / "keypoints.npy"))
+poses = Poses(np.load(path / "keypoints.npy"))
 
 def live(steps):
     # Forked before TensorFlow has started any thread: every life has a TensorFlow of its own.
@@ -441,7 +441,7 @@ def cut_off(folder, source):
 def test_what_cannot_be_trained_leaves_nothing(
     tmp_path, tiny_config, synthetic_data, overrides, stages, message
 ):
-    data = TrainingData(RecordSet.open(synthetic_data, "train"))
+    data = RecordPairs(RecordSet.open(synthetic_data, "train"))
     run = RunFolder.plan(tmp_path / "run", tiny_config.override(**overrides))
     with pytest.raises((ConfigError, RecordError), match=message):
         training.train(run, stages, data, OPTIONS)
@@ -449,7 +449,7 @@ def test_what_cannot_be_trained_leaves_nothing(
 
 
 def test_records_that_are_cut_off_leave_nothing(tmp_path, tiny_config, synthetic_data):
-    data = TrainingData(cut_off(tmp_path / "data", synthetic_data))
+    data = RecordPairs(cut_off(tmp_path / "data", synthetic_data))
     run = RunFolder.plan(tmp_path / "run", tiny_config)
     for stages in (["reconstruction"], ["pose"], STAGES):
         with pytest.raises(RecordError, match="is cut off"):

@@ -20,11 +20,11 @@ from dpig_tf2.config import Config
 from dpig_tf2.models import weights
 from dpig_tf2.pipeline.arrays import array_batches
 from dpig_tf2.pipeline.batches import training_batches
+from dpig_tf2.pipeline.training_data import Poses
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import distribution, run
-from dpig_tf2.training.data import TrainingData
 from dpig_tf2.training.trainers import build_trainer
 
 STEPS = 2
@@ -79,7 +79,7 @@ def whole_run(devices, config, folder):
     _, keypoints = read_keypoint_csv(folder / "poses.csv")
     folder = RunFolder.plan(folder / f"replicas-{devices.replicas}", config)
     options = run.RunOptions(devices=devices)
-    run.train(folder, ["pose"], TrainingData(keypoints=keypoints), options)
+    run.train(folder, ["pose"], Poses(keypoints), options)
     return folder.load_checkpoint("pose")[1]
 
 
