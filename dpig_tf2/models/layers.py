@@ -151,10 +151,8 @@ class Conv(_Executed, keras.layers.Conv2D):
             inputs,
             tf.cast(kernel, self.compute_dtype),
             self.strides[0],
-            self.execution.implementation,
-            self.execution.jit_compile,
+            self.execution,
             self.frozen_kernel,
-            self.execution.library,
         )
 
     def freeze(self) -> None:
@@ -163,9 +161,7 @@ class Conv(_Executed, keras.layers.Conv2D):
             self.image_shape,
             tf.cast(self.kernel, self.compute_dtype),
             self.strides[0],
-            self.execution.implementation,
-            self.execution.jit_compile,
-            self.execution.library,
+            self.execution,
         )
 
     def thaw(self) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.execution import ConvolutionClass
+from dpig_tf2.execution import Execution
 from dpig_tf2.ops import convolution_speed, matrix_convolutions
 from dpig_tf2.ops.implementations import is_reference, runs_on_cpu_uncompiled
 
@@ -117,10 +117,8 @@ def convolve(
     x,
     kernel,
     stride: int = 1,
-    implementation: str = "fast",
-    jit_compile: bool = False,
+    execution: Execution = Execution(),
     prepared=None,
-    library: tuple[ConvolutionClass, ...] = (),
 ) -> tf.Tensor:
     """`tf.nn.conv2d(x, kernel, stride, "SAME")`.
 
@@ -128,11 +126,9 @@ def convolve(
         x: float [B, H, W, C], or what `concat` makes, with stride 1 and a 3x3 kernel.
         kernel: [K, K, C, D], of the same type.
         stride: pixels.
-        implementation: "reference" is the library's convolution. "fast" is equal to rounding: 5e-6
-            of the largest output in float32.
-        jit_compile: whether "fast" keeps to what XLA compiles.
+        execution: implementation "reference" is the library's convolution. "fast" is equal to
+            rounding: 5e-6 of the largest output in float32.
         prepared: what `prepare_kernel` made of the kernel for these arguments, or None.
-        library: classes that are left to the library, see `Execution`.
 
     Returns:
         float [B, H / stride, W / stride, D], sides rounded up.
@@ -140,14 +136,7 @@ def convolve(
     if isinstance(x, BroadcastConcat):
         return _convolve_broadcast(x.vector, x.images, kernel)
     algorithm = choose_algorithm(
-        x.shape,
-        kernel.shape,
-        stride,
-        kernel.dtype,
-        implementation,
-        jit_compile,
-        library,
-        prepared is not None,
+        x.shape, kernel.shape, stride, kernel.dtype, execution, prepared is not None
     )
     if algorithm == "winograd":
         if prepared is None:
@@ -160,24 +149,10 @@ def convolve(
     return tf.nn.conv2d(x, kernel, stride, "SAME")
 
 
-def prepare_kernel(
-    image_shape,
-    kernel,
-    stride: int,
-    implementation: str,
-    jit_compile: bool,
-    library: tuple[ConvolutionClass, ...] = (),
-) -> tf.Tensor | None:
+def prepare_kernel(image_shape, kernel, stride: int, execution: Execution) -> tf.Tensor | None:
     """What `convolve` computes from the kernel alone, for `prepared`; None if that is nothing."""
     algorithm = choose_algorithm(
-        image_shape,
-        kernel.shape,
-        stride,
-        kernel.dtype,
-        implementation,
-        jit_compile,
-        library,
-        prepared=True,
+        image_shape, kernel.shape, stride, kernel.dtype, execution, prepared=True
     )
     return matrix_convolutions.winograd_kernel(kernel) if algorithm == "winograd" else None
 
@@ -187,9 +162,7 @@ def choose_algorithm(
     kernel_shape,
     stride: int,
     dtype,
-    implementation: str = "fast",
-    jit_compile: bool = False,
-    library: tuple[ConvolutionClass, ...] = (),
+    execution: Execution = Execution(),
     prepared: bool = False,
 ) -> str:
     """How images are convolved: "winograd", "single_product" or "library".
@@ -200,18 +173,17 @@ def choose_algorithm(
         stride: pixels.
         dtype: of images and kernel. Between its transforms Winograd's algorithm needs a wider range
             than float16 has, which keeps to the library.
-        implementation: "reference" keeps to the library.
-        jit_compile: whether the graph is compiled by XLA, which convolves best by itself, as GPUs.
-        library: classes in which Winograd's algorithm is slower, see `Execution`.
+        execution: "reference" keeps to the library, and so does what XLA compiles, which convolves
+            best by itself, as GPUs do, and what `Execution.library` names.
         prepared: whether the kernel is prepared for that algorithm.
     """
-    if is_reference(implementation) or tf.as_dtype(dtype) == tf.float16:
+    if is_reference(execution.implementation) or tf.as_dtype(dtype) == tf.float16:
         return "library"
-    if not runs_on_cpu_uncompiled(jit_compile):
+    if not runs_on_cpu_uncompiled(execution.jit_compile):
         return "library"
     fastest = matrix_convolutions.fastest(tuple(image_shape), tuple(kernel_shape), stride)
-    if fastest == "winograd" and library:
-        if convolution_speed.class_of(image_shape, kernel_shape, prepared) in library:
+    if fastest == "winograd" and execution.library:
+        if convolution_speed.class_of(image_shape, kernel_shape, prepared) in execution.library:
             return "library"
     return fastest
 

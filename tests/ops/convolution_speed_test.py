@@ -46,7 +46,7 @@ def test_left_out_classes_go_to_the_library_and_no_others():
     def choose(batch, prepared=False):
         shape = (batch, 8, 4, 512)
         return convolutions.choose_algorithm(
-            shape, _KERNEL, 1, "float32", library=((512, 2, False),), prepared=prepared
+            shape, _KERNEL, 1, "float32", Execution(library=((512, 2, False),)), prepared
         )
 
     assert choose(1) == "library"
@@ -156,8 +156,8 @@ def test_nothing_is_measured_where_there_is_no_choice(cache, monkeypatch):
 def test_a_prepared_kernel_counts_as_prepared():
     images = np.random.default_rng(0).normal(size=(1, 8, 8, 128)).astype(np.float32)
     kernel = tf.random.stateless_normal((3, 3, 128, 128), [0, 0])
-    library = ((128, 32, False),)
-    prepared = convolutions.prepare_kernel(images.shape, kernel, 1, "fast", False, library)
-    found = convolutions.convolve(images, tf.zeros_like(kernel), prepared=prepared, library=library)
+    execution = Execution(library=((128, 32, False),))
+    prepared = convolutions.prepare_kernel(images.shape, kernel, 1, execution)
+    found = convolutions.convolve(images, tf.zeros_like(kernel), 1, execution, prepared)
     expected = tf.nn.conv2d(images, kernel, 1, "SAME")
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

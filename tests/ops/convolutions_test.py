@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dpig_tf2.execution import Execution
 from dpig_tf2.ops import convolutions, matrix_convolutions
 
 pytestmark = pytest.mark.numeric  # also run with narrower instructions, see .ci/run
@@ -56,7 +57,7 @@ def test_convolution_of_a_vector_at_every_pixel(height, width):
         everywhere = convolutions.broadcast(vector, images, implementation)
         joined = convolutions.concat(everywhere, images)
         assert tuple(joined.shape) == (2, height, width, 8)
-        return convolutions.convolve(joined, kernel, 1, implementation)
+        return convolutions.convolve(joined, kernel, 1, Execution(implementation=implementation))
 
     _assert_equal(
         compute, _random(2, 5), _random(2, height, width, 3, seed=1), _random(3, 3, 8, 4, seed=2)
@@ -69,7 +70,7 @@ def test_convolution_of_an_upsampled_map(algorithms, channels, algorithm):
     def compute(implementation, small, images, kernel):
         joined = convolutions.concat(convolutions.upsample(small, implementation), images)
         assert tuple(joined.shape) == (2, 8, 12, channels)
-        return convolutions.convolve(joined, kernel, 1, implementation)
+        return convolutions.convolve(joined, kernel, 1, Execution(implementation=implementation))
 
     small, images = _random(2, 4, 6, 2), _random(2, 8, 12, channels - 2, seed=1)
     _assert_equal(compute, small, images, _random(3, 3, channels, channels, seed=2))
@@ -106,7 +107,9 @@ def test_what_sees_single_pixels_runs_before_the_doubling():
     def compute(implementation, small, images, kernel):
         def up(x):
             sizes.append(x.shape[1])
-            return tf.nn.relu(convolutions.convolve(x, kernel, 1, implementation))
+            return tf.nn.relu(
+                convolutions.convolve(x, kernel, 1, Execution(implementation=implementation))
+            )
 
         x = convolutions.pointwise(up, convolutions.upsample(small, implementation))
         return convolutions.pixels(convolutions.concat(x, images))
@@ -119,12 +122,13 @@ def test_what_sees_single_pixels_runs_before_the_doubling():
 
 def test_a_prepared_kernel_is_taken(algorithms):
     images, kernel = _random(2, 8, 8, 96), _random(3, 3, 96, 96, seed=1)
-    prepared = convolutions.prepare_kernel(images.shape, kernel, 1, "fast", False)
+    prepared = convolutions.prepare_kernel(images.shape, kernel, 1, Execution())
     np.testing.assert_array_equal(prepared, matrix_convolutions.winograd_kernel(kernel))
     found = convolutions.convolve(images, tf.zeros_like(kernel), prepared=prepared)
     expected = tf.nn.conv2d(images, kernel, 1, "SAME")
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-    assert convolutions.prepare_kernel(images.shape, kernel, 1, "reference", False) is None
+    reference = Execution(implementation="reference")
+    assert convolutions.prepare_kernel(images.shape, kernel, 1, reference) is None
 
 
 _LARGE = (None, 16, 8, 128), (3, 3, 128, 128), 1
@@ -139,7 +143,7 @@ def test_float16_keeps_to_the_library(dtype, algorithm):
 
 def test_the_algorithm_depends_on_device_and_compiler(monkeypatch):
     def choose(**options):
-        return convolutions.choose_algorithm(*_LARGE, "float32", **options)
+        return convolutions.choose_algorithm(*_LARGE, "float32", Execution(**options))
 
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
     assert choose() == "winograd"
@@ -149,9 +153,8 @@ def test_the_algorithm_depends_on_device_and_compiler(monkeypatch):
 
 
 def test_unknown_implementation_is_refused():
-    images, kernel = _random(1, 4, 4, 2), _random(3, 3, 2, 2)
+    images = _random(1, 4, 4, 2)
     for compute in (
-        lambda: convolutions.convolve(images, kernel, implementation="plain"),
         lambda: convolutions.upsample(images, "plain"),
         lambda: convolutions.broadcast(images[:, 0, 0], images, "plain"),
     ):
