@@ -49,16 +49,16 @@ echo "or try it in the browser: $ROOT/.venv/bin/dpig page, then open http://loca
 
 step "2/7 synthetic records"
 unless "$DATA/synthetic_factors_train.json" dpig make_synthetic --split=train --out_dir=$DATA \
-  --identities=200 --images_per_identity=12 --pairs_per_image=2
+  --height=64 --width=32 --identities=200 --images_per_identity=12 --pairs_per_image=2
 unless "$DATA/synthetic_factors_test.json" dpig make_synthetic --split=test --out_dir=$DATA \
-  --identities=240 --images_per_identity=2 --pairs_per_image=1
+  --height=64 --width=32 --identities=240 --images_per_identity=2 --pairs_per_image=1
 
 step "3/7 training, four stages"
 # Most of the time that is left; a third of all time is kept for what comes after it. A stage that
 # would take longer than its share does fewer steps.
 SHARE=$(($(left) - 20 * TIME > 60 ? $(left) - 20 * TIME : 60)) # seconds
 minutes() { printf '%d.%02d' $((SHARE * $1 / 6000)) $((SHARE * $1 / 60 % 100)); }
-dpig train --preset=synthetic --data_dir=$DATA --run_dir=$RUN \
+dpig train --preset=modern_64x32 --data_dir=$DATA --run_dir=$RUN \
   --cache=memory --minutes="$(minutes 64),$(minutes 12),$(minutes 12),$(minutes 12)"
 
 step "4/7 scores on held-out persons against true renders"
