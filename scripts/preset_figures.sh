@@ -25,3 +25,6 @@ dpig evaluate_disentanglement --run_dir="$RUN" --data_dir="$DATA" --limit=500
 dpig evaluate --run_dir="$RUN" --data_dir="$DATA" --limit=500 --protocol=tf --pictures=reconstruct
 dpig evaluate --run_dir="$RUN" --data_dir="$DATA" --limit=500 --protocol=tf --detect_poses \
   --save_pictures="$PHOTOS"
+# What the detector finds in the true renders themselves.
+dpig evaluate --generated="$PHOTOS/target" --target="$PHOTOS/target" --detect_poses \
+  --target_keypoints="$PHOTOS/target_keypoints.csv" --out="$RUN/true_renders.json"
