@@ -103,9 +103,8 @@ def test_batches_that_a_step_consumes():
 
 def test_unknown_names_are_refused():
     settings = config.preset("deepfashion")
-    with pytest.raises(
-        ConfigError, match="one of market1501, deepfashion, synthetic, modern; got 'market'"
-    ):
+    known = "market1501, deepfashion, synthetic, modern, modern_64x32"
+    with pytest.raises(ConfigError, match=f"one of {known}; got 'market'"):
         config.preset("market")
     with pytest.raises(ConfigError, match="stage must be one of reconstruction, pose"):
         settings.stage("one")
