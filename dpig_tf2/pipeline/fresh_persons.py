@@ -10,13 +10,12 @@ from dpig_tf2 import synthetic
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.ops import drawing, pose_maps, regions
 from dpig_tf2.pipeline import parser
-from dpig_tf2.pipeline.training_data import TrainingData, as_shown
+from dpig_tf2.pipeline.training_data import PERSONS_AT_A_TIME, TrainingData, as_shown
 from dpig_tf2.synthetic.scene import vary_background
 
 # Second number of a random stream's seed.
 _BATCHES, _PHOTOS = range(2)
 _PREPARED = 8  # batches drawn ahead
-_ENCODED = 32  # photos in a batch of `persons`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,9 +119,9 @@ class FreshPersons(TrainingData):
 
     def persons(self, model: ModelConfig) -> Iterator[dict]:
         """Photos of the first `photos` persons of `poses`, in batches of persons."""
-        for first in range(0, self.photos, _ENCODED):
+        for first in range(0, self.photos, PERSONS_AT_A_TIME):
             drawn = []
-            for number in range(first, min(first + _ENCODED, self.photos)):
+            for number in range(first, min(first + PERSONS_AT_A_TIME, self.photos)):
                 rng = np.random.default_rng((self.seed, _PHOTOS, number))
                 pose = synthetic.sample_pose(rng)
                 drawn.append(_draw(synthetic.sample_foreground(rng), _scene(rng), pose, model))

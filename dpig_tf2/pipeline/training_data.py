@@ -17,7 +17,7 @@ from dpig_tf2.pipeline.cache import count_distinct_images
 from dpig_tf2.pipeline.screening import require_examples, usable_records
 from dpig_tf2.records.record_set import RecordSet
 
-_READING_BATCH = 32
+PERSONS_AT_A_TIME = 32  # in the batches of `TrainingData.persons`
 
 
 class TrainingData(abc.ABC):
@@ -136,7 +136,7 @@ class RecordPairs(TrainingData):
         )
 
     def persons(self, model):
-        persons = unique_persons(self.records, model, _READING_BATCH, self.skip_bad_records)
+        persons = unique_persons(self.records, model, PERSONS_AT_A_TIME, self.skip_bad_records)
         return persons.as_numpy_iterator()
 
     def poses(self, model):

@@ -62,6 +62,7 @@ class Muon(keras.optimizers.Muon):
     Args:
         learning_rate: as Adam's would be: updates are scaled to the size of Adam's.
         by_adam: patterns of variable paths.
+        betas: decays of Adam's two averages.
         name: prefix of the slots' paths in checkpoints.
 
     Source: Jordan et al., "Muon", 2024; the scale of Liu et al., "Muon is Scalable for LLM

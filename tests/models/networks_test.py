@@ -236,7 +236,7 @@ def wide():
         }
     )
     names = factory.stage_networks("reconstruction", settings.model)
-    keras.utils.set_random_seed(0)  # rounding at a kink of some ReLU would move the gradients
+    keras.utils.set_random_seed(0)  # the same weights in every run
     built = {
         implementation: factory.build_networks(
             names, settings.model, Execution(implementation=implementation)
