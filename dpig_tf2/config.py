@@ -17,6 +17,7 @@ OBJECTIVES = ("dcgan", "lsgan", "wgan", "wgan-gp")
 PAIRINGS = ("pair", "triplet")
 ARCHITECTURES = ("published", "placed")
 MAPPINGS = ("adversarial", "flow")
+OPTIMIZERS = ("adam", "muon")
 SCENE_CELL = 16  # side of a cell of the placed architecture's scene code, pixels
 BOX_RULES = ("market1501", "deepfashion")
 CHECKPOINTS = ("latest", "best")
@@ -204,6 +205,7 @@ class StageConfig:
     learning_rate: float = 2e-5
     adversary_learning_rate: float = 2e-5  # of discriminator and critics
     objective: str = "dcgan"  # adversarial objective; unused by the pose autoencoder
+    optimizer: str = "adam"  # "muon": of kernels, at a rate as `Recipe` has it
     pairing: str = "pair"  # "triplet" adds the target photo as a third discriminator input
     reconstruction_weight: float = 20.0
     penalty_weight: float = 10.0  # gradient penalty of wgan-gp
@@ -271,6 +273,7 @@ class Config:
             stage = self.stage(name)
             _require_choice(f"{name}.objective", stage.objective, OBJECTIVES)
             _require_choice(f"{name}.pairing", stage.pairing, PAIRINGS)
+            _require_choice(f"{name}.optimizer", stage.optimizer, OPTIMIZERS)
             for field in ("batch_size", "steps", "critic_updates", "halve_every"):
                 _require_between(f"{name}.{field}", getattr(stage, field), 1, _LARGEST_INTEGER)
             for field in ("learning_rate", "adversary_learning_rate", "clip"):
@@ -290,6 +293,7 @@ class Config:
                     f"recipe.{field.name} must be from 0 to {most:g}, got {value}",
                     field=f"recipe.{field.name}",
                 )
+        self._validate_optimizers()
         for name in ("appearance_mapping", "pose_mapping"):
             if self.stage(name).objective not in ("wgan", "wgan-gp"):
                 raise ConfigError(
@@ -297,6 +301,20 @@ class Config:
                     f"Wasserstein critic; got {shown(self.stage(name).objective)}"
                 )
         return self
+
+    def _validate_optimizers(self):
+        """Muon has momentum and knows one rate: it is not for networks with an adversary."""
+        for name in STAGES:
+            if self.stage(name).optimizer == "adam" or name == "pose":
+                continue
+            field, value = (
+                ("architecture", "placed") if name == "reconstruction" else ("mapping", "flow")
+            )
+            if getattr(self.model, field) != value:
+                raise ConfigError(
+                    f"{name}.optimizer=muon needs model.{field}={value}",
+                    field=f"{name}.optimizer",
+                )
 
     def require_memory(self, stage: str, replicas: int = 1) -> None:
         """Raises ConfigError if a replica's share of a training step cannot fit in memory."""
@@ -426,9 +444,9 @@ _MODERN = Config(
         architecture="placed",
         mapping="flow",
     ),
-    reconstruction=StageConfig(batch_size=4, steps=40_000, learning_rate=1e-3),
+    reconstruction=StageConfig(batch_size=4, steps=40_000, learning_rate=1e-3, optimizer="muon"),
     pose=StageConfig(
-        batch_size=256, steps=32_000, learning_rate=1e-3, halve_every=5_300, code_noise=0.02
+        batch_size=256, steps=8_000, learning_rate=1e-3, optimizer="muon", code_noise=0.02
     ),
     appearance_mapping=StageConfig(
         batch_size=128, steps=20_000, learning_rate=1e-3, objective="wgan-gp"

@@ -81,6 +81,9 @@ def test_override_replaces_one_field():
         ),
         ("reconstruction.pairing", "both", "reconstruction.pairing must be one of pair, triplet"),
         ("pose_mapping.objective", "dcgan", "an embedding critic is a Wasserstein critic"),
+        ("pose.optimizer", "sgd", "pose.optimizer must be one of adam, muon; got 'sgd'"),
+        ("reconstruction.optimizer", "muon", "muon needs model.architecture=placed"),
+        ("pose_mapping.optimizer", "muon", "pose_mapping.optimizer=muon needs model.mapping=flow"),
     ],
 )
 def test_override_refuses(field, value, message):

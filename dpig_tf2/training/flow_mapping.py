@@ -21,13 +21,15 @@ class FlowMappingTrainer(StageTrainer):
     Source: Lipman et al., "Flow Matching for Generative Modeling", ICLR 2023.
     """
 
+    follows_recipe = True
+
     def __init__(self, config: Config, stage: str, networks: dict):
         super().__init__(config, stage, networks)
         model = config.model
         self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
         for factor in self.factors:
-            self.add_optimizer(f"{factor}_mapping", [f"{factor}_mapping"], betas=(0.9, 0.99))
-        self.follow_recipe_rate()
+            name = f"{factor}_mapping"
+            self.add_optimizer(name, [name], by_adam=["output"])
         self.keep_averages()
 
     def update(self, batch):
@@ -57,6 +59,3 @@ class FlowMappingTrainer(StageTrainer):
         flow.code_mean.assign_add(share * (mean - flow.code_mean))
         variance = kept + share * (variance - kept)
         flow.code_deviation.assign(tf.maximum(tf.sqrt(variance), _SMALLEST_DEVIATION))
-
-    def decay_learning_rates(self):
-        self.follow_recipe_rate()

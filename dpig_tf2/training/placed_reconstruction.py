@@ -21,6 +21,8 @@ class PlacedReconstructionTrainer(StageTrainer):
     for `ReconstructionTrainer`.
     """
 
+    follows_recipe = True
+
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, "reconstruction", networks)
         self.recipe = config.recipe
@@ -30,10 +32,8 @@ class PlacedReconstructionTrainer(StageTrainer):
         self.add_optimizer(
             "generator",
             ("appearance_encoder", "generator"),
-            betas=(0.9, 0.99),
             by_adam=("output", "position"),  # what comes in or out as it is, not through features
         )
-        self.follow_recipe_rate()
         self.keep_averages()
 
     def update(self, batch):
@@ -77,6 +77,3 @@ class PlacedReconstructionTrainer(StageTrainer):
             + recipe.structure_weight * logs["loss/structure"]
         )
         return loss, logs
-
-    def decay_learning_rates(self):
-        self.follow_recipe_rate()

@@ -27,7 +27,11 @@ class PoseReconstructionTrainer(StageTrainer):
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, "pose", networks)
         self.encoder, self.decoder = networks["pose_encoder"], networks["pose_decoder"]
-        self.add_optimizer("pose", ("pose_encoder", "pose_decoder"))
+        self.add_optimizer(
+            "pose",
+            ("pose_encoder", "pose_decoder"),
+            by_adam=("output", "coordinates", "visibility"),
+        )
 
     def update(self, batch):
         model = self.config.model

@@ -61,8 +61,7 @@ class StageTrainer(keras.Model):
         name: str,
         networks,
         adversary: bool = False,
-        betas: tuple[float, float] = (0.5, 0.999),
-        by_adam: Sequence[str] | None = None,
+        by_adam: Sequence[str] = (),
     ) -> None:
         """Creates `self.optimized[name]`: all trainable variables of some networks.
 
@@ -70,7 +69,7 @@ class StageTrainer(keras.Model):
             name: prefix of the optimizer's variables in checkpoints.
             networks: names in `self.networks`.
             adversary: take the learning rate of discriminators and critics.
-            betas, by_adam: as `optimizers.build_optimizer` takes them.
+            by_adam: patterns of variable paths that Muon leaves to Adam.
         """
         settings = self.settings
         rate = settings.adversary_learning_rate if adversary else settings.learning_rate
@@ -82,10 +81,12 @@ class StageTrainer(keras.Model):
             f"{name}_optimizer",
             # bfloat16 reaches as far as float32; only float16 gradients under- and overflow.
             loss_scaling=self.networks[networks[0]].compute_dtype == "float16",
-            betas=betas,
-            by_adam=by_adam,
+            betas=(0.9, 0.99) if self.follows_recipe else (0.5, 0.999),
+            by_adam=by_adam if settings.optimizer == "muon" else None,
         )
         self.optimized[name] = OptimizedVariables(optimizer, variables)
+        if self.follows_recipe:  # a first step at the full rate would undo the warm-up
+            self._follow_recipe_rate()
 
     def keep_averages(self) -> None:
         """Creates a moving average of every variable that has an optimizer; see `move_averages`."""
@@ -162,8 +163,16 @@ class StageTrainer(keras.Model):
         self.decay_learning_rates()
         return logs
 
+    @property
+    def follows_recipe(self) -> bool:
+        """Whether learning rates are those of the modern recipe, not halved now and then."""
+        return self.settings.optimizer == "muon"
+
     def decay_learning_rates(self) -> None:
         """The learning rates of the next step, to be called once after a step."""
+        if self.follows_recipe:
+            self._follow_recipe_rate()
+            return
         for optimized in self.optimized.values():
             optimizers.decay_learning_rate(
                 optimized.optimizer.learning_rate,
@@ -171,12 +180,7 @@ class StageTrainer(keras.Model):
                 tf.convert_to_tensor(self._halve_every),
             )
 
-    def follow_recipe_rate(self) -> None:
-        """`decay_learning_rates` of the modern recipe: `optimizers.trapezoid`.
-
-        To be called when the optimizers are made, too: a first step at the full rate would undo the
-        warm-up.
-        """
+    def _follow_recipe_rate(self):
         recipe, settings = self.config.recipe, self.settings
         rate = optimizers.trapezoid(
             settings.learning_rate,

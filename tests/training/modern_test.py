@@ -125,12 +125,42 @@ def test_trapezoid(step, expected):
     assert float(rate) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("stage", ["reconstruction", "pose_mapping"])
+@pytest.mark.parametrize("stage", ["reconstruction", "pose", "pose_mapping"])
 def test_the_first_step_is_as_short_as_the_warm_up_says(stage):
     trainer = _trainer(stage, **{"recipe.warmup_steps": 200})
     (optimized,) = trainer.optimized.values()
     rate = trainer.settings.learning_rate
     assert float(optimized.optimizer.learning_rate) == pytest.approx(rate / 200)
+
+
+@pytest.mark.parametrize(
+    ("stage", "left_to_adam"),
+    [
+        ("reconstruction", ("/bias", "output/kernel", "/position")),
+        ("pose", ("/bias", "output/kernel", "coordinates/kernel", "visibility/kernel")),
+    ],
+)
+def test_kernels_are_muons_unless_something_comes_in_or_out(stage, left_to_adam):
+    trainer = _trainer(stage)
+    for optimized in trainer.optimized.values():
+        for variable in optimized.variables:
+            by_adam = optimized.optimizer._should_use_adamw(variable)
+            assert by_adam == variable.path.endswith(left_to_adam), variable.path
+    adam = _trainer(stage, **{f"{stage}.optimizer": "adam"})
+    assert all(isinstance(o.optimizer, optimizers.FusedAdam) for o in adam.optimized.values())
+
+
+def test_poses_by_muon_follow_the_recipe_and_by_adam_their_halvings(tiny_config):
+    batch = {"keypoints": testing.random_person(tiny_config.model, 2)["keypoints"]}
+    changes = {"pose.steps": 2, "pose.halve_every": 1, "recipe.warmup_steps": 0}
+    changes["recipe.decay_share"] = 1.0
+    rates = {}
+    for name in config.OPTIMIZERS:
+        options = changes | {"pose.optimizer": name, "pose.learning_rate": 0.8}
+        trainer = build_trainer("pose", tiny_config.override(**options))
+        rates[name] = [float(trainer.train_step(batch)["learning_rate/pose"]) for _ in range(3)]
+    assert rates["adam"] == pytest.approx([0.8, 0.4, 0.2])
+    assert rates["muon"] == pytest.approx([0.8, 0.4, 0.0])
 
 
 def test_a_shortened_stage_lowers_its_rate_earlier():
