@@ -37,6 +37,14 @@ _SAVE = flags.DEFINE_string(
     "New folder for the scored pairs: generated, target, masks and keypoints.",
     flag_values=FLAGS,
 )
+_MASK_RADIUS = flags.DEFINE_integer(
+    "mask_radius",
+    None,
+    "Of the body masks that mask-SSIM looks through, pixels; not given, it is the one that the "
+    "networks were trained with. Networks with different ones are compared at one.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 _GENERATED = flags.DEFINE_string(
     "generated",
     None,
@@ -115,7 +123,7 @@ _LPIPS = flags.DEFINE_string(
 )
 
 _GENERATED_POSES, _TARGET_POSES = "generated_keypoints", "target_keypoints"
-_OF_RECORDS = (*_RECORDS.holders, _LIMIT, _PICTURES, _SAVE)
+_OF_RECORDS = (*_RECORDS.holders, _LIMIT, _PICTURES, _SAVE, _MASK_RADIUS)
 _OF_FOLDERS = (
     *(_GENERATED, _TARGET, _MASKS, _PAIRS_CSV, _PANEL, _ALLOW_UNMATCHED),
     *(_GENERATED_KEYPOINTS, _TARGET_KEYPOINTS),
@@ -191,7 +199,15 @@ def _score_records():
     drawn, report = _PICTURES.value, scores.reporter(_PICTURES.value)
     detected = person_flags.detected_poses(_POSE_MODEL.value) if _DETECT.value else None
     result, examples = score_records(
-        sampler, records, drawn, _image_scores(), _LIMIT.value, report, folder, detected
+        sampler,
+        records,
+        drawn,
+        _image_scores(),
+        _LIMIT.value,
+        report,
+        folder,
+        detected,
+        _MASK_RADIUS.value,
     )
     if detected:
         _SCORES.keep_poses(_GENERATED_POSES, detected)

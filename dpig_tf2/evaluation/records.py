@@ -8,6 +8,7 @@ from dpig_tf2.detection.photo_poses import DetectedPoses
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
+from dpig_tf2.ops import drawing
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.records.record_set import RecordSet
@@ -25,6 +26,7 @@ def score_records(
     report: Callable[[str], None] = lambda text: None,
     pictures: PictureFolder | None = None,
     detected: DetectedPoses | None = None,
+    mask_radius: int | None = None,
 ) -> tuple[dict, list]:
     """Scores of reconstruction or pose transfer over a split, masked by the target's body mask.
 
@@ -38,6 +40,7 @@ def score_records(
         report: told how many pairs are done.
         pictures: keeps every pair as files.
         detected: finds the keypoints of generated pictures, for the pose error.
+        mask_radius: of the masks, pixels; None for the radius that the networks were trained with.
 
     Returns:
         summary: as `ImageScores.summary`, with the `names` of the pairs and `skipped`, a line for
@@ -74,6 +77,8 @@ def score_records(
             images = _before_its_background(sampler, photo, _photo(goal, seen))
         else:
             images = sampler.transfer(**photo, target_keypoints=keypoints)
+        if mask_radius is not None:  # what the networks were given stays as it is
+            goal = goal | {"body_mask": _body_masks(goal, mask_radius)}
         for image, index in zip(images, np.flatnonzero(seen), strict=True):
             person = {name: goal[name][index] for name in ("image", "body_mask", "keypoints")}
             scores.add(image, person["image"], person["body_mask"])
@@ -97,6 +102,13 @@ def _photo(person, rows):
     """The chosen photos, as arguments of the sampler."""
     names = ("keypoints", *ANNOTATION_KEYS)
     return {"images": person["image"][rows]} | {name: person[name][rows] for name in names}
+
+
+def _body_masks(persons, radius):
+    """uint8 [B, H, W, 1] in {0, 1}."""
+    size = persons["image"].shape[1:3]
+    masks = drawing.body_masks(persons["keypoints"], *size, radius)
+    return masks[..., None].astype(np.uint8)
 
 
 def _before_its_background(sampler, source, goal):

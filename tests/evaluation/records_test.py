@@ -28,6 +28,28 @@ class Copier:
         return images
 
 
+class MeanColors(Copier):
+    """Appearance is the mean color of person and place; pictures show it on either side."""
+
+    class model:
+        @staticmethod
+        def split_appearance(embedding):
+            return {"foreground": embedding[:, :1], "background": embedding[:, 1:]}
+
+        @staticmethod
+        def join_appearance(codes):
+            return tf.concat([codes["foreground"], codes["background"]], axis=1)
+
+    def encode_appearance(self, images, keypoints, body_mask, **parts):
+        masks = body_mask.astype(bool) & np.ones_like(images, bool)
+        pairs = zip(images, masks, strict=True)
+        return np.array([(i[m].mean(), i[~m].mean()) for i, m in pairs], np.float32)
+
+    def generate(self, embedding, keypoints):
+        assert len(embedding) == len(keypoints)
+        return np.round(embedding).astype(np.uint8)[:, None, :, None].repeat(3, axis=-1)
+
+
 @pytest.fixture(scope="module")
 def records(synthetic_data):
     return RecordSet.open(synthetic_data, "test")
@@ -42,29 +64,8 @@ def test_each_task_has_its_own_goal(tiny_config, records):
     assert other["metrics"]["l1"]["mean"] > 0.02
 
 
-def test_the_foreground_comes_from_the_source_alone(tiny_config, records, tmp_path):
-    class Codes(Copier):
-        """Appearance is the mean color of person and place; pictures show it on either side."""
-
-        class model:
-            @staticmethod
-            def split_appearance(embedding):
-                return {"foreground": embedding[:, :1], "background": embedding[:, 1:]}
-
-            @staticmethod
-            def join_appearance(codes):
-                return tf.concat([codes["foreground"], codes["background"]], axis=1)
-
-        def encode_appearance(self, images, keypoints, body_mask, **parts):
-            masks = body_mask.astype(bool) & np.ones_like(images, bool)
-            pairs = zip(images, masks, strict=True)
-            return np.array([(i[m].mean(), i[~m].mean()) for i, m in pairs], np.float32)
-
-        def generate(self, embedding, keypoints):
-            assert len(embedding) == len(keypoints)
-            return np.round(embedding).astype(np.uint8)[:, None, :, None].repeat(3, axis=-1)
-
-    sampler = Codes(tiny_config)
+def test_the_foreground_comes_from_the_source_alone(tiny_config, records):
+    sampler = MeanColors(tiny_config)
     kept = []
 
     class Scores(ImageScores):
@@ -112,6 +113,27 @@ def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, reco
     assert scores["count"] == 3
     assert scores["skipped"][0] == "some record: truncated"
     assert scores["skipped"][1].endswith(": not one keypoint is visible")
+
+
+def test_masks_of_another_radius_are_for_the_scores_alone(tiny_config, records):
+    seen = []
+
+    class Scores(ImageScores):
+        def add(self, image, target, mask):
+            seen[-1].append((image, mask))
+
+        def summary(self):
+            return {}
+
+    radius = tiny_config.model.mask_radius
+    for given in (None, radius, 2 * radius):
+        seen.append([])
+        sampler, scores = MeanColors(tiny_config), Scores("tf")
+        score_records(sampler, records, "foreground", scores, limit=4, mask_radius=given)
+    images, masks = zip(*(zip(*pairs, strict=True) for pairs in seen), strict=True)
+    np.testing.assert_array_equal(images[2], images[0])
+    np.testing.assert_array_equal(masks[1], masks[0])
+    assert np.sum(masks[2]) > 1.2 * np.sum(masks[0])
 
 
 def test_unknown_task_is_refused(tiny_config, records):
