@@ -47,17 +47,19 @@ for split in train heldout; do
     [[ $? -eq 1 ]]  # some photos left out, which it has said
 done
 
-size=(--set=model.height="$HEIGHT" --set=model.width=$((HEIGHT / 2))
-  --set=model.mask_radius=$((7 * HEIGHT / 128)))
+size=(--set=model.height="$HEIGHT" --set=model.width=$((HEIGHT / 2)))
+radius=$((7 * HEIGHT / 128)) # of the published body masks, through which both are scored
 small=$((HEIGHT / 16))
 for seed in $SEEDS; do
   for recipe in published modern; do
     run="runs/market_${HEIGHT}_${recipe}_${seed}"
     step "3/4 training: $run"
     if [[ $recipe == modern ]]; then
-      flags=(--preset=modern --jit_compile "${size[@]}" --set=model.background_embedding=$((12 * HEIGHT)))
+      # What shows of a person beyond the mask would be learned as part of the scene: masks are wide.
+      flags=(--preset=modern --jit_compile "${size[@]}" --set=model.mask_radius=$((7 * HEIGHT / 64))
+        --set=model.background_embedding=$((12 * HEIGHT)))
     else
-      flags=(--preset=synthetic "${size[@]}" --set=model.hidden="$WIDTH"
+      flags=(--preset=synthetic "${size[@]}" --set=model.mask_radius=$radius --set=model.hidden="$WIDTH"
         --set=model.region_size=$((3 * HEIGHT / 8))
         --set=model.discriminator_row=$((128 * small * small / 2)))
     fi
@@ -67,7 +69,7 @@ for seed in $SEEDS; do
     # Plain transfer, then with the background that the target photo has itself.
     for pictures in transfer foreground; do
       dpig evaluate --run_dir="$run" --data_dir="$RECORDS" --split=heldout --pictures=$pictures \
-        ${DETECT:+--detect_poses}
+        --mask_radius=$radius ${DETECT:+--detect_poses}
     done
   done
 done
