@@ -548,6 +548,7 @@ PRESETS = {
             "reconstruction.steps": 4000,
             "pose.batch_size": 64,
             "pose.steps": 4000,
+            "pose.optimizer": "adam",  # cheaper steps, and enough for its size
             "pose.halve_every": 1000,
             "pose.code_noise": 0.1,
             "appearance_mapping.steps": 4000,
