@@ -446,7 +446,7 @@ _MODERN = Config(
     ),
     reconstruction=StageConfig(batch_size=4, steps=40_000, learning_rate=1e-3, optimizer="muon"),
     pose=StageConfig(
-        batch_size=256, steps=8_000, learning_rate=1e-3, optimizer="muon", code_noise=0.02
+        batch_size=256, steps=6_000, learning_rate=1e-3, optimizer="muon", code_noise=0.02
     ),
     appearance_mapping=StageConfig(
         batch_size=128, steps=20_000, learning_rate=1e-3, objective="wgan-gp"
