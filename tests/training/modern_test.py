@@ -125,9 +125,13 @@ def test_trapezoid(step, expected):
     assert float(rate) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("stage", ["reconstruction", "pose", "pose_mapping"])
-def test_the_first_step_is_as_short_as_the_warm_up_says(stage):
-    trainer = _trainer(stage, **{"recipe.warmup_steps": 200})
+@pytest.mark.parametrize(
+    ("stage", "optimizer"),
+    [("reconstruction", "muon"), ("reconstruction", "adam"), ("pose", "muon"),
+     ("pose_mapping", "adam")],
+)  # fmt: skip
+def test_the_first_step_is_as_short_as_the_warm_up_says(stage, optimizer):
+    trainer = _trainer(stage, **{"recipe.warmup_steps": 200, f"{stage}.optimizer": optimizer})
     (optimized,) = trainer.optimized.values()
     rate = trainer.settings.learning_rate
     assert float(optimized.optimizer.learning_rate) == pytest.approx(rate / 200)
