@@ -106,8 +106,8 @@ def _photo(person, rows):
 
 def _body_masks(persons, radius):
     """uint8 [B, H, W, 1] in {0, 1}."""
-    size = persons["image"].shape[1:3]
-    masks = drawing.body_masks(persons["keypoints"], *size, radius)
+    _, height, width, _ = persons["image"].shape
+    masks = drawing.body_masks(persons["keypoints"], height, width, radius)
     return masks[..., None].astype(np.uint8)
 
 

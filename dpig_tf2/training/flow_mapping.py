@@ -21,10 +21,9 @@ class FlowMappingTrainer(StageTrainer):
     Source: Lipman et al., "Flow Matching for Generative Modeling", ICLR 2023.
     """
 
-    follows_recipe = True
-
     def __init__(self, config: Config, stage: str, networks: dict):
         super().__init__(config, stage, networks)
+        self.follows_recipe = True
         model = config.model
         self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
         for factor in self.factors:

@@ -21,10 +21,9 @@ class PlacedReconstructionTrainer(StageTrainer):
     for `ReconstructionTrainer`.
     """
 
-    follows_recipe = True
-
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, "reconstruction", networks)
+        self.follows_recipe = True
         self.recipe = config.recipe
         self.person_model = PersonModel(config.model, networks)
         self.encoder = networks["appearance_encoder"]

@@ -45,6 +45,8 @@ class StageTrainer(keras.Model):
         self.config = config
         self.stage = stage
         self.settings = config.stage(stage)
+        # Whether learning rates are those of `config.Recipe`, not halved now and then.
+        self.follows_recipe = self.settings.optimizer == "muon"
         self.updates_per_step = config.updates_per_step(stage)
         self.networks = networks
         self.optimized: dict[str, OptimizedVariables] = {}
@@ -162,11 +164,6 @@ class StageTrainer(keras.Model):
         self.step.assign_add(1)
         self.decay_learning_rates()
         return logs
-
-    @property
-    def follows_recipe(self) -> bool:
-        """Whether learning rates are those of the modern recipe, not halved now and then."""
-        return self.settings.optimizer == "muon"
 
     def decay_learning_rates(self) -> None:
         """The learning rates of the next step, to be called once after a step."""
