@@ -223,7 +223,7 @@ class StageConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How the placed architecture and flows are trained; other networks know nothing of it.
+    """How the placed architecture, flows and whatever Muon updates are trained.
 
     Losses of images are means over pixels in the network's units; weights of 0 leave a term out.
     """
