@@ -43,6 +43,7 @@ _MASK_RADIUS = flags.DEFINE_integer(
     "Of the body masks that mask-SSIM looks through, pixels; not given, it is the one that the "
     "networks were trained with. Networks with different ones are compared at one.",
     lower_bound=1,
+    upper_bound=1000,
     flag_values=FLAGS,
 )
 _GENERATED = flags.DEFINE_string(
