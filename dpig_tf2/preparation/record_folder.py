@@ -100,7 +100,8 @@ def claimed(output: Output) -> Iterator[None]:
         locks.LockedError: if another process is writing the split.
     """
     with locks.writing(output.out_dir, output.name):
-        for name in (f"{output.name}_[0-9]*.tfrecord", f"{output.name}.*"):
+        files = (f"{output.name}_[0-9]*.tfrecord", f"{output.name}.*", output.manifest_path.name)
+        for name in files:
             remove_temporaries(pathlib.Path(output.out_dir), name)
         yield
 

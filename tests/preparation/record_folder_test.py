@@ -100,9 +100,18 @@ def test_split_must_be_a_name(tmp_path, split):
 
 
 def test_leftovers_of_a_killed_run_are_removed(tmp_path):
-    (tmp_path / ".Market1501_train_00000-of-00003.tfrecord.123.tmp").write_bytes(b"half")
+    """Of every file that it writes; those of another split may be of a run that is at work."""
+    files = [
+        "{}_00000-of-00003.tfrecord",
+        "{}_00000-of-00003.photos.tfrecord",
+        "{}.pairs",
+        "manifest_{}.json",
+    ]
+    other = {f".{file}.123.tmp".format("Market1501_train_more") for file in files}
+    for name in other | {f".{file}.123.tmp".format("Market1501_train") for file in files}:
+        (tmp_path / name).write_bytes(b"half")
     write(tmp_path, Encoder())
-    assert not list(tmp_path.glob(".*"))
+    assert {path.name for path in tmp_path.glob(".*")} == other
 
 
 def test_finished_folder_is_not_redone(tmp_path):

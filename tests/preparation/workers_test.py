@@ -85,7 +85,7 @@ def test_a_stopped_conversion_loses_the_shards_under_way_and_goes_on(tmp_path, n
     program = [sys.executable, "-m", "dpig_tf2.cli.make_synthetic"]
     command = [*program, f"--out_dir={tmp_path}", "--workers=2", *flags]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as program:
-        while len(list(tmp_path.glob("*.tfrecord"))) < 3:
+        while len(list(tmp_path.glob("*.tfrecord"))) < 4:
             assert program.poll() is None
             time.sleep(0.05)
         started = descendants(program.pid)
@@ -98,7 +98,7 @@ def test_a_stopped_conversion_loses_the_shards_under_way_and_goes_on(tmp_path, n
         time.sleep(0.05)
     finished = len(list(tmp_path.glob("*.tfrecord")))
     again = synthetic_records.write(tmp_path, **MANY)
-    assert again.reused >= finished - 1 >= 2  # one may not have been noted
+    assert again.reused >= finished - 2 >= 2  # the last of either process may not be noted
     assert not list(tmp_path.glob(".*"))
     whole = tmp_path / "whole"
     synthetic_records.write(whole, **MANY)
