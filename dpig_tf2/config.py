@@ -25,6 +25,7 @@ FACTORS = ("foreground", "background", "appearance", "pose")
 _SMALLEST, _LARGEST = 1.1754944e-38, 3.4028235e38  # what networks know, float32
 _LARGEST_INTEGER = 2**31 - 1
 _MOST_LEVELS = 16  # halvings of the resolution: images of more than 32768 pixels are not meant
+MOST_RADIUS = 1000  # pixels; work and memory grow with the square
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
 
 
@@ -147,7 +148,8 @@ class ModelConfig:
             value = getattr(self, field.name)
             least = 2 if field.name == "region_size" else 1  # crops keep their corner points
             if field.type is int:
-                most = _MOST_LEVELS if field.name.endswith("_levels") else _LARGEST_INTEGER
+                kind = field.name.rpartition("_")[2]
+                most = {"levels": _MOST_LEVELS, "radius": MOST_RADIUS}.get(kind, _LARGEST_INTEGER)
                 _require_between(f"model.{field.name}", value, least, most)
         _require_positive("model.noise_scale", self.noise_scale)
         _require_choice("model.architecture", self.architecture, ARCHITECTURES)

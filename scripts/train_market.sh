@@ -73,3 +73,6 @@ for seed in $SEEDS; do
     done
   done
 done
+
+step "scores of all seeds"
+"$PYTHON" scripts/market_table.py runs/market_"${HEIGHT}"_{published,modern}_*

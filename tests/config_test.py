@@ -61,6 +61,8 @@ def test_override_replaces_one_field():
         ("model.hidden", "32", "'model.hidden' takes int, got '32'"),
         ("match_release", 1, "'match_release' takes bool, got 1"),
         ("model.hidden", 0, "model.hidden must be at least 1, got 0"),
+        ("model.mask_radius", 1001, "model.mask_radius must be at most 1000, got 1001"),
+        ("model.pose_map_radius", 10**9, "model.pose_map_radius must be at most 1000"),
         ("model.height", 120, "model.height must be a multiple of 16 for 5 generator levels"),
         ("model.discriminator_row", 1000, "must divide the 16384 features of an image, got 1000"),
         ("model.variant", "both", "model.variant must be one of foreground_background, appearance"),

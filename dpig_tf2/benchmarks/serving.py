@@ -1,8 +1,10 @@
 """Every way to serve the networks: as TensorFlow runs them, and as each export does."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
+import multiprocessing
 import pathlib
 import statistics
 import subprocess
@@ -129,26 +131,17 @@ class _Comparison:
 
     def _exported(self, kind, how):
         """A way of one export; `how` is its precision, or how it is quantized."""
-        config, networks = self.sampler.config, self.sampler.model.networks
         settings = ExportSettings(kind, signatures=(_SIGNATURE,))
+        execution = Execution()
         if kind == "saved_model":
             execution = Execution(how, jit_compile=True)
-            other = PersonSampler.load(self.folder / "sampler", execution)
-            networks = other.model.networks
         else:
             settings = dataclasses.replace(settings, quantize=how)
-        folder = self.folder / f"{kind} {how}"
+        task = self.folder / "sampler", execution, self.folder / f"{kind} {how}"
         if kind != "litert":
-            return self._way(kind, export(config, networks, folder, settings))
-        return self._way(
-            kind,
-            {
-                str(size): export(
-                    config, networks, folder, dataclasses.replace(settings, batch_size=size)
-                )
-                for size in self.batches
-            },
-        )
+            return self._way(kind, _in_own_process(*task, settings))
+        settings = [dataclasses.replace(settings, batch_size=size) for size in self.batches]
+        return self._way(kind, {str(s.batch_size): _in_own_process(*task, s) for s in settings})
 
     def _row(self, name, precision, way, reference):
         seconds, ratios, apart = [], [], None
@@ -187,6 +180,18 @@ class _Comparison:
     def _pictures(self, process, batch):
         process.draw(batch, save=self.folder / "images.npy")
         return np.load(self.folder / "images.npy", allow_pickle=False)
+
+
+def _in_own_process(*task):
+    """`_export`, with which the gigabytes go that converters keep."""
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as process:
+        return process.submit(_export, *task).result()
+
+
+def _export(sampler, execution, folder, settings):
+    loaded = PersonSampler.load(sampler, execution)
+    return export(loaded.config, loaded.model.networks, folder, settings)
 
 
 class _Process(contextlib.AbstractContextManager):

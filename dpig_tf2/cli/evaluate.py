@@ -18,6 +18,7 @@ metrics.json in the run folder, or to --out.
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, person_flags, program, scores
+from dpig_tf2.config import MOST_RADIUS
 
 FLAGS = flags.FlagValues()
 _SCORES = scores.ScoreVerb(FLAGS, required=False)
@@ -43,7 +44,7 @@ _MASK_RADIUS = flags.DEFINE_integer(
     "Of the body masks that mask-SSIM looks through, pixels; not given, it is the one that the "
     "networks were trained with. Networks with different ones are compared at one.",
     lower_bound=1,
-    upper_bound=1000,
+    upper_bound=MOST_RADIUS,
     flag_values=FLAGS,
 )
 _GENERATED = flags.DEFINE_string(

@@ -182,6 +182,7 @@ def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
     [
         ("evaluate", [], "--run_dir must be given to score records"),
         ("evaluate", ["--run_dir=r"], "--data_dir must be given to score records"),
+        ("evaluate", ["--mask_radius=1001"], "1001 is not an integer in the range [1, 1000]"),
         ("evaluate", ["--generated=a"], "--target must be given"),
         (
             "evaluate",
