@@ -1,8 +1,9 @@
-"""The table of `scripts/train_market.sh`: means over the seeds, and the range where there are several.
+"""The table of `scripts/train_market.sh`: means over the seeds, and the range of several.
 
 .venv/bin/python scripts/market_table.py runs/market_64_published_* runs/market_64_modern_*
 
-Folders whose names differ in the seed alone, their last part, make one row for each kind of picture.
+Folders whose names differ in their last part alone, the seed, make a row for each kind of
+picture.
 """
 
 import argparse

@@ -135,8 +135,10 @@ class _Export:
         file = folder / f"{name}{runtimes.SUFFIX[kind]}"
         if kind == "onnx":
             prefix = runtimes.ONNX_OUTPUT
-            graph = signature.trace(rows, with_checks=False, prefix=prefix)
-            model = onnx_format.convert(graph, name)
+            variables = [v for n in signature.networks for v in self.networks[n].variables]
+            weights = {f"weights_{i}": variable for i, variable in enumerate(variables)}
+            graph = signature.trace(rows, with_checks=False, prefix=prefix, weights=weights)
+            model = onnx_format.convert(graph, weights, name)
             if to_int8:
                 onnx_format.quantize(model, file, self._calibration(signature, rows), inside)
             else:

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import pathlib
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -16,13 +17,20 @@ OUTPUT_LAYER = "output"  # in the names of layers
 _QUANTIZED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-def convert(graph: Any, name: str):
+def convert(graph: Any, weights: Mapping[str, Any], name: str):
     """The graph of `Signature.trace`, a concrete function, as an `onnx.ModelProto`.
 
     Its outputs must not be named as its inputs are.
+
+    Args:
+        graph: takes its weights as inputs: the converter copies constants some fifty times.
+        weights: their variables by the names of these inputs.
+        name: of the model.
     """
     import tf2onnx
+    from onnx import numpy_helper
 
+    assert not graph.captured_inputs
     given = [
         tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name.partition(":")[0])
         for tensor in graph.inputs[: len(graph.structured_input_signature[0])]
@@ -31,7 +39,29 @@ def convert(graph: Any, name: str):
     with _silent():
         model, _ = tf2onnx.convert.from_function(function, given, opset=OPSET)
     model.graph.name = name
-    return model
+    inputs = list(model.graph.input)
+    del model.graph.input[:]
+    model.graph.input.extend(each for each in inputs if each.name not in weights)
+    for each in inputs:
+        if each.name in weights:
+            array = weights[each.name].numpy()
+            model.graph.initializer.append(numpy_helper.from_array(array, each.name))
+    return _folded(model)
+
+
+def _folded(model):
+    """The model with whatever depends on weights alone computed, such as another order of axes."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(pathlib.Path(folder, "model.onnx"))
+        onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return onnx.load(options.optimized_model_filepath)
 
 
 def halve_weights(model) -> None:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from dpig_tf2.config import STAGES, ModelConfig
@@ -62,7 +64,11 @@ class Signature:
     networks: tuple[str, ...]
 
     def trace(
-        self, rows: int | None = None, with_checks: bool = True, prefix: str = ""
+        self,
+        rows: int | None = None,
+        with_checks: bool = True,
+        prefix: str = "",
+        weights: Mapping[str, keras.Variable] = types.MappingProxyType({}),
     ) -> tf.types.experimental.ConcreteFunction:
         """The function's graph.
 
@@ -70,6 +76,7 @@ class Signature:
             rows: batch size; None for any.
             with_checks: refuse inputs that break a rule; not every format can.
             prefix: of the names of outputs.
+            weights: variables whose values become inputs of these names, after the others.
         """
         # Formats name the arguments by their specs.
         specs = [
@@ -78,10 +85,13 @@ class Signature:
             )
             for name, each in self.inputs.items()
         ]
+        specs += [tf.TensorSpec(v.shape, v.dtype, name) for name, v in weights.items()]
 
         def call(*tensors):
-            given = dict(zip(self.inputs, tensors, strict=True))
-            outputs = self.function(**(self._checked(given) if with_checks else given))
+            given = dict(zip(self.inputs, tensors, strict=False))
+            values = zip(weights.values(), tensors[len(given) :], strict=True)
+            with keras.StatelessScope(list(values)):
+                outputs = self.function(**(self._checked(given) if with_checks else given))
             return {prefix + name: tensor for name, tensor in outputs.items()}
 
         return tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
