@@ -79,7 +79,8 @@ def serving(
         networks: {name: network}; None draws their weights.
 
     Returns:
-        what was measured, and a line for each format that was not, because its extra is absent.
+        what was measured, and a line for each way that was not: its extra is absent, or it cannot
+            hold these networks.
     """
     networks = networks or factory.build_networks(_NETWORKS, config.model)
     sampler = PersonSampler(config, {name: networks[name] for name in _NETWORKS})
@@ -123,7 +124,12 @@ class _Comparison:
                 continue
             for quantize in QUANTIZATIONS:
                 precision = "float32" if quantize == "none" else quantize
-                yield name, precision, self._exported(kind, quantize)
+                try:
+                    way = self._exported(kind, quantize)
+                except ExportError as error:
+                    absent.append(f"{name}, {precision}: {error}")
+                    continue
+                yield name, precision, way
 
     def _way(self, kind, path, precision="float32", frozen=False):
         told = {"kind": kind, "path": path, "precision": precision, "frozen": frozen}

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.serving.formats import ExportError
 from dpig_tf2.serving.onnx_format import OUTPUT_LAYER
 
+_LARGEST_QUANTIZED = 32 * 2**20  # bytes of a kernel; the quantizer fails beyond (its issue 512)
 _QUANTIZED = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 
 
@@ -49,8 +51,13 @@ def quantize(
         persons: inputs of the signature, for the ranges of what it computes.
         networks: names of the networks; what keeps its precision is told at
             `onnx_format.quantize`.
+
+    Raises:
+        ExportError: if a kernel is larger than the quantizer can take.
     """
     from ai_edge_quantizer import qtyping, quantizer
+
+    _check_kernels(content)
 
     def tensors(symmetric, granularity):
         return qtyping.TensorQuantizationConfig(8, symmetric, granularity)
@@ -75,6 +82,21 @@ def quantize(
             ranges = _joined(made.calibrate({name: [dict(each)]}) for each in persons)
             quantized = bytes(made.quantize(ranges).quantized_model or b"")
     return _with_signature_outputs(quantized)
+
+
+def _check_kernels(content):
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for tensor in model.subgraphs[0].tensors:
+        stored = model.buffers[tensor.buffer].data
+        size = 0 if stored is None else len(stored)
+        if size > _LARGEST_QUANTIZED and len(tensor.shape) > 2:
+            raise ExportError(
+                f"quantize=int8 of format litert is for kernels up to {_LARGEST_QUANTIZED >> 20} "
+                f"MiB, {tensor.name.decode()} has {size >> 20}: choose format onnx, or float16",
+                field="quantize",
+            )
 
 
 def _joined(calibrations):

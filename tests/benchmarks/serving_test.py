@@ -52,6 +52,20 @@ def test_absent_extras_leave_rows_out(tiny_config, tmp_path, monkeypatch):
     assert len(absent) == 2 and "onnxruntime: format onnx needs" in absent[0]
 
 
+def test_a_way_that_cannot_hold_the_networks_is_left_out(tiny_config, tmp_path, monkeypatch):
+    def exported(self, kind, how):
+        if how == "int8":
+            raise serving.ExportError("kernels up to 32 MiB", field="quantize")
+        return {}
+
+    monkeypatch.setattr(serving, "require_packages", lambda kind: None)
+    monkeypatch.setattr(serving._Comparison, "_exported", exported)
+    absent = []
+    rows = list(_comparison(tiny_config, tmp_path)._ways((), absent))
+    assert len(rows) == 4 and "int8" not in [precision for _, precision, _ in rows]
+    assert absent[1] == "LiteRT, XNNPACK, int8: kernels up to 32 MiB"
+
+
 def test_the_table_has_a_row_for_each_way():
     served = serving.Served(
         *("LiteRT, XNNPACK", "int8", "synthetic", 48, 24, 16, 1_500_000, 0.25, 3.0, (1, 8)),

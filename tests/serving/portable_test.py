@@ -5,7 +5,7 @@ import pytest
 
 from dpig_tf2 import config
 from dpig_tf2.models import factory
-from dpig_tf2.serving import runtimes, verification
+from dpig_tf2.serving import litert_format, runtimes, verification
 from dpig_tf2.serving.export import export
 from dpig_tf2.serving.formats import ExportError, ExportSettings
 from dpig_tf2.serving.signatures import available_signatures
@@ -134,6 +134,13 @@ def test_quantized_files_tell_what_they_lose(sampler, onnx_transfer, tmp_path, f
     whole = runtimes.describe(plain)["signatures"]["generate"]["bytes"]
     assert sizes["float16"] < 0.8 * whole and sizes["int8"] < whole
     assert 0 < means["float16"] < 1 < means["int8"] < 40
+
+
+def test_a_kernel_too_large_to_quantize_is_refused_by_name(sampler, tmp_path, monkeypatch):
+    monkeypatch.setattr(litert_format, "_LARGEST_QUANTIZED", 1000)
+    with pytest.raises(ExportError, match="up to 0 MiB, generator.* has 0: choose format onnx"):
+        _exported(sampler, tmp_path, "litert", "transfer", quantize="int8")
+    assert not list(tmp_path.iterdir())
 
 
 def test_given_persons_set_the_ranges_of_int8(sampler, tmp_path):
