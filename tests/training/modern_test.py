@@ -128,7 +128,7 @@ def test_trapezoid(step, expected):
 @pytest.mark.parametrize(
     ("stage", "optimizer"),
     [("reconstruction", "muon"), ("reconstruction", "adam"), ("pose", "muon"),
-     ("pose_mapping", "adam"), ("appearance_mapping", "muon")],
+     ("pose_mapping", "adam"), ("pose_mapping", "muon")],
 )  # fmt: skip
 def test_the_first_step_is_as_short_as_the_warm_up_says(stage, optimizer):
     trainer = _trainer(stage, **{"recipe.warmup_steps": 200, f"{stage}.optimizer": optimizer})
