@@ -92,7 +92,9 @@ _QUICK = flags.DEFINE_bool(
 _RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS, required=False)  # for serving
 # For input; synthetic persons are drawn without them.
 _RECORDS = person_flags.RecordFlags(FLAGS, split="train", skippable=False)
-_OUT = flags.DEFINE_string("out", None, "JSON file to write.", flag_values=FLAGS)
+_OUT = flags.DEFINE_string(
+    "out", None, "JSON file to write, anew after each kind of measurement.", flag_values=FLAGS
+)
 _MARKDOWN = flags.DEFINE_string(
     "markdown",
     None,
@@ -128,6 +130,12 @@ def main() -> None:
 
     results, curves, peaks, served = [], [], [], []
     before = _limits()
+    command = shlex.join(["dpig", "benchmark", *_typed_flags()])
+
+    def measured(limits):
+        found = [*results, *curves]
+        return report.Report(command, machine.describe(), limits, found, peaks, served)
+
     for what, config in configs.items():
         print(f"measuring {what}", file=sys.stderr, flush=True)
         if what == "memory":
@@ -138,21 +146,16 @@ def main() -> None:
             curves = _curves(config)
         else:
             results += _results(what, config, records)
-    measured = report.Report(
-        command=shlex.join(["dpig", "benchmark", *_typed_flags()]),
-        machine=machine.describe(),
-        # Before and after, because others may have used the machine at one of the times.
-        limits={p: machine.faster(before[p], after) for p, after in _limits().items()},
-        results=[*results, *curves],
-        peaks=peaks,
-        served=served,
-    )
-    print(measured.text())
+        if _OUT.value:  # what follows may take long, or all memory
+            report.write_json(_OUT.value, measured(before))
+    # Before and after, because others may have used the machine at one of the times.
+    whole = measured({p: machine.faster(before[p], after) for p, after in _limits().items()})
+    print(whole.text())
     program.print_notes(list(_choices()), most=None)
     if _OUT.value:
-        report.write_json(_OUT.value, measured)
+        report.write_json(_OUT.value, whole)
     if _MARKDOWN.value:
-        report.insert(_MARKDOWN.value, measured.markdown())
+        report.insert(_MARKDOWN.value, whole.markdown())
     if _PICTURE.value:
         save_png(_PICTURE.value, picture(curves))
 

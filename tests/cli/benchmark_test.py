@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from absl.testing import flagsaver
 from PIL import Image
 
 from dpig_tf2.benchmarks import cases, machine
@@ -35,7 +36,30 @@ def test_ways_are_compared_and_written(tmp_path):
     assert figures["command"].startswith("dpig benchmark --what=pose_maps --what=crops --preset=")
 
 
-def test_curves_are_drawn(tmp_path, monkeypatch):
+@pytest.fixture
+def flags():
+    saved = flagsaver.save_flag_values(benchmark.FLAGS)
+    yield benchmark.FLAGS
+    flagsaver.restore_flag_values(saved, benchmark.FLAGS)
+
+
+def test_what_is_measured_outlives_what_follows(flags, tmp_path, monkeypatch):
+    found = Result("sampling", "fast", "market1501", 64, 32, 8, 1, "CPU", "float32", (0.1,), ())
+
+    def stopped(config):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cases, "sampling", lambda settings: [found])
+    monkeypatch.setattr(machine, "limits", lambda *_: {"matmul": 1.0, "conv": 1.0})
+    monkeypatch.setattr(benchmark, "_served", stopped)
+    path = tmp_path / "figures.json"
+    flags(["dpig", "--what=sampling", "--what=serving", f"--out={path}"])
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.main()
+    assert [row["what"] for row in json.loads(path.read_text())["results"]] == ["sampling"]
+
+
+def test_curves_are_drawn(flags, tmp_path, monkeypatch):
     sizes = [(128, 64, 16, 8), (128, 64, 16, 16), (128, 64, 32, 8), (256, 128, 16, 8)]
     results = [
         Result("training step", "fast", "market1501", *size, "CPU", "float32", (0.1,), ())
@@ -45,7 +69,7 @@ def test_curves_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "limits", lambda *_: {"matmul": 1.0, "conv": 1.0})
     monkeypatch.setattr(benchmark, "_choices", lambda: [])
     path = tmp_path / "curves.png"
-    benchmark.FLAGS(["dpig", "--what=curves", "--precision=float32", f"--picture={path}"])
+    flags(["dpig", "--what=curves", "--precision=float32", f"--picture={path}"])
     benchmark.main()
     assert Image.open(path).size[0] > 1000
 
