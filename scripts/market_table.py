@@ -30,7 +30,10 @@ def main() -> None:
     print("|---" * (3 + len(_SCORES)) + "|")
     for kind, shown in _KINDS.items():
         for name, folders in runs.items():
-            scored = [json.loads((run / "metrics.json").read_text())[kind] for run in folders]
+            found = {run: json.loads((run / "metrics.json").read_text()) for run in folders}
+            scored = [scores[kind] for scores in found.values() if kind in scores]
+            if len(scored) < len(folders):
+                parser.error(f"{name}: not every seed is scored by --pictures={kind}")
             steps = {each["checkpoints"]["reconstruction"]["step"] for each in scored}
             row = [f"{name}, {shown}", " ".join(f"{step:,}" for step in sorted(steps))]
             row.append(" ".join(run.name.rpartition("_")[2] for run in folders))
