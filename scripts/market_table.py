@@ -30,8 +30,8 @@ def main() -> None:
     print("|---" * (3 + len(_SCORES)) + "|")
     for kind, shown in _KINDS.items():
         for name, folders in runs.items():
-            found = {run: json.loads((run / "metrics.json").read_text()) for run in folders}
-            scored = [scores[kind] for scores in found.values() if kind in scores]
+            found = [json.loads((run / "metrics.json").read_text()) for run in folders]
+            scored = [scores[kind] for scores in found if kind in scores]
             if len(scored) < len(folders):
                 parser.error(f"{name}: not every seed is scored by --pictures={kind}")
             steps = {each["checkpoints"]["reconstruction"]["step"] for each in scored}
