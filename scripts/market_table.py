@@ -25,6 +25,8 @@ def main() -> None:
     parser.add_argument("run", nargs="+", type=pathlib.Path)
     runs = {}
     for run in parser.parse_args().run:
+        if not (run / "metrics.json").exists():
+            parser.error(f"{run}: expected a run folder with scores, metrics.json")
         runs.setdefault(run.name.rpartition("_")[0], []).append(run)
     print("| " + " | ".join(["", "steps", "seeds", *_SCORES]) + " |")
     print("|---" * (3 + len(_SCORES)) + "|")

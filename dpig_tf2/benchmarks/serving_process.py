@@ -53,6 +53,7 @@ def _loaded(way, size):
     from dpig_tf2.benchmarks import reference
     from dpig_tf2.execution import Execution
     from dpig_tf2.models.loading import load_networks
+    from dpig_tf2.ops.convolution_speed import measured_execution
     from dpig_tf2.sampling.sampler import PersonSampler
 
     if kind == "reference":
@@ -62,7 +63,9 @@ def _loaded(way, size):
         return lambda inputs: graph(
             {name: tf.constant(array) for name, array in inputs.items()}
         ).numpy()
-    sampler = PersonSampler.load(way["path"], Execution(way["precision"]))
+    # As verbs and `load` have it.
+    execution = measured_execution(Execution(way["precision"]), lambda _: None)
+    sampler = PersonSampler.load(way["path"], execution)
     if way["frozen"]:
         sampler.freeze()
     return lambda inputs: sampler.transfer(**inputs)

@@ -31,10 +31,13 @@ class ScoreVerb:
 
     def sampler(self):
         """The networks that are scored."""
+        from dpig_tf2.execution import Execution
         from dpig_tf2.sampling.sampler import PersonSampler
 
         return PersonSampler.load(
-            self.run_folder.path.value, checkpoint=self.run_folder.checkpoint.value
+            self.run_folder.path.value,
+            Execution(),  # scores do not depend on how busy a machine was when it was measured
+            checkpoint=self.run_folder.checkpoint.value,
         )
 
     def save_picture(self, name: str, picture) -> None:

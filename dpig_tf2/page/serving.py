@@ -26,7 +26,7 @@ _POLICY = (
 
 def serve(
     run_dir: str,
-    execution: Execution = Execution(),
+    execution: Execution | None = None,
     checkpoint: str = "latest",
     pose_model: str | None = None,
     host: str = _HERE,

@@ -4,11 +4,13 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from absl import logging
 
 from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import loading
 from dpig_tf2.models.person_model import PersonModel
+from dpig_tf2.ops.convolution_speed import measured_execution
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.presets import registry
 from dpig_tf2.sampling import checks, interpolation, inversion, mixing
@@ -52,13 +54,23 @@ class PersonSampler:
     def load(
         cls,
         path: str | os.PathLike,
-        execution: Execution = Execution(),
+        execution: Execution | None = None,
         batch_size: int = 32,
         checkpoint: str = "latest",
         adversaries: bool = False,
         names: Collection[str] | None = None,
     ) -> "PersonSampler":
-        """A sampler from a run folder or a saved sampler; see `models.loading.load_networks`."""
+        """A sampler from a run folder or a saved sampler; see `models.loading.load_networks`.
+
+        Args:
+            path, checkpoint, adversaries, names: as there.
+            execution: how the networks compute. None is "fast" as a measurement of this machine
+                suggests it (`ops.convolution_speed`; the first takes a second): machines may then
+                differ by a level here and there, with `Execution()` those of one kind do not.
+            batch_size: images per chunk.
+        """
+        if execution is None:
+            execution = measured_execution(Execution(), logging.info)
         config, networks = loading.load_networks(path, execution, checkpoint, adversaries, names)
         return cls(config, networks, batch_size)
 

@@ -11,6 +11,7 @@ from dpig_tf2.models import factory, weights
 from dpig_tf2.ops.pose_maps import body_mask
 from dpig_tf2.ops.regions import part_boxes
 from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.sampling import sampler as sampler_module
 from dpig_tf2.sampling.checks import SamplerError
 
 _FACTORS = ("foreground", "background", "pose")
@@ -250,6 +251,19 @@ def test_every_execution_gives_the_same_numbers(sampler, person, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     pictures, others = (s.reconstruct(*person).astype(int) for s in loaded.values())
     assert np.abs(pictures - others).max() <= 1  # rounding may fall to the other side
+
+
+def test_networks_compute_as_this_machine_suggests_unless_told(sampler, tmp_path, monkeypatch):
+    sampler.save(tmp_path / "saved")
+    measured = Execution(library=((512, 2, False),))
+    monkeypatch.setattr(sampler_module, "measured_execution", lambda execution, say: measured)
+
+    def executions(**options):
+        networks = PersonSampler.load(tmp_path / "saved", **options).model.networks
+        return {network.execution for network in networks.values()}
+
+    assert executions() == {measured}
+    assert executions(execution=Execution()) == {Execution()}
 
 
 def test_loads_the_newest_checkpoints_of_a_run(sampler, tmp_path):
