@@ -4,7 +4,6 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from absl import logging
 
 from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
@@ -70,7 +69,7 @@ class PersonSampler:
             batch_size: images per chunk.
         """
         if execution is None:
-            execution = measured_execution(Execution(), logging.info)
+            execution = measured_execution(Execution(), say=lambda text: None)
         config, networks = loading.load_networks(path, execution, checkpoint, adversaries, names)
         return cls(config, networks, batch_size)
 
