@@ -1,13 +1,9 @@
 """scripts/demo.sh with a stand-in for Python that leaves the files which the verbs would."""
 
-import os
-import pathlib
-import shutil
-import subprocess
-
 import pytest
 
-_REPOSITORY = pathlib.Path(__file__).parents[1]
+from tests import programs
+
 _STAND_IN = """#!/usr/bin/env bash
 # Called as: -m dpig_tf2.cli.main VERB --flags
 echo "${@:3}" >> calls
@@ -37,34 +33,7 @@ _VERBS = [*_FIRST, *_DATA, "train", "evaluate_disentanglement", "overview", "exp
 @pytest.fixture
 def demo(tmp_path):
     """Runs the script in a folder of its own: what it says, its status, and the verbs it called."""
-    for name in ("demo.sh", "setup.sh"):
-        (tmp_path / "scripts").mkdir(exist_ok=True)
-        shutil.copy(_REPOSITORY / "scripts" / name, tmp_path / "scripts" / name)
-    wanted = "requirements.txt", "pyproject.toml"
-    for name in wanted:
-        shutil.copy(_REPOSITORY / name, tmp_path / name)
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(_STAND_IN)
-    python.chmod(0o755)
-    stamp = subprocess.run("cat requirements.txt pyproject.toml | cksum", shell=True, cwd=tmp_path,
-                           capture_output=True, check=True)  # fmt: skip
-    (tmp_path / ".venv" / "installed").write_bytes(stamp.stdout)
-
-    def run(**environment):
-        calls = tmp_path / "calls"
-        calls.unlink(missing_ok=True)
-        done = subprocess.run(
-            [tmp_path / "scripts" / "demo.sh"],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        lines = calls.read_text().splitlines() if calls.exists() else []
-        return done.stdout + done.stderr, done.returncode, [line.split() for line in lines]
-
-    return run
+    return programs.script_with_stand_in(tmp_path, "demo.sh", _STAND_IN)
 
 
 def _verbs(calls):

@@ -1,7 +1,12 @@
-"""Command lines that share a process, where TensorFlow is loaded and networks are traced once."""
+"""Command lines that share a process, where TensorFlow is loaded and networks are traced once.
+
+And scripts with a stand-in for Python.
+"""
 
 import json
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -39,6 +44,46 @@ def run_in_one_process(lines, cwd=_REPOSITORY) -> list:
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def script_with_stand_in(folder, name, stand_in):
+    """scripts/NAME in a folder of its own, where Python is a program that notes calls in `calls`.
+
+    Returns:
+        A function of environment variables that runs the script: what it said, its status, and the
+        words of each call.
+    """
+    (folder / "scripts").mkdir()
+    for path in (f"scripts/{name}", "scripts/setup.sh", "requirements.txt", "pyproject.toml"):
+        shutil.copy(_REPOSITORY / path, folder / path)
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(stand_in)
+    python.chmod(0o755)
+    stamp = subprocess.run(
+        "cat requirements.txt pyproject.toml | cksum",
+        shell=True,
+        cwd=folder,
+        capture_output=True,
+        check=True,
+    )
+    (folder / ".venv" / "installed").write_bytes(stamp.stdout)
+
+    def run(**environment):
+        calls = folder / "calls"
+        calls.unlink(missing_ok=True)
+        done = subprocess.run(
+            [folder / "scripts" / name],
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return done.stdout + done.stderr, done.returncode, [line.split() for line in lines]
+
+    return run
 
 
 def save_tiny_sampler(config, folder) -> None:
