@@ -14,6 +14,9 @@ from dpig_tf2.serving.formats import ExportError
 from dpig_tf2.serving.onnx_format import OUTPUT_LAYER
 
 _LARGEST_QUANTIZED = 32 * 2**20  # bytes of a kernel; the quantizer fails beyond (its issue 512)
+# Least width of a range. Behind units that are never active the range is nothing, and LiteRT
+# refuses the scale that the quantizer would make of it.
+_NARROWEST = 1e-3
 _QUANTIZED = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 
 
@@ -105,10 +108,9 @@ def _joined(calibrations):
     for found in calibrations:
         for tensor, range_ in found.items():
             known = ranges.setdefault(tensor, range_)
-            ranges[tensor] = {
-                "min": np.minimum(known["min"], range_["min"]),
-                "max": np.maximum(known["max"], range_["max"]),
-            }
+            least = np.minimum(known["min"], range_["min"])
+            most = np.maximum(known["max"], range_["max"])
+            ranges[tensor] = {"min": least, "max": np.maximum(most, least + _NARROWEST)}
     return ranges
 
 

@@ -143,6 +143,21 @@ def test_a_kernel_too_large_to_quantize_is_refused_by_name(sampler, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
+def test_units_that_are_never_active_are_quantized(tmp_path):
+    """As in trained networks: the outputs of a whole convolution are 0."""
+    sizes = {"height": 32, "width": 16, "hidden": 8, "background_embedding": 16}
+    settings = config.preset("modern").override(**{f"model.{k}": v for k, v in sizes.items()})
+    networks = factory.build_networks(("appearance_encoder", "generator"), settings.model)
+    rng = np.random.default_rng(0)
+    for residual in networks["appearance_encoder"].scene_residuals:
+        residual.conv_2.kernel.assign(rng.normal(0.0, 0.1, residual.conv_2.kernel.shape))
+        residual.conv_1.bias.assign(np.full(residual.conv_1.bias.shape, -100.0))
+    asked = ExportSettings("litert", "int8", signatures=("encode_appearance",))
+    signature = runtimes.describe(export(settings, networks, tmp_path, asked))["signatures"]
+    lost = signature["encode_appearance"]["outputs"]["appearance"]["difference"]
+    assert 0 < lost["mean"] < 0.1
+
+
 def test_given_persons_set_the_ranges_of_int8(sampler, tmp_path):
     images, keypoints, _ = _persons(sampler, 3)
     dark = {"images": images // 16, "keypoints": keypoints}
