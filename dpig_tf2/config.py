@@ -233,6 +233,7 @@ class Recipe:
     structure_weight: float = 0.2  # of 1 - SSIM, beside the absolute error, which weighs 1
     person_weight: float = 1.0  # more weight of the absolute error where the person is
     scene_weight: float = 0.5  # of the absolute error of the scene alone, around the person
+    cross_answers: bool = True  # half of a batch takes each factor from another photo
     weight_average: float = 0.999  # decay of the exponential average that is sampled from
     warmup_steps: int = 200  # of the learning rate, from 0
     decay_share: float = 0.25  # last share of the steps, over which the learning rate falls to 0

@@ -15,7 +15,8 @@ class PlacedReconstructionTrainer(StageTrainer):
     Half of what is drawn is the source photo from its own codes. The other half is the target photo
     from the source's foreground, for both show one person, and the background of a third photo of
     the target's scene; photos of real persons have no such third, and the target itself takes its
-    place. What the answer's pose changes is thereby asked of the pose alone.
+    place. What the answer's pose changes is thereby asked of the pose alone. Without
+    `Recipe.cross_answers` the other half is the target photo from its own codes.
 
     Batch: {"source": person, "target": person} and, with known scenes, "scene": person; a person as
     for `ReconstructionTrainer`.
@@ -42,20 +43,25 @@ class PlacedReconstructionTrainer(StageTrainer):
         keypoints = tf.concat([source["keypoints"], target["keypoints"]], axis=0)
         masks = [tf.cast(p["body_mask"], tf.float32) for p in (source, target)]
         with tf.GradientTape() as tape:
-            figure, around = self.generator.layers_of(self._codes(source, scene), keypoints)
+            codes = self._codes(source, target, scene)
+            figure, around = self.generator.layers_of(codes, keypoints)
             coverage = figure[..., 3:]
             drawn = coverage * figure[..., :3] + (1.0 - coverage) * around
             loss, logs = self._loss(drawn, around, answer, tf.concat(masks, axis=0))
         self.optimized["generator"].minimize(tape, loss)
         self.move_averages(self.recipe.weight_average)
+        if not self.recipe.cross_answers:
+            return logs | {"error/reconstruction": losses.absolute_error(drawn, answer)}
         half = tf.shape(source["image"])[0]
         logs["error/reconstruction"] = losses.absolute_error(drawn[:half], answer[:half])
         logs["error/transfer"] = losses.absolute_error(drawn[half:], answer[half:])
         return logs
 
-    def _codes(self, source, scene):
-        """Embeddings of the sources, then of the sources' foregrounds with the other scenes."""
+    def _codes(self, source, target, scene):
+        """Embeddings of the sources, then those that the targets are to be drawn from."""
         own = self.person_model.encode_person(source)
+        if not self.recipe.cross_answers:
+            return tf.concat([own, self.person_model.encode_person(target)], axis=0)
         mask = tf.cast(scene["body_mask"], tf.float32)
         other = self.encoder.encode_scene(to_network_range(scene["image"]), mask)
         foreground = self.person_model.split_appearance(own)["foreground"]

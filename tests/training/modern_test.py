@@ -46,7 +46,7 @@ def test_the_transferred_half_has_the_background_of_the_third_photo():
     trainer = _trainer()
     source, target = _batch(trainer).values()
     scene = testing.random_person(trainer.config.model, 2, seed=50)
-    codes = trainer._codes(source, scene)
+    codes = trainer._codes(source, target, scene)
     model = trainer.person_model
     own, other = (model.split_appearance(model.encode_person(p)) for p in (source, scene))
     np.testing.assert_allclose(codes[2:, :56], own["foreground"], atol=1e-6)
@@ -64,6 +64,18 @@ def test_without_a_third_photo_the_target_lends_its_background():
             batch["scene"] = batch["target"]
         (given if with_scene else found).append(trainer.train_step(batch))
     assert float(given[0]["error/transfer"]) == float(found[0]["error/transfer"])
+
+
+def test_without_cross_answers_every_photo_is_drawn_from_its_own_codes():
+    trainer = _trainer(**{"recipe.cross_answers": False})
+    batch = _batch(trainer)
+    model, own = trainer.person_model, list(batch.values())
+    codes = trainer._codes(*own, scene=testing.random_person(trainer.config.model, 2, seed=50))
+    expected = np.concatenate([model.encode_person(person) for person in own])
+    np.testing.assert_allclose(codes, expected, atol=1e-6)
+    logs = trainer.train_step(batch)
+    assert "error/transfer" not in logs
+    assert float(logs["error/reconstruction"]) > 0
 
 
 def test_averages_follow_and_are_what_is_loaded():
