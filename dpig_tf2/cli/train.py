@@ -299,7 +299,7 @@ def _minutes(stages):
         )
     numbers = [_literal(text) for text in given]
     if len(given) not in (1, len(stages)) or not all(
-        isinstance(number, int | float) and 0 < number < _LONGEST for number in numbers
+        type(number) in (int, float) and 0 < number < _LONGEST for number in numbers
     ):
         raise program.FlagError(
             f"--minutes={','.join(given)}: expected a positive number, or one for each of "
@@ -341,11 +341,11 @@ def _overrides():
 
 
 def _literal(text):
-    """A Python number, bool or None as such; anything else as a string."""
+    """A Python number, bool or None as such, true and false too; anything else as a string."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
+        return {"true": True, "false": False}.get(text, text)
 
 
 def _base_config():

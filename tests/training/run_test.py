@@ -552,6 +552,7 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
         (["--preset=synthetic", "--data_dir=x", "--batch_sise=3"], "batch_sise"),
         (["--preset=synthetic", "--data_dir=x", "leftover"], "leftover"),
         (["--preset=synthetic", "--data_dir=x", "--minutes=3,1"], "one for each of reconstruction"),
+        (["--preset=synthetic", "--data_dir=x", "--minutes=True"], "expected a positive number"),
         (["--preset=synthetic", "--data_dir=x", "--minutes=0"], "expected a positive number"),
         (
             ["--preset=synthetic", "--data_dir=x", "--minutes=1", "--distribute=mirrored"],
@@ -569,9 +570,12 @@ def test_bad_flags_end_in_one_line_and_write_nothing(tmp_path, flags, message):
 
 def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, tiny_overrides):
     flags = tiny_flags(tiny_overrides, "unused", tmp_path / "run")
-    result = run_program(*flags, "--dry_run")
+    as_in_json = "--set=recipe.cross_answers=false"
+    result = run_program(*flags, as_in_json, "--dry_run")
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["model"]["hidden"] == 4
+    printed = json.loads(result.stdout)
+    assert printed["model"]["hidden"] == 4
+    assert printed["recipe"]["cross_answers"] is False
     assert not (tmp_path / "run").exists()
 
 
