@@ -299,7 +299,8 @@ def _minutes(stages):
         )
     numbers = [_literal(text) for text in given]
     if len(given) not in (1, len(stages)) or not all(
-        type(number) in (int, float) and 0 < number < _LONGEST for number in numbers
+        isinstance(number, int | float) and number is not True and 0 < number < _LONGEST
+        for number in numbers
     ):
         raise program.FlagError(
             f"--minutes={','.join(given)}: expected a positive number, or one for each of "
