@@ -12,12 +12,14 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt here, and during an import end the process."""
+    """SIGINT and SIGTERM raise KeyboardInterrupt, or exit at once in an import or finalizer."""
     signals = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.signal(number, _stop) for number in signals}
+    unraisable, sys.unraisablehook = sys.unraisablehook, _stop_if_lost
     try:
         yield
     finally:
+        sys.unraisablehook = unraisable
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -26,10 +28,21 @@ def _stop(number, frame):
     while frame is not None:
         if frame.f_code.co_filename == _IMPORTING:
             # Extension modules turn exceptions of their initialization into others, or lose them.
-            # Files are complete or absent whenever a process ends.
-            with contextlib.suppress(Exception):
-                sys.stdout.flush()
-            os.write(2, b"dpig: interrupted\n")
-            os._exit(EXIT_INTERRUPTED)
+            _end()
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _stop_if_lost(unraisable):
+    """Python goes on after an exception in a finalizer."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        _end()
+    sys.__unraisablehook__(unraisable)
+
+
+def _end():
+    # Files are complete or absent whenever a process ends.
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    os.write(2, b"dpig: interrupted\n")
+    os._exit(EXIT_INTERRUPTED)

@@ -176,6 +176,23 @@ def test_interruption_of_an_import(program, number):
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "dpig: interrupted\n")
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_interruption_of_a_finalizer(program, number):
+    """Python tells of an exception there, and goes on."""
+    (program.parent / f"finalizer_{number}.py").write_text(
+        "import os, signal, time\n"
+        "class Last:\n"
+        "    def __del__(self):\n"
+        f"        os.kill(os.getpid(), signal.{number})\n"
+        "        time.sleep(9)\n"
+        "def leave():\n"
+        "    last = Last()\n"
+    )
+    fail = f"--fail=import finalizer_{number}; finalizer_{number}.leave()"
+    result = _start(program, program, fail)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "dpig: interrupted\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("seconds", [0.3, 1.5])
 @pytest.mark.slow
