@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2 import PersonSampler
-from dpig_tf2.config import ModelConfig
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import layers
 from dpig_tf2.pipeline.fresh_persons import FreshPersons
@@ -55,8 +54,7 @@ def active_units(networks, run) -> dict[str, np.ndarray]:
 
 
 def _reconstruct(sampler, persons, seed):
-    config: ModelConfig = sampler.config.model
-    person = next(iter(FreshPersons(seed).batches(config, persons)))["source"]
+    person = next(iter(FreshPersons(seed).batches(sampler.config.model, persons)))["source"]
     sampler.model.generate(sampler.model.encode_person(person), person["keypoints"])
 
 
