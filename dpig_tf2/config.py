@@ -258,6 +258,14 @@ class Config:
             raise ConfigError(f"stage must be one of {', '.join(STAGES)}; got {shown(name)}")
         return getattr(self, name)
 
+    def follows_recipe(self, stage: str) -> bool:
+        """Whether `recipe` tells how a stage is trained; published methods have their own rules."""
+        if stage == "reconstruction" and self.model.architecture == "placed":
+            return True
+        if stage in ("appearance_mapping", "pose_mapping") and self.model.mapping == "flow":
+            return True
+        return self.stage(stage).optimizer == "muon"
+
     def updates_per_step(self, stage: str) -> int:
         """Batches that one training step of a stage consumes: each update draws its own."""
         if stage == "reconstruction":
@@ -328,12 +336,21 @@ class Config:
         """A copy with dotted fields replaced, e.g. `override(**{"model.hidden": 32})`.
 
         Raises:
-            ConfigError: if a name is unknown or a value has the wrong type.
+            ConfigError: if a name is unknown, a value has the wrong type, or the recipe is changed
+                of what no stage trains by it.
         """
         config = self
         for name, value in values.items():
             config = _replace(config, name.split("."), value, name)
-        return config.validate()
+        config.validate()
+        if config.recipe != self.recipe and not any(map(config.follows_recipe, STAGES)):
+            changed = ", ".join(name for name in values if name.startswith("recipe"))
+            raise ConfigError(
+                f"{changed} would change nothing: no stage of preset {config.preset} follows the "
+                "recipe, which is for model.architecture=placed, model.mapping=flow and Muon",
+                field=changed,
+            )
+        return config
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)

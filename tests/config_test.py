@@ -86,11 +86,26 @@ def test_override_replaces_one_field():
         ("pose.optimizer", "sgd", "pose.optimizer must be one of adam, muon; got 'sgd'"),
         ("reconstruction.optimizer", "muon", "muon needs model.architecture=placed"),
         ("pose_mapping.optimizer", "muon", "pose_mapping.optimizer=muon needs model.mapping=flow"),
+        ("recipe.warmup_steps", 5, "recipe.warmup_steps would change nothing: no stage of preset"),
     ],
 )
 def test_override_refuses(field, value, message):
     with pytest.raises(ConfigError, match=message):
         config.preset("market1501").override(**{field: value})
+
+
+def test_stages_that_follow_the_recipe():
+    def followers(settings):
+        return [stage for stage in config.STAGES if settings.follows_recipe(stage)]
+
+    published = config.preset("market1501")
+    assert followers(published) == []
+    assert followers(published.override(**{"pose.optimizer": "muon"})) == ["pose"]
+    flows = published.override(**{"model.mapping": "flow"})
+    assert followers(flows) == ["appearance_mapping", "pose_mapping"]
+    assert followers(config.preset("modern")) == list(config.STAGES)
+    changed = published.override(**{"recipe.warmup_steps": 5, "pose.optimizer": "muon"})
+    assert changed.recipe.warmup_steps == 5
 
 
 def test_box_rules_are_those_of_the_ops():

@@ -23,7 +23,6 @@ class FlowMappingTrainer(StageTrainer):
 
     def __init__(self, config: Config, stage: str, networks: dict):
         super().__init__(config, stage, networks)
-        self.follows_recipe = True
         model = config.model
         self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
         for factor in self.factors:

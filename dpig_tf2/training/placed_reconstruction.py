@@ -24,7 +24,6 @@ class PlacedReconstructionTrainer(StageTrainer):
 
     def __init__(self, config: Config, networks: dict):
         super().__init__(config, "reconstruction", networks)
-        self.follows_recipe = True
         self.recipe = config.recipe
         self.person_model = PersonModel(config.model, networks)
         self.encoder = networks["appearance_encoder"]

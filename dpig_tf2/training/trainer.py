@@ -46,7 +46,7 @@ class StageTrainer(keras.Model):
         self.stage = stage
         self.settings = config.stage(stage)
         # Whether learning rates are those of `config.Recipe`, not halved now and then.
-        self.follows_recipe = self.settings.optimizer == "muon"
+        self.follows_recipe = config.follows_recipe(stage)
         self.updates_per_step = config.updates_per_step(stage)
         self.networks = networks
         self.optimized: dict[str, OptimizedVariables] = {}
