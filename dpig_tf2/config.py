@@ -70,6 +70,7 @@ class ModelConfig:
         "published"  # "placed": `models.placed`, which draws codes where they belong
     )
     placed_channels: int = 32  # of "placed" only: channels that region codes are placed in
+    texels: bool = False  # of "placed" only: codes are read and placed finely, too: `ops.anchors`
     mapping: str = "adversarial"  # "flow": mapping networks are integrated, `models.flow_mapping`
 
     @property
@@ -233,6 +234,7 @@ class Recipe:
     structure_weight: float = 0.2  # of 1 - SSIM, beside the absolute error, which weighs 1
     person_weight: float = 1.0  # more weight of the absolute error where the person is
     scene_weight: float = 0.5  # of the absolute error of the scene alone, around the person
+    texture_weight: float = 1.0  # of the squared error of texels' colors, with model.texels
     cross_answers: bool = True  # half of a batch takes each factor from another photo
     weight_average: float = 0.999  # decay of the exponential average that is sampled from
     warmup_steps: int = 200  # of the learning rate, from 0

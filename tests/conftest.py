@@ -87,3 +87,22 @@ def browser():
         started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+@pytest.fixture
+def standing():
+    """A person who stands upright in 128 x 64 pixels, float32 [1, 18, 3]."""
+    import numpy as np
+
+    from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
+
+    places = {
+        "nose": (20, 32), "neck": (30, 32), "right_shoulder": (31, 24), "right_elbow": (45, 22),
+        "right_wrist": (58, 22), "left_shoulder": (31, 40), "left_elbow": (45, 42),
+        "left_wrist": (58, 42), "right_hip": (62, 27), "right_knee": (88, 27),
+        "right_ankle": (114, 27), "left_hip": (62, 37), "left_knee": (88, 37),
+        "left_ankle": (114, 37), "right_eye": (18, 30), "left_eye": (18, 34),
+        "right_ear": (19, 28), "left_ear": (19, 36),
+    }  # fmt: skip
+    keypoints = [(*places[name], 1) for name in KEYPOINT_NAMES]
+    return np.array([keypoints], np.float32)

@@ -111,9 +111,16 @@ def _placed_network(name, config, execution):
     sizes = (config.hidden, config.region_embedding, config.background_embedding)
     if name == "appearance_encoder":
         image, mask = ((config.height, config.width, n) for n in (3, 1))
-        return _built(PlacedEncoder(*sizes, execution, name=name), image, keypoints, mask)
+        encoder = PlacedEncoder(*sizes, config.texels, execution, name=name)
+        return _built(encoder, image, keypoints, mask)
     network = PlacedGenerator(
-        config.height, config.width, *sizes, config.placed_channels, execution, name=name
+        config.height,
+        config.width,
+        *sizes,
+        config.placed_channels,
+        config.texels,
+        execution,
+        name=name,
     )
     return _built(network, (config.appearance_embedding,), keypoints)
 

@@ -3,17 +3,16 @@
 import math
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import SCENE_CELL
 from dpig_tf2.execution import Execution
-from dpig_tf2.models import layers
+from dpig_tf2.models import layers, texture
 from dpig_tf2.ops import anchors, convolutions
 from dpig_tf2.ops.body_parts import NUM_REGIONS
 
 _SMALLEST_POWER = 1e-6
-_FIRST_OF_REGION = np.cumsum((0, *anchors.ANCHORS_PER_REGION))
+_TEXELS = anchors.TEXELS_OF_REGION
 
 
 @layers.serializable
@@ -56,6 +55,7 @@ class PlacedEncoder(layers.Network):
             quarter and an eighth of the resolution.
         region_embedding: code length of one region.
         scene_embedding: code length of the scene, a multiple of its cells.
+        texels: read the regions under their texels too, finely.
         execution: how it computes.
 
     Call arguments:
@@ -72,6 +72,7 @@ class PlacedEncoder(layers.Network):
         hidden: int,
         region_embedding: int,
         scene_embedding: int,
+        texels: bool = False,
         execution: Execution = Execution(),
         **kwargs,
     ):
@@ -79,6 +80,7 @@ class PlacedEncoder(layers.Network):
         self.hidden = hidden
         self.region_embedding = region_embedding
         self.scene_embedding = scene_embedding
+        self.texels = texels
         widths = (hidden, 2 * hidden, 4 * hidden)
         self.figure_downs = [self._conv(w, 2, f"figure_down_{i}") for i, w in enumerate(widths)]
         self.figure_residuals = [
@@ -86,9 +88,15 @@ class PlacedEncoder(layers.Network):
             for i, w in enumerate(widths)
         ]
         self.region_hidden = [
-            self._dense(2 * region_embedding, f"region_{i}_hidden", "relu")
-            for i in range(NUM_REGIONS)
+            self._dense(2 * region_embedding, f"region_{i}_hidden") for i in range(NUM_REGIONS)
         ]
+        # Added to what the anchors tell.
+        self.region_texels = [
+            self._dense(2 * region_embedding, f"region_{i}_texels", use_bias=False)
+            for i in (_TEXELS if texels else ())
+        ]
+        if texels:
+            self.texture = texture.TextureEncoder(region_embedding, execution, name="texture")
         self.region_codes = [
             self._dense(region_embedding, f"region_{i}_code") for i in range(NUM_REGIONS)
         ]
@@ -104,14 +112,15 @@ class PlacedEncoder(layers.Network):
             channels, 3, strides, activation="relu", execution=self.execution, name=name
         )
 
-    def _dense(self, units, name, activation=None):
-        return keras.layers.Dense(units, activation=activation, dtype=self.dtype_policy, name=name)
+    def _dense(self, units, name, use_bias=True):
+        return keras.layers.Dense(units, use_bias=use_bias, dtype=self.dtype_policy, name=name)
 
     def get_config(self):
         return super().get_config() | {
             "hidden": self.hidden,
             "region_embedding": self.region_embedding,
             "scene_embedding": self.scene_embedding,
+            "texels": self.texels,
         }
 
     def build(self, images_shape, keypoints_shape, body_mask_shape):
@@ -126,21 +135,29 @@ class PlacedEncoder(layers.Network):
         """Codes of the seven regions, zero where unseen: float32 [B, 7 * region_embedding]."""
         _, height, width, _ = images.shape
         x = tf.cast(tf.concat([images * body_mask, body_mask], axis=-1), self.compute_dtype)
-        # Colors as they are, then features of growing surroundings.
-        body = anchors.BodyMaps(keypoints, height, width)
-        found = [_under_anchors(tf.nn.avg_pool2d(x, 2, 2, "VALID"), body)]
+        body = anchors.BodyMaps(keypoints, height, width, self.texels)
+        # Colors as they are, then features of growing surroundings, fine ones under texels too.
+        features = [tf.nn.avg_pool2d(x, 2, 2, "VALID")]
         for down, residual in zip(self.figure_downs, self.figure_residuals, strict=True):
             x = residual(down(x))
-            found.append(_under_anchors(x, body))
-        found = tf.concat([*found, tf.cast(body.known, x.dtype)[..., None]], axis=-1)  # [B, A, C]
-        codes = []
-        for region in range(NUM_REGIONS):
-            first, end = _FIRST_OF_REGION[region : region + 2]
-            features = tf.reshape(found[:, first:end], [-1, (end - first) * found.shape[-1]])
-            code = self.region_codes[region](self.region_hidden[region](features))
-            seen = tf.reduce_max(body.known[:, first:end], axis=1, keepdims=True)
-            codes.append(tf.cast(code, tf.float32) * seen)
-        return tf.concat(codes, axis=-1)
+            features.append(x)
+        found = _under_maps(features, body.of_anchors, body.known)
+        found = tf.split(found, anchors.ANCHORS_PER_REGION, axis=1)
+        hidden = [dense(_flat(f)) for dense, f in zip(self.region_hidden, found, strict=True)]
+        if self.texels:
+            found = _under_maps(features[:2], body.of_texels, body.texels_known)
+            found = tf.split(found, list(_TEXELS.values()), axis=1)
+            for i, dense, f in zip(_TEXELS, self.region_texels, found, strict=True):
+                hidden[i] += dense(_flat(f))
+        codes = [dense(tf.nn.relu(h)) for dense, h in zip(self.region_codes, hidden, strict=True)]
+        if self.texels:
+            for i, code in self.texture(*texture.read_halved(features[0], body)).items():
+                codes[i] += code
+        known = tf.split(body.known, anchors.ANCHORS_PER_REGION, axis=1)
+        seen = [tf.reduce_max(k, axis=1, keepdims=True) for k in known]
+        return tf.concat(
+            [tf.cast(code, tf.float32) * s for code, s in zip(codes, seen, strict=True)], axis=-1
+        )
 
     def encode_scene(self, images, body_mask):
         """Code of the scene around the person, float32 [B, scene_embedding]."""
@@ -154,12 +171,22 @@ class PlacedEncoder(layers.Network):
         return tf.reshape(tf.cast(self.scene_code(x), tf.float32), [-1, self.scene_embedding])
 
 
-def _under_anchors(features, body):
-    """Means of features [B, h, w, C] under the maps of the anchors, [B, A, C]."""
-    maps = body.of_anchors(tuple(features.shape[1:3]))
-    # Of an anchor outside the picture hardly anything is left: its mean falls to 0.
-    maps /= tf.reduce_sum(maps, axis=[1, 2], keepdims=True) + 1e-3
-    return tf.einsum("bhwa,bhwc->bac", tf.cast(maps, features.dtype), features)
+def _under_maps(features, maps_on, known):
+    """Means of features [B, h, w, C] under maps of N points, and which are known, [B, N, sum + 1].
+
+    The features are of several resolutions; `maps_on` gives the maps on a grid.
+    """
+    found = []
+    for feature in features:
+        maps = maps_on(tuple(feature.shape[1:3]))
+        # Of a point outside the picture hardly anything is left: its mean falls to 0.
+        maps /= tf.reduce_sum(maps, axis=[1, 2], keepdims=True) + 1e-3
+        found.append(tf.einsum("bhwn,bhwc->bnc", tf.cast(maps, feature.dtype), feature))
+    return tf.concat([*found, tf.cast(known, found[0].dtype)[..., None]], axis=-1)
+
+
+def _flat(found):
+    return tf.reshape(found, [-1, found.shape[1] * found.shape[2]])
 
 
 @layers.serializable
@@ -174,6 +201,7 @@ class PlacedGenerator(layers.Network):
         region_embedding: code length of one region.
         scene_embedding: code length of the scene.
         placed: channels that the codes of the regions are placed in.
+        texels: place them at the texels too, finely.
         execution: how it computes.
 
     Call arguments:
@@ -192,6 +220,7 @@ class PlacedGenerator(layers.Network):
         region_embedding: int,
         scene_embedding: int,
         placed: int,
+        texels: bool = False,
         execution: Execution = Execution(),
         **kwargs,
     ):
@@ -202,10 +231,19 @@ class PlacedGenerator(layers.Network):
         self.region_embedding = region_embedding
         self.scene_embedding = scene_embedding
         self.placed = placed
+        self.texels = texels
         self.place = [
             keras.layers.Dense(count * placed, dtype=self.dtype_policy, name=f"place_{i}")
             for i, count in enumerate(anchors.ANCHORS_PER_REGION)
         ]
+        self.place_texels = [
+            keras.layers.Dense(
+                count * placed, use_bias=False, dtype=self.dtype_policy, name=f"place_{i}_texels"
+            )
+            for i, count in (_TEXELS if texels else {}).items()
+        ]
+        if texels:
+            self.texture = texture.TextureDecoder(region_embedding, execution, name="texture")
         # From an eighth to a half of the resolution; the last two pixels come from channels.
         figure = (3 * hidden, 3 * hidden, 3 * hidden // 2)
         self.figure_convs = [self._conv(w, f"figure_{i}") for i, w in enumerate(figure)]
@@ -236,6 +274,7 @@ class PlacedGenerator(layers.Network):
             "region_embedding": self.region_embedding,
             "scene_embedding": self.scene_embedding,
             "placed": self.placed,
+            "texels": self.texels,
         }
 
     def build(self, embedding_shape, keypoints_shape):
@@ -261,30 +300,41 @@ class PlacedGenerator(layers.Network):
     def draw_figure(self, foreground, keypoints):
         """Figure and coverage, float32 [B, H, W, 4]."""
         values = self._values(tf.cast(foreground, self.compute_dtype))
-        body = anchors.BodyMaps(keypoints, self.height, self.width)
+        body = anchors.BodyMaps(keypoints, self.height, self.width, self.texels)
         x = self._conditions(values, body, 8)
         x = self.figure_residuals[0](self.figure_convs[0](x))
-        x = self._finer(x, values, body, 4, 1)
-        x = self._finer(self.figure_narrow(x), values, body, 2, 2)
+        x = self._finer(x, self._conditions(values, body, 4), 1)
+        conditions = self._conditions(values, body, 2)
+        if self.texels:
+            grid = tuple(conditions.shape[1:3])
+            drawn = texture.draw(self.texture(foreground), body, grid)
+            conditions = tf.concat([conditions, tf.cast(drawn, conditions.dtype)], axis=-1)
+        x = self._finer(self.figure_narrow(x), conditions, 2)
         x = tf.cast(tf.nn.depth_to_space(self.figure_output(x), 2), tf.float32)
         return tf.concat([x[..., :3], tf.sigmoid(x[..., 3:])], axis=-1)
 
     def _values(self, foreground):
-        """What is placed at each anchor, [B, A, placed]."""
+        """What is placed at each anchor, then at each texel, [B, A + T, placed]."""
         codes = tf.split(foreground, NUM_REGIONS, axis=1)
         placed = [place(code) for place, code in zip(self.place, codes, strict=True)]
-        return tf.reshape(tf.concat(placed, axis=1), [-1, anchors.NUM_ANCHORS, self.placed])
+        if self.texels:
+            placed += [p(codes[i]) for i, p in zip(_TEXELS, self.place_texels, strict=True)]
+        points = anchors.NUM_ANCHORS + self.texels * anchors.NUM_TEXELS
+        return tf.reshape(tf.concat(placed, axis=1), [-1, points, self.placed])
 
-    def _finer(self, x, values, body, cell, level):
+    def _finer(self, x, conditions, level):
         x = convolutions.upsample(x, self.execution.implementation)
-        x = convolutions.concat(x, self._conditions(values, body, cell))
+        x = convolutions.concat(x, conditions)
         return self.figure_residuals[level](self.figure_convs[level](x))
 
     def _conditions(self, values, body, cell):
         """Placed values and keypoints as maps, [B, H / cell, W / cell, placed + 18]."""
         grid = (self.height // cell, self.width // cell)
-        maps = tf.cast(body.of_anchors(grid), values.dtype)
-        placed = tf.einsum("bhwa,bac->bhwc", maps, values)
+        maps = body.of_anchors(grid)
+        if self.texels and cell < 8:  # an eighth is too coarse to tell one from the next
+            maps = tf.concat([maps, body.of_texels(grid)], axis=-1)
+        values = values[:, : maps.shape[-1]]
+        placed = tf.einsum("bhwn,bnc->bhwc", tf.cast(maps, values.dtype), values)
         return tf.concat([placed, tf.cast(body.of_keypoints(grid), values.dtype)], axis=-1)
 
     def draw_scene(self, code):

@@ -3,7 +3,13 @@
 A region of `ops.regions` has some anchors along its limbs. The encoder of the placed architecture
 averages features under their maps, the generator puts values back under the maps of another pose:
 appearance is read where it is and drawn where it belongs, whatever the pose.
+
+Texels are further points, as close as the stripes of a shirt: a grid on the torso and lines along
+the limbs, with narrow maps.
 """
+
+import itertools
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -74,21 +80,66 @@ _ANCHORS: dict[str, tuple[float, list[dict[str, float]]]] = {
 }
 _KEYPOINT_WIDTH = 0.1  # of the maps of single keypoints, torso lengths
 
+
+def _on_torso(rows: Iterable[float], columns: Iterable[float]) -> list[dict[str, float]]:
+    """A grid: row 0 at the shoulders, 1 at the hips; column 0 at the right side, 1 at the left."""
+    return [
+        {
+            "right_shoulder": (1.0 - row) * (1.0 - column),
+            "left_shoulder": (1.0 - row) * column,
+            "right_hip": row * (1.0 - column),
+            "left_hip": row * column,
+        }
+        for row in rows
+        for column in columns
+    ]
+
+
+def _along(side: str, *joints: str) -> list[dict[str, float]]:
+    """Five places between each joint of a limb and the next."""
+    names = [f"{side}_{joint}" for joint in joints]
+    places = (0.1, 0.3, 0.5, 0.7, 0.9)
+    return [texel for ends in itertools.pairwise(names) for texel in _limb(*ends, *places)]
+
+
+# Texels of each region, as weights of points. Clothes reach beyond shoulders and hips; those of the
+# region of both legs are for skirts.
+_TEXELS: dict[str, list[dict[str, float]]] = {
+    "head": [],
+    "upper_body": _on_torso(np.linspace(-0.02, 0.92, 9), (-0.15, 0.18, 0.5, 0.82, 1.15)),
+    "legs": _on_torso((1.05, 1.18, 1.31, 1.44), (0.0, 0.5, 1.0)),
+    "left_arm": _along("left", "shoulder", "elbow", "wrist"),
+    "right_arm": _along("right", "shoulder", "elbow", "wrist"),
+    "left_leg": _along("left", "hip", "knee", "ankle"),
+    "right_leg": _along("right", "hip", "knee", "ankle"),
+}
+_TEXEL_WIDTH = 0.07  # of their maps, torso lengths
+# What stands for a point that is not seen: it is behind the middle of the body.
+_STAND_INS = {
+    f"{side}_{joint}": middle
+    for side in ("right", "left")
+    for joint, middle in (("shoulder", "neck"), ("hip", "hips"))
+}
+
 ANCHORS_PER_REGION = tuple(len(_ANCHORS[name][1]) for name in REGION_NAMES)
 NUM_ANCHORS = sum(ANCHORS_PER_REGION)
+# {region: texels}, of the regions that have any.
+TEXELS_OF_REGION = {i: len(_TEXELS[name]) for i, name in enumerate(REGION_NAMES) if _TEXELS[name]}
+NUM_TEXELS = sum(TEXELS_OF_REGION.values())
 
 
-def _weights() -> np.ndarray:
-    """float32 [anchors, points]: every anchor as weights of points, which sum to one."""
-    rows = [anchor for name in REGION_NAMES for anchor in _ANCHORS[name][1]]
-    weights = np.zeros((len(rows), len(_POINTS)), np.float32)
-    for row, anchor in zip(weights, rows, strict=True):
-        for point, weight in anchor.items():
-            row[_POINTS.index(point)] = weight
-    return weights
+def _weights(mixtures: Iterable[dict[str, float]]) -> np.ndarray:
+    """float32 [mixtures, points]: each as weights of points, which sum to one."""
+    rows = []
+    for mixture in mixtures:
+        rows.append(np.zeros(len(_POINTS), np.float32))
+        for point, weight in mixture.items():
+            rows[-1][_POINTS.index(point)] = weight
+    return np.stack(rows)
 
 
-_WEIGHTS = _weights()
+_WEIGHTS = _weights(anchor for name in REGION_NAMES for anchor in _ANCHORS[name][1])
+_TEXEL_WEIGHTS = _weights(texel for name in REGION_NAMES for texel in _TEXELS[name])
 _WIDTHS = np.repeat(
     np.array([_ANCHORS[name][0] for name in REGION_NAMES], np.float32), ANCHORS_PER_REGION
 )
@@ -105,6 +156,30 @@ def anchors(keypoints) -> tuple[tf.Tensor, tf.Tensor]:
         known if all its points are visible. The head is the middle of what is seen of the face, or
         above the neck along the torso.
     """
+    return _anchors_of(*_points(keypoints))
+
+
+def texels(keypoints) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where the texels are and which can be known: as `anchors`, [B, T, 2] and [B, T].
+
+    The neck stands for a shoulder that is not seen, and the middle of the hips for a hip.
+    """
+    return _texels_of(*_points(keypoints))
+
+
+def _anchors_of(places, seen):
+    return _mixed(places, seen, _WEIGHTS)
+
+
+def _texels_of(places, seen):
+    stand_ins = [_POINTS.index(_STAND_INS.get(point, point)) for point in _POINTS]
+    places = tf.where(seen[..., None] > 0, places, tf.gather(places, stand_ins, axis=1))
+    seen = tf.maximum(seen, tf.gather(seen, stand_ins, axis=1))
+    return _mixed(places, seen, _TEXEL_WEIGHTS)
+
+
+def _points(keypoints):
+    """Places [B, P, 2] of keypoints, head and hips, and which are seen, [B, P]."""
     keypoints = tf.cast(keypoints, tf.float32)
     places, seen = keypoints[..., :2], tf.cast(keypoints[..., 2] > 0.5, tf.float32)
     hips, hips_seen = _middle(places, seen, _HIPS)
@@ -115,10 +190,14 @@ def anchors(keypoints) -> tuple[tf.Tensor, tf.Tensor]:
     head_seen = tf.maximum(face_seen, neck_seen * hips_seen)
     places = tf.concat([places, head[:, None], hips[:, None]], axis=1)
     seen = tf.concat([seen, head_seen[:, None], hips_seen[:, None]], axis=1)
-    weights = tf.constant(_WEIGHTS)
-    unseen_points = tf.einsum("bp,ap->ba", 1.0 - seen, tf.constant(np.abs(_WEIGHTS)))
+    return places, seen
+
+
+def _mixed(places, seen, weights):
+    """Mixtures of points by weights [A, P]: places [B, A, 2] and which are known [B, A]."""
+    unseen_points = tf.einsum("bp,ap->ba", 1.0 - seen, tf.constant(np.abs(weights)))
     known = tf.cast(unseen_points < 1e-6, tf.float32)
-    return tf.einsum("bpc,ap->bac", places, weights) * known[..., None], known
+    return tf.einsum("bpc,ap->bac", places, tf.constant(weights)) * known[..., None], known
 
 
 def torso(keypoints, height: int) -> tf.Tensor:
@@ -132,22 +211,28 @@ def torso(keypoints, height: int) -> tf.Tensor:
 
 
 class BodyMaps:
-    """Soft discs about the anchors and keypoints of persons, on grids of any fineness.
+    """Soft discs about the anchors, texels and keypoints of persons, on grids of any fineness.
 
     Args:
         keypoints: float32 [B, 18, 3], pixels of an image of height x width.
         height, width: pixels.
+        with_texels: whether texels are asked for.
 
     Attributes:
         known: float32 [B, A] in {0, 1}, as `anchors` gives it.
+        texels_known: float32 [B, T] in {0, 1}, as `texels` gives it; only with them.
     """
 
-    def __init__(self, keypoints, height: int, width: int):
+    def __init__(self, keypoints, height: int, width: int, with_texels: bool = False):
         self._size = height, width
         keypoints = tf.cast(keypoints, tf.float32)
-        places, self.known = anchors(keypoints)
+        points = _points(keypoints)
+        places, self.known = _anchors_of(*points)
         length = torso(keypoints, height)[:, None]
         self._anchors = _Discs(places, self.known, length * tf.constant(_WIDTHS))
+        if with_texels:
+            places, self.texels_known = _texels_of(*points)
+            self._texels = _Discs(places, self.texels_known, _TEXEL_WIDTH * length)
         seen = tf.cast(keypoints[..., 2] > 0.5, tf.float32)
         self._keypoints = _Discs(keypoints[..., :2], seen, _KEYPOINT_WIDTH * length)
 
@@ -161,6 +246,10 @@ class BodyMaps:
             float32 [B, rows, columns, A] in [0, 1].
         """
         return self._anchors.on(grid, *self._size)
+
+    def of_texels(self, grid: tuple[int, int]) -> tf.Tensor:
+        """As `of_anchors`, about every known texel: float32 [B, rows, columns, T]."""
+        return self._texels.on(grid, *self._size)
 
     def of_keypoints(self, grid: tuple[int, int]) -> tf.Tensor:
         """As `of_anchors`, about every visible keypoint: float32 [B, rows, columns, 18]."""
@@ -177,11 +266,17 @@ class _Discs:
     """
 
     def __init__(self, places, known, widths):
+        self._made: dict[tuple[int, int], tf.Tensor] = {}
         self._row, self._column = places[:, None, None, :, 0], places[:, None, None, :, 1]
         self._known, self._widths = known[:, None, None], widths[:, None, None]
 
     def on(self, grid, height, width):
-        """The discs on a grid over an image, float32 [B, rows, columns, P]."""
+        """The discs on a grid over an image, float32 [B, rows, columns, P]; made once."""
+        if grid not in self._made:
+            self._made[grid] = self._make(grid, height, width)
+        return self._made[grid]
+
+    def _make(self, grid, height, width):
         rows, columns = grid
         # No disc narrower than a cell, or it would fall between the cells.
         scale = tf.maximum(self._widths, 0.6 * height / rows)

@@ -94,9 +94,17 @@ def gradient_penalty(critic, real, fake, mix) -> tf.Tensor:
 
 def weighted_absolute_error(predicted, target, weights) -> tf.Tensor:
     """Mean of |predicted - target| with weights [B, H, W, 1] of pixels, which need not sum to 1."""
-    weights = tf.broadcast_to(weights, tf.shape(predicted))
-    total = tf.reduce_sum(weights * tf.abs(predicted - target))
-    return total / tf.maximum(tf.reduce_sum(weights), 1.0)
+    return _weighted_mean(tf.abs(predicted - target), weights)
+
+
+def weighted_squared_error(predicted, target, weights) -> tf.Tensor:
+    """Mean of (predicted - target) ** 2 with weights [..., 1], which need not sum to 1."""
+    return _weighted_mean(tf.square(predicted - target), weights)
+
+
+def _weighted_mean(errors, weights):
+    weights = tf.broadcast_to(weights, tf.shape(errors))
+    return tf.reduce_sum(weights * errors) / tf.maximum(tf.reduce_sum(weights), 1.0)
 
 
 _SSIM_WINDOW = 7

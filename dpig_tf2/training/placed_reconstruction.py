@@ -3,7 +3,9 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models import texture
 from dpig_tf2.models.person_model import PersonModel
+from dpig_tf2.ops.anchors import BodyMaps
 from dpig_tf2.ops.images import to_network_range
 from dpig_tf2.training import losses
 from dpig_tf2.training.trainer import StageTrainer
@@ -46,7 +48,11 @@ class PlacedReconstructionTrainer(StageTrainer):
             figure, around = self.generator.layers_of(codes, keypoints)
             coverage = figure[..., 3:]
             drawn = coverage * figure[..., :3] + (1.0 - coverage) * around
-            loss, logs = self._loss(drawn, around, answer, tf.concat(masks, axis=0))
+            mask = tf.concat(masks, axis=0)
+            loss, logs = self._loss(drawn, around, answer, mask)
+            if self.config.model.texels:
+                logs["loss/texture"] = self._texture_loss(codes, keypoints, answer, mask)
+                loss += self.recipe.texture_weight * logs["loss/texture"]
         self.optimized["generator"].minimize(tape, loss)
         self.move_averages(self.recipe.weight_average)
         if not self.recipe.cross_answers:
@@ -81,3 +87,10 @@ class PlacedReconstructionTrainer(StageTrainer):
             + recipe.structure_weight * logs["loss/structure"]
         )
         return loss, logs
+
+    def _texture_loss(self, codes, keypoints, answer, mask):
+        """Squared error of the colors that codes give to texels, where the answer shows them."""
+        body = BodyMaps(keypoints, *answer.shape[1:3], with_texels=True)
+        colors, seen = texture.read(answer, mask, body)
+        foreground = self.person_model.split_appearance(codes)["foreground"]
+        return losses.weighted_squared_error(self.generator.texture(foreground), colors, seen)

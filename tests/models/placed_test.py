@@ -18,10 +18,11 @@ _SIZES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=[False, True], ids=["anchors", "texels"])
+def model(request):
     """A small placed model whose weights are all other than 0."""
-    settings = config.preset("modern").override(**_SIZES).model
+    sizes = _SIZES | {"model.texels": request.param}
+    settings = config.preset("modern").override(**sizes).model
     names = [name for stage in config.STAGES for name in factory.stage_networks(stage, settings)]
     networks = factory.build_networks(names, settings)
     rng = np.random.default_rng(0)
@@ -53,9 +54,10 @@ def test_shapes(model, persons):
 def test_graphs_are_small(model):
     """Making them is most of what a program that draws one picture waits for."""
     maps = [tf.TensorSpec([None, *shape]) for shape in ((128, 64, 3), (18, 3), (120,))]
+    more = 250 if model.config.texels else 0
     for verb, specs, most in (
-        (model.encode_appearance, [maps[0], maps[1]], 1000),
-        (model.pictures, [maps[2], maps[1]], 900),
+        (model.encode_appearance, [maps[0], maps[1]], 1000 + more),
+        (model.pictures, [maps[2], maps[1]], 900 + more),
     ):
         graph = tf.function(verb, autograph=False).get_concrete_function(*specs).graph
         assert len(graph.get_operations()) < most, verb

@@ -8,21 +8,6 @@ from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, MIRRORED, flip_horizontal
 _SIZE = (128, 64)
 
 
-@pytest.fixture
-def standing():
-    """A person who stands upright, float32 [1, 18, 3]."""
-    places = {
-        "nose": (20, 32), "neck": (30, 32), "right_shoulder": (31, 24), "right_elbow": (45, 22),
-        "right_wrist": (58, 22), "left_shoulder": (31, 40), "left_elbow": (45, 42),
-        "left_wrist": (58, 42), "right_hip": (62, 27), "right_knee": (88, 27),
-        "right_ankle": (114, 27), "left_hip": (62, 37), "left_knee": (88, 37),
-        "left_ankle": (114, 37), "right_eye": (18, 30), "left_eye": (18, 34),
-        "right_ear": (19, 28), "left_ear": (19, 36),
-    }  # fmt: skip
-    keypoints = [(*places[name], 1) for name in KEYPOINT_NAMES]
-    return np.array([keypoints], np.float32)
-
-
 def _hidden(keypoints, *names):
     keypoints = keypoints.copy()
     keypoints[:, [KEYPOINT_NAMES.index(name) for name in names]] = 0
@@ -61,6 +46,41 @@ def test_a_hidden_face_is_above_the_neck(standing):
 def test_one_hip_stands_for_both(standing):
     _, known = anchors.anchors(_hidden(standing, "left_hip"))
     assert known[0, _of_region("legs")][0] == 1
+
+
+def test_texels_lie_in_rows_on_the_torso(standing):
+    places, known = anchors.texels(standing)
+    assert known.numpy().all()
+    first = 0
+    for region, count in anchors.TEXELS_OF_REGION.items():
+        if REGION_NAMES[region] == "upper_body":
+            rows, columns = np.moveaxis(places[0, first : first + count].numpy(), 1, 0)
+        first += count
+    np.testing.assert_allclose(rows[:5], 31 - 0.02 * 31, atol=1e-3)
+    np.testing.assert_allclose(
+        columns[:5], 24 + 16 * np.array([-0.15, 0.18, 0.5, 0.82, 1.15]), atol=0.1
+    )
+    np.testing.assert_allclose(rows[-5:], 31 + 0.92 * 31, atol=1e-3)
+
+
+def test_the_middle_stands_for_a_hidden_shoulder_and_hip(standing):
+    hidden = _hidden(standing, "left_shoulder", "left_hip")
+    places, known = anchors.texels(hidden)
+    torso = slice(0, 45)
+    assert known[0, torso].numpy().all()
+    assert places[0, torso][4, 1].numpy() == pytest.approx(24 + 1.15 * (32 - 24), abs=0.5)
+    _, known = anchors.texels(_hidden(hidden, "neck"))
+    assert not known[0, torso].numpy().any()
+
+
+def test_maps_of_texels_tell_rows_from_each_other(standing):
+    maps = anchors.BodyMaps(standing, *_SIZE, with_texels=True).of_texels((64, 32)).numpy()[0]
+    places, _ = anchors.texels(standing)
+    for i in (12, 17):  # next to each other on the middle of the torso
+        found = np.unravel_index(maps[..., i].argmax(), (64, 32))
+        assert abs(found[0] * 2 + 0.5 - places[0, i, 0]) <= 1.01
+    row = tuple(np.round((places[0, 12].numpy() - 0.5) / 2).astype(int))
+    assert maps[(*row, 17)] < 0.5 * maps[(*row, 12)]
 
 
 def test_maps_are_highest_at_their_anchor_and_zero_where_unknown(standing):

@@ -25,6 +25,13 @@ def test_errors_are_means_over_all_elements():
     _close(losses.squared_error(predicted, target), 1.3125)
 
 
+def test_weighted_errors_are_means_by_weight():
+    predicted, target = np.array([[[1.0, 3.0], [5.0, 5.0]]]), np.array([[[0.0, 1.0], [0.0, 0.0]]])
+    weights = np.array([[[1.0], [0.0]]])
+    assert float(losses.weighted_absolute_error(predicted, target, weights)) == 1.5
+    assert float(losses.weighted_squared_error(predicted, target, weights)) == 2.5
+
+
 @pytest.mark.parametrize("shape", [[4], [2, 2]])
 def test_cross_entropy_in_vector_and_patch_shape(shape):
     logits = tf.reshape(tf.constant([0.0, 1.0, 2.0, -1.0]), shape)

@@ -78,6 +78,29 @@ def test_without_cross_answers_every_photo_is_drawn_from_its_own_codes():
     assert float(logs["error/reconstruction"]) > 0
 
 
+def test_colors_of_texels_are_learned():
+    trainer = _trainer(**{"model.texels": True, "reconstruction.learning_rate": 3e-3})
+    batch, step = _batch(trainer), tf.function(trainer.train_step)
+    first = float(step(batch)["loss/texture"])
+    for _ in range(60):
+        last = step(batch)
+    assert float(last["loss/texture"]) < 0.7 * first
+
+
+def test_the_weight_of_the_texture_is_that_of_the_recipe():
+    changed = []
+    for weight in (0.0, 1.0):
+        trainer = _trainer(**{"model.texels": True, "recipe.texture_weight": weight})
+        before = weights.collect(trainer.generator.texture.variables)
+        trainer.generator.figure_convs[2].kernel.assign(
+            tf.zeros_like(trainer.generator.figure_convs[2].kernel)
+        )  # what is drawn does not depend on the texture
+        trainer.train_step(_batch(trainer))
+        after = weights.collect(trainer.generator.texture.variables)
+        changed.append(any(not np.array_equal(after[name], before[name]) for name in before))
+    assert changed == [False, True]
+
+
 def test_averages_follow_and_are_what_is_loaded():
     trainer = _trainer(**{"recipe.weight_average": 0.5})
     batch = _batch(trainer)
@@ -168,12 +191,15 @@ def test_kernels_are_muons_unless_something_comes_in_or_out(stage, left_to_adam)
 
 def test_poses_by_muon_follow_the_recipe_and_by_adam_their_halvings(tiny_config):
     batch = {"keypoints": testing.random_person(tiny_config.model, 2)["keypoints"]}
-    changes = {"pose.steps": 2, "pose.halve_every": 1, "recipe.warmup_steps": 0}
-    changes["recipe.decay_share"] = 1.0
+    changes = {"pose.steps": 2, "pose.halve_every": 1, "pose.learning_rate": 0.8}
+    options = {
+        "adam": changes,
+        "muon": changes
+        | {"pose.optimizer": "muon", "recipe.warmup_steps": 0, "recipe.decay_share": 1.0},
+    }
     rates = {}
     for name in config.OPTIMIZERS:
-        options = changes | {"pose.optimizer": name, "pose.learning_rate": 0.8}
-        trainer = build_trainer("pose", tiny_config.override(**options))
+        trainer = build_trainer("pose", tiny_config.override(**options[name]))
         rates[name] = [float(trainer.train_step(batch)["learning_rate/pose"]) for _ in range(3)]
     assert rates["adam"] == pytest.approx([0.8, 0.4, 0.2])
     assert rates["muon"] == pytest.approx([0.8, 0.4, 0.0])

@@ -1,0 +1,138 @@
+"""Patterns of clothes as colors of texels: read into the codes of their regions, drawn from them.
+
+What a pattern looks like is taught directly, by the colors under the texels of the answer: a
+network that sees only how far a picture is off does not begin to draw stripes, for stripes that are
+not yet in the right place are worse than none.
+"""
+
+import keras
+import tensorflow as tf
+
+from dpig_tf2.execution import Execution
+from dpig_tf2.models import layers
+from dpig_tf2.ops import anchors
+
+CHANNELS = 4 * len(anchors.TEXELS_OF_REGION)  # of what `draw` gives
+_LEAST_COVER = 0.1
+
+
+def read(images, body_mask, body: anchors.BodyMaps) -> tuple[tf.Tensor, tf.Tensor]:
+    """Colors under the texels of persons, and how much of each is seen.
+
+    Args:
+        images: float [B, H, W, 3], any units.
+        body_mask: float [B, H, W, 1] in {0, 1}.
+        body: maps of the persons, with texels.
+
+    Returns:
+        float32 [B, T, 3], units of the images, and float32 [B, T, 1] in [0, 1].
+    """
+    x = tf.concat([images * body_mask, body_mask], axis=-1)
+    return read_halved(tf.nn.avg_pool2d(x, 2, 2, "VALID"), body)
+
+
+def read_halved(x, body: anchors.BodyMaps) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `read`, of images times mask and mask [B, H / 2, W / 2, 4], every value of four pixels."""
+    maps = body.of_texels(tuple(x.shape[1:3]))
+    sums = tf.einsum("bhwt,bhwc->btc", maps, tf.cast(x, tf.float32))
+    colors, masked = sums[..., :3], sums[..., 3:]
+    seen = masked / (tf.reduce_sum(maps, axis=[1, 2])[..., None] + 1e-3)
+    return colors / (masked + 1e-2), seen * body.texels_known[..., None]
+
+
+def draw(colors, body: anchors.BodyMaps, grid: tuple[int, int]) -> tf.Tensor:
+    """Colors of texels as maps: of each region with texels three of color and one of coverage.
+
+    Args:
+        colors: float32 [B, T, 3].
+        body: maps of the persons, with texels.
+        grid: rows and columns of the maps.
+
+    Returns:
+        float32 [B, rows, columns, CHANNELS]. Between texels colors are interpolated.
+    """
+    counts = list(anchors.TEXELS_OF_REGION.values())
+    drawn = []
+    for maps, of_region in zip(
+        tf.split(body.of_texels(grid), counts, axis=-1),
+        tf.split(colors, counts, axis=1),
+        strict=True,
+    ):
+        cover = tf.reduce_sum(maps, axis=-1, keepdims=True)
+        placed = tf.einsum("bhwt,btc->bhwc", maps, of_region)
+        drawn += [placed / (cover + _LEAST_COVER), cover / (cover + 0.3)]
+    return tf.concat(drawn, axis=-1)
+
+
+@layers.serializable
+class TextureEncoder(layers.Block):
+    """What the colors of texels add to the codes of their regions.
+
+    Args:
+        embedding: code length of a region.
+        execution: how it computes.
+
+    Call arguments: what `read` returns.
+    Returns: {region: float [B, embedding]} of the regions with texels.
+    """
+
+    def __init__(self, embedding: int, execution: Execution = Execution(), **kwargs):
+        super().__init__(execution=execution, autocast=False, **kwargs)
+        self.embedding = embedding
+        self.hidden = _dense_of_regions(self, lambda _: 2 * embedding, "hidden", "relu")
+        self.codes = _dense_of_regions(self, lambda _: embedding, "code")
+
+    def get_config(self):
+        return super().get_config() | {"embedding": self.embedding}
+
+    def call(self, colors, seen):
+        x = tf.cast(tf.concat([colors * seen, seen], axis=-1), self.compute_dtype)
+        x = tf.split(x, list(anchors.TEXELS_OF_REGION.values()), axis=1)
+        x = [tf.reshape(found, [-1, found.shape[1] * found.shape[2]]) for found in x]
+        codes = [code(h(found)) for code, h, found in zip(self.codes, self.hidden, x, strict=True)]
+        return dict(zip(anchors.TEXELS_OF_REGION, codes, strict=True))
+
+
+@layers.serializable
+class TextureDecoder(layers.Block):
+    """Colors of the texels from the codes of their regions.
+
+    Args:
+        embedding: code length of a region.
+        execution: how it computes.
+
+    Call argument: float [B, 7 * embedding], the codes of all regions.
+    Returns: float32 [B, T, 3], network's units.
+    """
+
+    def __init__(self, embedding: int, execution: Execution = Execution(), **kwargs):
+        super().__init__(execution=execution, autocast=False, **kwargs)
+        self.embedding = embedding
+        self.hidden = _dense_of_regions(self, lambda _: 4 * embedding, "hidden", "relu")
+        self.colors = _dense_of_regions(self, lambda texels: 3 * texels, "output")
+
+    def get_config(self):
+        return super().get_config() | {"embedding": self.embedding}
+
+    def call(self, codes):
+        codes = tf.split(
+            tf.cast(codes, self.compute_dtype), codes.shape[-1] // self.embedding, axis=1
+        )
+        colors = [
+            colors(hidden(codes[region]))
+            for region, hidden, colors in zip(
+                anchors.TEXELS_OF_REGION, self.hidden, self.colors, strict=True
+            )
+        ]
+        colors = tf.cast(tf.concat(colors, axis=1), tf.float32)
+        return tf.reshape(colors, [-1, anchors.NUM_TEXELS, 3])
+
+
+def _dense_of_regions(block, units, name, activation=None):
+    """One layer for each region with texels; `units` of the number of its texels."""
+    return [
+        keras.layers.Dense(
+            units(texels), activation=activation, dtype=block.dtype_policy, name=f"{i}_{name}"
+        )
+        for i, texels in anchors.TEXELS_OF_REGION.items()
+    ]
