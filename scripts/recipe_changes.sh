@@ -27,6 +27,7 @@ structure_term_four_times --set=recipe.structure_weight=0.8
 person_weighs_no_more --set=recipe.person_weight=0
 no_term_of_the_scene_alone --set=recipe.scene_weight=0
 no_cross_answers --set=recipe.cross_answers=false
+texels --set=model.texels=true
 no_moving_average --set=recipe.weight_average=0
 rate_does_not_fall --set=recipe.decay_share=0
 CHANGES
