@@ -13,7 +13,6 @@ from dpig_tf2.models import layers
 from dpig_tf2.ops import anchors
 
 CHANNELS = 4 * len(anchors.TEXELS_OF_REGION)  # of what `draw` gives
-_LEAST_COVER = 0.1
 
 
 def read(images, body_mask, body: anchors.BodyMaps) -> tuple[tf.Tensor, tf.Tensor]:
@@ -36,8 +35,8 @@ def read_halved(x, body: anchors.BodyMaps) -> tuple[tf.Tensor, tf.Tensor]:
     maps = body.of_texels(tuple(x.shape[1:3]))
     sums = tf.einsum("bhwt,bhwc->btc", maps, tf.cast(x, tf.float32))
     colors, masked = sums[..., :3], sums[..., 3:]
-    seen = masked / (tf.reduce_sum(maps, axis=[1, 2])[..., None] + 1e-3)
-    return colors / (masked + 1e-2), seen * body.texels_known[..., None]
+    # The maps of unknown texels are zero, and so is what is seen of them.
+    return colors / (masked + 1e-2), masked / (tf.reduce_sum(maps, axis=[1, 2])[..., None] + 1e-3)
 
 
 def draw(colors, body: anchors.BodyMaps, grid: tuple[int, int]) -> tf.Tensor:
@@ -60,7 +59,7 @@ def draw(colors, body: anchors.BodyMaps, grid: tuple[int, int]) -> tf.Tensor:
     ):
         cover = tf.reduce_sum(maps, axis=-1, keepdims=True)
         placed = tf.einsum("bhwt,btc->bhwc", maps, of_region)
-        drawn += [placed / (cover + _LEAST_COVER), cover / (cover + 0.3)]
+        drawn += [placed / (cover + 0.1), cover / (cover + 0.3)]
     return tf.concat(drawn, axis=-1)
 
 

@@ -53,7 +53,9 @@ def test_what_the_mask_leaves_out_is_not_seen(body):
     image[:, 48:] = -1
     colors, seen = (_torso(found.numpy()) for found in texture.read(image, mask, body))
     assert seen[0].min() > 0.95 and seen[-1].max() < 0.05
-    np.testing.assert_allclose(colors[:3], 1, atol=0.05)  # nothing of what is not the person
+    partly = (seen[..., 0] > 0.3) & (seen[..., 0] < 0.9)
+    assert partly.any()
+    np.testing.assert_allclose(colors[partly], 1, atol=0.1)  # nothing of what is not the person
 
 
 def test_texels_of_a_hidden_limb_are_not_seen(standing):
