@@ -534,6 +534,7 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
         (["--preset=synthetic", "--data_dir=x", "--keypoints=y"], "either --data_dir"),
         (["--preset=synthetic", "--data_dir=x", "--set=model.hiden=3"], "model.hiden"),
         (["--preset=synthetic", "--data_dir=x", "--set=model.hidden=wide"], "model.hidden"),
+        (["--preset=synthetic", "--data_dir=x", "--set=recipe.warmup_steps=3"], "change nothing"),
         (["--preset=synthetic", "--data_dir=x", "--steps=3"], "--steps needs one --stage"),
         (
             ["--preset=synthetic", "--data_dir=x", "--stage=pose", "--pairing=triplet"],
@@ -570,12 +571,12 @@ def test_bad_flags_end_in_one_line_and_write_nothing(tmp_path, flags, message):
 
 def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, tiny_overrides):
     flags = tiny_flags(tiny_overrides, "unused", tmp_path / "run")
-    as_in_json = "--set=recipe.cross_answers=false"
+    as_in_json = "--set=match_release=true"
     result = run_program(*flags, as_in_json, "--dry_run")
     assert result.returncode == 0, result.stderr
     printed = json.loads(result.stdout)
     assert printed["model"]["hidden"] == 4
-    assert printed["recipe"]["cross_answers"] is False
+    assert printed["match_release"] is True
     assert not (tmp_path / "run").exists()
 
 
