@@ -162,6 +162,11 @@ class ModelConfig:
         _require_memory("networks of these sizes", memory_needs.weights(self))
 
     def _validate_published(self):
+        if self.texels:
+            raise ConfigError(
+                "model.texels needs model.architecture=placed, which has codes of places",
+                field="model.texels",
+            )
         stride = 2 ** (self.generator_levels - 1)
         for name in ("height", "width"):
             if getattr(self, name) % stride:

@@ -86,6 +86,7 @@ def test_override_replaces_one_field():
         ("pose.optimizer", "sgd", "pose.optimizer must be one of adam, muon; got 'sgd'"),
         ("reconstruction.optimizer", "muon", "muon needs model.architecture=placed"),
         ("pose_mapping.optimizer", "muon", "pose_mapping.optimizer=muon needs model.mapping=flow"),
+        ("model.texels", True, "model.texels needs model.architecture=placed"),
         ("recipe.warmup_steps", 5, "recipe.warmup_steps would change nothing: no stage of preset"),
     ],
 )

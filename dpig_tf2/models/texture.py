@@ -11,6 +11,7 @@ import tensorflow as tf
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import layers
 from dpig_tf2.ops import anchors
+from dpig_tf2.ops.body_parts import NUM_REGIONS
 
 CHANNELS = 4 * len(anchors.TEXELS_OF_REGION)  # of what `draw` gives
 
@@ -78,8 +79,9 @@ class TextureEncoder(layers.Block):
     def __init__(self, embedding: int, execution: Execution = Execution(), **kwargs):
         super().__init__(execution=execution, autocast=False, **kwargs)
         self.embedding = embedding
-        self.hidden = _dense_of_regions(self, lambda _: 2 * embedding, "hidden", "relu")
-        self.codes = _dense_of_regions(self, lambda _: embedding, "code")
+        regions = anchors.TEXELS_OF_REGION
+        self.hidden = [_dense(self, 2 * embedding, f"{i}_hidden", "relu") for i in regions]
+        self.codes = [_dense(self, embedding, f"{i}_code") for i in regions]
 
     def get_config(self):
         return super().get_config() | {"embedding": self.embedding}
@@ -107,31 +109,20 @@ class TextureDecoder(layers.Block):
     def __init__(self, embedding: int, execution: Execution = Execution(), **kwargs):
         super().__init__(execution=execution, autocast=False, **kwargs)
         self.embedding = embedding
-        self.hidden = _dense_of_regions(self, lambda _: 4 * embedding, "hidden", "relu")
-        self.colors = _dense_of_regions(self, lambda texels: 3 * texels, "output")
+        regions = anchors.TEXELS_OF_REGION
+        self.hidden = [_dense(self, 4 * embedding, f"{i}_hidden", "relu") for i in regions]
+        self.colors = [_dense(self, 3 * n, f"{i}_output") for i, n in regions.items()]
 
     def get_config(self):
         return super().get_config() | {"embedding": self.embedding}
 
     def call(self, codes):
-        codes = tf.split(
-            tf.cast(codes, self.compute_dtype), codes.shape[-1] // self.embedding, axis=1
-        )
-        colors = [
-            colors(hidden(codes[region]))
-            for region, hidden, colors in zip(
-                anchors.TEXELS_OF_REGION, self.hidden, self.colors, strict=True
-            )
-        ]
-        colors = tf.cast(tf.concat(colors, axis=1), tf.float32)
-        return tf.reshape(colors, [-1, anchors.NUM_TEXELS, 3])
+        codes = tf.split(tf.cast(codes, self.compute_dtype), NUM_REGIONS, axis=1)
+        layers_of = zip(anchors.TEXELS_OF_REGION, self.hidden, self.colors, strict=True)
+        found = [colors(hidden(codes[region])) for region, hidden, colors in layers_of]
+        found = tf.cast(tf.concat(found, axis=1), tf.float32)
+        return tf.reshape(found, [-1, anchors.NUM_TEXELS, 3])
 
 
-def _dense_of_regions(block, units, name, activation=None):
-    """One layer for each region with texels; `units` of the number of its texels."""
-    return [
-        keras.layers.Dense(
-            units(texels), activation=activation, dtype=block.dtype_policy, name=f"{i}_{name}"
-        )
-        for i, texels in anchors.TEXELS_OF_REGION.items()
-    ]
+def _dense(block, units, name, activation=None):
+    return keras.layers.Dense(units, activation=activation, dtype=block.dtype_policy, name=name)
