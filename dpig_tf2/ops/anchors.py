@@ -106,7 +106,7 @@ def _along(side: str, *joints: str) -> list[dict[str, float]]:
 # region of both legs are for skirts.
 _TEXELS: dict[str, list[dict[str, float]]] = {
     "head": [],
-    "upper_body": _on_torso(np.linspace(-0.02, 0.92, 9), (-0.15, 0.18, 0.5, 0.82, 1.15)),
+    "upper_body": _on_torso(np.arange(9) / 8.5 - 0.02, (-0.15, 0.18, 0.5, 0.82, 1.15)),
     "legs": _on_torso((1.05, 1.18, 1.31, 1.44), (0.0, 0.5, 1.0)),
     "left_arm": _along("left", "shoulder", "elbow", "wrist"),
     "right_arm": _along("right", "shoulder", "elbow", "wrist"),
