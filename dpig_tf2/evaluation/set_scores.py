@@ -1,10 +1,11 @@
-"""Scores of sets of images by a classifier's view of them: inception score, FID, KID.
+"""Scores of sets: by a classifier's view of images inception score, FID, KID; of any codes recall.
 
 Everything is computed in float64. N images, C classes, D features.
 """
 
 import numpy as np
 from scipy.linalg import svdvals
+from scipy.spatial.distance import cdist
 
 from dpig_tf2.errors import DpigError
 
@@ -96,6 +97,39 @@ def kernel_distance(
         for _ in range(subsets)
     ]
     return float(np.mean(distances)), float(np.std(distances))
+
+
+def precision_and_recall(
+    real: np.ndarray, sampled: np.ndarray, neighbors: int = 5
+) -> tuple[float, float]:
+    """Shares of samples that lie among real features, and of real ones among samples, in [0, 1].
+
+    A point lies among a set if it is no farther from one of its points than that one's k-th
+    neighbor in the set. Two halves of one set do not reach 1: in many dimensions neighbors are far.
+
+    Args:
+        real, sampled: [N, D] and [M, D]; compare only what was counted with equal N, M and k.
+        neighbors: k.
+
+    Raises:
+        DpigError: not two finite [N, D] arrays of one D with at least two rows, or k not in
+            [1, min(N, M) - 1].
+
+    Source: Kynkäänniemi et al. 2019, section 2.
+    """
+    real, sampled = _check_features(real, sampled)
+    most = min(len(real), len(sampled)) - 1
+    if not 1 <= neighbors <= most:
+        raise DpigError(f"{neighbors} neighbors, expected 1 to {most}.")
+    distances = cdist(sampled, real)
+    precise = distances <= _neighbor_distances(real, neighbors)
+    recalled = distances <= _neighbor_distances(sampled, neighbors)[:, None]
+    return float(precise.any(axis=1).mean()), float(recalled.any(axis=0).mean())
+
+
+def _neighbor_distances(features, neighbors):
+    """[N], the distance of each point to its k-th neighbor; the nearest of all is itself."""
+    return np.partition(cdist(features, features), neighbors, axis=1)[:, neighbors]
 
 
 def _inception_score_of(probabilities: np.ndarray) -> float:

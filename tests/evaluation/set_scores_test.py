@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from dpig_tf2.evaluation.set_scores import frechet_distance, inception_score, kernel_distance
+from dpig_tf2.evaluation.set_scores import (
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    precision_and_recall,
+)
 
 
 def test_inception_score_of_uniform_and_one_hot():
@@ -134,3 +139,25 @@ def test_bad_subsets_are_refused():
         kernel_distance(features, features, subsets=0, subset_size=10)
     with pytest.raises(ValueError, match="5 subsets of 1"):
         kernel_distance(features, features, subsets=5, subset_size=1)
+
+
+def test_precision_and_recall_of_hand_worked_case():
+    # Points reach as far as their next, real ones 1, 1, 2: 2.6 and 4.1 are among them, 9.6 is not.
+    # Samples reach 1.5, 1.5, 5.5: only 3 is among them.
+    real, sampled = np.array([[0.0], [1.0], [3.0]]), np.array([[2.6], [4.1], [9.6]])
+    assert precision_and_recall(real, sampled, 1) == pytest.approx((2 / 3, 1 / 3))
+
+
+def test_samples_that_do_not_vary_are_precise_and_recall_little():
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(400, 2))
+    precision, recall = precision_and_recall(real, 0.01 * rng.normal(size=(300, 2)))
+    assert precision == 1 and recall < 0.02
+    precision, recall = precision_and_recall(real, rng.normal(size=(300, 2)))
+    assert min(precision, recall) > 0.9
+
+
+@pytest.mark.parametrize("neighbors", [0, 3])
+def test_precision_and_recall_refuse_neighbors_that_there_are_not(neighbors):
+    with pytest.raises(ValueError, match=f"{neighbors} neighbors, expected 1 to 2"):
+        precision_and_recall(np.zeros((4, 2)), np.zeros((3, 2)), neighbors)
