@@ -18,6 +18,7 @@ PAIRINGS = ("pair", "triplet")
 ARCHITECTURES = ("published", "placed")
 MAPPINGS = ("adversarial", "flow")
 OPTIMIZERS = ("adam", "muon")
+_REGIONS = 7  # of the body
 SCENE_CELL = 16  # side of a cell of the placed architecture's scene code, pixels
 BOX_RULES = ("market1501", "deepfashion")
 CHECKPOINTS = ("latest", "best")
@@ -72,6 +73,7 @@ class ModelConfig:
     placed_channels: int = 32  # of "placed" only: channels that region codes are placed in
     texels: bool = False  # of "placed" only: codes are read and placed finely, too: `ops.anchors`
     mapping: str = "adversarial"  # "flow": mapping networks are integrated, `models.flow_mapping`
+    flow_places: bool = False  # of "flow" only: regions and cells have features of their own
 
     @property
     def has_background(self) -> bool:
@@ -79,7 +81,7 @@ class ModelConfig:
 
     @property
     def foreground_embedding(self) -> int:
-        return 7 * self.region_embedding
+        return _REGIONS * self.region_embedding
 
     @property
     def appearance_embedding(self) -> int:
@@ -123,6 +125,20 @@ class ModelConfig:
             "pose": self.pose_mapping_hidden,
         }[factor]
 
+    @property
+    def scene_cells(self) -> int:
+        """How many cells the placed architecture's scene code is of."""
+        return self.height * self.width // SCENE_CELL**2
+
+    def code_places(self, factor: str) -> int:
+        """How many places a flow tells apart in a factor's code: regions, cells of a scene or 1."""
+        self.check_factor(factor)
+        if not self.flow_places or factor == "pose":
+            return 1
+        if factor == "background":
+            return self.scene_cells if self.architecture == "placed" else 1
+        return _REGIONS
+
     def check_factor(self, factor: str) -> None:
         if not isinstance(factor, str) or factor not in self.factors:
             raise ConfigError(
@@ -155,6 +171,10 @@ class ModelConfig:
         _require_positive("model.noise_scale", self.noise_scale)
         _require_choice("model.architecture", self.architecture, ARCHITECTURES)
         _require_choice("model.mapping", self.mapping, MAPPINGS)
+        if self.flow_places and self.mapping != "flow":
+            raise ConfigError(
+                "model.flow_places needs model.mapping=flow", field="model.flow_places"
+            )
         if self.architecture == "placed":
             self._validate_placed()
         else:
@@ -195,7 +215,7 @@ class ModelConfig:
                     f"model.architecture=placed, got {getattr(self, name)}",
                     field=f"model.{name}",
                 )
-        cells = self.height * self.width // SCENE_CELL**2
+        cells = self.scene_cells
         if self.background_embedding % cells:
             raise ConfigError(
                 f"model.background_embedding must be a multiple of the {cells} cells of the scene, "
@@ -357,6 +377,11 @@ class Config:
                 "recipe, which is for model.architecture=placed, model.mapping=flow and Muon",
                 field=changed,
             )
+        if config.recipe.texture_weight != self.recipe.texture_weight and not config.model.texels:
+            raise ConfigError(
+                "recipe.texture_weight would change nothing: it is for model.texels=true",
+                field="recipe.texture_weight",
+            )
         return config
 
     def to_json(self) -> str:
@@ -465,18 +490,20 @@ _MODERN = Config(
         background_embedding=768,
         pose_hidden=384,
         pose_learns_missing=False,
-        background_mapping_hidden=512,
+        foreground_mapping_hidden=192,
+        background_mapping_hidden=128,
         pose_mapping_hidden=256,
         noise_scale=1.0,
         architecture="placed",
         mapping="flow",
+        flow_places=True,
     ),
     reconstruction=StageConfig(batch_size=4, steps=40_000, learning_rate=1e-3, optimizer="muon"),
     pose=StageConfig(
         batch_size=256, steps=6_000, learning_rate=1e-3, optimizer="muon", code_noise=0.02
     ),
     appearance_mapping=StageConfig(
-        batch_size=128, steps=20_000, learning_rate=1e-3, objective="wgan-gp"
+        batch_size=64, steps=20_000, learning_rate=1e-3, objective="wgan-gp"
     ),
     pose_mapping=StageConfig(batch_size=256, steps=80_000, learning_rate=1e-3, objective="wgan-gp"),
 )
@@ -571,7 +598,6 @@ PRESETS = {
             "model.mask_radius": 3,
             "model.background_embedding": 384,
             "model.pose_hidden": 256,
-            "model.background_mapping_hidden": 256,
             "reconstruction.steps": 4000,
             "pose.batch_size": 64,
             "pose.steps": 4000,

@@ -53,6 +53,7 @@ def parameters(model) -> dict[str, int]:
     mappings = {
         f"{factor}_mapping": 2 * model.embedding_size(factor) * model.mapping_hidden(factor)
         + 8 * model.mapping_hidden(factor) ** 2
+        + (model.embedding_size(factor) ** 2 if model.code_places(factor) > 1 else 0)
         for factor in model.factors
     }
     pose = 8 * model.pose_hidden**2

@@ -40,6 +40,21 @@ def test_published_sizes():
         assert settings.stage("pose_mapping").objective == "wgan"
 
 
+@pytest.mark.parametrize(
+    ("preset", "told_apart", "places"),
+    [
+        ("modern", True, (7, 32, 1)),  # regions, cells of 16 x 16 pixels
+        ("modern", False, (1, 1, 1)),
+        ("market1501", True, (7, 1, 1)),
+        ("deepfashion", True, (7, 1)),
+    ],
+)
+def test_places_of_codes(preset, told_apart, places):
+    changes = {"model.mapping": "flow", "model.flow_places": told_apart}
+    model = config.preset(preset).override(**changes).model
+    assert tuple(model.code_places(factor) for factor in model.factors) == places
+
+
 def test_override_replaces_one_field():
     full = config.preset("market1501")
     narrow = full.override(**{"model.hidden": 32, "pose.learning_rate": 1, "seed": 3})
@@ -87,12 +102,21 @@ def test_override_replaces_one_field():
         ("reconstruction.optimizer", "muon", "muon needs model.architecture=placed"),
         ("pose_mapping.optimizer", "muon", "pose_mapping.optimizer=muon needs model.mapping=flow"),
         ("model.texels", True, "model.texels needs model.architecture=placed"),
+        ("model.flow_places", True, "model.flow_places needs model.mapping=flow"),
         ("recipe.warmup_steps", 5, "recipe.warmup_steps would change nothing: no stage of preset"),
     ],
 )
 def test_override_refuses(field, value, message):
     with pytest.raises(ConfigError, match=message):
         config.preset("market1501").override(**{field: value})
+
+
+def test_the_weight_of_texels_needs_texels():
+    modern = config.preset("modern")
+    with pytest.raises(ConfigError, match=r"recipe\.texture_weight would change nothing"):
+        modern.override(**{"model.texels": False, "recipe.texture_weight": 2.0})
+    changed = modern.override(**{"model.texels": True, "recipe.texture_weight": 2.0})
+    assert changed.recipe.texture_weight == 2.0
 
 
 def test_stages_that_follow_the_recipe():

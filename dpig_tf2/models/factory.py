@@ -89,6 +89,7 @@ def build_network(
         network = FlowMapping(
             config.mapping_hidden(factor),
             config.embedding_size(factor),
+            config.code_places(factor),
             config.noise_scale,
             execution,
             name=name,

@@ -34,24 +34,19 @@ def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> Train
     return data
 
 
-def stage_batches(
+def stage_arrays(
     run: RunFolder,
     stage: str,
     data: TrainingData,
-    updates: int,
     report: Callable[[str], None],
     writes_cache: bool = True,
-) -> Callable[[int, tf.distribute.InputContext], tf.data.Dataset]:
-    """The endless batches of one stage, as a function of first step and input context.
-
-    A batch holds `updates` times the stage's batch size. Everything is a pure function of data,
-    seed and step, which is what makes a resumed run equal an uninterrupted one.
+) -> dict | None:
+    """All that a stage trains on, nested as its batches are; None of photos, which are too many.
 
     Args:
         run: the run folder; stage II reads its predecessor's checkpoint from here.
         stage: name of the stage.
         data: what to train on, as `prepared` for the stage.
-        updates: the trainer's `updates_per_step`.
         report: told what is being prepared.
         writes_cache: keep what is computed in the run folder, which one worker alone may do.
 
@@ -61,17 +56,37 @@ def stage_batches(
     """
     config = run.config
     if stage == "reconstruction":
-        return lambda start, context=None: data.photo_batches(config, updates, start, context)
+        return None
     if stage == "appearance_mapping":
-        arrays = {"embedding": _appearance_embeddings(run, data, report, writes_cache)}
-    else:
-        keypoints = with_visible_keypoint(data.poses(config.model))
-        _require_rows(len(keypoints), config.stage(stage).batch_size, stage)
-        if stage == "pose":
-            arrays = {"keypoints": keypoints}
-        else:
-            model = PersonModel(config.model, load_stage_networks(run, "pose"))
-            arrays = {"embedding": {"pose": tf.function(model.encode_pose)(keypoints)}}
+        return {"embedding": _appearance_embeddings(run, data, report, writes_cache)}
+    keypoints = with_visible_keypoint(data.poses(config.model))
+    _require_rows(len(keypoints), config.stage(stage).batch_size, stage)
+    if stage == "pose":
+        return {"keypoints": keypoints}
+    model = PersonModel(config.model, load_stage_networks(run, "pose"))
+    return {"embedding": {"pose": tf.function(model.encode_pose)(keypoints)}}
+
+
+def stage_batches(
+    config: Config, stage: str, data: TrainingData, arrays: dict | None, updates: int
+) -> Callable[[int, tf.distribute.InputContext], tf.data.Dataset]:
+    """The endless batches of one stage, as a function of first step and input context.
+
+    A batch holds `updates` times the stage's batch size. Everything is a pure function of data,
+    seed and step, which is what makes a resumed run equal an uninterrupted one.
+
+    Args:
+        config: the run's configuration.
+        stage: name of the stage.
+        data: what to train on, as `prepared` for the stage.
+        arrays: `stage_arrays` of it.
+        updates: the trainer's `updates_per_step`.
+
+    Raises:
+        RecordError: as `training_batches`.
+    """
+    if arrays is None:
+        return lambda start, context=None: data.photo_batches(config, updates, start, context)
     size = config.stage(stage).batch_size * updates
     return lambda start, context=None: array_batches(
         arrays, size, config.seed, start, updates, context

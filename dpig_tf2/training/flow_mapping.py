@@ -7,7 +7,6 @@ from dpig_tf2.training import losses
 from dpig_tf2.training.trainer import StageTrainer
 
 _NOISE, _TIME = 0, 50  # purposes of random numbers; each factor has its own
-_SMALLEST_DEVIATION = 1e-3
 
 
 class FlowMappingTrainer(StageTrainer):
@@ -35,7 +34,6 @@ class FlowMappingTrainer(StageTrainer):
         for i, factor in enumerate(self.factors):
             flow = self.networks[f"{factor}_mapping"]
             codes = batch["embedding"][factor]
-            self._learn_statistics(flow, codes)
             codes = flow.normalize(codes)
             noise = self.normal(tf.shape(codes), _NOISE + i, 1.0)
             time = self.uniform(tf.shape(codes)[:1], _TIME + i)
@@ -47,13 +45,6 @@ class FlowMappingTrainer(StageTrainer):
         self.move_averages(self.config.recipe.weight_average)
         return logs
 
-    def _learn_statistics(self, flow, codes):
-        """Mean and deviation of all batches so far, later ones of the newest thousand."""
-        share = 1.0 / tf.minimum(tf.cast(self.step, tf.float32) + 1.0, 1000.0)
-        mean = tf.reduce_mean(codes, axis=0)
-        # About the mean so far, which makes it too large by what the mean still moves: very little.
-        variance = tf.reduce_mean(tf.square(codes - mean), axis=0)
-        kept = tf.where(self.step > 0, tf.square(flow.code_deviation), variance)
-        flow.code_mean.assign_add(share * (mean - flow.code_mean))
-        variance = kept + share * (variance - kept)
-        flow.code_deviation.assign(tf.maximum(tf.sqrt(variance), _SMALLEST_DEVIATION))
+    def adapt(self, arrays):
+        for factor in self.factors:
+            self.networks[f"{factor}_mapping"].adapt(arrays["embedding"][factor])

@@ -26,7 +26,7 @@ from dpig_tf2.pipeline.training_data import TrainingData
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.training import pictures
-from dpig_tf2.training.data import prepared, stage_batches
+from dpig_tf2.training.data import prepared, stage_arrays, stage_batches
 from dpig_tf2.training.distribution import Devices
 from dpig_tf2.training.progress import StageLog, say
 from dpig_tf2.training.trainer import StageTrainer
@@ -164,8 +164,11 @@ def _train_stage(run, stage, data, options, stop, first_weights):
         trainer = build_trainer(stage, run.config, options.execution)
         _start(trainer, run, first_weights)
     updates = trainer.updates_per_step
-    report = functools.partial(say, stage)
-    batches_from = stage_batches(run, stage, data, updates, report, devices.is_chief)
+    arrays = stage_arrays(run, stage, data, functools.partial(say, stage), devices.is_chief)
+    if not done and arrays is not None:
+        with devices.scope():
+            trainer.adapt(arrays)
+    batches_from = stage_batches(run.config, stage, data, arrays, updates)
     batches = iter(devices.batches(lambda context: batches_from(done, context)))
     batches = itertools.chain([next(batches)], batches)  # the first is read before anything written
     stage_run = _StageRun(run, trainer, data, options, stop, limit)

@@ -124,6 +124,13 @@ class StageTrainer(keras.Model):
             average.assign(variable)
         return left
 
+    def adapt(self, arrays: Mapping) -> None:
+        """Takes what must be known of the whole data before the first step; by default nothing.
+
+        Args:
+            arrays: all that the stage trains on, nested as its batches are.
+        """
+
     def state_variables(self) -> list:
         """Every variable that a checkpoint of this stage holds."""
         variables = [self.step, *(average for average, _ in self._averaged)]

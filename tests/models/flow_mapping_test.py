@@ -4,8 +4,8 @@ import pytest
 from dpig_tf2.models.flow_mapping import FlowMapping
 
 
-def _flow(embedding):
-    flow = FlowMapping(8, embedding)
+def _flow(embedding, places=1):
+    flow = FlowMapping(8, embedding, places)
     flow.build((None, embedding))
     flow.code_mean.assign(np.full(embedding, 5.0))
     flow.code_deviation.assign(np.full(embedding, 3.0))
@@ -17,9 +17,9 @@ def _distances(flow, noise):
     return np.sqrt(np.mean(np.square(codes), axis=-1))
 
 
-@pytest.mark.parametrize("embedding", [2, 32, 768])
-def test_an_untrained_flow_gives_back_its_noise(embedding):
-    flow = _flow(embedding)
+@pytest.mark.parametrize(("embedding", "places"), [(2, 1), (32, 1), (768, 1), (32, 4)])
+def test_an_untrained_flow_gives_back_its_noise(embedding, places):
+    flow = _flow(embedding, places)
     noise = np.random.default_rng(0).normal(size=(2000, embedding)).astype(np.float32)
     np.testing.assert_allclose(flow(noise), 5.0 + 3.0 * noise, atol=0.15)
 
@@ -31,3 +31,45 @@ def test_a_velocity_that_grows_without_bound_leads_no_farther_than_the_reach():
     distances = _distances(flow, noise)
     assert distances.max() <= flow.reach * (1 + 1e-5)
     assert (distances > 0.99 * flow.reach).mean() > 0.5  # what it is kept from
+
+
+def _codes(count, rng):
+    """Of two places with two numbers; the first of one place tells the first of the other."""
+    shared = rng.normal(size=count)
+    return np.stack(
+        [1.0 + shared, rng.normal(size=count), 3.0 * shared, 0.5 * rng.normal(size=count)], axis=1
+    ).astype(np.float32)
+
+
+def test_an_untrained_flow_of_places_gives_codes_that_are_correlated_as_the_true_ones():
+    rng = np.random.default_rng(0)
+    true = _codes(4000, rng)
+    flow = FlowMapping(8, 4, places=2)
+    flow.build((None, 4))
+    flow.adapt(true)
+    drawn = flow(rng.normal(size=(4000, 4)).astype(np.float32)).numpy()
+    np.testing.assert_allclose(drawn.mean(axis=0), true.mean(axis=0), atol=0.15)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(true.T), atol=0.5)
+    assert np.corrcoef(drawn.T)[0, 2] > 0.98
+
+
+def test_adapting_takes_mean_and_deviation_also_of_numbers_that_never_vary():
+    flow = FlowMapping(8, 2)
+    flow.build((None, 2))
+    flow.adapt(np.array([[1.0, 7.0], [3.0, 7.0]]))
+    np.testing.assert_allclose(flow.code_mean, [2, 7])
+    np.testing.assert_allclose(flow.code_deviation, [1, 1e-3])
+    assert np.isfinite(flow.normalize(np.array([[1.0, 7.0]], np.float32))).all()
+
+
+@pytest.mark.parametrize("moved", [0, 3])
+def test_each_place_learns_from_all(moved):
+    flow = FlowMapping(8, 8, places=4)
+    flow.build((None, 8))
+    flow.output_dense.kernel.assign(np.ones((4, 8, 2)))
+    x = np.zeros((1, 8), np.float32)
+    changed = x.copy()
+    changed[0, 2 * moved] = 1.0
+    time = np.full(1, 0.5, np.float32)  # the velocity of Gaussian codes is 0
+    difference = np.abs(flow.velocity(changed, time) - flow.velocity(x, time))
+    assert (difference > 1e-6).all()

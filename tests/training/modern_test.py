@@ -140,12 +140,11 @@ def test_a_flow_learns_a_distribution():
         side = rng.choice([-1.0, 1.0], (count, 1))
         return (5 + 3 * side + 0.1 * rng.normal(size=(count, 32))).astype(np.float32)
 
+    trainer.adapt({"embedding": {"pose": codes(4000)}})
     step = tf.function(trainer.train_step)
     for _ in range(300):
         step({"embedding": {"pose": tf.constant(codes(128))}})
     flow = trainer.networks["pose_mapping"]
-    np.testing.assert_allclose(flow.code_mean, 5, atol=0.3)
-    np.testing.assert_allclose(flow.code_deviation, 3, atol=0.3)
     drawn = flow(rng.normal(size=(500, 32)).astype(np.float32)).numpy().mean(axis=1)
     near = np.minimum(np.abs(drawn - 2), np.abs(drawn - 8)) < 0.8
     assert near.mean() > 0.85

@@ -71,7 +71,7 @@ def test_embeddings_are_computed_once(finished, tmp_path, monkeypatch):
     )
 
     def prepare(run):
-        training_data.stage_batches(run, "appearance_mapping", data, 12, print)
+        training_data.stage_arrays(run, "appearance_mapping", data, print)
 
     prepare(trained)
     assert not calls, "training has left them in the run folder"
