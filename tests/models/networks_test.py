@@ -269,26 +269,31 @@ def test_both_implementations_give_the_same_numbers(wide, monkeypatch):
     monkeypatch.setattr(
         convolutions, "choose_algorithm", lambda *a: used.add(choose(*a)) or choose(*a)
     )
-    images = _random(2, model.height, model.width, 3)
     boxes = np.tile(np.array([2, 3, 20, 12], np.float32), (2, 7, 1))
-    mask = (_random(2, model.height, model.width, 1, seed=1) > 0).astype(np.float32)
-    inputs = {
-        "appearance_encoder": [images, boxes, np.ones((2, 7), np.float32), mask],
-        "generator": [
-            _random(2, model.appearance_embedding),
-            np.sign(_random(2, model.height, model.width, 18)),
-        ],
-        "discriminator": [images],
-    }
-    for name, arguments in inputs.items():
+
+    def inputs(seed):
+        images = _random(2, model.height, model.width, 3, seed=seed)
+        mask = (_random(2, model.height, model.width, 1, seed=seed + 1) > 0).astype(np.float32)
+        return {
+            "appearance_encoder": [images, boxes, np.ones((2, 7), np.float32), mask],
+            "generator": [
+                _random(2, model.appearance_embedding, seed=seed),
+                np.sign(_random(2, model.height, model.width, 18, seed=seed)),
+            ],
+            "discriminator": [images],
+        }
+
+    for name in inputs(0):
+        networks = [each[name] for each in built.values()]
         # Threads round in any order. Now and then that moves an activation across the kink of its
-        # ReLU, and the gradients by percents: from run to run of either implementation, too.
-        for attempts_left in (3, 2, 1, 0):
+        # ReLU, and the gradients by percents: from run to run of either implementation, too. Other
+        # inputs are near other kinks.
+        for attempt in range(4):
             try:
-                _assert_same_gradients([each[name] for each in built.values()], arguments, name)
+                _assert_same_gradients(networks, inputs(10 * attempt)[name], name)
                 break
             except AssertionError:
-                if not attempts_left:
+                if attempt == 3:
                     raise
     assert used == {"library", "winograd", "single_product"}
 
