@@ -123,11 +123,12 @@ class FlowMapping(layers.Network):
     def adapt(self, codes: np.ndarray) -> None:
         """Takes the statistics of codes [N, embedding], as training does before its first step."""
         codes = np.asarray(codes, np.float64)
+        mean = codes.mean(axis=0)
         deviation = np.maximum(codes.std(axis=0), _SMALLEST_DEVIATION)
-        self.code_mean.assign(codes.mean(axis=0))
+        self.code_mean.assign(mean)
         self.code_deviation.assign(deviation)
         if self.places > 1:
-            normalized = (codes - codes.mean(axis=0)) / deviation
+            normalized = (codes - mean) / deviation
             variance, axes = np.linalg.eigh(normalized.T @ normalized / len(codes))
             self.code_axes.assign(axes)
             self.axis_variance.assign(np.maximum(variance, _SMALLEST_DEVIATION**2))
@@ -150,8 +151,7 @@ class FlowMapping(layers.Network):
         """v of normalized codes [B, embedding] at times [B] in [0, 1], float32 [B, embedding]."""
         frequencies = tf.constant(math.pi * 2.0 ** np.linspace(0, 6, _FREQUENCIES), tf.float32)
         angles = time[:, None] * frequencies
-        when = self.time_dense(tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1))
-        when = when[:, None]
+        when = self.time_dense(tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1))[:, None]
         h = self.input_dense(tf.reshape(x, [-1, self.places, self.embedding // self.places]))
         for i in range(self.BLOCKS):
             if self.places > 1:
