@@ -22,8 +22,9 @@ class PersonModel:
     """Trained networks and the preprocessing around them; no validation, no randomness of its own.
 
     Images are uint8 [B, H, W, 3], keypoints float32 [B, 18, 3] in pixels. Mapping networks and pose
-    autoencoder give a row the same bits whatever else is in the batch. Appearance encoder and
-    generator do so only to rounding: pictures may differ by a level here and there.
+    autoencoder give a row the same bits whatever else is in the batch; flows of places do where it
+    is as many rows from the first, else to rounding. Appearance encoder and generator do so only to
+    rounding: pictures may differ by a level here and there.
 
     Args:
         config: sizes of the networks.
@@ -197,7 +198,7 @@ class PersonModel:
         return self.draw(codes, {factor: noise})
 
     def _row_by_row(self, network, rows):
-        """A network on rows [B, ...], each row with the same bits whatever the others and B are."""
+        """A network on rows [B, ...], each with the same bits whatever those after it and B are."""
         if self.portable:
             return network(rows)
         count = tf.shape(rows)[0]
