@@ -10,7 +10,7 @@ format's own runtime and compared to what this program computes; the difference 
 the JSON.
 """
 
-from absl import flags
+from absl import flags, logging
 
 from dpig_tf2.cli import flag_groups, person_flags, program
 from dpig_tf2.cli.program import FlagError
@@ -100,9 +100,12 @@ def main() -> None:
     config = _RUN_FOLDER.config()  # a wrong folder is refused before TensorFlow is loaded
     persons = _persons(config.model) if _RECORDS.data_dir.value else None
     from dpig_tf2.models.loading import load_networks
+    from dpig_tf2.progress import reporter
     from dpig_tf2.serving import runtimes
     from dpig_tf2.serving.export import export
 
+    if logging.get_verbosity() < logging.DEBUG:
+        logging.set_verbosity(logging.WARNING)  # without a line for every file of a SavedModel
     run_dir = _RUN_FOLDER.path.value
     execution = Execution()
     if settings.format == "saved_model":
@@ -110,7 +113,7 @@ def main() -> None:
     config, networks = load_networks(run_dir, execution, _RUN_FOLDER.checkpoint.value)
     default = "export" if settings.format == "saved_model" else f"export_{settings.format}"
     out_dir = _OUT_DIR.value or _RUN_FOLDER.open().outputs / default
-    path = export(config, networks, out_dir, settings, persons)
+    path = export(config, networks, out_dir, settings, persons, reporter())
     for line in _summary(runtimes.describe(path)):
         program.say(line)
     program.say(f"wrote {path}; signatures: {path / DESCRIPTION[settings.format]}")

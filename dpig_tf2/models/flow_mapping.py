@@ -135,12 +135,16 @@ class FlowMapping(layers.Network):
 
     def call(self, noise):
         x = tf.cast(noise, tf.float32) / self.noise_scale
-        step = 1.0 / _STEPS
-        velocity = tf.function(self.velocity, autograph=False)  # traced once, not in every step
-        for i in range(_STEPS):
-            time = tf.fill(tf.shape(x)[:1], i * step)
-            middle = x + 0.5 * step * velocity(x, time)
-            x = self._within_reach(x + step * velocity(middle, time + 0.5 * step))
+        length = 1.0 / _STEPS
+
+        def step(i, x):
+            time = tf.fill(tf.shape(x)[:1], tf.cast(i, tf.float32) * length)
+            middle = x + 0.5 * length * self.velocity(x, time)
+            moved = x + length * self.velocity(middle, time + 0.5 * length)
+            return i + 1, self._within_reach(moved)
+
+        # A loop of the graph: with every step written out, exports would take minutes more.
+        _, x = tf.while_loop(lambda i, _: i < _STEPS, step, (0, x))
         return x * self.code_deviation + self.code_mean
 
     def _within_reach(self, x):

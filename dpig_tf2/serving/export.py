@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -41,6 +41,7 @@ def export(
     directory: str | os.PathLike,
     settings: ExportSettings = ExportSettings(),
     calibration: Mapping[str, np.ndarray] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> pathlib.Path:
     """Writes `<directory>/<version>/`, the layout of model servers, and returns its path.
 
@@ -56,6 +57,7 @@ def export(
         directory: folder of all versions; created if missing.
         settings: what is written.
         calibration: images and keypoints of persons, for int8; None takes synthetic ones.
+        progress: called with (what is done, signatures done, signatures in all).
 
     Raises:
         ExportError: if the version exists already, if the directory is a file, if a signature is
@@ -79,7 +81,8 @@ def export(
         exported = _executed(config, networks, Execution(jit_compile=True))
     model = PersonModel(config.model, exported, settings.format != "saved_model")
     available, unavailable = _chosen(model, settings)
-    work = _Export(config, settings, exported, available, sampler, calibration)
+    report = progress or (lambda *_: None)
+    work = _Export(config, settings, exported, available, sampler, calibration, report)
 
     temporary = directory / f".{target.name}.{os.getpid()}.tmp"
     try:
@@ -105,20 +108,28 @@ class _Export:
     available: dict[str, Signature]
     sampler: PersonSampler
     calibration: Mapping[str, np.ndarray] | None
+    progress: Callable[[str, int, int], None]
 
     def write(self, folder) -> dict:
         """Writes the files; {signature: its description}."""
         if self.settings.format == "saved_model":
             return self._write_saved_model(folder)
-        return {name: self._write_file(folder, name) for name in self.available}
+        return self._each("exporting", lambda name: self._write_file(folder, name))
+
+    def _each(self, label, work):
+        """{signature: what `work` gives for its name}, with progress."""
+        done = {}
+        for name in self.available:
+            done[name] = work(name)
+            self.progress(label, len(done), len(self.available))
+        return done
 
     def _write_saved_model(self, folder):
-        graphs = {name: signature.trace() for name, signature in self.available.items()}
+        graphs = self._each("tracing", lambda name: self.available[name].trace())
         tf.saved_model.save(_Weights(self.networks), folder, signatures=graphs)
         described = {n: signatures.describe(self.available[n], g) for n, g in graphs.items()}
         loaded = runtimes.saved_model(folder)
-        for name in described:
-            self._verify(loaded(name), name, described[name])
+        self._each("verifying", lambda name: self._verify(loaded(name), name, described[name]))
         one = verification.synthetic_persons(self.config.model, 1)
         (folder / warmup.PLACE).parent.mkdir(exist_ok=True)
         warmup.write(

@@ -27,17 +27,25 @@ def convert(graph: Any, weights: Mapping[str, Any], name: str):
         weights: their variables by the names of these inputs.
         name: of the model.
     """
-    import tf2onnx
     from onnx import numpy_helper
+    from tf2onnx import optimizer, tf_loader, tfonnx
 
     assert not graph.captured_inputs
-    given = [
-        tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name.partition(":")[0])
-        for tensor in graph.inputs[: len(graph.structured_input_signature[0])]
-    ]
-    function = tf.function(lambda *tensors: graph(*tensors), autograph=False, input_signature=given)
+    taken = [tensor.name for tensor in graph.inputs]
+    outputs = {tensor.name: given for given, tensor in graph.structured_outputs.items()}
     with _silent():
-        model, _ = tf2onnx.convert.from_function(function, given, opset=OPSET)
+        frozen = tf_loader.from_function(graph, taken, list(outputs))
+        with tf.Graph().as_default() as plain:
+            tf.import_graph_def(frozen, name="")
+            converted = tfonnx.process_tf_graph(
+                plain,
+                opset=OPSET,
+                input_names=taken,
+                output_names=list(outputs),
+                tensors_to_rename=outputs | {n: n.partition(":")[0] for n in taken},
+            )
+        # Half the time would go into copies of the graph, for the case that a pass fails.
+        model = optimizer.optimize_graph(converted, catch_errors=False).make_model(name)
     model.graph.name = name
     inputs = list(model.graph.input)
     del model.graph.input[:]

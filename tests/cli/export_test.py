@@ -36,6 +36,7 @@ def test_writes_the_next_version(run_dir, tmp_path):
     *told, last = result.stdout.splitlines()
     assert last.startswith(f"wrote {tmp_path / '1'};")
     assert told[0].startswith("encode_pose: pose apart: 0 on average") and len(told) == 2
+    assert "verifying: 2/2" in result.stderr and "Assets written" not in result.stderr
     assert (tmp_path / "1" / "saved_model.pb").exists()
     description = json.loads((tmp_path / "1" / "assets.extra" / "signatures.json").read_text())
     assert list(description["signatures"]) == ["encode_pose", "decode_pose"]
