@@ -46,6 +46,18 @@ class Progress:
         self._bar: tqdm | None = None
         self._finished = False
 
+    def start(self, done: int, details: str = "") -> None:
+        """Shows the first items at once. Rate and time left are counted from here on.
+
+        For work that prepares itself in its first item, as a training step is compiled.
+        """
+        self._initial = done
+        if self._stream.isatty():
+            self._draw(done, details)
+        else:
+            self._printed = (time.monotonic(), done)
+            self._print(done, details, None)
+
     def update(self, done: int, details: str = "", force: bool = False) -> None:
         """Reports that `done` of the items are finished.
 
@@ -62,8 +74,12 @@ class Progress:
         self._finished = done >= self.total
         if self._stream.isatty():
             self._draw(done, details)
-        elif self._finished or force or time.monotonic() - self._printed[0] >= self._seconds:
-            self._print(done, details)
+            return
+        now = time.monotonic()
+        then, before = self._printed
+        if self._finished or force or now - then >= self._seconds:
+            self._printed = (now, done)
+            self._print(done, details, (done - before) / max(now - then, 1e-6))
 
     def close(self) -> None:
         """Leaves the bar as it is, before all items are done."""
@@ -83,22 +99,19 @@ class Progress:
                 **self._unit,
             )
         if details:
-            self._bar.set_postfix_str(details, refresh=False)
+            self._bar.set_postfix_str(details, refresh=self._bar.n == done)
         self._bar.total = self.total
         self._bar.update(done - self._bar.n)
         if self._finished:
             self.close()
 
-    def _print(self, done, details):
-        now = time.monotonic()
-        then, before = self._printed
-        self._printed = (now, done)
+    def _print(self, done, details, rate):
         line = tqdm.format_meter(
             done,
             self.total,
-            now - then,
+            0.0,  # time that passed, which the line does not name
             prefix=self._label,
-            rate=(done - before) / max(now - then, 1e-6),
+            rate=rate,
             bar_format=_LINE,
             postfix=details,
             **self._unit,

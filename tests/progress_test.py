@@ -44,6 +44,19 @@ def test_what_an_earlier_run_has_done_does_not_count_for_the_rate(monkeypatch):
     assert "95/100,  1.20it/s" in stream.getvalue()  # 90 is the first one of this run
 
 
+def test_a_first_item_that_prepares_the_work_does_not_count_for_the_rate(monkeypatch):
+    clock, stream = Clock(monkeypatch), io.StringIO()
+    shown = Progress("step", 100, stream=stream, initial=0)
+    clock.now += 60.0
+    shown.start(1, "loss 3")
+    clock.now += 5.0
+    shown.update(11)
+    assert stream.getvalue().splitlines() == [
+        "step: 1/100, ?it/s, ? left, loss 3",
+        "step: 11/100,  2.00it/s, 00:44 left",
+    ]
+
+
 def test_bytes_have_prefixes_and_details_follow(monkeypatch):
     clock, stream = Clock(monkeypatch), io.StringIO()
     shown = Progress("file.zip", 2_000_000, unit="B", initial=0, stream=stream)
@@ -57,6 +70,15 @@ def test_a_bar_on_a_terminal():
     Progress("writing", 1, stream=stream).update(1)
     assert "\rwriting: 100%|" in stream.getvalue() and "| 1/1 [" in stream.getvalue()
     assert stream.getvalue().endswith("\n")
+
+
+def test_a_bar_counts_from_the_first_item_too():
+    stream = Terminal()
+    shown = Progress("step", 3, stream=stream, initial=0)
+    shown.start(2, "loss 3")
+    assert "2/3 [00:00<?, ?it/s, loss 3]" in stream.getvalue()
+    shown.update(3)
+    assert "3/3 [" in stream.getvalue() and stream.getvalue().endswith("\n")
 
 
 def test_every_label_has_its_own_progress(capsys):

@@ -81,13 +81,12 @@ class StageLog:
             values: {slash name: value} of this step.
             force: show it now, whenever it was shown last.
         """
-        losses = "  ".join(
-            f"{name.split('/', 1)[1]} {value:.4f}"
-            for name, value in values.items()
-            if not name.startswith(("learning_rate/", "loss_scale/"))
-        )
         speed = f"{self._images_per_second:.0f} images/s  " if self._images_per_second else ""
-        self._progress.update(step, speed + losses, force)
+        self._progress.update(step, speed + _losses(values), force)
+
+    def first_step(self, step: int, values: dict[str, float]) -> None:
+        """Shows the losses of the first step. Its time, most of it for compiling, is left out."""
+        self._progress.start(step, _losses(values))
 
     def shorten(self, total: int) -> None:
         """The stage is finished after so many steps."""
@@ -126,3 +125,11 @@ class StageLog:
                 f"{self.scalars_file} line {number}: no scalars of a step: mend or remove it",
                 file=self.scalars_file,
             ) from error
+
+
+def _losses(values):
+    return "  ".join(
+        f"{name.split('/', 1)[1]} {value:.4f}"
+        for name, value in values.items()
+        if not name.startswith(("learning_rate/", "loss_scale/"))
+    )

@@ -242,7 +242,7 @@ class _StageRun:
                 values = self._checked(logs, step)
             if self.devices.is_chief:
                 if step == done + 1:  # a first sign of life, however long a step takes
-                    log.progress(step, values, force=True)
+                    log.first_step(step, values)
                 self._write(step, logs, values, total, last, log)
             if stopping and step < total:
                 self.devices.wait_for_all()
