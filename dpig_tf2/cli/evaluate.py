@@ -193,8 +193,8 @@ def _score_records():
     from dpig_tf2.records.record_set import RecordSet
     from dpig_tf2.visual.sheets import labeled_sheet
 
-    sampler = _SCORES.sampler()
     records = RecordSet.open(_RECORDS.data_dir.value, _RECORDS.split.value)
+    sampler = _SCORES.sampler()
     if _RECORDS.skip_bad_records.value:
         records = usable_records(records, sampler.config.model, skip_bad_records=True)
     folder = PictureFolder(_SAVE.value) if _SAVE.value else None
