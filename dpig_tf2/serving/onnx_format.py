@@ -23,7 +23,7 @@ def convert(graph: Any, weights: Mapping[str, Any], name: str):
     Its outputs must not be named as its inputs are.
 
     Args:
-        graph: takes its weights as inputs: the converter copies constants some fifty times.
+        graph: takes its weights as inputs: the converter copies constants again and again.
         weights: their variables by the names of these inputs.
         name: of the model.
     """
@@ -45,8 +45,8 @@ def convert(graph: Any, weights: Mapping[str, Any], name: str):
                 tensors_to_rename=outputs | {n: n.partition(":")[0] for n in taken},
             )
         # Half the time would go into copies of the graph, for the case that a pass fails.
-        model = optimizer.optimize_graph(converted, catch_errors=False).make_model(name)
-    model.graph.name = name
+        optimized = optimizer.optimize_graph(converted, catch_errors=False)
+        model = optimized.make_model(name, graph_name=name)
     inputs = list(model.graph.input)
     del model.graph.input[:]
     model.graph.input.extend(each for each in inputs if each.name not in weights)
