@@ -139,7 +139,9 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int, int]:
     try:
         with Image.open(path) as image:
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-            columns, rows = image.size[::-1] if orientation in _TURNED else image.size
+            # Pillow gives the size of a TIFF as it is seen, that of every other format as stored.
+            is_turned = orientation in _TURNED and image.format != "TIFF"
+            columns, rows = image.size[::-1] if is_turned else image.size
             return rows, columns, orientation
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DpigError(f"cannot be read: {error}", file=path) from error

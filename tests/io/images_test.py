@@ -8,6 +8,7 @@ from PIL import Image
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io import images
+from dpig_tf2.preparation import photos
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 10, 3), np.uint8)
 
@@ -75,3 +76,12 @@ def test_huge_pictures_are_refused_by_their_header(tmp_path, monkeypatch, opened
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("it was decoded"))
     with pytest.raises(DpigError, match="10000 x 10000 pixels .* more than the 67108864"):
         opened(path)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+def test_the_size_in_the_header_is_that_of_the_photo_as_it_is_seen(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.fromarray(PICTURE).save(tmp_path / name, exif=exif)
+    assert images.upright_size(tmp_path / name) == (10, 20, 6)
+    assert photos.read(tmp_path / name).size == (10, 20)
