@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import ImageOps
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
@@ -220,7 +221,7 @@ def image_files(folder: PathLike) -> dict[str, Path]:
 
 
 def read_image(path: PathLike, panel: Panel = _WHOLE) -> np.ndarray:
-    """Image of a JPEG or PNG file, uint8 [H, W, 3]; gray files get three equal channels.
+    """Image of a JPEG or PNG file as it is seen, uint8 [H, W, 3]; gray gets three equal channels.
 
     Args:
         path: the file.
@@ -240,6 +241,7 @@ def read_image(path: PathLike, panel: Panel = _WHOLE) -> np.ndarray:
         )
     try:
         with decoding(path):
+            image = ImageOps.exif_transpose(image)
             alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
             pixels = np.asarray(image.convert("RGB"))[:, panel.columns(image.width)]
     except DpigError as error:

@@ -225,6 +225,15 @@ def test_a_person_that_is_not_found_counts_as_wrong(folders, miss):
     }
 
 
+def test_images_are_scored_as_they_are_seen(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the stored rows are columns, from the right
+    image = noise_image(0)
+    path = save(tmp_path / "a.png", np.rot90(image), exif=exif)
+    np.testing.assert_array_equal(read_image(path), image)
+    np.testing.assert_array_equal(read_image(path, Panel(2, 2)), image[:, 8:])
+
+
 def test_gif_named_jpg_is_refused(tmp_path):
     path = save(tmp_path / "a.jpg", noise_image(0)[..., 0], format="GIF")
     with pytest.raises(ValueError, match=r"a\.jpg is not a JPEG or PNG image"):
