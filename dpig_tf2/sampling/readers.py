@@ -205,7 +205,9 @@ class FileReader:
             return []
         if self._body_mask == "detected" and len(poses) == 1 and photo.cutout is not None:
             poses = [dataclasses.replace(poses[0], mask=photo.cutout)]
-        identity = self.poses.identity(file) or name.partition("_")[0]
+        # As make_records has it: the file's own name up to an underscore, else all of its path.
+        who, underscore, _ = path.name.partition("_")
+        identity = self.poses.identity(file) or (underscore and who) or name
         found = []
         for number, pose in enumerate(poses, 1):
             if number > 1:
@@ -280,9 +282,10 @@ def read_poses(
     names, poses = [], []
     for source, keypoints in list(annotations.keypoints.items())[:limit]:
         try:
+            name = namer.name(source)  # refuses an empty one
             own = size or annotations.sizes.get(source, model_size)
             poses.append(fit_keypoints(keypoints, photos.place(own, model_size, resize)))
-            names.append(namer.name(source))
+            names.append(name)
         except ValueError as error:
             problems.append(f"{path}: {source}: {error}")
     if not poses:

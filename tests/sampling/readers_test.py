@@ -13,7 +13,7 @@ from dpig_tf2.io import images
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.preparation.given_poses import GivenPoses
 from dpig_tf2.sampling.persons import concatenate
-from dpig_tf2.sampling.readers import FileReader
+from dpig_tf2.sampling.readers import FileReader, read_poses
 
 
 @pytest.fixture
@@ -146,3 +146,22 @@ def test_the_outline_found_stands_in_for_the_drawn_one(folder, tiny_config, crop
     mask = masks("detected")["body_mask"]
     assert mask.shape == (1, 64, 32, 1)
     assert mask[0, 28, 16] == 1 and mask[0, 36, 16] == 0
+
+
+def test_who_is_on_a_photo_is_told_by_the_name_of_its_file(tiny_config, tmp_path):
+    names = ["all_photos/7_a.png", "all_photos/7_b.png", "all_photos/8_a.png", "all_photos/_c.png"]
+    (tmp_path / "all_photos").mkdir()
+    for name in names:
+        Image.new("RGB", (40, 100)).save(tmp_path / name)
+    (persons,) = FileReader(tmp_path, names, _Found(), "stretch", tiny_config.model, 8).persons()
+    assert persons.identities == ("7", "7", "8", "all_photos__c")
+
+
+def test_a_pose_without_a_name_is_left_out(tiny_config, tmp_path):
+    numbers = {name: [start] * 18 for name, start in (("", 5), ("a.jpg", 7))}
+    lines = [f"{name}: {row}: {row}" for name, row in numbers.items()]
+    path = tmp_path / "k.csv"
+    path.write_text("\n".join(["name:keypoints_y:keypoints_x", *lines]) + "\n")
+    poses, problems = read_poses(str(path), "auto", (64, 32), "stretch", tiny_config.model, None)
+    assert poses.names == ("a",) and len(problems) == 1
+    np.testing.assert_array_equal(poses.keypoints[:, 0], [[7, 7, 1]])
