@@ -224,6 +224,27 @@ def _normalize(value, low):
         _normalize(item, low)
 
 
+@pytest.mark.parametrize("low", [0, -1])
+@pytest.mark.parametrize("beside", [-0.01, 1.02])
+def test_a_normalized_keypoint_beside_the_photo_moves_no_other(tmp_path, low, beside):
+    """By x; the range is told by all coordinates of all files."""
+    content, other = openpose(), openpose()
+    _normalize(content, low)
+    _normalize(other, low)
+    other["people"][0]["pose_keypoints_2d"][0] = beside * (1 - low) + low
+    write(tmp_path, "a.json", content)
+    write(tmp_path, "b.json", other)
+    with pytest.raises(keypoint_formats.KeypointsError, match="all coordinates lie between"):
+        load(tmp_path)
+    annotations = load(tmp_path, units="normalized")
+    check(annotations)
+    expected = pose()
+    expected[0] = 0 if beside < 0 else (20, beside * 50, 1)
+    np.testing.assert_allclose(annotations.keypoints["b.jpg"], expected, atol=1e-4)
+    told = any(f"all are taken to go from {low} to 1" in note for note in annotations.problems)
+    assert told == (low < 0 or beside < 0)
+
+
 def test_few_keypoints_in_the_first_pixel_are_admitted_beside_others(tmp_path):
     lone = np.zeros((18, 3))
     lone[0] = 1, 1, 0.5

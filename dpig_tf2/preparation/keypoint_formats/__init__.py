@@ -103,9 +103,9 @@ def load(
         photo_sizes: {name: (rows, columns[, EXIF orientation])} of the photos as they are seen, or
             a function of the name that returns this or None. Asked only where the file says what
             size it means, or has normalized coordinates.
-        units: "pixels" or "normalized" (0 to 1, or -1 to 1, by columns and rows); None: what the
-            format says. Coordinates in pixels that all lie between -1 and 1 are refused unless
-            this says that they are meant.
+        units: "pixels" or "normalized" (0 to 1, or -1 to 1 where more than a tenth of all are
+            negative, by columns and rows); None: what the format says. Coordinates in pixels that
+            all lie between -1.5 and 1.5 are refused unless this says that they are meant.
         may_be_empty: files that can be read and say that nobody was found are not refused.
         everyone: all persons of an image are wanted, not the most certain one alone.
 
@@ -130,6 +130,8 @@ def load(
     frames = Frames(units, photo_sizes, entries)
     for name, entry in names.assign(entries, problems):
         _add(annotations, name, entry, frames, everyone)
+    if frames.range_note:
+        problems.append(f"{path}: {frames.range_note}")
     if frames.scaled:
         first = "; ".join(map(shown, frames.scaled[:_SCALED_NOTES]))
         problems.append(f"{path}: keypoints of {len(frames.scaled)} photos are scaled: {first}")

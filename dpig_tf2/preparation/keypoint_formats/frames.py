@@ -12,8 +12,11 @@ import numpy as np
 from dpig_tf2.preparation.keypoint_formats.model import Entry, KeypointsError
 
 UNITS = ("pixels", "normalized")
-_FEW = 3  # visible keypoints; fewer in the first pixel may be meant
+_FEW = 3  # visible keypoints; fewer in the first pixels may be meant
 _TOLERANCE = 0.01  # of the aspect ratio, besides one pixel
+# A limb may lie beside the photo, so normalized coordinates may leave their range.
+_FURTHEST = 1.5  # no pose in pixels is as small
+_SIGNED = 0.1  # of all coordinates below 0; of those from -1 to 1 about half are
 
 
 @dataclasses.dataclass
@@ -34,9 +37,19 @@ class Frames:
 
     def __post_init__(self, entries):
         found = [_coordinates(p.keypoints) for entry in entries for p in entry.people or ()]
-        found = [values for values in found if values.size]
-        self._lowest = min((values.min() for values in found), default=0.0)
-        self._highest = max((values.max() for values in found), default=0.0)
+        self._all = np.concatenate([np.zeros((0, 2)), *found])
+        self._is_signed = (self._all < 0).sum() > _SIGNED * self._all.size
+
+    @property
+    def range_note(self) -> str | None:
+        """What range coordinates that `units` calls normalized have, where some are negative."""
+        below = int((self._all < 0).sum())
+        if self.units != "normalized" or not below:
+            return None
+        return (
+            f"{below} of {self._all.size} normalized coordinates are negative: all are taken to go "
+            f"from {-int(self._is_signed)} to 1"
+        )
 
     def to_pixels(self, name: str, entry: Entry, keypoints: np.ndarray) -> np.ndarray:
         """Keypoints [18, 3] in pixels of the photo.
@@ -70,9 +83,7 @@ class Frames:
 
     def _refuse_normalized(self, keypoints):
         values = _coordinates(keypoints)
-        if not values.size or np.abs(values).max() > 1:
-            return
-        if len(values) >= _FEW or max(-self._lowest, self._highest) <= 1:
+        if _is_normalized(values) and (len(values) >= _FEW or _is_normalized(self._all)):
             raise KeypointsError(
                 f"all coordinates lie between {values.min():g} and {values.max():g}, as normalized "
                 "ones do; --keypoint_units=normalized or pixels says what they are"
@@ -82,12 +93,12 @@ class Frames:
         points = keypoints[:, :2]
         if entry.units != "normalized":
             values = _coordinates(keypoints)
-            if values.size and np.abs(values).max() > 1:
+            if values.size and not _is_normalized(values):
                 raise KeypointsError(
                     f"coordinates reach from {values.min():g} to {values.max():g}, expected "
                     "normalized ones, 0 to 1 or -1 to 1"
                 )
-            if self._lowest < 0:
+            if self._is_signed:
                 points = (points + 1) / 2
         return np.c_[points * size, keypoints[:, 2]]
 
@@ -116,6 +127,10 @@ def _coordinates(keypoints):
     with np.errstate(invalid="ignore"):
         visible = (keypoints[:, 2] > 0) & np.isfinite(keypoints).all(axis=1)
     return keypoints[visible, :2]
+
+
+def _is_normalized(values):
+    return values.size > 0 and np.abs(values).max() <= _FURTHEST
 
 
 def _similar(size, other):
