@@ -161,6 +161,15 @@ def test_predictions_of_several_photos_are_taken_in_order(tmp_path):
     assert annotations.problems == [f"{path}: 2 frames are taken for the photos in order"]
 
 
+@pytest.mark.parametrize("name", ["{}.jpg", "part2/{:03d}.jpg", "frame{}_b.jpg"])
+def test_frames_are_taken_in_the_order_of_the_photos_numbers(tmp_path, name):
+    moved = [(points(17)[:, :2] + (number, 0)).tolist() for number in range(12)]
+    path = write(tmp_path, "all.json", [[instance() | {"keypoints": places}] for places in moved])
+    names = [name.format(number) for number in range(1, 13)]
+    found = load(path, names[::-1]).keypoints
+    assert [found[name][0, 1] for name in names] == [pose()[0, 1] + i for i in range(12)]
+
+
 @pytest.mark.parametrize("kind", JSON_FORMATS)
 def test_format_is_found_by_content_under_any_name(tmp_path, kind):
     _, content = JSON_FORMATS[kind]

@@ -45,10 +45,10 @@ class PhotoNames:
         return found[0] if len(found) == 1 else None
 
     def in_order(self, count: int, stem: str) -> list[str]:
-        """Photos for frames that have no names: one after the other, if their numbers agree.
+        """Photos for frames that have no names: one after the other, 2.jpg before 10.jpg.
 
         Raises:
-            KeypointsError: if they do not.
+            KeypointsError: if there are more or fewer photos than frames.
         """
         if not self.names:
             return [f"{stem}_{i}" for i in range(count)]
@@ -57,7 +57,7 @@ class PhotoNames:
                 f"{count} frames without names for {len(self.names)} photos; give one file for "
                 "each photo, named after it"
             )
-        return sorted(self.names)
+        return sorted(self.names, key=_natural)
 
     def assign(self, entries: Iterable[Entry], problems: list[str]) -> Iterator[tuple[str, Entry]]:
         """(name of the photo, entry), one entry for each photo.
@@ -123,6 +123,12 @@ def parts(name: str) -> tuple[str, ...]:
     """Folders and file of a path of any system, in composed letters."""
     name = unicodedata.normalize("NFC", name).replace("\\", "/")
     return tuple(part for part in name.split("/") if part not in ("", ".", ".."))
+
+
+def _natural(name):
+    """Sorts 2.jpg before 10.jpg."""
+    pieces = re.split(r"(\d+)", name)  # text and numbers in turn
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], name
 
 
 def _stem(last):
