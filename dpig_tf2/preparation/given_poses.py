@@ -19,7 +19,8 @@ class GivenPoses(PhotoPoses):
 
     Args:
         folder: where the photos are.
-        names: of the photos, as paths below the folder.
+        names: of the photos, as paths below the folder; a single one may have another name in the
+            keypoint file.
         keypoints: file or folder of keypoints in any format of `keypoint_formats`.
         keypoint_format: one of these formats, or "auto".
         units: of the keypoints, see `keypoint_formats.load`.
@@ -46,10 +47,8 @@ class GivenPoses(PhotoPoses):
             lambda name: upright_size(pathlib.Path(folder, name)),
             units,
             everyone=everyone,
+            any_name=True,
         )
-        known = self._annotations.keypoints
-        if len(names) == 1 and len(known) == 1:  # one photo, one pose: they belong together
-            self._annotations.keypoints = {names[0]: next(iter(known.values()))}
         self._path = keypoints
         self.notes = self._annotations.problems
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import io
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.preparation import keypoint_formats
+from dpig_tf2.preparation.given_poses import GivenPoses
 from dpig_tf2.preparation.keypoint_formats.layouts import COCO_NAMES
 
 SIZE = (100, 50)  # rows, columns of the photo
@@ -364,6 +366,23 @@ def test_a_photo_whose_name_ends_like_an_openpose_file(tmp_path):
 
 def test_single_photo_and_file_belong_together_whatever_the_file_is_called(tmp_path):
     check(load(write(tmp_path, "pose.json", landmarks()), ["a.jpg"]))
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+def test_all_of_one_entry_is_the_only_photos_whatever_name_it_has(tmp_path, everyone):
+    from PIL import Image
+
+    Image.new("RGB", (100, 200)).save(tmp_path / "me.jpg")
+    content = coco()  # of a.jpg, 50 x 100 pixels
+    content["annotations"] *= 3
+    path = write(tmp_path, "c.json", content)
+    given = GivenPoses(tmp_path, ["me.jpg"], path, everyone=everyone)
+    poses = given.of("me.jpg", np.zeros((200, 100, 3), np.uint8))
+    assert len(poses) == (3 if everyone else 1)
+    for found in poses:
+        np.testing.assert_allclose(found.keypoints, pose() * [2, 2, 1])
+    with pytest.raises(DpigError, match="no keypoints in"):
+        GivenPoses(tmp_path, ["me.jpg", "you.jpg"], path).of("me.jpg", None)
 
 
 # Results lists.

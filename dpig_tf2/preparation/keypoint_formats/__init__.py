@@ -92,6 +92,7 @@ def load(
     units: str | None = None,
     may_be_empty: bool = False,
     everyone: bool = False,
+    any_name: bool = False,
 ) -> Annotations:
     """Reads keypoints in any of the known formats.
 
@@ -108,6 +109,8 @@ def load(
             all lie between -1.5 and 1.5 are refused unless this says that they are meant.
         may_be_empty: files that can be read and say that nobody was found are not refused.
         everyone: all persons of an image are wanted, not the most certain one alone.
+        any_name: one photo, and a file that has persons of one image, belong together whatever
+            their names.
 
     Raises:
         KeypointsError: if the file does not exist, its format is not known, or nothing in it can be
@@ -125,7 +128,7 @@ def load(
     if units not in (None, *UNITS):
         raise KeypointsError(f"units must be one of {UNITS}; got {units!r}", field="keypoint_units")
     annotations = Annotations()
-    problems, names = annotations.problems, PhotoNames(image_names)
+    problems, names = annotations.problems, PhotoNames(image_names, any_name)
     entries = list(_entries(path, _READERS.get(keypoint_format), names, problems))
     frames = Frames(units, photo_sizes, entries)
     for name, entry in names.assign(entries, problems):

@@ -21,11 +21,13 @@ class PhotoNames:
 
     Names may be paths. Two photos of one name in different folders are two photos: a name means the
     photo with which it shares the longest path, if all of the shorter path is shared; composed and
-    decomposed letters (NFC, NFD) and both kinds of slashes are the same.
+    decomposed letters (NFC, NFD) and both kinds of slashes are the same. A keypoint file's own name
+    may be any if there is one photo and one entry; with `any_name` so may a name in the file.
     """
 
-    def __init__(self, names: Iterable[str]):
+    def __init__(self, names: Iterable[str], any_name: bool = False):
         self.names = list(names)
+        self._any_name = any_name
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
         self._by_number: dict[int, list[str]] = {}
@@ -66,10 +68,10 @@ class PhotoNames:
         and left out.
         """
         entries = list(entries)
-        alone = len(entries) == len(self.names) == 1 and entries[0].from_file
+        alone = self._name_alone(entries)
         claims: dict[str, list[Entry]] = {}
         for entry in entries:
-            found = self.names if alone else self._photos(entry)
+            found = self.names if entry.name == alone else self._photos(entry)
             if len(found) > 1:
                 choices = " and ".join(found[:3])
                 problems.append(f"{entry.place}: {shown(entry.name)} may mean {choices}, left out")
@@ -85,6 +87,15 @@ class PhotoNames:
                 continue
             problems += [f"{entry.place}: {shown(name)} {KEPT}" for entry in claimed[1:]]
             yield name, claimed[0]
+
+    def _name_alone(self, entries):
+        """The name that means the only photo, whatever it is; None if names are to be compared."""
+        if len(self.names) != 1:
+            return None
+        if len(entries) == 1 and entries[0].from_file:
+            return entries[0].name
+        told = {entry.name for entry in entries if entry.people}
+        return told.pop() if self._any_name and len(told) == 1 else None
 
     def _own(self, entry):
         return entry.name.removesuffix(_OPENPOSE) if entry.from_file else entry.name
