@@ -4,7 +4,9 @@ A group defines its flags on the FLAGS of a verb and knows what their values mea
 raise `FlagError` naming the flag, and none of them loads TensorFlow.
 """
 
+import os
 import pathlib
+from collections.abc import Iterator
 
 from absl import flags
 
@@ -13,7 +15,8 @@ from dpig_tf2.cli.program import FlagError, say
 from dpig_tf2.execution import IMPLEMENTATIONS, Execution
 
 LARGEST_SEED = 2**31 - 1  # a seed is an int32 in the SavedModel too
-_PATH_FLAGS = {"data_dir", "image", "images", "keypoints", "target_image", "target_keypoints"}
+_INPUT_FLAGS = {"codes", "keypoints", "target_image", "target_keypoints"}
+_PATH_FLAGS = _INPUT_FLAGS | {"data_dir", "image", "images"}
 
 
 # ---- what flags have to do with each other
@@ -39,6 +42,22 @@ def settings(*holders: flags.FlagHolder) -> dict[str, object]:
         if values[name]:
             values[name] = str(pathlib.Path(values[name]).resolve())
     return values
+
+
+def inputs(out_dir: str | os.PathLike, *holders: flags.FlagHolder) -> Iterator[pathlib.Path]:
+    """The files whose content decides what is made: those named, and those in folders named.
+
+    Records and photos are not among them: a reader knows which of them it reads. Neither is what
+    was made, where `out_dir` lies in a folder named.
+    """
+    made = pathlib.Path(out_dir).resolve()
+    for holder in holders:
+        if holder.name in _INPUT_FLAGS and holder.value:
+            path = pathlib.Path(holder.value).resolve()
+            is_around = made.is_relative_to(path)
+            for file in (path, *sorted(path.rglob("*"))):
+                if file.is_file() and not (is_around and file.is_relative_to(made)):
+                    yield file
 
 
 # ---- trained networks

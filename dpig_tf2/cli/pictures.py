@@ -1,5 +1,6 @@
 """What all verbs share that write pictures of trained networks."""
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -8,6 +9,7 @@ from absl import flags
 from dpig_tf2.cli import flag_groups, program
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io.hashes import sha256
 
 _KEYPOINTS = "keypoints.csv"
 
@@ -41,7 +43,7 @@ class PictureVerb:
         self._overwrite = flags.DEFINE_bool(
             "overwrite",
             False,
-            "Replace what was made with other settings.",
+            "Replace what was made with other settings or from other inputs.",
             flag_values=flag_values,
         )
 
@@ -71,7 +73,8 @@ class PictureVerb:
             networks: names of those that the task runs. One that is not trained is refused before
                 anything is written.
             decisive: the flags that decide what a file of a given name holds. A folder made with
-                other values is refused unless --overwrite is given.
+                other values, or before a file that they name was changed, is refused unless
+                --overwrite is given.
             optional: names of those that it runs if they are trained.
             paste_back: put pictures back into photos, see `Context`.
             further_poses: {CSV name: poses} besides those of the reader, see `PhotoPoses`.
@@ -102,10 +105,11 @@ class PictureVerb:
         for source in poses.values():
             settings |= source.settings
         folder = self._out_dir.value or self.run_folder.open().samples / self.name
+        read = [*flag_groups.inputs(folder, *decisive), *(reader.files if reader else ())]
         skipped = reader.skipped if reader else []
         made = 0
         try:
-            with OutputFolder(folder, settings, self._overwrite.value) as output:
+            with OutputFolder(folder, settings, self._overwrite.value, _sha256s(read)) as output:
                 task(Context(sampler, output, reporter(), paste_back=paste_back))
                 made = len(output)
         finally:
@@ -121,6 +125,15 @@ class PictureVerb:
             raise DpigError(f"no usable person; {skipped[0]}")
         program.say(f"{made} files in {output.path}, {output.reused} of them from before")
         return 1 if skipped else 0
+
+
+def _sha256s(files):
+    """{path: SHA-256} of the files that can be read; the others are reported by their readers."""
+    found = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            found[str(file.resolve())] = sha256(file)
+    return found
 
 
 def tracked(context, reader, batches: Iterable, label: str) -> Iterator:

@@ -27,14 +27,16 @@ class OutputError(DpigError):
 
 
 class Manifest:
-    """The JSON file {"settings": ..., facts, "files": {name: facts of a finished file}}.
+    """The JSON file {"settings": ..., "inputs": ..., facts, "files": {finished file: its facts}}.
 
     Args:
         path: the file; absent before the first `write`.
         settings: JSON values, everything that decides what a file of a given name holds. Those that
             follow from others come last, so that a refusal names the others.
         what: the files, for messages: "records of Market1501_train".
-        overwrite: forget the files that were made with other settings.
+        overwrite: forget the files that were made with other settings or from other inputs.
+        inputs: {file: SHA-256} of what was read; a later run may read further files, but none that
+            has changed.
 
     Attributes:
         files: facts of every finished file by name, JSON values.
@@ -42,7 +44,8 @@ class Manifest:
         replaced: files of other settings, which the caller removes before the first `write`.
 
     Raises:
-        OutputError: if the files were made with other settings, or the manifest is damaged.
+        OutputError: if the files were made with other settings, an input has changed since or was
+            not noted then, or the manifest is damaged.
     """
 
     def __init__(
@@ -51,23 +54,26 @@ class Manifest:
         settings: Mapping[str, object],
         what: str = "files",
         overwrite: bool = False,
+        inputs: Mapping[str, str] | None = None,
     ):
         self.path = pathlib.Path(path)
         self.facts: dict[str, object] = {}
         self.files: dict[str, dict] = {}
         self.replaced: dict[str, dict] = {}
         self._settings = json.loads(json.dumps(settings))
+        self._inputs = dict(inputs or {})
         self._written = 0.0
         stored = read(self.path)
         if stored is None:
             return
-        differing = _first_difference(stored["settings"], self._settings)
-        if differing is None:
+        refusal = self._refusal(stored, what)
+        if refusal is None:
             self.files = stored["files"]
+            self._inputs = stored.get("inputs", {}) | self._inputs
         elif overwrite:
             self.replaced = stored["files"]
         else:
-            raise self._refusal(stored["settings"], differing, what)
+            raise refusal
 
     def add(self, name: str, facts: Mapping[str, object]) -> None:
         """Lists a finished file; the manifest on disk follows within seconds, or by `write`."""
@@ -79,22 +85,40 @@ class Manifest:
         """Brings the manifest on disk up to date."""
         # Sorted: processes finish in any order.
         files = dict(sorted(self.files.items()))
-        write_json(self.path, {"settings": self._settings, **self.facts, "files": files})
+        inputs = {"inputs": self._inputs} if self._inputs else {}
+        write_json(self.path, {"settings": self._settings, **inputs, **self.facts, "files": files})
         self._written = time.monotonic()
 
-    def _refusal(self, stored, key, what):
+    def _refusal(self, stored, what):
+        """The error that says why the stored files are not those wanted; None if they are."""
+        key = _first_difference(stored["settings"], self._settings)
+        difference = (
+            self._other_inputs(stored) if key is None else self._other_settings(stored, key)
+        )
+        if difference is None:
+            return None
         folder = self.path.parent
-        there, wanted = stored.get(key), self._settings.get(key)
+        return OutputError(
+            f"{folder} holds {what} made {difference}: choose another output folder, or overwrite",
+            file=folder,
+            field=key or "inputs",
+        )
+
+    def _other_settings(self, stored, key):
+        there, wanted = stored["settings"].get(key), self._settings.get(key)
         if isinstance(there, dict) and isinstance(wanted, dict):  # such as hashes of the inputs
             changed = [name for name in wanted if wanted[name] != there.get(name)]
-            difference = f"made with other {key} ({', '.join(changed or there)})"
-        else:
-            difference = f"made with {key}={shown(there)}, not {shown(wanted)}"
-        return OutputError(
-            f"{folder} holds {what} {difference}: choose another output folder, or overwrite",
-            file=folder,
-            field=key,
+            return f"with other {key} ({', '.join(changed or there)})"
+        return f"with {key}={shown(there)}, not {shown(wanted)}"
+
+    def _other_inputs(self, stored):
+        if self._inputs and "inputs" not in stored:
+            return f"by a version that did not note what {next(iter(self._inputs))} held"
+        known = stored.get("inputs", {})
+        changed = (
+            name for name, digest in self._inputs.items() if known.get(name, digest) != digest
         )
+        return next((f"before {name} was changed" for name in changed), None)
 
 
 def read(path: str | os.PathLike) -> dict | None:
@@ -109,6 +133,8 @@ def read(path: str | os.PathLike) -> dict | None:
     for key in ("settings", "files"):
         if not isinstance(manifest, dict) or not isinstance(manifest.get(key), dict):
             raise OutputError(f"{path} is damaged (it has no {key})", file=path, field=key)
+    if not isinstance(manifest.get("inputs", {}), dict):
+        raise OutputError(f"{path} is damaged (no inputs)", file=path, field="inputs")
     for name, facts in manifest["files"].items():
         if not isinstance(facts, dict):
             raise OutputError(f"{path} is damaged (no facts of {name})", file=path, field=name)

@@ -53,32 +53,40 @@ class OutputFolder:
     Args:
         path: folder, created if needed.
         settings: JSON values, everything that decides what a file of a given name holds.
-        overwrite: remove what an earlier run with other settings made.
+        overwrite: remove what an earlier run with other settings or inputs made.
+        inputs: {file: SHA-256} of what is read; a later run may read further ones.
 
     Attributes:
         summary: figures of the whole task, JSON values, for the list.
         reused: how many files were finished by an earlier run.
 
     Raises:
-        OutputError: if the folder holds files made with other settings, or strange files.
+        OutputError: if the folder holds files made with other settings or before an input changed,
+            or strange files.
         locks.LockedError: if another process is writing to it.
     """
 
-    def __init__(self, path: str | os.PathLike, settings: Mapping, overwrite: bool = False):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        settings: Mapping,
+        overwrite: bool = False,
+        inputs: Mapping[str, str] | None = None,
+    ):
         self.path = pathlib.Path(path)
         with contextlib.ExitStack() as stack:
             stack.enter_context(locks.writing(self.path))
-            self._open(settings, overwrite)
+            self._open(settings, overwrite, inputs)
             self._lock = stack.pop_all()
 
-    def _open(self, settings, overwrite):
+    def _open(self, settings, overwrite, inputs):
         manifest = self.path / MANIFEST
         if not manifest.exists() and self._holds_files():
             raise OutputError(
                 f"{self.path} holds files but no {MANIFEST}: choose another output folder",
                 file=self.path,
             )
-        self._manifest = Manifest(manifest, settings, overwrite=overwrite)
+        self._manifest = Manifest(manifest, settings, overwrite=overwrite, inputs=inputs)
         for name, made_from in self._manifest.replaced.items():
             for file in filter(None, (name, made_from.get("codes"))):
                 (self.path / file).unlink(missing_ok=True)

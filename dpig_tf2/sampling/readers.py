@@ -30,6 +30,7 @@ class RecordReader:
         both_sides: targets count as persons too, each behind its source.
 
     Attributes:
+        files: no photos.
         poses: none are looked for.
         skipped: a line for each person that was left out.
         notes: other remarks.
@@ -52,6 +53,7 @@ class RecordReader:
         self._both_sides = both_sides
         self._names: dict[bytes, str] = {}
         self._namer = Namer()
+        self.files: list[pathlib.Path] = []
         self.poses = None
         self.notes: list[str] = []
         self.skipped: list[str] = []
@@ -144,6 +146,7 @@ class FileReader:
         background: what shines through transparent pixels.
 
     Attributes:
+        files: the photos, `limit` at most.
         poses: as given.
         skipped: a line for each image or person that was left out.
         notes: a line for each doubtful annotation.
@@ -165,6 +168,7 @@ class FileReader:
         background: photos.Color = photos.GRAY,
     ):
         self._folder, self._names, self._limit = folder, list(names)[:limit], limit
+        self.files = [folder / name for name in self._names]
         self.poses = poses
         self._resize, self._size = resize, (model.height, model.width)
         self._batch_size = batch_size

@@ -84,6 +84,24 @@ def test_settings_name_absolute_paths(values):
     }
 
 
+def test_inputs_are_the_keypoint_files_but_not_what_was_made(values, tmp_path):
+    group = person_flags.PersonFlags(values)
+    targets = person_flags.TargetPoseFlags(values, group.reading, "poses")
+    for name in ("k/a.json", "k/b/c.json", "k/out/samples.json", "targets.csv", "d/photo.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    values(
+        ["verb", f"--images={tmp_path / 'd'}", f"--keypoints={tmp_path / 'k'}"]
+        + [f"--target_keypoints={tmp_path / 'targets.csv'}"]
+    )
+    found = flag_groups.inputs(tmp_path / "k/out", *group.decisive, *targets.decisive)
+    names = [file.relative_to(tmp_path.resolve()).as_posix() for file in found]
+    assert names == ["k/a.json", "k/b/c.json", "targets.csv"]
+    values["keypoints"].value = str(tmp_path / "absent.csv")
+    assert not list(flag_groups.inputs(tmp_path, *group.decisive))
+
+
 def test_choices_are_those_of_the_readers():
     from dpig_tf2.preparation import keypoint_formats, photos
 

@@ -269,6 +269,36 @@ def test_goes_on_where_it_stopped_and_a_seed_gives_the_same_picture(outputs, run
     assert re.search(r"holds files made with seed=4, not 5", other[2])
 
 
+def test_what_was_made_before_an_input_changed_is_refused(run_dir, photos, tmp_path):
+    """Keypoints, a photo, codes; persons and photos that are added are drawn beside the others."""
+    for name in ("first", "second"):
+        shutil.copytree(photos, tmp_path / name)
+    codes = "first_out/codes/a_0.npz"  # relative to the folder in which the program runs
+    lines = [
+        ["reconstruct", f"--images={name}", f"--keypoints={name}/keypoints.csv"]
+        + [f"--out_dir={name}_out", "--limit=1"]
+        for name in ("first", "second")
+    ]
+    lines = [
+        [*line, f"--run_dir={run_dir}"]
+        for line in (*lines, ["draw", f"--codes={codes}", "--out_dir=drawn"])
+    ]
+    for status, _, stderr in run_in_one_process(lines, tmp_path):
+        assert status == 0, stderr
+    assert _manifest(tmp_path / "drawn")["settings"]["codes"] == str((tmp_path / codes).resolve())
+    csv, photo = tmp_path / "first/keypoints.csv", tmp_path / "second/a_0.png"
+    [(status, stdout, _)] = run_in_one_process([[*lines[1], "--limit=2"]], tmp_path)
+    assert status == 0 and "3 files in second_out, 2 of them from before" in stdout
+    csv.write_text(csv.read_text().replace("[", "[3", 1))
+    shutil.copy(photos / "b_0.png", photo)
+    with np.load(tmp_path / codes) as arrays:
+        np.savez(tmp_path / codes, **{name: array + 1 for name, array in arrays.items()})
+    results = run_in_one_process(lines, tmp_path)
+    for (status, _, stderr), changed in zip(results, (csv, photo, tmp_path / codes), strict=True):
+        assert status == 1
+        assert f"files made before {changed.resolve()} was changed" in stderr
+
+
 _REFUSED = {
     "reconstruct": [
         ([], "--data_dir, --image or --images must be given"),

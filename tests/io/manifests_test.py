@@ -61,6 +61,31 @@ def test_inputs_are_named_without_their_hashes(path):
         Manifest(path, SETTINGS | {"inputs": {"images": "a", "labels": "c"}})
 
 
+def test_an_input_that_has_changed_is_refused_and_a_further_one_is_not(tmp_path):
+    path = tmp_path / "list.json"
+    manifest = Manifest(path, SETTINGS, inputs={"a.jpg": "1"})
+    manifest.add("a.png", {})
+    for inputs in ({"b.jpg": "2"}, {"a.jpg": "1"}, {}):
+        more = Manifest(path, SETTINGS, inputs=inputs)
+        assert more.files == {"a.png": {}}
+        more.write()
+    for changed in ("a.jpg", "b.jpg"):
+        with pytest.raises(OutputError, match=f"files made before {changed} was changed") as raised:
+            Manifest(path, SETTINGS, inputs={"c.jpg": "3", changed: "4"})
+        assert (raised.value.field, raised.value.file) == ("inputs", str(tmp_path))
+    replacing = Manifest(path, SETTINGS, overwrite=True, inputs={"b.jpg": "4"})
+    assert list(replacing.replaced) == ["a.png"]
+    replacing.write()
+    assert json.loads(path.read_text())["inputs"] == {"b.jpg": "4"}
+
+
+def test_files_whose_inputs_were_not_noted_are_refused(path):
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="by a version that did not note what k.csv held"):
+        Manifest(path, SETTINGS, inputs={"k.csv": "1"})
+    assert path.read_bytes() == before
+
+
 def test_overwrite_hands_over_what_is_replaced(path):
     manifest = Manifest(path, SETTINGS | {"seed": 2}, overwrite=True)
     assert manifest.files == {} and list(manifest.replaced) == ["a.png"]
@@ -82,6 +107,7 @@ def test_damaged_manifest_is_named_and_left(path, text):
     [
         "[" * 100_000,
         '{"settings": {}, "files": {"a.png": 3}}',
+        '{"settings": {}, "inputs": [], "files": {}}',
         '{"settings": {}, "files": {"../a.png": {}}}',
         '{"settings": {}, "files": {"/a.png": {}}}',
         '{"settings": {}, "files": {"": {}}}',
