@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageOps, features
 
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, printable
 from dpig_tf2.io.images import JPEG_OR_PNG, decoding, encode_jpeg, encode_png, open_image
 
 RESIZE_MODES = ("none", "stretch", "letterbox", "crop")
@@ -36,6 +36,7 @@ _OTHER_IMAGES = (
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")  # of the usual formats
 # Market-1501's own names of boxes without a person and of distractors.
 _MARKET_JUNK = re.compile(r"(-1|0000)_c\d+s\d+_")
+_NO_TEXT = "its name is not UTF-8, which keypoint files and records need: rename it"
 _COPY = re.compile(r"(.*) - Copy(?: \(\d+\))?(\.\w+)$")
 _DEEP_MODES = ("I", "F")  # first letters of Pillow's modes of more than 8 bits
 GRAY = (128, 128, 128)  # of margins, and behind transparent pixels
@@ -178,9 +179,12 @@ def read(path, background: Color = GRAY) -> Photo:
 
     Raises:
         DpigError: if the content is not of a format that fits the name, is damaged, or has more
-            than 8 bits for each color; the message does not name the file.
+            than 8 bits for each color, or the name is not UTF-8; the message does not name the
+            file.
     """
     path = pathlib.Path(path)
+    if not _is_text(path.name):
+        raise DpigError(_NO_TEXT)
     with decoding(path):
         content = path.read_bytes()
     image = open_image(path, _FORMATS.get(path.suffix.lower(), JPEG_OR_PNG), content)
@@ -231,9 +235,9 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
     """The photos in a folder and in folders below it, as sorted paths below it ("a/b.jpg").
 
     What systems leave behind (hidden files, `._name` of macOS) is passed over. So are, with a line
-    in `problems`, images in formats that cannot be read, Market-1501's junk and distractors (named
-    `-1_c...` and `0000_c...`, in which there is nobody to be learned), and "name - Copy" beside an
-    equal "name".
+    in `problems`, images in formats that cannot be read or whose names are not UTF-8, Market-1501's
+    junk and distractors (named `-1_c...` and `0000_c...`, in which there is nobody to be learned),
+    and "name - Copy" beside an equal "name".
 
     Args:
         folder: where to look.
@@ -250,11 +254,11 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
         below = path.relative_to(folder)
         if any(part.startswith(".") for part in below.parts) or not path.is_file():
             continue
-        reason = _no_photo(path)
+        reason = _no_photo(path, below.as_posix())
         if _MARKET_JUNK.match(path.name) and path.suffix.lower() in IMAGE_ENDINGS:
             junk += 1
         elif reason:
-            left_out.append(f"{path}: {reason}")
+            left_out.append(f"{printable(path)}: {reason}")
         elif path.suffix.lower() in IMAGE_ENDINGS:
             names.append(below.as_posix())
     if junk:
@@ -269,7 +273,7 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
     return names
 
 
-def _no_photo(path):
+def _no_photo(path, name):
     """Why a file that looks like a photo is none; None otherwise."""
     ending = path.suffix.lower()
     if ending in _OTHER_IMAGES and ending not in IMAGE_ENDINGS:
@@ -278,11 +282,22 @@ def _no_photo(path):
         return "an image without an ending such as .jpg, skipped"
     if ending not in IMAGE_ENDINGS:
         return None
+    if not _is_text(name):
+        return f"{_NO_TEXT}, skipped"
     copy = _COPY.match(path.name)
     original = copy and path.with_name("".join(copy.groups()))
     if original and original.is_file() and filecmp.cmp(path, original, shallow=False):
         return f"a copy of {original.name}, skipped"
     return None
+
+
+def _is_text(name):
+    """Whether a name that the system gave can be written to files."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _starts_like_an_image(path):

@@ -1,4 +1,5 @@
 import io
+import os
 import pathlib
 import random
 
@@ -176,6 +177,20 @@ def test_photos_are_listed_and_what_is_left_out_is_named(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "sub" / "photo", "PNG")
     with pytest.raises(DpigError, match="photo: an image without an ending"):
         photos.list_images(tmp_path / "sub")
+
+
+def test_photos_whose_names_are_not_utf8_are_left_out(tmp_path):
+    """Nothing that names them could be written once all work was done."""
+    names = [os.fsdecode(name) for name in (b"b.png", b"caf\xe9/1.png", b"caf\xe9_1.png")]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save(tmp_path / name, 4, 4)
+    problems = []
+    assert photos.list_images(tmp_path, problems) == ["b.png"]
+    for problem, name in zip(problems, ("/1.png", "_1.png"), strict=True):
+        assert problem.startswith(f"{tmp_path}/caf\\udce9{name}: its name is not UTF-8")
+    with pytest.raises(DpigError, match="its name is not UTF-8"):
+        photos.read(tmp_path / names[2])
 
 
 def test_the_middle_of_a_wide_photo():
