@@ -23,7 +23,7 @@ class Accuracy:
         found: percentage of these that the detector calls visible and puts within `NEAR` of the
             person's extent (the longer side of the box around its reference keypoints); of a missed
             person none.
-        pixel_error: mean distance of keypoints that both have, pixels.
+        pixel_error: mean distance of keypoints that both have, pixels; None if there is none.
         visibility: percentage of keypoints that are visible to both or to neither; of a missed
             person none.
         empty_pictures: without a person.
@@ -35,7 +35,7 @@ class Accuracy:
     missed: int
     keypoints: int
     found: float
-    pixel_error: float
+    pixel_error: float | None
     visibility: float
     empty_pictures: int
     false_persons: int
@@ -43,13 +43,16 @@ class Accuracy:
 
     def table(self) -> str:
         """The figures as lines to print."""
+        error = "no keypoint to compare"
+        if self.pixel_error is not None:
+            error = f"{self.pixel_error:.2f} pixels"
         rows = {
             "photos": f"{self.photos}",
             "persons missed": f"{self.missed}",
             f"keypoints within {NEAR:.0%} of the person's extent": (
                 f"{self.found:.1f} % of {self.keypoints}"
             ),
-            "mean error": f"{self.pixel_error:.2f} pixels",
+            "mean error": error,
             "visibility agrees": f"{self.visibility:.1f} %",
             "persons on pictures without any": f"{self.false_persons} of {self.empty_pictures}",
             "time a photo": f"{self.milliseconds:.0f} ms",
@@ -130,7 +133,7 @@ class Tally:
             missed=self.missed,
             keypoints=self.keypoints,
             found=100 * self.found / max(self.keypoints, 1),
-            pixel_error=float(np.mean(self.errors)) if self.errors else float("nan"),
+            pixel_error=float(np.mean(self.errors)) if self.errors else None,
             visibility=100 * self.agreeing / (18 * photos),
             empty_pictures=empty,
             false_persons=false_persons,

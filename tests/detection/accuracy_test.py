@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dpig_tf2.detection import accuracy
+from dpig_tf2.io import atomic
 
 
 @dataclasses.dataclass
@@ -49,6 +50,13 @@ def test_a_missed_person_is_wrong_throughout():
     measured = accuracy.measure(detector, [(PHOTO, pose()), (PHOTO, pose())])
     assert (measured.missed, measured.found, measured.visibility) == (1, 50, 50)
     assert measured.pixel_error == 0
+
+
+def test_where_everybody_is_missed_there_is_no_error(tmp_path):
+    measured = accuracy.measure(FakeDetector([]), [(PHOTO, pose())])
+    assert (measured.missed, measured.found, measured.pixel_error) == (1, 0, None)
+    assert "mean error" in measured.table() and "no keypoint to compare" in measured.table()
+    atomic.write_json(tmp_path / "scores.json", dataclasses.asdict(measured))
 
 
 def test_the_main_person_counts():
