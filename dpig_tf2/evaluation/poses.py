@@ -34,7 +34,8 @@ def score_poses(
          "sampling": {samples, frechet, frechet_real_halves, ratio, impossible, impossible_real,
                       visible_keypoints, visible_keypoints_real}}
         and the sheet, uint8 [H, W, 3]. `frechet` is between sampled and held-out poses in
-        normalized pose space, `frechet_real_halves` between two random halves of the held-out ones.
+        normalized pose space, `frechet_real_halves` between two random halves of the held-out ones;
+        `ratio` of the two is None where these halves are equal.
     """
     limits = _limb_limits(training)
     decoded = _without_missing(sampler.decode_pose(sampler.encode_pose(held_out)))
@@ -66,7 +67,8 @@ def _distances(model, sampled, held_out, seed):
     halves = held_out[order[: len(order) // 2]], held_out[order[len(order) // 2 :]]
     distance = pose_frechet_distance(sampled, held_out, model.height, model.width)
     real = pose_frechet_distance(*halves, model.height, model.width)
-    return {"frechet": distance, "frechet_real_halves": real, "ratio": distance / real}
+    ratio = distance / real if real else None
+    return {"frechet": distance, "frechet_real_halves": real, "ratio": ratio}
 
 
 def _sheet(rows, model):

@@ -66,6 +66,13 @@ def test_wrong_poses_are_told_from_real_ones(tiny_config, real):
     assert sampling["impossible"] > 0.9
 
 
+def test_equal_poses_have_no_ratio(tiny_config, real):
+    training, held_out = real
+    equal = held_out[:1].repeat(4, axis=0)
+    sampling = scores_of(tiny_config, (training, equal), standing(2000))["sampling"]
+    assert sampling["frechet_real_halves"] == 0 and sampling["ratio"] is None
+
+
 def test_coordinates_of_missing_keypoints_do_not_count(tiny_config, real):
     samples = standing(2000)
     elsewhere = np.where(samples[..., 2:] > 0, samples, np.float32([30.0, 20.0, 0.0]))
