@@ -14,6 +14,8 @@ def mix(
 ) -> list[str]:
     """Every person with some regions of every other person, one grid: <a>_with_<...>_of_<b>.png.
 
+    The grid is sheets/with_<...>_000.png: other regions in the same folder have one of their own.
+
     Args:
         context: sampler and output.
         persons: each is base and donor.
@@ -32,7 +34,8 @@ def mix(
     label = "+".join(regions)
     images = persons.require_images()
     headers = [("donor", [None, *images])]
-    pages = Pages(context, ["base", *persons.names], len(persons), headers)
+    columns = ["base", *persons.names]
+    pages = Pages(context, columns, len(persons), headers, name=f"with_{label}")
     donors = np.flatnonzero(visible)
     for i, name in enumerate(persons.names):
         files = [f"{name}_with_{label}_of_{persons.names[j]}.png" for j in donors]
