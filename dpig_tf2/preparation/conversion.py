@@ -451,7 +451,8 @@ class Session:
         return Conversion(written, plan, tuple(self.problems), left_out)
 
     def _temporary(self, what):
-        path = atomic.temporary_path(self._scratch.with_name(f"{self._scratch.name}.{what}"))
+        name = f"{self._scratch.name}.{what}{len(self._files)}"  # a file for each call
+        path = atomic.temporary_path(self._scratch.with_name(name))
         self._files.append(path)
         return path
 

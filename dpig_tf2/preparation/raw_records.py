@@ -150,7 +150,7 @@ def _pairs_of(session, plan, images, generator, persons):
     per_image = session.options.pairs_per_image
     names = [name for name in images.names if per_image is None or name in images.photos]
     identities = list(map(plan.identity, names))
-    listed = session.new_pairs(f"listed{len(persons)}")
+    listed = session.new_pairs("listed")
     for block in make_pairs(plan.pair_mode, identities, per_image, session.options.seed):
         listed.append(block)
     if plan.shuffle:

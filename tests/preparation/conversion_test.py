@@ -8,7 +8,7 @@ from PIL import Image
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import open_image, read_rgb
 from dpig_tf2.io.locks import LockedError
-from dpig_tf2.preparation import conversion, photos
+from dpig_tf2.preparation import conversion, photos, raw_records
 
 
 @pytest.fixture
@@ -152,3 +152,14 @@ def test_nothing_is_left_of_a_conversion_that_fails(folder, tmp_path):
         raise DpigError("no")
     assert "damaged.png" in raised.value.__notes__[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_image_sets_that_add_nobody_keep_their_own_pairs(folder, tmp_path):
+    target = conversion.Target(tmp_path / "out", "market1501", "train", 128, 64, "png")
+    names = ("a.png", "b.png", "c.png")
+    with conversion.session(target) as session:
+        found = session.usable_photos(folder, dict.fromkeys(names, keypoints()))
+        unusable = raw_records.ImageSet(("x.png", "y.png"), {}, {})
+        sets = [unusable, raw_records.ImageSet(names, found, {})]
+        plan = raw_records.Plan(sets, "same_identity", lambda name: "one", lambda name: -1, False)
+        assert raw_records.convert(session, plan, {}).written.examples == 6
