@@ -57,7 +57,13 @@ def write_json(path: str | os.PathLike, value, indent: int = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
-def remove_temporaries(folder: pathlib.Path, name: str = "*") -> None:
-    """Removes what killed processes left of `replacing` below a folder, for files of that name."""
-    for leftover in folder.rglob(_TEMPORARY.format(name=name, process="[0-9]*")):
+def remove_temporaries(folder: pathlib.Path, name: str | None = None) -> None:
+    """Removes what killed processes left of `replacing` in a folder.
+
+    Args:
+        folder: the folder.
+        name: of the files, as a pattern; None: all, also those of folders below.
+    """
+    find = folder.rglob if name is None else folder.glob
+    for leftover in find(_TEMPORARY.format(name=name or "*", process="[0-9]*")):
         leftover.unlink(missing_ok=True)

@@ -280,10 +280,10 @@ def session(target: Target, options: Options = DEFAULTS) -> Iterator["Session"]:
     with contextlib.ExitStack() as stack:
         if options.dry_run:
             folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            scratch = folder / output.name
+            scratch = folder / output.scratch_name
         else:
             stack.enter_context(record_folder.claimed(output))
-            scratch = output.out_dir / output.name
+            scratch = output.out_dir / output.scratch_name
         started = Session(target, options, output, workers, scratch)
         stack.callback(started.close)
         stack.enter_context(workers)  # ends first: the others read the session's files
@@ -451,7 +451,7 @@ class Session:
         return Conversion(written, plan, tuple(self.problems), left_out)
 
     def _temporary(self, what):
-        name = f"{self._scratch.name}.{what}{len(self._files)}"  # a file for each call
+        name = f"{self._scratch.name}{what}{len(self._files)}"  # a file for each call
         path = atomic.temporary_path(self._scratch.with_name(name))
         self._files.append(path)
         return path

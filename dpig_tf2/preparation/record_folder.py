@@ -69,14 +69,24 @@ class Output:
     @property
     def files_there(self) -> list[pathlib.Path]:
         """Files of this split in the folder, whatever their layout, however it was cut."""
-        digits = "[0-9]" * 5
         folder = pathlib.Path(self.out_dir)
-        found = [
-            path
-            for ending in (".tfrecord", schema.PHOTOS_ENDING)
-            for path in sorted(folder.glob(f"{self.name}_{digits}-of-{digits}{ending}"))
-        ]
+        found = [path for shards in self.shard_patterns for path in sorted(folder.glob(shards))]
         return found + [path for path in [self.pairs_path] if path.exists()]
+
+    @property
+    def shard_patterns(self) -> list[str]:
+        """What the names of its shards are like, whatever their layout and number."""
+        numbers = "-of-".join(["[0-9]" * 5] * 2)
+        endings = (".tfrecord", schema.PHOTOS_ENDING)
+        return [f"{self.name}_{numbers}{ending}" for ending in endings]
+
+    @property
+    def scratch_name(self) -> str:
+        """How the names of files begin that last as long as a session, and those of no other split.
+
+        A split "train" may be written beside "train.v2", but no split is called "train~".
+        """
+        return f"{self.name}~"
 
     @property
     def manifest_path(self) -> pathlib.Path:
@@ -100,8 +110,8 @@ def claimed(output: Output) -> Iterator[None]:
         locks.LockedError: if another process is writing the split.
     """
     with locks.writing(output.out_dir, output.name):
-        files = (f"{output.name}_[0-9]*.tfrecord", f"{output.name}.*", output.manifest_path.name)
-        for name in files:
+        files = (output.pairs_path.name, output.manifest_path.name, f"{output.scratch_name}*")
+        for name in (*output.shard_patterns, *files):
             remove_temporaries(pathlib.Path(output.out_dir), name)
         yield
 

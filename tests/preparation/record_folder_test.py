@@ -101,17 +101,22 @@ def test_split_must_be_a_name(tmp_path, split):
 
 def test_leftovers_of_a_killed_run_are_removed(tmp_path):
     """Of every file that it writes; those of another split may be of a run that is at work."""
-    files = [
-        "{}_00000-of-00003.tfrecord",
-        "{}_00000-of-00003.photos.tfrecord",
-        "{}.pairs",
-        "manifest_{}.json",
-    ]
-    other = {f".{file}.123.tmp".format("Market1501_train_more") for file in files}
-    for name in other | {f".{file}.123.tmp".format("Market1501_train") for file in files}:
-        (tmp_path / name).write_bytes(b"half")
+
+    def temporaries(split):
+        name = f"Market1501_{split}"
+        scratch = Output(tmp_path, "Market1501", split).scratch_name
+        shards = [f"{name}_00000-of-00003{ending}" for ending in (".tfrecord", ".photos.tfrecord")]
+        files = [*shards, f"{name}.pairs", f"manifest_{name}.json", f"{scratch}views0"]
+        return {tmp_path / f".{file}.123.tmp" for file in files}
+
+    other = temporaries("train_more") | temporaries("train.v2") | temporaries("train_2")
+    below = tmp_path / "below"  # has a lock of its own
+    below.mkdir()
+    other |= {below / path.name for path in temporaries("train")}
+    for path in other | temporaries("train"):
+        path.write_bytes(b"half")
     write(tmp_path, Encoder())
-    assert {path.name for path in tmp_path.glob(".*")} == other
+    assert set(tmp_path.rglob(".*")) == other
 
 
 def test_finished_folder_is_not_redone(tmp_path):
