@@ -4,6 +4,7 @@ Source: BlazePose (Bazarevsky et al. 2020) as published in MediaPipe.
 """
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -202,10 +203,14 @@ def crop(photo: np.ndarray, region: Region, size: int, mirrored: bool = False) -
 
 
 class _Network:
-    """A LiteRT model with one square picture as input, and outputs known by their shapes."""
+    """A LiteRT model with one square picture as input, and outputs known by their shapes.
+
+    Threads may share it; they wait for each other.
+    """
 
     def __init__(self, content, name, threads, size, outputs):
         self._interpreter = _interpreter(content, name, threads)
+        self._lock = threading.Lock()  # an interpreter serves one call at a time
         inputs = self._interpreter.get_input_details()
         found = {tuple(d["shape"])[1:]: d["index"] for d in self._interpreter.get_output_details()}
         shapes = [tuple(detail["shape"]) for detail in inputs]
@@ -219,9 +224,10 @@ class _Network:
         self._outputs = {key: found[shape] for key, shape in outputs.items()}
 
     def __call__(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        self._interpreter.set_tensor(self._input, picture[None])
-        self._interpreter.invoke()
-        return {key: self._interpreter.get_tensor(i)[0] for key, i in self._outputs.items()}
+        with self._lock:
+            self._interpreter.set_tensor(self._input, picture[None])
+            self._interpreter.invoke()
+            return {key: self._interpreter.get_tensor(i)[0] for key, i in self._outputs.items()}
 
 
 def _interpreter(content, name, threads):

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,14 @@ def test_a_file_of_another_network_is_refused(pose_model):
     assert raised.value.file == "a.tflite"
     with pytest.raises(DpigError, match="not a LiteRT model"):
         networks.PersonFinder(content[:1000], "a.tflite", 1)
+
+
+def test_threads_share_a_network(pose_model):
+    """As two who use the page at once."""
+    content = (pose_model / "pose_detection.tflite").read_bytes()
+    network = networks._Network(content, "a.tflite", 1, 224, {"scores": (2254, 1)})
+    pictures = np.random.default_rng(0).random((12, 224, 224, 3), np.float32)
+    alone = [network(picture)["scores"] for picture in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        together = [found["scores"] for found in threads.map(network, pictures)]
+    np.testing.assert_array_equal(together, alone)
