@@ -61,8 +61,8 @@ def score_records(
         source = batch["source"]
         goal = source if task == "reconstruct" else batch["target"]
         pairs = [
-            [source["name"][i].decode(), batch["target"]["name"][i].decode()]
-            for i in range(len(source["name"]))
+            [name.decode(errors="replace") for name in names_of_pair]
+            for names_of_pair in zip(source["name"], batch["target"]["name"], strict=True)
         ]
         seen = _has_keypoints(source) & _has_keypoints(goal)
         skipped += [

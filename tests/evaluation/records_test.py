@@ -12,6 +12,7 @@ from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
 from dpig_tf2.evaluation.records import score_records
 from dpig_tf2.pipeline.batches import evaluation_batches
+from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 from dpig_tf2.records.record_set import RecordSet
 
 
@@ -90,22 +91,26 @@ def test_a_foreground_needs_a_background(records):
         score_records(sampler, records, "foreground", ImageScores("tf"))
 
 
+def _changed(monkeypatch, change):
+    """Every batch that is scored is changed by a function."""
+
+    class Batches:
+        def __init__(self, *args):
+            self._batches = evaluation_batches(*args)
+
+        def as_numpy_iterator(self):
+            return map(change, self._batches.as_numpy_iterator())
+
+    monkeypatch.setattr(evaluation_records, "evaluation_batches", Batches)
+
+
 def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, records, monkeypatch):
-    batches = evaluation_batches
+    def unseen(batch):
+        keypoints = batch["source"]["keypoints"].copy()
+        keypoints[0] = 0
+        return batch | {"source": batch["source"] | {"keypoints": keypoints}}
 
-    def with_one_unseen(*args):
-        def unseen(batch):
-            keypoints = batch["source"]["keypoints"].copy()
-            keypoints[0] = 0
-            return batch | {"source": batch["source"] | {"keypoints": keypoints}}
-
-        class Batches:
-            def as_numpy_iterator(self):
-                return map(unseen, batches(*args).as_numpy_iterator())
-
-        return Batches()
-
-    monkeypatch.setattr(evaluation_records, "evaluation_batches", with_one_unseen)
+    _changed(monkeypatch, unseen)
     damaged = dataclasses.replace(records, skipped=("some record: truncated",))
     scores, _ = score_records(
         Copier(tiny_config), damaged, "reconstruct", ImageScores("tf"), limit=4
@@ -147,13 +152,46 @@ def test_pictures_go_to_a_new_folder_only(tmp_path):
         PictureFolder(tmp_path)
 
 
-def test_a_missing_keypoint_is_minus_one_in_the_table(tmp_path):
-    pictures = PictureFolder(tmp_path / "new")
-    keypoints = np.ones((18, 3), np.float32) * [3, 4, 1]
+def _target(row=3):
+    """A person whose third keypoint is missing, the others at a row."""
+    keypoints = np.ones((18, 3), np.float32) * [row, 4, 1]
     keypoints[2] = 0
     image, mask = np.zeros((8, 6, 3), np.uint8), np.ones((8, 6, 1), np.float32)
-    target = {"image": image, "body_mask": mask, "keypoints": keypoints}
-    pictures.add(("a.jpg", "b.jpg"), image, target)
+    return {"image": image, "body_mask": mask, "keypoints": keypoints}
+
+
+def test_a_missing_keypoint_is_minus_one_in_the_table(tmp_path):
+    pictures = PictureFolder(tmp_path / "new")
+    target = _target()
+    pictures.add(("a.jpg", "b.jpg"), target["image"], target)
     pictures.finish()
     line = (tmp_path / "new" / "target_keypoints.csv").read_text().splitlines()[1]
-    assert line.startswith("a_to_b.png: [3.0, 3.0, -1.0, 3.0")
+    assert line.startswith("a_to_b.png: [3.0, 3.0, -1, 3.0")
+
+
+def test_every_pair_is_kept_whatever_the_names_of_its_images(tmp_path):
+    pairs = [("", ""), ("", ""), ("a/1.jpg", "b/1.jpg"), ("a/1.jpg", "c/1.jpg"), ("12:30.jpg", "d")]
+    pictures = PictureFolder(tmp_path)
+    for row, pair in enumerate(pairs):
+        pictures.add(pair, np.zeros((8, 6, 3), np.uint8), _target(row))
+    pictures.finish()
+    names, keypoints = read_keypoint_csv(tmp_path / "target_keypoints.csv")
+    assert names == [
+        *("unnamed_to_unnamed.png", "unnamed_to_unnamed-2.png"),
+        *("a_1_to_b_1.png", "a_1_to_c_1.png", "12:30_to_d.png"),
+    ]
+    assert keypoints[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    for folder in ("generated", "target", "masks"):
+        assert {file.name for file in (tmp_path / folder).iterdir()} == set(names)
+
+
+def test_names_that_are_no_text_are_shown_as_far_as_they_are(tiny_config, records, monkeypatch):
+    def named(batch):
+        names = np.array([b"caf\xe9.jpg"] * len(batch["source"]["name"]), object)
+        return batch | {"source": batch["source"] | {"name": names}}
+
+    _changed(monkeypatch, named)
+    scores, _ = score_records(
+        Copier(tiny_config), records, "reconstruct", ImageScores("tf"), limit=1
+    )
+    assert scores["names"][0][0] == "caf\ufffd.jpg"
