@@ -50,7 +50,8 @@ _KEYPOINTS = flags.DEFINE_string(
 _FRESH_PERSONS = flags.DEFINE_bool(
     "fresh_persons",
     False,
-    "Train on synthetic persons that are drawn meanwhile, none of them twice.",
+    "Train on synthetic persons that are drawn meanwhile; none comes again, but for its mirror "
+    "image.",
     flag_values=FLAGS,
 )
 _POSE_MODEL = person_flags.define_pose_model(FLAGS)
