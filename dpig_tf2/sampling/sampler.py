@@ -147,7 +147,8 @@ class PersonSampler:
         """Codes float32 [B, E] of one factor from its noise [B, E], already scaled.
 
         Args:
-            noise: drawn from N(0, 0.2 ** 2), see `draw_noise`.
+            noise: drawn from N(0, s ** 2), s the configuration's `model.noise_scale`; see
+                `draw_noise`.
             factor: "foreground", "background", "appearance" or "pose", as the model has them.
         """
         noise = checks.check_code(self.config.model, "noise", noise, factor)
