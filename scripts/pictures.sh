@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes anew what the documentation shows of the shipped weights: the sheet of the README, screenshots
-# of the page, the outputs of the notebook, the model card in docs/presets.md.
+# Makes anew what the documentation shows of the shipped weights: the sheet of the README, sampled persons,
+# screenshots of the page, the outputs of the notebook, the model card in docs/presets.md.
 #
 #   ./scripts/pictures.sh
 #
@@ -18,6 +18,9 @@ dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
 
 echo "== docs/overview.png"
 "$PYTHON" scripts/overview_picture.py docs/overview.png
+
+echo "== docs/sampled.png"
+"$PYTHON" scripts/true_and_sampled.py --run_dir="preset:$WEIGHTS" --out=docs/sampled.png
 
 echo "== docs/page_*.png"
 "$PYTHON" -m dpig_tf2.cli.main page --run_dir="preset:$WEIGHTS" --port=7868 &

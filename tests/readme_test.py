@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import zipfile
 
 import pytest
 from PIL import Image
@@ -35,3 +36,11 @@ def test_training_from_python(tmp_path, monkeypatch):
     shown = {}
     exec(code_after("## From Python", "docs/training.md"), shown)
     assert int(shown["trainer"].step) == 20
+
+
+def test_the_page_from_python(tmp_path, monkeypatch, shipped_preset):
+    monkeypatch.chdir(tmp_path)
+    code = code_after("## From Python", "docs/page.md")
+    assert shipped_preset in code
+    exec(code, {})
+    assert "codes.npz" in zipfile.ZipFile("result.zip").namelist()
