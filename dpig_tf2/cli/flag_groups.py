@@ -63,6 +63,23 @@ def inputs(out_dir: str | os.PathLike, *holders: flags.FlagHolder) -> Iterator[p
 # ---- trained networks
 
 
+def fetch(path: str) -> None:
+    """Fetches the released weights that `preset:NAME` stands for, if they are not at hand."""
+    from dpig_tf2.presets import registry
+
+    name = registry.name_of(path)
+    if name is not None:
+        registry.require(name, lambda: say(f"fetching {name}, once"))
+
+
+def open_run(path: str):
+    """The `RunFolder` of a path or `preset:NAME`, see `fetch`."""
+    from dpig_tf2.run_folder import RunFolder
+
+    fetch(path)
+    return RunFolder.open(path)
+
+
 class RunFolderFlags:
     """Which trained networks: --run_dir, --checkpoint."""
 
@@ -90,14 +107,8 @@ class RunFolderFlags:
         return self.open().config
 
     def open(self):
-        """The `RunFolder`; released weights that are not at hand are fetched."""
-        from dpig_tf2.presets import registry
-        from dpig_tf2.run_folder import RunFolder
-
-        name = registry.name_of(self.path.value)
-        if name is not None:
-            registry.require(name, lambda: say(f"fetching {name}, once"))
-        return RunFolder.open(self.path.value)
+        """The `RunFolder`, see `open_run`."""
+        return open_run(self.path.value)
 
 
 class ExecutionFlags:

@@ -11,7 +11,7 @@ serves every verb. Started again, it goes on where it stopped.
 
 from absl import flags
 
-from dpig_tf2.cli import person_flags, program
+from dpig_tf2.cli import flag_groups, person_flags, program
 
 FLAGS = flags.FlagValues()
 _RUN_DIR = flags.DEFINE_string(
@@ -50,12 +50,11 @@ def main() -> int:
     _PERSONS.check()
     from dpig_tf2.execution import Execution
     from dpig_tf2.pipeline.personal_photos import PersonalPhotos
-    from dpig_tf2.run_folder import RunFolder
     from dpig_tf2.sampling.persons import concatenate
     from dpig_tf2.training.personalization import personal_config, personalize
     from dpig_tf2.training.run import RunOptions
 
-    config = RunFolder.open(_RUN_DIR.value).config
+    config = flag_groups.open_run(_RUN_DIR.value).config
     personal_config(config, _STEPS.value, _BATCH_SIZE.value)
     reader = _PERSONS.reader(config.model, 8, _PERSONS.limit.value)
     persons = concatenate(reader.persons())

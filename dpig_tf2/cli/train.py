@@ -238,6 +238,8 @@ def _train(config, stages, execution, minutes):
     devices = distribution.devices(_DISTRIBUTE.value)
     if not _SLOW_PRECISION.value:
         _require_speed(execution)
+    if _INIT_FROM.value:
+        flag_groups.fetch(_INIT_FROM.value)
     folder = RunFolder.plan(_RUN_DIR.value, config)
     data = _data(config)
     options = training.RunOptions(
@@ -364,7 +366,7 @@ def _base_config():
             )
         return existing
     if not _PRESET.value and _INIT_FROM.value:
-        return RunFolder.open(_INIT_FROM.value).config
+        return flag_groups.open_run(_INIT_FROM.value).config
     if not _PRESET.value:
         raise program.FlagError(
             f"--preset or --init_from must be given: {_RUN_DIR.value} holds no run yet",

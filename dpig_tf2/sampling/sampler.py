@@ -59,15 +59,18 @@ class PersonSampler:
         adversaries: bool = False,
         names: Collection[str] | None = None,
     ) -> "PersonSampler":
-        """A sampler from a run folder or a saved sampler; see `models.loading.load_networks`.
+        """A sampler from a run folder, a saved sampler or `preset:NAME`; see `from_preset`.
 
         Args:
-            path, checkpoint, adversaries, names: as there.
+            path, checkpoint, adversaries, names: as in `models.loading.load_networks`.
             execution: how the networks compute. None is "fast" as a measurement of this machine
                 suggests it (`ops.convolution_speed`; the first takes a second): machines may then
                 differ by a level here and there, with `Execution()` those of one kind do not.
             batch_size: images per chunk.
         """
+        name = registry.name_of(path)
+        if name is not None:
+            registry.require(name)
         if execution is None:
             execution = measured_execution(Execution(), say=lambda text: None)
         config, networks = loading.load_networks(path, execution, checkpoint, adversaries, names)
@@ -88,7 +91,6 @@ class PersonSampler:
             DpigError: if weights cannot be fetched.
             array_files.WeightsError: if the files of the preset are damaged.
         """
-        registry.require(name)
         return cls.load(f"{registry.PREFIX}{name}", **options)
 
     def freeze(self) -> None:

@@ -1,8 +1,10 @@
+import importlib
 import json
 import pathlib
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 
 from dpig_tf2.config import ConfigError
 from dpig_tf2.io.array_files import WeightsError
@@ -20,6 +22,19 @@ def tiny(cache, tiny_config):
     training = {"pose": {"steps": 3, "images": 24}}
     packing.pack(cache / "tiny", tiny_config, arrays, cards.Card(**PROSE), figures, training)
     return cache / "tiny"
+
+
+@pytest.fixture
+def fetched(cache, monkeypatch):
+    """Names of what was to be fetched, which is interrupted."""
+    names = []
+
+    def fetch(name):
+        names.append(name)
+        raise InterruptedError
+
+    monkeypatch.setattr(registry, "fetcher", fetch)
+    return names
 
 
 def test_the_shipped_cards_are_complete():
@@ -52,6 +67,38 @@ def test_what_must_be_fetched_says_how(cache):
     with pytest.raises(ConfigError, match="dpig download released_market1501") as caught:
         RunFolder.open("preset:released_market1501")
     assert caught.value.field == "preset"
+
+
+@pytest.mark.parametrize(
+    ("verb", "flags"),
+    [
+        ("train", ["--init_from={}", "--fresh_persons", "--run_dir=run"]),
+        ("train", ["--init_from={}", "--fresh_persons", "--run_dir=run", "--preset=market1501"]),
+        ("personalize", ["--run_dir={}", "--images=photos", "--out_dir=run"]),
+        ("reconstruct", ["--run_dir={}", "--images=photos"]),
+        ("evaluate", ["--run_dir={}", "--data_dir=data"]),
+    ],
+)
+def test_what_reads_a_preset_fetches_it_first(fetched, tmp_path, monkeypatch, capsys, verb, flags):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(f"dpig_tf2.cli.{verb}")
+    before = flagsaver.save_flag_values(module.FLAGS)
+    module.FLAGS([verb, *(flag.format("preset:released_market1501") for flag in flags)])
+    with pytest.raises(InterruptedError):
+        module.main()
+    flagsaver.restore_flag_values(before, module.FLAGS)
+    assert fetched == ["released_market1501"]
+    assert "fetching released_market1501, once" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("open_preset", ["load", "from_preset"])
+def test_a_sampler_fetches_its_preset(fetched, open_preset):
+    from dpig_tf2 import PersonSampler
+
+    name = "released_market1501" if open_preset == "from_preset" else "preset:released_market1501"
+    with pytest.raises(InterruptedError):
+        getattr(PersonSampler, open_preset)(name)
+    assert fetched == ["released_market1501"]
 
 
 def test_a_preset_is_opened_and_written_elsewhere(tiny, tiny_config):
