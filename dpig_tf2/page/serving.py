@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import ipaddress
 import os
 import pathlib
 import shutil
@@ -9,6 +10,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 from dpig_tf2.detection.detector import PoseDetector
 from dpig_tf2.errors import DpigError
@@ -123,7 +125,7 @@ def _application(page, host):
 
     application = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     application = gr.mount_gradio_app(application, page.blocks(), "/", **mount_options())
-    return functools.partial(_answer, application, host == _HERE)
+    return functools.partial(_answer, application, _is_here(host))
 
 
 async def _answer(application, only_here, scope, receive, send):
@@ -136,13 +138,28 @@ async def _answer(application, only_here, scope, receive, send):
         await send(event)
 
     if scope["type"] == "http" and only_here:
-        name = dict(scope["headers"]).get(b"host", b"").decode("latin-1").rpartition(":")[0]
         # A page of another site may send its visitors here under its own name.
-        if name not in ("localhost", _HERE):
+        if not _is_here(_name(dict(scope["headers"]).get(b"host", b"").decode("latin-1"))):
             await send({"type": "http.response.start", "status": 403, "headers": []})
             await send({"type": "http.response.body", "body": b"This page is for this machine."})
             return
     await application(scope, receive, send_with_policy)
+
+
+def _name(host):
+    """The name in a Host header, whose port may be absent; empty if it cannot be told."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_here(name):
+    """Whether a name is one by which only this machine calls itself."""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _require_free(host, port):

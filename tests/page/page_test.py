@@ -1,7 +1,10 @@
 """The page in a real browser, which must reach nothing but this machine."""
 
+import asyncio
 import json
 import socket
+import urllib.error
+import urllib.request
 import zipfile
 
 import numpy as np
@@ -20,11 +23,15 @@ def address(studio, detector):
     """Where the page is served."""
     from dpig_tf2.page.serving import server
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     with server(studio, detector, port=port):
         yield f"http://localhost:{port}"
+
+
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
@@ -241,15 +248,53 @@ def test_disentangle(page, tmp_path):
 
 
 def test_pages_of_others_get_nothing(address):
-    import urllib.error
-    import urllib.request
-
     with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310
         assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    _assert_refused(address)
+
+
+def _assert_refused(address):
     disguised = urllib.request.Request(address, headers={"Host": "example.org"})  # noqa: S310
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(disguised, timeout=60)  # noqa: S310
     assert caught.value.code == 403
+
+
+def test_localhost_is_this_machine_too(studio, detector):
+    from dpig_tf2.page.serving import server
+
+    port = _free_port()
+    with server(studio, detector, "localhost", port):
+        _assert_refused(f"http://localhost:{port}")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),  # browsers leave out port 80
+        ("127.0.0.1", 200),
+        ("LOCALHOST:7860", 200),
+        ("[::1]:7860", 200),
+        ("example.org", 403),
+        ("localhost.example.org:7860", 403),
+        ("[", 403),
+        ("", 403),
+    ],
+)
+def test_names_of_this_machine_have_any_port_or_none(host, status):
+    from dpig_tf2.page import serving
+
+    answers = []
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(event):
+        answers.append(event)
+
+    scope = {"type": "http", "headers": [(b"host", host.encode())]}
+    asyncio.run(serving._answer(application, True, scope, None, send))
+    assert answers[0]["status"] == status
 
 
 def test_uploads_are_gone_with_the_server(studio, detector):
@@ -257,10 +302,7 @@ def test_uploads_are_gone_with_the_server(studio, detector):
 
     from dpig_tf2.page.serving import server
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with server(studio, detector, port=port):
+    with server(studio, detector, port=_free_port()):
         folder = os.environ["GRADIO_TEMP_DIR"]
         assert os.path.isdir(folder)
     assert not os.path.exists(folder)
