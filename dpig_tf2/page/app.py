@@ -1,5 +1,6 @@
 """The page: Gradio around `studio`. What happens on it is decided there."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -54,12 +55,17 @@ class Page:
         self.examples = cast.synthetic_members(self.model)
         self.poses = cast.gallery_poses(self.model)
 
-    def warm_up(self) -> Iterator[Result]:
-        """The work of every tab once, so that no visitor waits for tracing."""
+    def warm_up(self) -> Iterator[None]:
+        """Does the work of every tab once, so that no visitor waits for tracing."""
         first, second = self.examples[:2]
-        yield self.studio.repose(first, self.poses[0])
-        yield self.studio.new_persons(self.model.factors, 8, 0)
-        yield self.studio.interpolate(first, second, self.model.factors)
+        for work in (
+            lambda: self.studio.repose(first, self.poses[0]),
+            lambda: self.studio.new_persons(self.model.factors, 8, 0),
+            lambda: self.studio.interpolate(first, second, self.model.factors),
+        ):
+            with contextlib.suppress(DpigError):  # visitors are told what cannot be done
+                work()
+            yield
 
     def blocks(self) -> gr.Blocks:
         """The page, to be launched."""

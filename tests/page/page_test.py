@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.errors import DpigError
+from dpig_tf2.page.studio import Studio
+from dpig_tf2.sampling.sampler import PersonSampler
+
 pytest.importorskip("gradio", reason="Gradio is absent: pip install -e '.[page]'")
 
 pytestmark = pytest.mark.slow  # starts a browser
@@ -295,6 +299,18 @@ def test_names_of_this_machine_have_any_port_or_none(host, status):
     scope = {"type": "http", "headers": [(b"host", host.encode())]}
     asyncio.run(serving._answer(application, True, scope, None, send))
     assert answers[0]["status"] == status
+
+
+def test_warming_up_leaves_out_what_was_not_trained(sampler, tmp_path):
+    from dpig_tf2.page.app import Page
+
+    networks = sampler.model.networks
+    first = {name: n for name, n in networks.items() if not name.endswith("mapping")}
+    at_work = Studio(PersonSampler(sampler.config, first), "runs/stage-i")
+    page = Page(at_work, None, tmp_path)
+    with pytest.raises(DpigError, match="no trained foreground_mapping"):
+        at_work.new_persons(page.model.factors, 8, 0)
+    assert len(list(page.warm_up())) == 3
 
 
 def test_uploads_are_gone_with_the_server(studio, detector):
