@@ -57,7 +57,7 @@ def serve(
             raise
         say(f"note: persons in photos cannot be found: {error}")
         detector = None
-    with server(Studio(sampler, run_dir), detector, host, port) as running:
+    with server(Studio(sampler, run_dir, checkpoint), detector, host, port) as running:
         shown = "localhost" if host == _HERE else host
         say(f"the page is at http://{shown}:{port} (Ctrl-C ends it)")
         running.join()

@@ -1,6 +1,7 @@
 """What the page does: every tab is one function from choices to a result."""
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Callable, Sequence
 
@@ -36,15 +37,19 @@ class Studio:
 
     Args:
         sampler: with all networks that sampling needs.
-        run_dir: what commands name as the run folder.
+        run_dir, checkpoint: what commands name; a relative folder as an absolute one, for they are
+            run elsewhere.
 
     Attributes:
         fingerprint: of the networks, as `PersonSampler.fingerprint`.
     """
 
-    def __init__(self, sampler: PersonSampler, run_dir: str):
+    def __init__(self, sampler: PersonSampler, run_dir: str, checkpoint: str = "latest"):
         self.sampler, self.model = sampler, sampler.config.model
-        self.run_dir = run_dir
+        is_preset = run_dir.startswith("preset:")
+        self._networks = {"run_dir": run_dir if is_preset else os.path.abspath(run_dir)}
+        if checkpoint != "latest":
+            self._networks["checkpoint"] = checkpoint
         # Once: it reads all weights, which takes longer than drawing a picture.
         self.fingerprint = sampler.fingerprint()
 
@@ -312,8 +317,9 @@ class Studio:
         return image.astype(np.float32)
 
     def _command(self, verb, **flags):
+        flags = self._networks | flags
         given = " ".join(f"--{name}={shlex.quote(str(value))}" for name, value in flags.items())
-        return f"dpig {verb} --run_dir={shlex.quote(self.run_dir)} {given}"
+        return f"dpig {verb} {given}"
 
 
 def _with_factor(codes, others, factor) -> PersonCodes:

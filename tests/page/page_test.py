@@ -1,8 +1,10 @@
 """The page in a real browser, which must reach nothing but this machine."""
 
 import asyncio
+import contextlib
 import json
 import socket
+import types
 import urllib.error
 import urllib.request
 import zipfile
@@ -299,6 +301,23 @@ def test_names_of_this_machine_have_any_port_or_none(host, status):
     scope = {"type": "http", "headers": [(b"host", host.encode())]}
     asyncio.run(serving._answer(application, True, scope, None, send))
     assert answers[0]["status"] == status
+
+
+def test_commands_name_what_the_page_was_started_with(sampler, members, monkeypatch):
+    from dpig_tf2.page import serving
+
+    served = []
+
+    @contextlib.contextmanager
+    def server(studio, *_):
+        served.append(studio)
+        yield types.SimpleNamespace(join=lambda: None)
+
+    monkeypatch.setattr(serving, "server", server)
+    monkeypatch.setattr(PersonSampler, "load", lambda *_, **__: sampler)
+    serving.serve("preset:mine", checkpoint="best", port=_free_port(), say=lambda _: None)
+    command = served[0].disentangle(*members[:2]).command
+    assert command == "dpig draw --run_dir=preset:mine --checkpoint=best --codes=codes.npz"
 
 
 def test_warming_up_leaves_out_what_was_not_trained(sampler, tmp_path):

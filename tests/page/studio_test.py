@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+import os
 import shlex
 import zipfile
 
@@ -10,6 +11,7 @@ import pytest
 from dpig_tf2.detection.crops import Crop
 from dpig_tf2.errors import DpigError
 from dpig_tf2.page import results
+from dpig_tf2.page.studio import Studio
 from dpig_tf2.sampling.tasks.draw import read_codes
 
 
@@ -29,8 +31,21 @@ def test_reposing_is_transfer(studio, members, poses):
     np.testing.assert_array_equal(result.pictures[0].image, expected[0])
     assert result.pasted is None
     verb, flags = _flags(result.command)
-    assert verb == "transfer" and flags["run_dir"] == "runs/my run"
+    assert verb == "transfer"
     assert set(result.files) == {flags["image"], flags["keypoints"], flags["target_keypoints"]}
+
+
+@pytest.mark.parametrize(
+    ("run_dir", "checkpoint", "expected"),
+    [
+        ("runs/my run", "best", {"run_dir": os.path.abspath("runs/my run"), "checkpoint": "best"}),
+        ("preset:mine", "latest", {"run_dir": "preset:mine"}),
+    ],
+)
+def test_commands_name_the_networks_from_anywhere(sampler, members, run_dir, checkpoint, expected):
+    at_work = Studio(sampler, run_dir, checkpoint)
+    _, flags = _flags(at_work.disentangle(*members[:2]).command)
+    assert flags == {**expected, "codes": "codes.npz"}
 
 
 def test_a_person_from_a_photo_is_put_back(studio, members, poses):
