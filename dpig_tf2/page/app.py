@@ -428,8 +428,9 @@ class Page:
     def _file(self, result):
         """The download of a result; those of which the time is up are removed."""
         for old in self.folder.glob("download-*"):
-            if time.time() - old.stat().st_mtime > _SECONDS_KEPT:
-                shutil.rmtree(old, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # removed for another visitor meanwhile
+                if time.time() - old.stat().st_mtime > _SECONDS_KEPT:
+                    shutil.rmtree(old, ignore_errors=True)
         folder = tempfile.mkdtemp(prefix="download-", dir=self.folder)
         path = pathlib.Path(folder, f"dpig_{result.verb}.zip")
         path.write_bytes(results.archive(result, self.studio.fingerprint))

@@ -332,6 +332,15 @@ def test_warming_up_leaves_out_what_was_not_trained(sampler, tmp_path):
     assert len(list(page.warm_up())) == 3
 
 
+def test_a_download_that_another_visitor_removes_is_no_error(studio, members, tmp_path):
+    from dpig_tf2.page.app import Page
+
+    (tmp_path / "download-old").symlink_to(tmp_path / "gone")
+    page = Page(studio, None, tmp_path)
+    with zipfile.ZipFile(page._file(studio.disentangle(*members[:2]))) as file:
+        assert "made.json" in file.namelist()
+
+
 def test_uploads_are_gone_with_the_server(studio, detector):
     import os
 
