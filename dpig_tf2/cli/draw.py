@@ -4,8 +4,9 @@ Examples:
     dpig draw --run_dir=preset:persons_128x64 --codes=codes.npz
     dpig draw --run_dir=runs/demo --codes=runs/demo/samples/sample/codes/seed0_000.npz --out_dir=x
 
-The file has an array for each factor (foreground, background or appearance) and keypoints, of one
-person or of many. Writes pictures, their codes, and samples.json, which tells what made each file.
+The file has an array for each factor (foreground, background or appearance) and keypoints or a pose
+code, of one person or of many. Writes pictures, their codes, and samples.json, which tells what
+made each file.
 """
 
 from absl import flags
@@ -28,7 +29,8 @@ def main() -> int:
     def task(context):
         draw.draw(context, codes)
 
-    return _PICTURES.write(task, networks=["generator"], decisive=(_CODES,))
+    networks = ["generator"] if codes.pose is None else ["generator", "pose_decoder"]
+    return _PICTURES.write(task, networks=networks, decisive=(_CODES,))
 
 
 if __name__ == "__main__":

@@ -75,16 +75,17 @@ def outputs(run_dir, photos, synthetic_data, tmp_path_factory):
         "invert": ["invert", *records, "--limit=2", "--inversion_steps=10", "--steps=3"]
         + ["--factors=background,pose", "--animation=none"],
         "mix": ["mix", *files, "--regions=head", "--background_of=b_0"],
+        "legs": ["mix", *files, "--regions=legs", "--background_of=b_0"],
         "identities": ["identities", "--identities=2", "--images_per_identity=3"]
         + ["--test_identities=1"],
         "real_poses": ["identities", "--identities=1", "--images_per_identity=2", *records],
     }
-    lines = {
-        name: [line[0], f"--run_dir={run_dir}", f"--out_dir={folder / name}", *line[1:]]
+    folders = {name: folder / name for name in lines} | {"legs": folder / "mix"}
+    results = run_in_one_process(
+        [line[0], f"--run_dir={run_dir}", f"--out_dir={folders[name]}", *line[1:]]
         for name, line in lines.items()
-    }
-    results = run_in_one_process(list(lines.values()))
-    return {name: (folder / name, *result) for name, result in zip(lines, results, strict=True)}
+    )
+    return {name: (folders[name], *result) for name, result in zip(lines, results, strict=True)}
 
 
 def _finished(outputs, name):
@@ -232,6 +233,9 @@ def test_mixing_is_a_grid(outputs):
     folder, status, _, stderr = outputs["mix"]
     assert status == 1, stderr  # for the bad images
     assert len(list(folder.glob("*_with_head_of_*.png"))) == 9
+    assert outputs["legs"][1] == 1, outputs["legs"][3]
+    sheets = [folder / "sheets" / f"with_{regions}_000.png" for regions in ("head", "legs")]
+    assert sheets[0].read_bytes() != sheets[1].read_bytes(), "either grid is there"
     codes = [np.load(path) for path in (folder / "codes").iterdir()]
     for person in codes[1:]:
         np.testing.assert_array_equal(person["background"], codes[0]["background"])
@@ -267,6 +271,22 @@ def test_goes_on_where_it_stopped_and_a_seed_gives_the_same_picture(outputs, run
         assert np.abs(np.asarray(found).astype(int) - np.asarray(expected)).max() <= 1
     assert other[0] == 1
     assert re.search(r"holds files made with seed=4, not 5", other[2])
+
+
+def test_a_pose_code_is_drawn_by_its_decoder(outputs, run_dir, tmp_path):
+    folder = _finished(outputs, "noise")
+    with np.load(folder / "codes" / "seed4_held.npz") as arrays:
+        np.savez(
+            tmp_path / "c.npz", **{name: arrays[name] for name in arrays if name != "keypoints"}
+        )
+    line = ["draw", f"--run_dir={run_dir}", f"--codes={tmp_path / 'c.npz'}"]
+    [(status, _, stderr)] = run_in_one_process([[*line, f"--out_dir={tmp_path / 'out'}"]])
+    assert status == 0, stderr
+    with (
+        Image.open(tmp_path / "out" / "person_000.png") as drawn,
+        Image.open(folder / "seed4_held.png") as sampled,
+    ):
+        assert np.abs(np.asarray(drawn).astype(int) - np.asarray(sampled)).max() <= 1
 
 
 def test_what_was_made_before_an_input_changed_is_refused(run_dir, photos, tmp_path):
