@@ -12,7 +12,7 @@ saved as .weights.h5), or --download_weights lets Keras fetch that file. LPIPS n
 --lpips_weights, a file that evaluation/lpips.py tells how to make. Nothing is downloaded otherwise:
 what is not computed is null in the JSON, with the reason. Pose error needs the keypoints that a
 detector found in the generated pictures (--detect_poses, or --generated_keypoints). Scores go to
-metrics.json in the run folder, or to --out.
+metrics.json in the run folder and a picture to its samples, or both to where --out says.
 """
 
 from absl import flags
@@ -155,7 +155,7 @@ def main() -> int:
             )
     _RECORDS.check()
     _SCORES.run_folder.config()  # a wrong folder is refused before TensorFlow is loaded
-    return _SCORES.finish(_PICTURES.value, _score_records())
+    return _score_records()
 
 
 def _check_folder_flags():
@@ -187,6 +187,7 @@ def _image_scores():
 
 
 def _score_records():
+    """The exit status. Scores are written before the files that go with them."""
     from dpig_tf2.evaluation.picture_folder import PictureFolder
     from dpig_tf2.evaluation.records import score_records
     from dpig_tf2.pipeline.screening import usable_records
@@ -211,6 +212,7 @@ def _score_records():
         detected,
         _MASK_RADIUS.value,
     )
+    status = _SCORES.finish(drawn, result)
     if detected:
         _SCORES.keep_poses(_GENERATED_POSES, detected)
     sheet = labeled_sheet(
@@ -219,7 +221,7 @@ def _score_records():
         scale=max(1, 128 // examples[0][0].shape[0]),
     )
     _SCORES.save_picture(f"evaluate_{drawn}", sheet)
-    return result
+    return status
 
 
 def _score_folders():
@@ -258,6 +260,8 @@ def _keypoints_of(path, folder, name, panel):
         return detected.found
 
     def size_of(name):
+        if name not in files:  # a keypoint file may know more images
+            return None
         rows, columns, orientation = upright_size(files[name])
         return rows, columns // panel.count, orientation
 

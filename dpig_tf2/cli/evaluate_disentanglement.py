@@ -6,8 +6,8 @@ Examples:
 
 Swaps each factor between two persons and compares with the true render of the mixture: how much the
 right thing changed, and what changed that should not have. Linear probes read each true factor from
-each code; without a trained pose stage that of the pose is left out. Writes a picture, and scores
-to metrics.json in the run folder, or to --out.
+each code; without a trained pose stage that of the pose is left out. Writes scores to metrics.json
+in the run folder and a picture to its samples, or both to where --out says.
 """
 
 from absl import flags
@@ -49,8 +49,9 @@ def main() -> int:
         result["probes"] = disentanglement.probe_codes(
             sampler, factors, seed=_SEED.value, report=report
         )
+    status = _SCORES.finish(_NAME, result)
     _SCORES.save_picture(_NAME, disentanglement.with_tables(sheet, result))
-    return _SCORES.finish(_NAME, result)
+    return status
 
 
 if __name__ == "__main__":

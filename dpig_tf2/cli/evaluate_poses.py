@@ -4,8 +4,8 @@ Examples:
     dpig evaluate_poses --run_dir=runs/poses --keypoints=poses.csv --hold_out=0.1
     dpig evaluate_poses --run_dir=runs/poses --keypoints=poses.csv --hold_out=0.1 --out=poses.json
 
-docs/poses.md tells what the scores mean. Writes a picture, and scores to metrics.json in the run
-folder, or to --out.
+docs/poses.md tells what the scores mean. Writes scores to metrics.json in the run folder and a
+picture to its samples, or both to where --out says.
 """
 
 from absl import flags
@@ -52,8 +52,9 @@ def main() -> int:
             field="hold_out",
         )
     result, sheet = score_poses(_SCORES.sampler(), training, held_out, _SEED.value)
+    status = _SCORES.finish("poses", result)
     _SCORES.save_picture("poses", sheet)
-    return _SCORES.finish("poses", result)
+    return status
 
 
 if __name__ == "__main__":

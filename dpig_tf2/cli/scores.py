@@ -25,7 +25,8 @@ class ScoreVerb:
         self._out = flags.DEFINE_string(
             "out",
             None,
-            "JSON file for the scores. By default an entry of RUN_DIR/metrics.json.",
+            "JSON file for the scores; a picture goes beside it. By default an entry of "
+            "RUN_DIR/metrics.json, and RUN_DIR/samples.",
             flag_values=flag_values,
         )
 
@@ -41,10 +42,13 @@ class ScoreVerb:
         )
 
     def save_picture(self, name: str, picture) -> None:
-        """Writes RUN_DIR/samples/<name>.png."""
+        """Writes a picture beside the scores, once these are safe: RUN_DIR/samples/<name>.png."""
         from dpig_tf2.io.images import save_png
 
-        path = self.run_folder.open().samples / f"{name}.png"
+        if self._out.value:
+            path = pathlib.Path(self._out.value).with_suffix(".png")
+        else:
+            path = self.run_folder.open().samples / f"{name}.png"
         save_png(path, picture)
         program.say(f"picture: {path}")
 

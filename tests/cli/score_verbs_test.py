@@ -1,6 +1,7 @@
 """The verbs that score, on untrained networks: what they read, write and refuse."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -80,6 +81,8 @@ def test_disentanglement_is_scored_against_true_renders(run, synthetic_data, tmp
     assert scores["probes"]["scored_persons"] == 300
     # Untrained networks draw nothing like the truth.
     assert scores["reconstruction"]["l1"] > 0.1
+    assert (tmp_path / "scores.png").exists(), "beside the scores"
+    assert not (run.samples / "disentanglement.png").exists()
 
 
 def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
@@ -97,7 +100,16 @@ def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["held_out"] == 12
     assert scores["sampling"]["samples"] == 5000
-    assert (run.samples / "poses.png").exists()
+    assert (tmp_path / "scores.png").exists()
+
+
+def test_scores_are_kept_if_their_picture_cannot_be(run, synthetic_data, tmp_path):
+    folder = shutil.copytree(run.path, tmp_path / "run", ignore=lambda *_: ["samples"])
+    (folder / "samples").touch()
+    flags = [f"--run_dir={folder}", f"--data_dir={synthetic_data}", "--limit=2", "--protocol=tf"]
+    result = run_verb("evaluate", *flags)
+    assert result.returncode == 1 and "samples" in result.stderr
+    assert json.loads((folder / "metrics.json").read_text())["transfer"]["count"] == 2
 
 
 def test_folders_are_compared_without_a_model_and_a_bad_image_is_named(tmp_path):
@@ -125,6 +137,30 @@ def test_folders_are_compared_without_a_model_and_a_bad_image_is_named(tmp_path)
     assert "b.png is not a JPEG or PNG image" in result.stdout
     scores = json.loads(out.read_text())
     assert scores["count"] == 1
+    assert scores["metrics"]["pose_error"]["pixel_error"] == 0.0
+
+
+def test_a_keypoint_file_may_know_more_images(tmp_path):
+    """One that tells the images' sizes, which those of the folder are compared to."""
+    for folder in ("generated", "target"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (16, 32)).save(tmp_path / folder / "a.png")
+    images = [
+        {"id": i, "file_name": name, "height": 32, "width": 16}
+        for i, name in enumerate(("a.png", "elsewhere.png"))
+    ]
+    people = [{"image_id": i, "keypoints": [5, 6, 2] * 17, "category_id": 1} for i in range(2)]
+    write_json(tmp_path / "coco.json", {"images": images, "annotations": people})
+    result = run_verb(
+        "evaluate",
+        f"--generated={tmp_path / 'generated'}",
+        f"--target={tmp_path / 'target'}",
+        f"--generated_keypoints={tmp_path / 'coco.json'}",
+        f"--target_keypoints={tmp_path / 'coco.json'}",
+        f"--out={tmp_path / 'scores.json'}",
+    )
+    assert result.returncode == 0, result.stderr
+    scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["metrics"]["pose_error"]["pixel_error"] == 0.0
 
 
