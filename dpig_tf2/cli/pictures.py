@@ -9,7 +9,6 @@ from absl import flags
 from dpig_tf2.cli import flag_groups, program
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import DpigError
-from dpig_tf2.io.hashes import sha256
 
 _KEYPOINTS = "keypoints.csv"
 
@@ -129,6 +128,8 @@ class PictureVerb:
 
 def _sha256s(files):
     """{path: SHA-256} of the files that can be read; the others are reported by their readers."""
+    from dpig_tf2.io.hashes import sha256
+
     found = {}
     for file in files:
         with contextlib.suppress(OSError):
