@@ -22,6 +22,7 @@ from dpig_tf2.training.trainer import StageTrainer
 
 REPORT_NAME = "import_tf1.json"
 _BETA_1, _BETA_2 = 0.5, np.float64(np.float32(0.999))  # as the release's float32 graph had them
+_RATE_FIELDS = {"generator": "learning_rate", "discriminator": "adversary_learning_rate"}
 _NAMES_SHOWN = 5
 
 
@@ -31,12 +32,14 @@ class StageImport:
 
     arrays: {path: value} for every variable in `trainer.state_variables()`.
     step: steps that the stage has done.
+    rates: {field of `StageConfig`: learning rate that halvings have led to that of the checkpoint}.
     report: what was imported, left out and guessed; JSON values.
     """
 
     stage: str
     step: int
     arrays: dict[str, np.ndarray]
+    rates: dict[str, float]
     report: dict
 
 
@@ -72,6 +75,8 @@ def import_checkpoints(
         stage: import_stage(checkpoint, trainers.build_trainer(stage, config), strict)
         for stage, checkpoint in checkpoints.items()
     }
+    rates = {f"{s}.{name}": rate for s, i in imports.items() for name, rate in i.rates.items()}
+    config = config.override(**rates)
     report = {
         "preset": preset_name,
         "stages": {stage: result.report for stage, result in imports.items()},
@@ -164,7 +169,6 @@ def import_stage(checkpoint: Checkpoint, trainer: StageTrainer, strict: bool = T
     arrays = weights.collect(trainer.state_variables())
     table = variable_map.stage_table(stage, sizes)
     slots = slot_table(trainer, table)
-    rates, fresh_rates = _learning_rates(trainer, checkpoint.tensors)
 
     unfit = _copy(checkpoint, table, arrays)
     unfit["misshapen"] |= _copy(checkpoint, slots, arrays)["misshapen"]
@@ -174,9 +178,10 @@ def import_stage(checkpoint: Checkpoint, trainer: StageTrainer, strict: bool = T
     if strict:
         _fail_on(unfit, checkpoint.prefix)
 
-    arrays |= rates
     iterations, step, step_source = _progress(trainer, checkpoint, slots)
     arrays |= iterations
+    current, rates, fresh_rates = _learning_rates(trainer, checkpoint.tensors, step)
+    arrays |= current
     arrays["step"] = np.asarray(step, arrays["step"].dtype)
     report = {
         "checkpoint": checkpoint.prefix,
@@ -190,7 +195,7 @@ def import_stage(checkpoint: Checkpoint, trainer: StageTrainer, strict: bool = T
         "ignored": _by_reason(ignored),
         "skipped": {kind: names for kind, names in unfit.items() if names},
     }
-    return StageImport(stage, step, arrays, report)
+    return StageImport(stage, step, arrays, rates, report)
 
 
 def slot_table(trainer: StageTrainer, table: Mapping[str, str]) -> dict[str, str]:
@@ -307,17 +312,20 @@ def _side(optimized):
     return variable_map.side(optimized.variables[0].path)
 
 
-def _learning_rates(trainer, tensors):
-    """Rates to take over, {path: value}, and the paths of those that stay at the preset's."""
-    rates, fresh = {}, []
+def _learning_rates(trainer, tensors, step):
+    """Rates after the steps, {path: value}; `StageImport.rates`; paths that stay as configured."""
+    current, initial, fresh = {}, {}, []
+    halvings = step // trainer.settings.halve_every
     for optimized in trainer.optimized.values():
-        variable = optimized.optimizer.learning_rate
-        name = variable_map.LEARNING_RATES[_side(optimized)]
-        if name in tensors:
-            rates[variable.path] = np.asarray(tensors[name], np.float32).reshape(())
-        else:
-            fresh.append(variable.path)
-    return rates, fresh
+        path, side = optimized.optimizer.learning_rate.path, _side(optimized)
+        rate = tensors.get(variable_map.LEARNING_RATES[side])
+        if rate is None:
+            fresh.append(path)
+            continue
+        current[path] = np.asarray(rate, np.float32).reshape(())
+        # By way of its digits: 2e-05 rather than the float32 nearest to it.
+        initial[_RATE_FIELDS[side]] = float(str(np.ldexp(current[path], halvings)))
+    return current, initial, fresh
 
 
 def _progress(trainer, checkpoint, slots):

@@ -172,22 +172,15 @@ def clip_weights(variables, bound: float) -> None:
         variable.assign(tf.clip_by_value(variable, -bound, bound))
 
 
-def decay_learning_rate(learning_rate: keras.Variable, steps_done, halve_every) -> None:
-    """Halves the learning rate after every `halve_every` steps; to be called once after a step.
-
-    The rate is part of a checkpoint rather than a function of the step, so that the rate of an
-    imported checkpoint is continued.
+def halved(rate: float, step, halve_every) -> tf.Tensor:
+    """A learning rate that is halved every so many steps.
 
     Args:
-        learning_rate: of an optimizer; changed in place.
-        steps_done: int64 scalar, at least 1.
-        halve_every: steps, an int64 scalar.
+        rate: of the first step.
+        step: int64 scalar, steps done.
+        halve_every: int64 scalar, steps.
     """
-    learning_rate.assign(
-        tf.where(
-            steps_done % halve_every == 0, learning_rate * 0.5, tf.convert_to_tensor(learning_rate)
-        )
-    )
+    return rate * 0.5 ** tf.cast(step // halve_every, tf.float32)
 
 
 def trapezoid(rate: float, step, steps, warmup_steps: int, decay_share: float) -> tf.Tensor:

@@ -16,10 +16,11 @@ from dpig_tf2.training import optimizers
 
 @dataclasses.dataclass(frozen=True)
 class OptimizedVariables:
-    """Variables with the optimizer that updates them, and no others."""
+    """Variables with the optimizer that updates them, and no others, from a learning rate on."""
 
     optimizer: keras.optimizers.Optimizer
     variables: list
+    learning_rate: float
 
     def minimize(self, tape: tf.GradientTape, loss) -> None:
         """One update down the gradient of `loss`, which the tape has recorded."""
@@ -86,9 +87,8 @@ class StageTrainer(keras.Model):
             betas=(0.9, 0.99) if self.follows_recipe else (0.5, 0.999),
             by_adam=by_adam if settings.optimizer == "muon" else None,
         )
-        self.optimized[name] = OptimizedVariables(optimizer, variables)
-        if self.follows_recipe:  # a first step at the full rate would undo the warm-up
-            self._follow_recipe_rate()
+        self.optimized[name] = OptimizedVariables(optimizer, variables, rate)
+        self.set_learning_rates()  # a first step at the full rate would undo a warm-up
 
     def keep_averages(self) -> None:
         """Creates a moving average of every variable that has an optimizer; see `move_averages`."""
@@ -106,6 +106,7 @@ class StageTrainer(keras.Model):
         """From now on the learning rates follow the steps and the halvings of other settings."""
         self._steps.assign(settings.steps)
         self._halve_every.assign(settings.halve_every)
+        self.set_learning_rates()
 
     def start_from(self, arrays: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         """Weights of another run where path and shape agree; optimizers stay new.
@@ -143,6 +144,8 @@ class StageTrainer(keras.Model):
     def restore(self, arrays: Mapping[str, np.ndarray], source: str) -> None:
         """Sets the state from a checkpoint, which may come from training in another precision.
 
+        Learning rates are those of the configuration, which may be another than the checkpoint's.
+
         Args:
             arrays: {path: value}.
             source: what they were read from, for messages.
@@ -153,6 +156,7 @@ class StageTrainer(keras.Model):
         # A checkpoint written in another precision holds no loss scales: they start anew.
         absent = {v.path for v in self._loss_scale_variables() if v.path not in arrays}
         weights.assign([v for v in self.state_variables() if v.path not in absent], arrays, source)
+        self.set_learning_rates()
 
     def _loss_scale_variables(self):
         found = (optimizers.loss_scale_variables(o.optimizer) for o in self.optimized.values())
@@ -169,31 +173,23 @@ class StageTrainer(keras.Model):
             for what, value in optimizers.scalars(optimized.optimizer).items():
                 logs[f"{what}/{name}"] = value
         self.step.assign_add(1)
-        self.decay_learning_rates()
+        self.set_learning_rates()
         return logs
 
-    def decay_learning_rates(self) -> None:
-        """The learning rates of the next step, to be called once after a step."""
-        if self.follows_recipe:
-            self._follow_recipe_rate()
-            return
+    def set_learning_rates(self) -> None:
+        """Sets those of the next step, which are functions of the configured ones and the step."""
+        recipe = self.config.recipe
         for optimized in self.optimized.values():
-            optimizers.decay_learning_rate(
-                optimized.optimizer.learning_rate,
-                self.step,
-                tf.convert_to_tensor(self._halve_every),
-            )
-
-    def _follow_recipe_rate(self):
-        recipe, settings = self.config.recipe, self.settings
-        rate = optimizers.trapezoid(
-            settings.learning_rate,
-            self.step,
-            self._steps,
-            recipe.warmup_steps,
-            recipe.decay_share,
-        )
-        for optimized in self.optimized.values():
+            if self.follows_recipe:
+                rate = optimizers.trapezoid(
+                    optimized.learning_rate,
+                    self.step,
+                    self._steps,
+                    recipe.warmup_steps,
+                    recipe.decay_share,
+                )
+            else:
+                rate = optimizers.halved(optimized.learning_rate, self.step, self._halve_every)
             optimized.optimizer.learning_rate.assign(rate)
 
     def update(self, batch):

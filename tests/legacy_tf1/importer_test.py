@@ -7,6 +7,7 @@ from dpig_tf2.legacy_tf1 import importer, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, CheckpointError
 from dpig_tf2.models import weights
 from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.training import trainers
 from tests.legacy_tf1.reference import Reference
 
 pytestmark = pytest.mark.slow  # writes and reads whole checkpoints
@@ -185,6 +186,20 @@ def test_a_run_folder_holds_the_imported_values(reference, run):
     counts = report["stages"]["pose_mapping"]["networks"]["pose_critic"]
     assert (counts["variables"], counts["parameters"]) == (10, 805_377)
     importer.verify(folder, report)
+
+
+def test_a_learning_rate_is_continued(reference, tmp_path):
+    """The configuration tells that of the first step, which two halvings have led to the stored."""
+    changes = {"g_lr": 1e-5, "beta1_power": 0.0, "beta2_power": 0.0}
+    tensors = {name: np.float32(value) for name, value in changes.items()}
+    prefix = reference.write("late-120000", reference.checkpoint("m2").tensors | tensors)
+    importer.import_checkpoints("market1501", {"pose": prefix}, tmp_path / "run")
+    run = RunFolder.open(tmp_path / "run")
+    assert run.config.pose.learning_rate == 4e-5
+    trainer = trainers.build_trainer("pose", run.config)
+    path, arrays = run.load_checkpoint("pose")
+    trainer.restore(arrays, str(path))
+    assert trainer.optimized["pose"].optimizer.learning_rate == tensors["g_lr"]
 
 
 def test_verification_notices_one_changed_value(run, tmp_path):

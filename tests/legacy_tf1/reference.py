@@ -88,9 +88,10 @@ class Reference:
 
     def trainer(self, model: str, **overrides):
         """A trainer in the state of the model's checkpoint."""
-        stage, config = STAGES[model], self.config(model, **overrides)
-        trainer = trainers.build_trainer(stage, config)
-        imported = importer.import_stage(self.checkpoint(model), trainer)
+        stage, checkpoint = STAGES[model], self.checkpoint(model)
+        imported = importer.import_stage(checkpoint, self.new_trainer(model))
+        rates = {f"{stage}.{name}": rate for name, rate in imported.rates.items()}
+        trainer = trainers.build_trainer(stage, self.config(model, **rates, **overrides))
         weights.assign(trainer.state_variables(), imported.arrays, self.prefix(model))
         return trainer
 

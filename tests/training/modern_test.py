@@ -208,7 +208,6 @@ def test_a_shortened_stage_lowers_its_rate_earlier():
     trainer = _trainer("pose_mapping")
     trainer.step.assign(90)
     trainer.shorten(trainer.settings.shortened(100))
-    trainer.decay_learning_rates()
     rate = trainer.optimized["pose_mapping"].optimizer.learning_rate
     assert float(rate) == pytest.approx(0.4 * trainer.settings.learning_rate)
 

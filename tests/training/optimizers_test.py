@@ -81,12 +81,9 @@ def test_clipping_bounds_every_weight():
 
 
 def test_rate_halves_after_every_period():
-    rate = _variable(0.8)
-    rates = []
-    for done in range(1, 8):
-        optimizers.decay_learning_rate(rate, tf.constant(done, tf.int64), halve_every=3)
-        rates.append(float(rate))
-    _close(rates, [0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2])
+    steps = [tf.constant(done, tf.int64) for done in range(7)]
+    rates = [float(optimizers.halved(0.8, done, halve_every=3)) for done in steps]
+    _close(rates, [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2])
 
 
 def _named(shape, name):

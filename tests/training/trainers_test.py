@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.execution import Execution
+from dpig_tf2.models import weights
 from dpig_tf2.testing import random_keypoints, random_pair
 from dpig_tf2.training import trainers
 from dpig_tf2.training.trainer import split_updates
@@ -246,6 +247,20 @@ def test_learning_rates_halve(tiny_config):
     batch = {"keypoints": random_keypoints(config.model, 8)}
     rates = [float(trainer.train_step(batch)["learning_rate/pose"]) for _ in range(6)]
     np.testing.assert_allclose(rates, [0.4, 0.4, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
+
+
+def test_a_resumed_stage_has_the_configured_learning_rates(tiny_config):
+    """They may be others than those that the checkpoint was trained with, and halved otherwise."""
+    trainer = trainers.build_trainer("pose_mapping", tiny_config)
+    trainer.step.assign(7)
+    state = weights.collect(trainer.state_variables())
+    settings = {"learning_rate": 0.4, "adversary_learning_rate": 0.8, "halve_every": 3}
+    changed = tiny_config.override(**{f"pose_mapping.{k}": v for k, v in settings.items()})
+    resumed = trainers.build_trainer("pose_mapping", changed)
+    resumed.restore(state, "step-7.npz")
+    logs = resumed.train_step(embeddings(resumed))
+    rates = [float(logs[f"learning_rate/{name}"]) for name in ("pose_mapping", "pose_critic")]
+    np.testing.assert_allclose(rates, [0.1, 0.2], rtol=1e-6)
 
 
 def test_fit_runs_the_same_step(tiny_config):
