@@ -55,7 +55,11 @@ class TrainingData(abc.ABC):
         """`count` persons for the pictures of a run, fewer if there are no more.
 
         Returns:
-            A person with `target_keypoints` and `target_image`; of poses alone `keypoints`.
+            A person with `target_keypoints` and `target_image`; of poses alone `keypoints`. Each
+            has a visible keypoint.
+
+        Raises:
+            ConfigError: if nobody has.
         """
 
     def count_persons(self, model: ModelConfig, at_most: int) -> int:
@@ -116,8 +120,12 @@ class RecordPairs(TrainingData):
         return f"{len(self)} pairs of {self.records.paths[0].parent}"
 
     def shown(self, model, count):
-        batches = training_batches(self.records, model, min(count, len(self)), seed=0)
-        return as_shown(next(iter(batches)))
+        epoch = training_batches(self.records, model, 1, seed=0).unbatch().take(len(self))
+        seen = epoch.filter(lambda pair: tf.reduce_any(pair["source"]["keypoints"][:, 2] > 0.5))
+        for batch in seen.batch(count):
+            return as_shown(batch)
+        folder = self.records.paths[0].parent
+        raise ConfigError(f"{folder}: not one person has a visible keypoint", file=folder)
 
     def count_persons(self, model, at_most):
         return count_distinct_images(self.records, at_most)

@@ -6,10 +6,12 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config
+from dpig_tf2.config import ConfigError
 from dpig_tf2.ops import pose_maps, regions
 from dpig_tf2.pipeline import batches as pipeline
 from dpig_tf2.pipeline.cache import count_distinct_images
 from dpig_tf2.pipeline.screening import usable_records
+from dpig_tf2.pipeline.training_data import RecordPairs
 from dpig_tf2.preparation import synthetic_records
 from dpig_tf2.records import index, writer
 from dpig_tf2.records.record_set import RecordSet
@@ -66,6 +68,34 @@ def rewritten(data_dir, tmp_path, change):
     examples = change([raw for _, raw in RecordSet.open(data_dir, "train").reader.scan()])
     writer.write_shard(tmp_path / "Market1501_train_00000-of-00001.tfrecord", examples)
     return RecordSet.open(tmp_path, "train")
+
+
+def hidden(examples, kept):
+    """Examples whose sources have no visible keypoint but for those of the numbers kept."""
+    result = []
+    for number, example in enumerate(examples):
+        parsed = tf.train.Example.FromString(example)
+        values = parsed.features.feature["pose_peaks_0_rcv"].float_list.value
+        if number not in kept:
+            values[:] = [0.0] * len(values)
+        result.append(parsed.SerializeToString())
+    return result
+
+
+@pytest.mark.parametrize("kept", [(), (3, 8, 20), range(EXAMPLES)])
+def test_persons_for_pictures_have_a_visible_keypoint(data_dir, tmp_path, kept):
+    records = rewritten(data_dir, tmp_path, lambda examples: hidden(examples, kept))
+    data = RecordPairs(records)
+    if not kept:
+        with pytest.raises(ConfigError, match="not one person has a visible keypoint"):
+            data.shown(MODEL, 8)
+        return
+    shown = data.shown(MODEL, 8)
+    (whole,) = take(pipeline.training_batches(records, MODEL, EXAMPLES, seed=0), 1)
+    seen = whole["source"]["keypoints"][..., 2].any(axis=1)
+    assert seen.sum() == len(kept)
+    np.testing.assert_array_equal(shown["image"], whole["source"]["image"][seen][:8])
+    np.testing.assert_array_equal(shown["target_image"], whole["target"]["image"][seen][:8])
 
 
 def stripped(examples, *keys):
