@@ -33,6 +33,22 @@ def test_a_velocity_that_grows_without_bound_leads_no_farther_than_the_reach():
     assert (distances > 0.99 * flow.reach).mean() > 0.5  # what it is kept from
 
 
+@pytest.mark.parametrize(("places", "counts"), [(1, 1.0), (4, 1.4)])
+def test_what_a_flow_of_places_has_learned_counts_more_in_a_call(places, counts):
+    flow = _flow(8, places)
+    noise = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+    untaught = flow(noise).numpy()
+    bias = flow.output_dense.bias
+    bias.assign(np.full(bias.shape, 0.01))  # a correction that is the same everywhere
+    learned = flow(noise).numpy() - untaught
+    bias.assign(np.full(bias.shape, 0.01 * counts))
+    flow.guidance = 1.0
+    np.testing.assert_allclose(flow(noise).numpy() - untaught, learned, rtol=1e-3)
+    x, time = noise, np.full(4, 0.5, np.float32)
+    taught = flow.velocity(x, time) - flow.velocity(x, time, guidance=0.0)
+    np.testing.assert_allclose(taught, 0.01 * counts, rtol=1e-4)  # training is not guided
+
+
 def _codes(count, rng):
     """Of two places with two numbers; the first of one place tells the first of the other."""
     shared = rng.normal(size=count)
