@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from dpig_tf2.ops import replicas
+
 
 def absolute_error(predicted, target) -> tf.Tensor:
     """Mean of |predicted - target| over all elements."""
@@ -104,7 +106,9 @@ def weighted_squared_error(predicted, target, weights) -> tf.Tensor:
 
 def _weighted_mean(errors, weights):
     weights = tf.broadcast_to(weights, tf.shape(errors))
-    return tf.reduce_sum(weights * errors) / tf.maximum(tf.reduce_sum(weights), 1.0)
+    # All replicas' weights, so that the mean of their losses is that of the global batch.
+    total = replicas.mean(tf.reduce_sum(weights))
+    return tf.reduce_sum(weights * errors) / tf.maximum(total, 1.0)
 
 
 _SSIM_WINDOW = 7
