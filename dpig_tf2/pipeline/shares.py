@@ -36,3 +36,24 @@ def replica_shares(
     of_replica = rows.reshape(updates, replicas, -1).swapaxes(0, 1).reshape(replicas, -1)
     here = replicas // context.num_input_pipelines
     return of_replica[context.input_pipeline_id * here :][:here]
+
+
+def own_rows(
+    batches: tf.data.Dataset,
+    batch_size: int,
+    updates: int = 1,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """The rows of every global batch for the replicas of a worker, one replica after the other.
+
+    Args:
+        batches: global batches, nested tensors [batch_size, ...], the same on all workers.
+        batch_size, updates, context: as for `replica_shares`, whose DpigError is raised.
+    """
+    shares = replica_shares(batch_size, updates, context)
+
+    def cut(batch):
+        rows = tf.nest.map_structure(lambda tensor: tf.gather(tensor, shares), batch)
+        return tf.data.Dataset.from_tensor_slices(rows)
+
+    return batches.flat_map(cut)

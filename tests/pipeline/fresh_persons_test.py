@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -33,6 +34,24 @@ def batches(model):
 def test_any_batch_is_found_without_those_before(model, batches):
     _equal(_batches(model, 2, start=1), batches[1:3])
     _equal(_batches(model, 1, start=2), batches[2:3])
+
+
+def test_replicas_share_every_batch(model):
+    """Two replicas on each of two workers, started at the second step of two updates each."""
+    settings = config.preset("modern").override(**{"reconstruction.batch_size": 4})
+    settings = dataclasses.replace(settings, model=model)
+    contexts = [tf.distribute.InputContext(2, worker, 4) for worker in range(2)]
+    one, *workers = (
+        FreshPersons(0).photo_batches(settings, 2, 1, context).as_numpy_iterator()
+        for context in (None, *contexts)
+    )
+
+    def joined(*shares):  # [replica, update, row] -> the order of one device
+        return np.stack(shares, axis=1).reshape(8, *shares[0].shape[1:])
+
+    for _ in range(2):
+        shares = [next(batches) for batches in workers for _ in range(2)]
+        _equal(tf.nest.map_structure(joined, *shares), next(one))
 
 
 def test_a_seed_has_its_own_persons(model, batches):

@@ -81,7 +81,7 @@ _SLOTS = 2 * (4 * 64 * 32) * 2.0**-24
 
 @pytest.mark.slow
 @pytest.mark.numeric
-@pytest.mark.parametrize("stage", [*STAGES, "pose by Adam"])
+@pytest.mark.parametrize("stage", [*STAGES, "pose by Adam", "fresh persons"])
 def test_two_replicas_make_the_update_of_one(replicas, stage):
     _, found = replicas
     assert found["replicas"] == 2
