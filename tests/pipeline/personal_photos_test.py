@@ -1,7 +1,9 @@
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dpig_tf2 import config, testing
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos, moved
@@ -68,3 +70,15 @@ def test_any_batch_is_found_without_those_before(model):
     again = next(photos.batches(model, 4, start=2).as_numpy_iterator())
     np.testing.assert_array_equal(again["source"]["image"], batches[2]["source"]["image"])
     np.testing.assert_array_equal(again["target"]["keypoints"], batches[2]["target"]["keypoints"])
+
+
+def test_replicas_share_every_batch(model):
+    settings = config.preset("modern").override(**{"reconstruction.batch_size": 4})
+    settings = dataclasses.replace(settings, model=model)
+    one, two = (
+        _photos(model).photo_batches(settings, 1, 0, context).as_numpy_iterator()
+        for context in (None, tf.distribute.InputContext(1, 0, 2))
+    )
+    for _ in range(2):
+        halves = [next(two)["source"]["image"] for _ in range(2)]
+        np.testing.assert_array_equal(np.concatenate(halves), next(one)["source"]["image"])
