@@ -14,6 +14,7 @@ import tensorflow as tf
 import dpig_tf2
 from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
+from dpig_tf2.io import locks
 from dpig_tf2.models import factory, weights
 from dpig_tf2.models.layers import Network
 from dpig_tf2.models.person_model import PersonModel
@@ -69,6 +70,13 @@ def export(
         raise ExportError(
             f"{directory} is a file, expected a folder for versions of the model", file=directory
         )
+    with locks.writing(directory):
+        return _export(config, networks, directory, settings, calibration, progress)
+
+
+def _export(config, networks, directory, settings, calibration, progress):
+    for left in directory.glob(".*.tmp"):  # by a killed export: the folder is locked
+        shutil.rmtree(left, ignore_errors=True)
     version = settings.version or _next_version(directory)
     target = directory / str(version)
     if target.exists():

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2.execution import Execution
+from dpig_tf2.io import locks
 from dpig_tf2.io.images import encode_png
 from dpig_tf2.models import factory
 from dpig_tf2.ops import images as image_ops
@@ -391,6 +392,15 @@ def test_frozen_kernels_stay_out_of_the_graphs(tiny_config, tmp_path):
     generate = tf.saved_model.load(path).signatures["generate"]
     found = generate(**{name: tf.constant(given[name]) for name in ("appearance", "keypoints")})
     _assert_close(found["images"].numpy(), expected, "generate")
+
+
+def test_one_export_at_a_time_which_removes_what_a_killed_one_left(sampler, tmp_path):
+    poses = sampler.config, {"pose_encoder": sampler.model.networks["pose_encoder"]}
+    with locks.writing(tmp_path / "held"), pytest.raises(locks.LockedError, match="held"):
+        export(*poses, tmp_path / "held")
+    (tmp_path / "free" / ".1.12.tmp").mkdir(parents=True)
+    assert export(*poses, tmp_path / "free").name == "1"
+    assert [path.name for path in (tmp_path / "free").iterdir()] == ["1"]
 
 
 def test_versions_count_up_and_are_never_replaced(sampler, tmp_path):
