@@ -110,9 +110,15 @@ class RunFolder:
             raise ConfigError(f"{file}: {error}", file=file, field=error.field) from error
 
     def write_config(self) -> None:
-        """Makes the folder, saves the configuration and removes what killed runs left."""
+        """Makes the folder, saves the configuration and removes what killed runs left.
+
+        Nothing of scores, exports and pictures that other programs may be writing.
+        """
         write_text(self.path / "config.json", self.config.to_json() + "\n")
-        remove_temporaries(self.path)
+        remove_temporaries(self.path, "config.json")
+        for folder in ("checkpoints", "logs", "cache"):
+            remove_temporaries(self.path / folder)
+        remove_temporaries(self.samples, "*-[0-9]*.png")  # of stages, by their step
 
     def logs(self, stage: str) -> pathlib.Path:
         return self.path / "logs" / stage

@@ -154,3 +154,14 @@ def test_damaged_metrics_are_named_and_left(run, text):
     with pytest.raises(ConfigError, match="metrics.json.* mend or remove it"):
         run.write_metrics("transfer", {"ssim": 0.25})
     assert path.read_bytes() == text.encode("latin-1")
+
+
+def test_starting_a_stage_removes_what_training_left_and_nothing_of_others(tmp_path):
+    run = RunFolder.create(tmp_path / "run", config.preset("synthetic"))
+    left = ["checkpoints/pose/.step-00000001.npz.12.tmp", "samples/.pose-00000001.png.12.tmp"]
+    others = [".metrics.json.34.tmp", "samples/sample/.seed0_000.png.34.tmp"]
+    for name in left + others:
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).touch()
+    run.write_config()
+    assert [name for name in left + others if (run.path / name).exists()] == others

@@ -58,7 +58,7 @@ def write_json(path: str | os.PathLike, value, indent: int = 2) -> None:
 
 
 def remove_temporaries(folder: pathlib.Path, name: str | None = None) -> None:
-    """Removes what killed processes left of `replacing` in a folder.
+    """Removes the files that killed processes left of `replacing` in a folder.
 
     Args:
         folder: the folder.
@@ -66,4 +66,5 @@ def remove_temporaries(folder: pathlib.Path, name: str | None = None) -> None:
     """
     find = folder.rglob if name is None else folder.glob
     for leftover in find(_TEMPORARY.format(name=name or "*", process="[0-9]*")):
-        leftover.unlink(missing_ok=True)
+        if leftover.is_file():  # a folder is that of an export, which may be at work
+            leftover.unlink(missing_ok=True)

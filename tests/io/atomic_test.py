@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from dpig_tf2.io.atomic import write_json, write_text
+from dpig_tf2.io.atomic import remove_temporaries, write_json, write_text
 
 
 def test_a_text_is_replaced_whole(tmp_path, monkeypatch):
@@ -25,3 +25,11 @@ def test_what_json_does_not_know_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"ssim": float("nan")})
     assert path.read_text() == '{\n  "ssim": 0.5\n}\n'
+
+
+def test_of_what_was_left_files_go_and_folders_stay(tmp_path):
+    left, at_work = tmp_path / ".config.json.12.tmp", tmp_path / "export" / ".1.34.tmp"
+    left.touch()
+    at_work.mkdir(parents=True)
+    remove_temporaries(tmp_path)
+    assert at_work.is_dir() and not left.exists()
