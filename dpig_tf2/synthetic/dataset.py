@@ -12,7 +12,7 @@ from dpig_tf2.synthetic.factors import SCENES, Background, Foreground, Pose
 from dpig_tf2.synthetic.poses import sample_pose
 from dpig_tf2.synthetic.scene import sample_background, vary_background
 
-# First number of a random stream's seed: no two streams have the same seed.
+# Second number of a random stream's seed; `pipeline.fresh_persons` has others.
 _FOREGROUND_STREAM, _CAMERA_STREAM, _IMAGE_STREAM = range(3)
 _MAX_IDENTITY, _MAX_IMAGES, _MAX_CAMERAS, _SEQUENCES = 9999, 1000, 9, 6
 

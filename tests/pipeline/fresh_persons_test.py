@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2 import config
+from dpig_tf2 import config, synthetic
 from dpig_tf2.ops.keypoints import flip_horizontal
 from dpig_tf2.pipeline.fresh_persons import FreshPersons
 
@@ -52,6 +52,20 @@ def test_replicas_share_every_batch(model):
     for _ in range(2):
         shares = [next(batches) for batches in workers for _ in range(2)]
         _equal(tf.nest.map_structure(joined, *shares), next(one))
+
+
+def test_nobody_wears_what_a_person_of_the_same_seeds_data_set_wears(monkeypatch, model):
+    """Whoever was trained on here has not been seen before in `make_synthetic --split=test`."""
+    worn = []
+    sample = synthetic.sample_foreground
+    monkeypatch.setattr(
+        synthetic, "sample_foreground", lambda rng: worn.append(sample(rng)) or worn[-1]
+    )
+    _batches(model, 10)
+    next(iter(dataclasses.replace(FreshPersons(0), photos=5).persons(model)))
+    assert len(worn) >= 20
+    there = [person.foreground for person in synthetic.make_images(0, 20, 1)]
+    assert not [foreground for foreground in there if foreground in worn]
 
 
 def test_a_seed_has_its_own_persons(model, batches):
