@@ -99,8 +99,8 @@ class SceneObject:
 
     def __post_init__(self):
         _check_choice("kind", self.kind, OBJECTS)
-        if not self.size >= 0:
-            raise DpigError(f"size must be at least 0, got {shown(self.size)}")
+        if not self.size > 0:
+            raise DpigError(f"size must be above 0, got {shown(self.size)}")
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ class Background:
     def __post_init__(self):
         _check_choice("scene", self.scene, SCENES)
         _check_period(self.period)
+        if not 0 < self.horizon < 1:
+            raise DpigError(f"horizon must be between 0 and 1, got {shown(self.horizon)}")
 
 
 @dataclass(frozen=True)

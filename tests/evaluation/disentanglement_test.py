@@ -153,6 +153,12 @@ def test_records_without_factors_are_refused(tmp_path):
         (["pose", "yaw"], float("nan"), "pose.yaw: expected at most 100"),
         (["pose", "yaw"], 10**250, "pose.yaw: expected at most 100"),
         (["background", "period"], 1e-9, "period must be at least"),
+        (["background", "horizon"], -1.0, "horizon must be between 0 and 1, got -1.0"),
+        (
+            ["background", "objects"],
+            [{"kind": "pole", "column": 0.0, "size": 0.0, "color": [0, 0, 0]}],
+            "size must be above 0, got 0.0",
+        ),
         (["background", "grain"], -1, "background.grain: expected at least 0"),
         (["foreground", "skin"], ["a", 2, 3], "foreground.skin: expected int"),
     ],
