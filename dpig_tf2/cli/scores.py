@@ -46,7 +46,8 @@ class ScoreVerb:
         from dpig_tf2.io.images import save_png
 
         if self._out.value:
-            path = pathlib.Path(self._out.value).with_suffix(".png")
+            out = pathlib.Path(self._out.value)
+            path = out.with_name(f"{out.stem}_{name}.png")
         else:
             path = self.run_folder.open().samples / f"{name}.png"
         save_png(path, picture)

@@ -81,7 +81,7 @@ def test_disentanglement_is_scored_against_true_renders(run, synthetic_data, tmp
     assert scores["probes"]["scored_persons"] == 300
     # Untrained networks draw nothing like the truth.
     assert scores["reconstruction"]["l1"] > 0.1
-    assert (tmp_path / "scores.png").exists(), "beside the scores"
+    assert (tmp_path / "scores_disentanglement.png").exists(), "beside the scores"
     assert not (run.samples / "disentanglement.png").exists()
 
 
@@ -100,7 +100,7 @@ def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["held_out"] == 12
     assert scores["sampling"]["samples"] == 5000
-    assert (tmp_path / "scores.png").exists()
+    assert (tmp_path / "scores_poses.png").exists()
 
 
 def test_scores_are_kept_if_their_picture_cannot_be(run, synthetic_data, tmp_path):
