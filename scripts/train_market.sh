@@ -44,7 +44,9 @@ for split in train heldout; do
   dpig make_records --raw_dir="$PHOTOS" --keypoints="$KEYPOINTS" --variant=market1501 \
     --pairs_csv="$DATA/${split}_pairs.csv" --split="$split" --noflip --parts=7 \
     --resize=stretch --height="$HEIGHT" --width=$((HEIGHT / 2)) --out_dir="$RECORDS" ||
-    [[ $? -eq 1 ]]  # some photos left out, which it has said
+    [[ $? -eq 1 ]] # some photos left out, which it has said
+  # Or nothing was written, which it has said too.
+  compgen -G "$RECORDS/*_${split}_*.tfrecord" > /dev/null
 done
 
 size=(--set=model.height="$HEIGHT" --set=model.width=$((HEIGHT / 2)))
