@@ -8,6 +8,7 @@ import types
 import urllib.error
 import urllib.request
 import zipfile
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -299,7 +300,9 @@ def test_names_of_this_machine_have_any_port_or_none(host, status):
         answers.append(event)
 
     scope = {"type": "http", "headers": [(b"host", host.encode())]}
-    asyncio.run(serving._answer(application, True, scope, None, send))
+    answering = serving._answer(application, True, scope, None, send)
+    with futures.ThreadPoolExecutor(1) as pool:  # Playwright keeps a loop in this thread
+        pool.submit(asyncio.run, answering).result()
     assert answers[0]["status"] == status
 
 
