@@ -89,6 +89,7 @@ def test_a_stopped_conversion_loses_the_shards_under_way_and_goes_on(tmp_path, n
             assert program.poll() is None
             time.sleep(0.05)
         started = descendants(program.pid)
+        finished = len(list(tmp_path.glob("*.tfrecord")))  # processes end what they are at
         program.send_signal(number)
         program.wait(60)
     assert len(started) >= 2
@@ -96,7 +97,6 @@ def test_a_stopped_conversion_loses_the_shards_under_way_and_goes_on(tmp_path, n
     while any(os.path.exists(f"/proc/{pid}/cmdline") for pid in started):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    finished = len(list(tmp_path.glob("*.tfrecord")))
     again = synthetic_records.write(tmp_path, **MANY)
     assert again.reused >= finished - 2 >= 2  # the last of either process may not be noted
     assert not list(tmp_path.glob(".*"))
