@@ -14,6 +14,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from dpig_tf2 import PersonSampler, synthetic
+from dpig_tf2.evaluation.disentanglement import FACTORS, SyntheticPersons
 
 
 def main() -> None:
@@ -23,33 +24,25 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
     sampler = PersonSampler.load(flags.run_dir)
+    drawn = synthetic.make_images(9_000 + flags.seed, flags.persons, 1)
+    factors = {p.name: {factor: getattr(p, factor) for factor in FACTORS} for p in drawn}
+    names = list(factors)
+    pairs = list(zip(names, names[1:] + names[:1], strict=True))
     size = sampler.config.model.height, sampler.config.model.width
-    persons = synthetic.make_images(9_000 + flags.seed, flags.persons, 1)
-    poses = [other.pose for other in [*persons[1:], persons[0]]]
+    persons = SyntheticPersons(pairs, factors, *size)
 
-    photos = np.stack(
-        [synthetic.render(p.foreground, p.background, p.pose, *size) for p in persons]
-    )
-    keypoints = np.stack([synthetic.pose_keypoints(p.pose, *size) for p in persons])
-    targets = np.roll(keypoints, -1, axis=0)
-    true = np.stack(
-        [
-            synthetic.render(p.foreground, p.background, pose, *size)
-            for p, pose in zip(persons, poses, strict=True)
-        ]
-    )
-    transferred = _ssim(sampler.transfer(photos, keypoints, targets), true)
+    true, targets = persons.swapped("pose"), persons.other_keypoints
+    transferred = _ssim(sampler.transfer(persons.images, persons.keypoints, targets), true)
     reconstructed = _ssim(sampler.reconstruct(true, targets), true)
-
-    def silhouettes(of):
-        return np.stack(
+    before, person = (
+        np.stack(
             [
-                synthetic.foreground_mask(p.foreground, pose, *size)
-                for p, pose in zip(persons, of, strict=True)
+                synthetic.foreground_mask(pair[0]["foreground"], pair[i]["pose"], *size)
+                for pair in persons.pairs
             ]
         )
-
-    person, before = silhouettes(poses), silhouettes([p.pose for p in persons])
+        for i in (0, 1)
+    )
     places = {
         "all": np.ones_like(person),
         "person": person,
