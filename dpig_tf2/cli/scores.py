@@ -45,25 +45,22 @@ class ScoreVerb:
         """Writes a picture beside the scores, once these are safe: RUN_DIR/samples/<name>.png."""
         from dpig_tf2.io.images import save_png
 
-        if self._out.value:
-            out = pathlib.Path(self._out.value)
-            path = out.with_name(f"{out.stem}_{name}.png")
-        else:
-            path = self.run_folder.open().samples / f"{name}.png"
+        path = self._place(f"{name}.png")
         save_png(path, picture)
         program.say(f"picture: {path}")
 
     def keep_poses(self, name: str, detected) -> None:
         """Writes found keypoints as <scores>_<name>.csv beside the scores, if these are written."""
+        if self._out.value or self.run_folder.path.value:
+            for line in detected.keep(self._place(f"{name}.csv", "evaluate_")):
+                print(line)
+
+    def _place(self, name, prefix=""):
+        """Where a file goes that belongs to the scores: beside --out, or RUN_DIR/samples."""
         if self._out.value:
             out = pathlib.Path(self._out.value)
-            path = out.with_name(f"{out.stem}_{name}.csv")
-        elif self.run_folder.path.value:
-            path = self.run_folder.open().samples / f"evaluate_{name}.csv"
-        else:
-            return
-        for line in detected.keep(path):
-            print(line)
+            return out.with_name(f"{out.stem}_{name}")
+        return self.run_folder.open().samples / f"{prefix}{name}"
 
     def finish(self, name: str, scores: dict) -> int:
         """Prints and writes scores with what they were computed from; the exit status.
