@@ -14,6 +14,7 @@ from dpig_tf2.evaluation import movement
 from dpig_tf2.ops.body_parts import REGION_NAMES
 from dpig_tf2.page.cast import Member
 from dpig_tf2.page.results import Picture, Result, person_files
+from dpig_tf2.presets import registry
 from dpig_tf2.sampling import interpolation, mixing
 from dpig_tf2.sampling.person_codes import PersonCodes, concatenate
 from dpig_tf2.sampling.sampler import PersonSampler
@@ -46,8 +47,8 @@ class Studio:
 
     def __init__(self, sampler: PersonSampler, run_dir: str, checkpoint: str = "latest"):
         self.sampler, self.model = sampler, sampler.config.model
-        is_preset = run_dir.startswith("preset:")
-        self._networks = {"run_dir": run_dir if is_preset else os.path.abspath(run_dir)}
+        is_folder = registry.name_of(run_dir) is None
+        self._networks = {"run_dir": os.path.abspath(run_dir) if is_folder else run_dir}
         if checkpoint != "latest":
             self._networks["checkpoint"] = checkpoint
         # Once: it reads all weights, which takes longer than drawing a picture.
