@@ -152,6 +152,18 @@ def test_the_algorithm_depends_on_device_and_compiler(monkeypatch):
     assert choose() == "library"
 
 
+@pytest.mark.parametrize("implementation", ["reference", "fast"])
+def test_no_rows_give_no_rows_of_the_right_shape(implementation):
+    """Networks are built so; on processors with AVX-512 the library's convolution fails at it."""
+    execution = Execution(implementation=implementation)
+    images, kernel = tf.zeros((0, 7, 6, 3)), tf.zeros((3, 3, 3, 5))
+    assert convolutions.convolve(images, kernel, 1, execution).shape == (0, 7, 6, 5)
+    assert convolutions.convolve(images, kernel, 2, execution).shape == (0, 4, 3, 5)
+    vector = convolutions.broadcast(tf.zeros((0, 4)), images, implementation)
+    joined = convolutions.concat(vector, images)
+    assert convolutions.convolve(joined, tf.zeros((3, 3, 7, 5)), 1, execution).shape == (0, 7, 6, 5)
+
+
 def test_unknown_implementation_is_refused():
     images = _random(1, 4, 4, 2)
     for compute in (
