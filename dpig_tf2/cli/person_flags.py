@@ -10,6 +10,7 @@ from absl import flags
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli.flag_groups import exclusive, needs
 from dpig_tf2.cli.program import FlagError, say
+from dpig_tf2.errors import DpigError
 
 # As keypoint_formats.FORMATS, keypoint_formats.UNITS and photos.RESIZE_MODES have them.
 KEYPOINT_FORMATS = (
@@ -280,8 +281,8 @@ class PersonFlags:
 
         skipped: list[str] = []
         if self.image.present:
-            folder = pathlib.Path(self.image.value).parent
-            names = [pathlib.Path(self.image.value).name]
+            path = _existing(self.image.value)
+            folder, names = path.parent, [path.name]
         else:
             folder = pathlib.Path(self.images.value)
             names = list_images(folder, skipped)
@@ -299,7 +300,7 @@ class PersonFlags:
 
     def photo_reader(self, image: str, keypoints: str | None, model: configuration.ModelConfig):
         """`FileReader` of one person on one photo, whose keypoints are found if None are given."""
-        path = pathlib.Path(image)
+        path = _existing(image)
         return self._file_reader(path.parent, [path.name], keypoints, model, False, batch_size=1)
 
     def _file_reader(self, folder, names, keypoints, model, everyone, **options):
@@ -322,6 +323,13 @@ class PersonFlags:
             background=self.reading.background(),
             **options,
         )
+
+
+def _existing(photo: str) -> pathlib.Path:
+    """The path of a photo, refused before others have been worked on."""
+    if not pathlib.Path(photo).is_file():
+        raise DpigError(f"there is no photo {photo}", file=photo)
+    return pathlib.Path(photo)
 
 
 def detected_poses(pose_model: str | None, everyone: bool = False):

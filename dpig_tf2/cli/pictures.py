@@ -82,7 +82,7 @@ class PictureVerb:
             The exit status: 1 if a person was left out.
         """
         from dpig_tf2.progress import reporter
-        from dpig_tf2.sampling.output_folder import OutputFolder
+        from dpig_tf2.sampling.output_folder import MANIFEST, OutputFolder
         from dpig_tf2.sampling.sampler import PersonSampler
         from dpig_tf2.sampling.tasks.context import Context
 
@@ -114,7 +114,8 @@ class PictureVerb:
         finally:
             for note in reader.notes if reader else ():
                 program.say(f"note: {note}")
-            for name, source in poses.items():
+            # Beside pictures only: a folder of nothing else would be refused by the next run.
+            for name, source in poses.items() if pathlib.Path(folder, MANIFEST).exists() else ():
                 for line in source.keep(pathlib.Path(folder, name)):
                     program.say(line)
             if made or (reader and reader.total > 1):

@@ -134,8 +134,8 @@ def convolve(
         float [B, H / stride, W / stride, D], sides rounded up.
     """
     if x.shape[0] == 0:  # oneDNN would return the shape of its input
-        _, height, width, _ = x.shape
-        return tf.zeros((0, -(-height // stride), -(-width // stride), kernel.shape[-1]), kernel.dtype)
+        sides = [-(-side // stride) for side in x.shape[1:3]]
+        return tf.zeros((0, *sides, kernel.shape[-1]), kernel.dtype)
     if isinstance(x, BroadcastConcat):
         return _convolve_broadcast(x.vector, x.images, kernel)
     algorithm = choose_algorithm(

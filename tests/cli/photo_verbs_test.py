@@ -126,6 +126,22 @@ def test_a_photo_takes_the_pose_of_another(dpig, photos, run_dir, tmp_path):
     assert "nobody.png: no person was found" in nobody.stderr
 
 
+def test_a_failed_run_leaves_nothing_in_the_way_of_the_corrected_one(
+    dpig, photos, run_dir, tmp_path
+):
+    folder, _ = photos
+    flags = [f"--run_dir={run_dir}", f"--out_dir={tmp_path}/out", "--crop=person"]
+    flags += [f"--target_image={folder}/person2/2.png"]
+    absent = dpig("transfer", *flags, f"--image={folder}/absent.png")
+    assert absent.returncode == 1
+    assert f"error: there is no photo {folder}/absent.png" in absent.stderr
+    nobody = dpig("transfer", *flags, f"--image={folder}/nobody.png")
+    assert nobody.returncode == 1 and "nobody.png: no person was found" in nobody.stderr
+    assert not list((tmp_path / "out").glob("*"))
+    corrected = dpig("transfer", *flags, f"--image={folder}/person1/0.png")
+    assert corrected.returncode == 0, corrected.stderr
+
+
 def test_all_persons_of_a_photo(dpig, run_dir, tmp_path):
     photo = synthetic.render_background(
         synthetic.sample_background(np.random.default_rng(5)), _HEIGHT + 40, 600
