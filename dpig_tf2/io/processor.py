@@ -1,5 +1,6 @@
 """Which processor this machine has."""
 
+import functools
 import os
 import platform
 import re
@@ -28,6 +29,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@functools.cache
 def _cpuinfo():
     try:
         with open("/proc/cpuinfo") as file:

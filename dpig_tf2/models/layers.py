@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dpig_tf2.execution import Execution
 from dpig_tf2.ops import convolutions
+from dpig_tf2.ops.implementations import library_prepares_constants
 
 LEAKY_SLOPE = 0.2
 
@@ -73,9 +74,9 @@ class Network(_BuiltByCall, _Executed, keras.Model):
     def freeze(self) -> None:
         """For inference: computes once what depends on weights alone.
 
-        That is what Winograd's algorithm makes of a kernel. Graphs traced from now on hold it as a
-        constant, computed from the weights of this moment; they ignore later changes of the
-        weights. Nothing is frozen where no convolution takes that algorithm.
+        That is what Winograd's algorithm makes of a kernel, and the order in which oneDNN wants
+        one. Graphs traced from now on have it from the weights of this moment; they ignore later
+        changes of these. Nothing is frozen of convolutions that need neither.
         """
         for conv in self._convolutions():
             conv.freeze()
@@ -127,7 +128,7 @@ class Conv(_Executed, keras.layers.Conv2D):
             **kwargs,
         )
         self.input_spec = None  # a joined map would count as several inputs
-        self.frozen_kernel = None
+        self.thaw()
 
     def get_config(self):
         return super().get_config() | {
@@ -147,6 +148,8 @@ class Conv(_Executed, keras.layers.Conv2D):
         return convolutions.pointwise(super().call, x)
 
     def convolution_op(self, inputs, kernel):
+        if self.constant_kernel is not None and not tf.executing_eagerly():
+            kernel = tf.constant(self.constant_kernel.numpy())
         return convolutions.convolve(
             inputs,
             tf.cast(kernel, self.compute_dtype),
@@ -157,16 +160,16 @@ class Conv(_Executed, keras.layers.Conv2D):
 
     def freeze(self) -> None:
         """Prepares the present kernel for inference, see `Network.freeze`."""
+        kernel = tf.cast(self.kernel, self.compute_dtype)
         self.frozen_kernel = convolutions.prepare_kernel(
-            self.image_shape,
-            tf.cast(self.kernel, self.compute_dtype),
-            self.strides[0],
-            self.execution,
+            self.image_shape, kernel, self.strides[0], self.execution
         )
+        if self.frozen_kernel is None and library_prepares_constants(self.execution.jit_compile):
+            self.constant_kernel = kernel
 
     def thaw(self) -> None:
         """Takes `freeze` back, for graphs traced from now on."""
-        self.frozen_kernel = None
+        self.frozen_kernel = self.constant_kernel = None
 
 
 def run_level(level, *inputs, rematerialize: bool):
