@@ -148,6 +148,24 @@ class ExecutionFlags:
         return measured_execution(execution, say)
 
 
+def require_speed(execution: Execution, way_out: str) -> None:
+    """Refuses to train in a precision that costs time here instead of saving it.
+
+    Args:
+        execution: how the networks compute.
+        way_out: what the error says to do.
+    """
+    from dpig_tf2.training.precision import MOST_SLOWDOWN, slowdown
+
+    factor = slowdown(execution)
+    if factor > MOST_SLOWDOWN:
+        raise FlagError(
+            f"--precision={execution.precision} takes {factor:.0f} times as long as float32 on "
+            f"this machine, measured on a convolution; {way_out}",
+            field="precision",
+        )
+
+
 def define_precision(flag_values: flags.FlagValues) -> flags.FlagHolder:
     return flags.DEFINE_enum(
         "precision",

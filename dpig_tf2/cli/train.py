@@ -237,7 +237,7 @@ def _train(config, stages, execution, minutes):
         execution = _EXECUTION.measured(execution)
     devices = distribution.devices(_DISTRIBUTE.value)
     if not _SLOW_PRECISION.value:
-        _require_speed(execution)
+        flag_groups.require_speed(execution, "leave it out, or give --slow_precision")
     if _INIT_FROM.value:
         flag_groups.fetch(_INIT_FROM.value)
     folder = RunFolder.plan(_RUN_DIR.value, config)
@@ -255,19 +255,6 @@ def _train(config, stages, execution, minutes):
     )
     training.train(folder, stages, data, options, _INIT_FROM.value)
     program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")
-
-
-def _require_speed(execution):
-    """Refuses a precision that costs time here instead of saving it."""
-    from dpig_tf2.training.precision import MOST_SLOWDOWN, slowdown
-
-    factor = slowdown(execution)
-    if factor > MOST_SLOWDOWN:
-        raise program.FlagError(
-            f"--precision={execution.precision} takes {factor:.0f} times as long as float32 on "
-            "this machine, measured on a convolution; leave it out, or give --slow_precision",
-            field="precision",
-        )
 
 
 def _check_data_flags():

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dpig_tf2.execution import Execution
 from dpig_tf2.ops import convolutions
-from dpig_tf2.ops.implementations import library_prepares_constants
+from dpig_tf2.ops.implementations import uses_onednn
 
 LEAKY_SLOPE = 0.2
 
@@ -164,8 +164,12 @@ class Conv(_Executed, keras.layers.Conv2D):
         self.frozen_kernel = convolutions.prepare_kernel(
             self.image_shape, kernel, self.strides[0], self.execution
         )
-        if self.frozen_kernel is None and library_prepares_constants(self.execution.jit_compile):
-            self.constant_kernel = kernel
+        # oneDNN orders the numbers of a kernel anew in every call unless it is a constant. Not in
+        # float32, where Winograd's algorithm has taken the large ones: little is gained, and graphs
+        # grow by gigabytes.
+        if self.frozen_kernel is None and self.compute_dtype != "float32":
+            if uses_onednn(self.execution.jit_compile):
+                self.constant_kernel = kernel
 
     def thaw(self) -> None:
         """Takes `freeze` back, for graphs traced from now on."""

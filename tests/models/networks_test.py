@@ -322,7 +322,7 @@ def test_frozen_networks_compute_from_the_weights_of_then(wide):
 @pytest.mark.parametrize("onednn", ["0", "1"])
 def test_frozen_graphs_hold_kernels_as_constants_where_that_pays(monkeypatch, onednn):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
-    conv = layers.Conv(5, 3)
+    conv = layers.Conv(5, 3, execution=Execution("mixed_bfloat16"))
     x = tf.constant(_random(2, 4, 6, 3))
     before = conv(x)
     conv.freeze()
@@ -336,12 +336,12 @@ def test_frozen_graphs_hold_kernels_as_constants_where_that_pays(monkeypatch, on
         for op in graph.get_concrete_function(x).graph.get_operations()
         if op.type == "Conv2D"
     ]
-    assert kernels == ["Const" if onednn == "1" else "ReadVariableOp"]
-    np.testing.assert_allclose(graph(x), before, rtol=0, atol=1e-6)
+    assert kernels == ["Const" if onednn == "1" else "Cast"]
+    np.testing.assert_allclose(tf.cast(graph(x), "float32"), tf.cast(before, "float32"), atol=0.05)
     conv.kernel.assign(tf.zeros_like(conv.kernel))
     assert np.any(graph(x)) == (onednn == "1")
     conv.thaw()
-    assert not np.any(tf.function(lambda x: conv(x), autograph=False)(x))
+    assert not np.any(conv(x))
 
 
 def test_residual_levels_activate_both_convolutions_but_not_the_sum():
