@@ -94,6 +94,12 @@ def test_maps_are_highest_at_their_anchor_and_zero_where_unknown(standing):
     assert not maps[..., _of_region("right_arm")][..., -1].any()
 
 
+def test_maps_hold_no_numbers_that_slow_processors_down(standing):
+    maps = anchors.BodyMaps(standing * (0.3, 0.3, 1), *_SIZE).of_anchors((64, 32)).numpy()
+    assert 0 < maps[maps > 0].min() < 1e-20
+    assert maps[maps > 0].min() > 1e-30, "float32 loses digits below 1.2e-38"
+
+
 def test_maps_grow_with_the_person(standing):
     near = anchors.BodyMaps(standing, *_SIZE).of_anchors((64, 32)).numpy().sum(axis=(1, 2))
     smaller = standing * (0.5, 0.5, 1)
