@@ -189,6 +189,12 @@ def _flat(found):
     return tf.reshape(found, [-1, found.shape[1] * found.shape[2]])
 
 
+def composed(figure, scene):
+    """A figure [B, H, W, 4], its coverage last, before a scene [B, H, W, 3]: [B, H, W, 3]."""
+    colors, coverage = tf.split(figure, [3, 1], axis=-1)
+    return coverage * colors + (1.0 - coverage) * scene
+
+
 @layers.serializable
 class PlacedGenerator(layers.Network):
     """Draws a figure with its coverage from region codes and pose, before a scene from its code.
@@ -287,9 +293,7 @@ class PlacedGenerator(layers.Network):
         )
 
     def call(self, embedding, keypoints):
-        figure, scene = self.layers_of(embedding, keypoints)
-        coverage = figure[..., 3:]
-        return coverage * figure[..., :3] + (1.0 - coverage) * scene
+        return composed(*self.layers_of(embedding, keypoints))
 
     def layers_of(self, embedding, keypoints):
         """The figure [B, H, W, 4], its coverage last in [0, 1], and the scene [B, H, W, 3]."""
@@ -311,7 +315,8 @@ class PlacedGenerator(layers.Network):
             conditions = tf.concat([conditions, tf.cast(drawn, conditions.dtype)], axis=-1)
         x = self._finer(self.figure_narrow(x), conditions, 2)
         x = tf.cast(tf.nn.depth_to_space(self.figure_output(x), 2), tf.float32)
-        return tf.concat([x[..., :3], tf.sigmoid(x[..., 3:])], axis=-1)
+        colors, coverage = tf.split(x, [3, 1], axis=-1)
+        return tf.concat([colors, tf.sigmoid(coverage)], axis=-1)
 
     def _values(self, foreground):
         """What is placed at each anchor, then at each texel, [B, A + T, placed]."""

@@ -6,6 +6,7 @@ not yet in the right place are worse than none.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.execution import Execution
@@ -14,6 +15,13 @@ from dpig_tf2.ops import anchors
 from dpig_tf2.ops.body_parts import NUM_REGIONS
 
 CHANNELS = 4 * len(anchors.TEXELS_OF_REGION)  # of what `draw` gives
+# Which of them a texel adds to, [T, CHANNELS], and what makes its color and coverage fade away.
+_CHANNELS_OF_TEXEL = np.repeat(
+    np.eye(len(anchors.TEXELS_OF_REGION), dtype=np.float32),
+    list(anchors.TEXELS_OF_REGION.values()),
+    axis=0,
+).repeat(4, axis=1)
+_FADING = np.tile(np.float32([0.1, 0.1, 0.1, 0.3]), len(anchors.TEXELS_OF_REGION))
 
 
 def read(images, body_mask, body: anchors.BodyMaps) -> tuple[tf.Tensor, tf.Tensor]:
@@ -51,17 +59,12 @@ def draw(colors, body: anchors.BodyMaps, grid: tuple[int, int]) -> tf.Tensor:
     Returns:
         float32 [B, rows, columns, CHANNELS]. Between texels colors are interpolated.
     """
-    counts = list(anchors.TEXELS_OF_REGION.values())
-    drawn = []
-    for maps, of_region in zip(
-        tf.split(body.of_texels(grid), counts, axis=-1),
-        tf.split(colors, counts, axis=1),
-        strict=True,
-    ):
-        cover = tf.reduce_sum(maps, axis=-1, keepdims=True)
-        placed = tf.einsum("bhwt,btc->bhwc", maps, of_region)
-        drawn += [placed / (cover + 0.1), cover / (cover + 0.3)]
-    return tf.concat(drawn, axis=-1)
+    of_region = tf.constant(_CHANNELS_OF_TEXEL)
+    values = tf.concat([colors, tf.ones_like(colors[..., :1])], axis=-1)
+    values = tf.tile(values, [1, 1, len(anchors.TEXELS_OF_REGION)]) * of_region
+    maps = body.of_texels(grid)
+    cover = tf.einsum("bhwt,tc->bhwc", maps, of_region)
+    return tf.einsum("bhwt,btc->bhwc", maps, values) / (cover + tf.constant(_FADING))
 
 
 @layers.serializable

@@ -88,7 +88,16 @@ class Muon(keras.optimizers.Muon):
         return super()._should_use_adamw(variable)
 
     def zeropower_via_newtonschulz5(self, x, steps):
-        return keras.ops.reshape(super().zeropower_via_newtonschulz5(_matrix(x), steps), x.shape)
+        """Keras' iteration without its transposed copies, which take as long as the products."""
+        matrix = _matrix(x)
+        tall = matrix.shape[0] > matrix.shape[1]
+        matrix /= tf.norm(matrix) + 1e-7
+        for _ in range(steps):
+            gram = tf.matmul(matrix, matrix, transpose_a=tall, transpose_b=not tall)
+            gram = self.muon_b * gram + self.muon_c * tf.matmul(gram, gram)
+            step = tf.matmul(matrix, gram) if tall else tf.matmul(gram, matrix)
+            matrix = self.muon_a * matrix + step
+        return tf.reshape(matrix, x.shape)
 
     def lr_adjust(self, x):
         return keras.ops.reshape(super().lr_adjust(_matrix(x)), x.shape)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
-from dpig_tf2.models import texture
+from dpig_tf2.models import placed, texture
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.anchors import BodyMaps
 from dpig_tf2.ops.images import to_network_range
@@ -46,8 +46,7 @@ class PlacedReconstructionTrainer(StageTrainer):
         with tf.GradientTape() as tape:
             codes = self._codes(source, target, scene)
             figure, around = self.generator.layers_of(codes, keypoints)
-            coverage = figure[..., 3:]
-            drawn = coverage * figure[..., :3] + (1.0 - coverage) * around
+            drawn = placed.composed(figure, around)
             mask = tf.concat(masks, axis=0)
             loss, logs = self._loss(drawn, around, answer, mask)
             if self.config.model.texels:

@@ -7,6 +7,7 @@ softplus(-x) against label 1 and softplus(x) against label 0.
 import numpy as np
 import pytest
 import tensorflow as tf
+from skimage.metrics import structural_similarity
 
 from dpig_tf2.training import losses
 
@@ -30,6 +31,19 @@ def test_weighted_errors_are_means_by_weight():
     weights = np.array([[[1.0], [0.0]]])
     assert float(losses.weighted_absolute_error(predicted, target, weights)) == 1.5
     assert float(losses.weighted_squared_error(predicted, target, weights)) == 2.5
+
+
+def test_structural_dissimilarity_is_that_of_box_windows():
+    rng = np.random.default_rng(0)
+    target = rng.uniform(-1, 1, (3, 20, 13, 3)).astype(np.float32)
+    noise = rng.normal(size=target.shape) * np.float32([0, 0.1, 1])[:, None, None, None]
+    predicted = (target + noise).astype(np.float32)
+    options = {"win_size": 7, "channel_axis": -1, "data_range": 2, "use_sample_covariance": False}
+    expected = [
+        1 - structural_similarity(*pair, **options) for pair in zip(predicted, target, strict=True)
+    ]
+    assert expected[0] == 0 and expected[2] > 0.5
+    _close(losses.structural_dissimilarity(predicted, target), np.mean(expected))
 
 
 @pytest.mark.parametrize("shape", [[4], [2, 2]])
