@@ -116,6 +116,7 @@ def main() -> None:
         raise FlagError("--run_dir is for --what=serving", field="run_dir")
     if _PICTURE.present and "curves" not in chosen:
         raise FlagError("--picture is for --what=curves", field="picture")
+    _RECORDS.require()
     from dpig_tf2.benchmarks import machine, report
     from dpig_tf2.benchmarks.curves import picture
     from dpig_tf2.io.images import save_png

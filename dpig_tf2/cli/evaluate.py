@@ -155,6 +155,7 @@ def main() -> int:
             )
     _RECORDS.check()
     _SCORES.run_folder.config()  # a wrong folder is refused before TensorFlow is loaded
+    _RECORDS.require()
     return _score_records()
 
 

@@ -98,6 +98,7 @@ def main() -> None:
     if _RECORDS.data_dir.value and settings.quantize != "int8":
         raise FlagError("--data_dir needs --quantize=int8", field="data_dir")
     config = _RUN_FOLDER.config()  # a wrong folder is refused before TensorFlow is loaded
+    _RECORDS.require()
     persons = _persons(config.model) if _RECORDS.data_dir.value else None
     from dpig_tf2.models.loading import load_networks
     from dpig_tf2.progress import reporter

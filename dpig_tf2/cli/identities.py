@@ -48,6 +48,7 @@ def main() -> int:
     flag_groups.exclusive(_RECORDS.data_dir, _TARGETS.keypoints)
     flag_groups.needs(_LIMIT, _RECORDS.data_dir)
     model = _PICTURES.model()
+    _RECORDS.require()
     from dpig_tf2.sampling.readers import RecordReader
     from dpig_tf2.sampling.tasks.identities import IdentitySet
 

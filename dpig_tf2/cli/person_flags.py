@@ -65,6 +65,13 @@ class RecordFlags:
         for holder in self.holders[1:]:
             needs(holder, self.data_dir)
 
+    def require(self) -> None:
+        """Refuses a folder without such records, before TensorFlow is loaded."""
+        from dpig_tf2.records.shards import find_shards
+
+        if self.data_dir.present:
+            find_shards(self.data_dir.value, self.split.value)
+
 
 class KeypointFormatFlags:
     """What keypoint files hold: --keypoint_format, --keypoint_units."""
@@ -263,6 +270,7 @@ class PersonFlags:
         both_sides: bool = False,
     ):
         """Reader of the persons, or None if the flags name none; see `sampling.readers`."""
+        self.records.require()
         from dpig_tf2.sampling.readers import RecordReader
 
         if not self.given:

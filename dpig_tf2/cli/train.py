@@ -214,6 +214,7 @@ def main() -> int:
     print(config.to_json(), flush=True)
     if _DRY_RUN.value:
         return 0
+    _RECORDS.require()
     from dpig_tf2.training import distribution
 
     try:

@@ -1,5 +1,6 @@
 """The command `dpig`: its verbs, its help, its completion, and how soon it answers."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -75,6 +76,34 @@ assert not heavy, heavy
 """
     result = subprocess.run([sys.executable, "-c", script], cwd=_REPOSITORY, capture_output=True)
     assert result.returncode == 0, result.stderr.decode()
+
+
+def test_records_that_are_not_there_are_refused_at_once():
+    run = "--run_dir=preset:persons_128x64"
+    lines = [
+        ["train", "--preset=modern", "--run_dir=new"],
+        ["evaluate", run],
+        ["evaluate_disentanglement", run],
+        ["export", run, "--format=litert", "--quantize=int8"],
+        ["benchmark", "--what=input"],
+    ]
+    script = """
+import json, sys
+from dpig_tf2.cli import program, verbs
+for verb, *flags in json.loads(sys.argv[1]):
+    verbs.load(verb)
+    try:
+        program.run(f"dpig_tf2.cli.{verb}", [*flags, "--data_dir=nowhere"])
+    except SystemExit as stop:
+        assert stop.code == 1
+assert "tensorflow" not in sys.modules
+"""
+    command = [sys.executable, "-c", script, json.dumps(lines)]
+    result = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines() == [
+        f"dpig {verb}: error: data folder nowhere does not exist" for verb, *_ in lines
+    ]
 
 
 def test_help_by_any_name():

@@ -330,6 +330,7 @@ _REFUSED = {
             ["--image=a.jpg", "--images=b", "--keypoints=c.csv"],
             "--image and --images exclude each other",
         ),
+        (["--data_dir=nowhere"], "data folder nowhere does not exist"),
     ],
     "transfer": [
         (
@@ -377,6 +378,7 @@ _REFUSED = {
             "--data_dir and --target_keypoints exclude each other",
         ),
         (["--limit=5"], "--limit needs --data_dir"),
+        (["--data_dir=nowhere"], "data folder nowhere does not exist"),
     ],
 }
 
