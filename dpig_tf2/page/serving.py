@@ -1,6 +1,7 @@
 """Serves the page from this machine, and keeps it to this machine."""
 
 import contextlib
+import errno
 import functools
 import ipaddress
 import os
@@ -58,7 +59,7 @@ def serve(
         say(f"note: persons in photos cannot be found: {error}")
         detector = None
     with server(Studio(sampler, run_dir, checkpoint), detector, host, port) as running:
-        shown = "localhost" if host == _HERE else host
+        shown = "localhost" if host == _HERE else f"[{host}]" if ":" in host else host
         say(f"the page is at http://{shown}:{port} (Ctrl-C ends it)")
         running.join()
 
@@ -163,12 +164,14 @@ def _is_here(name):
 
 
 def _require_free(host, port):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise DpigError(
-                f"cannot serve at {host}:{port}: {error.strerror}; name another --port",
-                field="port",
-            ) from error
+    try:
+        # The first of a name's addresses says whether it is of IPv4 or IPv6.
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        flag = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
+        raise DpigError(
+            f"cannot serve at {host}:{port}: {error.strerror}; name another --{flag}", field=flag
+        ) from error

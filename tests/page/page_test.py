@@ -275,6 +275,26 @@ def test_localhost_is_this_machine_too(studio, detector):
         _assert_refused(f"http://localhost:{port}")
 
 
+@pytest.mark.parametrize(("host", "flag"), [("::1", "port"), ("nobody.invalid", "host")])
+def test_what_another_address_could_help_is_named(host, flag):
+    from dpig_tf2.page import serving
+
+    with contextlib.ExitStack() as stack:
+        port = 7860
+        if host == "::1":
+            taken = stack.enter_context(socket.socket(socket.AF_INET6))
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                taken.bind((host, 0))
+            except OSError:
+                pytest.skip("this machine has no IPv6")
+            port = taken.getsockname()[1]
+            serving._require_free(host, port)
+            taken.listen()
+        with pytest.raises(DpigError, match=f"name another --{flag}"):
+            serving._require_free(host, port)
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
