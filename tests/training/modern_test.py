@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dpig_tf2 import config, testing
 from dpig_tf2.config import ConfigError
+from dpig_tf2.io.images import save_png
 from dpig_tf2.models import factory, loading, weights
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.run_folder import RunFolder
@@ -13,6 +14,7 @@ from dpig_tf2.training import losses, optimizers
 from dpig_tf2.training.personalization import personal_config, personalize
 from dpig_tf2.training.run import RunOptions, train
 from dpig_tf2.training.trainers import build_trainer
+from tests.programs import run_in_one_process, save_tiny_sampler
 
 _SIZES = {  # the body mask leaves some of the background
     "model.height": 32, "model.width": 16, "model.mask_radius": 1, "model.hidden": 8,
@@ -247,6 +249,32 @@ def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
     assert all(int(run.load_checkpoint(s)[1]["step"]) == run.latest_step(s) for s in config.STAGES)
     again = personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
     assert again.checkpoints("reconstruction") == run.checkpoints("reconstruction")
+
+
+@pytest.mark.slow  # starts a program
+def test_photos_are_learned_in_the_precision_asked_for(tmp_path):
+    settings = config.preset("modern").override(**_SIZES)
+    save_tiny_sampler(settings, tmp_path / "source")
+    picture = np.random.default_rng(0).integers(0, 256, (32, 16, 3), np.uint8)
+    save_png(tmp_path / "photos" / "me.png", picture)
+    places = list(range(1, 16)) * 2
+    header = "name:keypoints_y:keypoints_x"
+    csv = f"{header}\nme.png: {places[:18]}: {places[:18]}\n"
+    (tmp_path / "keypoints.csv").write_text(csv)
+    flags = ["--run_dir=source", "--images=photos", "--keypoints=keypoints.csv", "--steps=2"]
+    precisions = ("float32", "mixed_bfloat16")
+    lines = [
+        ["personalize", *flags, "--batch_size=4", f"--out_dir={p}", f"--precision={p}"]
+        for p in precisions
+    ]
+    results = run_in_one_process(lines, tmp_path)
+    for precision, (status, said, error) in zip(precisions, results, strict=True):
+        if status and precision == "mixed_bfloat16":  # on a processor that it is slow on
+            assert f"--precision={precision} takes" in error
+            continue
+        assert f"{precision} on CPU, from step 0 to 2" in said, error
+        assert f"personalized: {precision}, pictures in {precision}/samples" in said
+        assert list((tmp_path / precision / "samples").iterdir())
 
 
 def test_a_few_photos_train_no_other_stage(tmp_path):
