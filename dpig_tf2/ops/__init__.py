@@ -1,1 +1,1 @@
-"""Stateless tensor functions; they import nothing of this package."""
+"""Stateless tensor functions; of this package they import `execution`, `errors` and `io` only."""

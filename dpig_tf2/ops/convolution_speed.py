@@ -145,18 +145,14 @@ def measure(precision: str, limit: float = _SECONDS) -> Seconds:
     dtype = keras.DTypePolicy(precision).compute_dtype
     found: Seconds = {}
     end = time.perf_counter() + limit
-    # The first round is the warm-up, too; it counts where there is no time for another one.
-    for round_number in range(_ROUNDS):
+    for _ in range(_ROUNDS):  # the first is the warm-up, too
         for each in CLASSES:
             if found and time.perf_counter() > end:
                 return found
-            if round_number and (*each, True) not in found:
-                continue
             library, plain, prepared = (_timed(way) for way in _ways(*each, dtype))
             for key, winograd in (((*each, False), plain), ((*each, True), prepared)):
-                before = found.get(key) if round_number > 1 else None
                 now = library, winograd
-                found[key] = tuple(map(min, before, now)) if before else now
+                found[key] = tuple(map(min, found.get(key, now), now))
     return found
 
 

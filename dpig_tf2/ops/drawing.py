@@ -79,7 +79,8 @@ def part_boxes(keypoints, height: int, width: int, rule: str, parts: int):
     """Boxes as `regions.part_boxes` sets them.
 
     Args:
-        keypoints: float [B, 18, 3], finite, pixels (row, column, visibility).
+        keypoints: float32 [B, 18, 3], finite, pixels (row, column, visibility); of more digits some
+            boxes differ by a pixel.
         height, width: image size in pixels.
         rule: one of `body_parts.BOX_RULES`.
         parts: how many of the 37 groups, from the first.

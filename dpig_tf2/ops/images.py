@@ -8,6 +8,11 @@ import tensorflow as tf
 from dpig_tf2.io.images import MAX_PIXELS
 
 
+# How such files begin; the former as for `tf.io.is_jpeg`.
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
 def to_network_range(images) -> tf.Tensor:
     """Pixels in [0, 255] (any dtype) to float32 in [-1, 1]: x / 127.5 - 1."""
     return tf.cast(images, tf.float32) / 127.5 - 1.0
@@ -24,8 +29,7 @@ def to_uint8(images) -> tf.Tensor:
 
 
 def encoded_size(encoded) -> tf.Tensor:
-    """Rows and columns, int32 [2], that the header of a JPEG or PNG image promises.
-    What is neither has some size that is of no use.
+    """Rows and columns, int32 [2], that the header of a JPEG or PNG image promises; else 0 x 0.
 
     Raises:
         tf.errors.InvalidArgumentError: if the header of a JPEG image is damaged.
@@ -35,7 +39,9 @@ def encoded_size(encoded) -> tf.Tensor:
         # The first chunk, which tells the size, begins at byte 8; big-endian columns, rows.
         header = tf.strings.join([tf.strings.substr(encoded, 0, 24), 24 * "\0"])
         stored = tf.io.decode_raw(tf.strings.substr(header, 16, 8), tf.int32, little_endian=False)
-        return tf.reverse(tf.ensure_shape(stored, [2]), [0])
+        # TensorFlow decodes other formats, too, whose headers tell other things here.
+        is_png = tf.equal(tf.strings.substr(header, 0, len(_PNG)), _PNG)
+        return tf.where(is_png, tf.reverse(tf.ensure_shape(stored, [2]), [0]), 0)
 
     return tf.cond(tf.io.is_jpeg(encoded), lambda: tf.io.extract_jpeg_shape(encoded)[:2], png_size)
 
@@ -66,9 +72,6 @@ def decode_image(encoded, size: tuple[int, int] | None = None) -> tf.Tensor:
     return tf.cond(
         tf.io.is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_png(encoded)
     )
-
-
-_JPEG = b"\xff\xd8\xff"  # how such files begin, as for `tf.io.is_jpeg`
 
 
 def _decode_jpeg(encoded):

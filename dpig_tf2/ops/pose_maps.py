@@ -106,7 +106,7 @@ def body_mask(
     _check_radius(radius)
     if portable:
         centers = _portable_disc_centers(tf.cast(keypoints, tf.float32), height, width, radius)
-        return _closed_discs(centers, radius)
+        return _closed_discs(centers, height, width, radius)
     found = _disc_centers(tf.cast(keypoints, tf.float64), height, width, radius)
     draw = _convolved_centers if is_reference(implementation) else _added_runs
     return draw(*found, tf.shape(keypoints)[0], height, width, radius)
@@ -139,17 +139,19 @@ def _convolved_centers(pose, place, count, height, width, radius):
     where = tf.concat([pose[:, None], place], axis=-1)
     shape = tf.stack([count, height + 2 * radius, width + 2 * radius])
     hits = tf.scatter_nd(where, tf.ones(tf.shape(where)[:1]), shape)
-    return _closed_discs(tf.cast(hits > 0, tf.float32)[..., None], radius)
+    return _closed_discs(tf.cast(hits > 0, tf.float32)[..., None], height, width, radius)
 
 
-def _closed_discs(centers, radius):
+def _closed_discs(centers, height, width, radius):
     """The mask of disc centers, float32 [B, H + 2 radius, W + 2 radius, 1] in {0, 1}."""
     # VALID on the padded map brings the result back to H x W, with outside discs reaching in.
     discs = tf.nn.conv2d(centers, _disc(radius)[:, :, None, None], strides=1, padding="VALID")
     mask = tf.cast(discs > 0.5, tf.float32)
     # max_pool2d ignores what lies outside: 0 for the dilation, 1 for the erosion.
     dilated = tf.nn.max_pool2d(mask, CLOSING_SIZE, strides=1, padding="SAME")
-    return -tf.nn.max_pool2d(-dilated, CLOSING_SIZE, strides=1, padding="SAME")
+    closed = -tf.nn.max_pool2d(-dilated, CLOSING_SIZE, strides=1, padding="SAME")
+    # Of no rows oneDNN's convolution has the shape of its input.
+    return tf.reshape(closed, [-1, height, width, 1])
 
 
 def _added_runs(pose, place, count, height, width, radius):

@@ -80,7 +80,7 @@ def crop_regions(
     multiplies by H - 1 and W - 1; both are the released behavior. Samples outside the map are 0.
 
     Args:
-        features: float [B, H, W, C].
+        features: float32 [B, H, W, C].
         boxes: float32 [B, R, 4], [y1, x1, y2, x2] in pixels.
         size: side of the crops in pixels, at least 2.
         implementation: "reference" is `tf.image.crop_and_resize`, which defines the released
@@ -90,7 +90,7 @@ def crop_regions(
         jit_compile: whether "fast" keeps to what XLA compiles.
 
     Returns:
-        float [B, R, size, size, C], the dtype of `features`.
+        float32 [B, R, size, size, C].
 
     Raises:
         DpigError: if size < 2.
@@ -112,24 +112,25 @@ def _crop_and_resize(features, boxes, size):
         tf.repeat(tf.range(tf.shape(features)[0]), regions),
         [size, size],
     )
-    crops = tf.reshape(crops, [-1, regions, size, size, channels])
-    return tf.cast(crops, features.dtype)
+    return tf.reshape(crops, [-1, regions, size, size, channels])
 
 
 def _crop_by_products(features, boxes, size):
     _, height, width, _ = features.shape
     top, left, bottom, right = tf.unstack(tf.cast(boxes, tf.float32), axis=-1)
-    rows = tf.cast(_bilinear_weights(top, bottom, height, size), features.dtype)
-    columns = tf.cast(_bilinear_weights(left, right, width, size), features.dtype)
+    rows = _bilinear_weights(top, bottom, height, size)
+    columns = _bilinear_weights(left, right, width, size)
     strips = tf.einsum("brih,bhwc->briwc", rows, features)
     return tf.einsum("brjw,briwc->brijc", columns, strips)
 
 
 def _bilinear_weights(low, high, length, size):
     """Weights [B, R, size, length] that sample `length` values between two box edges (pixels)."""
-    low, high = low / length * (length - 1), high / length * (length - 1)
-    step = (high - low) / (size - 1)
-    position = low[..., None] + step[..., None] * tf.range(size, dtype=tf.float32)
+    # In the order of `tf.image.crop_and_resize`: a sample that another rounding puts beyond the last
+    # pixel would be 0.
+    low, high = low / length, high / length
+    step = (high - low) * (length - 1) / (size - 1)
+    position = low[..., None] * (length - 1) + step[..., None] * tf.range(size, dtype=tf.float32)
     weights = tf.nn.relu(1.0 - tf.abs(position[..., None] - tf.range(length, dtype=tf.float32)))
     inside = (position >= 0.0) & (position <= length - 1.0)
     return tf.where(inside[..., None], weights, 0.0)

@@ -2,6 +2,7 @@ import pathlib
 
 import pytest
 
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io import cache
 
 
@@ -24,3 +25,16 @@ def test_the_convention_of_each_platform(monkeypatch, platform, variables, expec
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert cache.cache_folder("x") == pathlib.Path(expected)
+
+
+def test_no_home_is_needed_where_a_folder_is_named(monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(cache.sys, "platform", "linux")
+    monkeypatch.setattr(cache.pathlib.Path, "home", home)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/big/cache")
+    assert cache.cache_folder("x") == pathlib.Path("/big/cache/dpig_tf2/x")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    with pytest.raises(DpigError, match="no home folder for a cache; set XDG_CACHE_HOME"):
+        cache.cache_folder("x")

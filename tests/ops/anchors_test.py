@@ -120,3 +120,35 @@ def test_mirrored_keypoints_make_mirrored_maps(standing):
         anchors.BodyMaps(flip_horizontal(standing, 64), *_SIZE).of_keypoints((32, 16)).numpy()
     )
     np.testing.assert_allclose(mirrored[:, :, ::-1][..., MIRRORED], plain, atol=1e-5)
+
+
+def test_the_head_is_the_middle_of_what_is_seen_of_the_face(standing):
+    places, _ = anchors.anchors(_hidden(standing, "nose", "left_ear"))
+    middle = places[0, _of_region("head")][2]
+    np.testing.assert_allclose(middle, ((18 + 18 + 19) / 3, (30 + 34 + 28) / 3), atol=1e-4)
+
+
+def test_without_face_and_hips_the_head_is_unknown_and_so_at_zero(standing):
+    face = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+    places, known = anchors.anchors(_hidden(standing, *face, "right_hip", "left_hip"))
+    beyond_the_neck = slice(1, _of_region("head").stop)
+    assert not known[0, beyond_the_neck].numpy().any()
+    assert not places[0, beyond_the_neck].numpy().any()
+
+
+def test_no_disc_falls_between_the_cells_of_a_coarse_grid(standing):
+    body = anchors.BodyMaps(standing, *_SIZE, with_texels=True)
+    for grid in ((8, 4), (8, 8)):
+        maps = body.of_texels(grid).numpy()[0]
+        assert maps.max(axis=(0, 1)).min() > 0.45
+
+
+def test_discs_of_keypoints_are_as_wide_as_a_tenth_of_the_torso(standing):
+    maps = anchors.BodyMaps(standing, *_SIZE).of_keypoints(_SIZE).numpy()[0]
+    neck = maps[30, :, KEYPOINT_NAMES.index("neck")]
+    np.testing.assert_allclose(neck[[32, 35, 39]], np.exp(-0.5 * (np.array([0, 3, 7]) / 3.2) ** 2))
+
+
+def test_no_torso_is_shorter_than_is_believed(standing):
+    lying = standing * (0.01, 1, 1)
+    np.testing.assert_allclose(anchors.torso(lying, 128), 0.08 * 128)

@@ -138,6 +138,33 @@ def test_the_measurement_keeps_to_its_time():
     assert all(0 < taken < 60 for pair in found.values() for taken in pair)
 
 
+def test_the_fastest_of_the_turns_counts(monkeypatch):
+    seconds = iter([*(9.0, 9.0, 9.0), *(3.0, 1.0, 4.0), *(5.0, 9.0, 2.0)])
+    monkeypatch.setattr(convolution_speed, "CLASSES", [(512, 2)])
+    monkeypatch.setattr(convolution_speed, "_ROUNDS", 3)
+    monkeypatch.setattr(convolution_speed, "_timed", lambda way: next(seconds))
+    found = convolution_speed.measure("float32")
+    assert found == {(512, 2, False): (3.0, 1.0), (512, 2, True): (3.0, 2.0)}
+
+
+def test_the_ways_are_the_library_and_winograd_with_and_without_a_prepared_kernel(monkeypatch):
+    done = []
+    module = convolution_speed.matrix_convolutions
+    for name in ("winograd", "winograd_with"):
+        monkeypatch.setattr(module, name, lambda *_, n=name: done.append(n))
+    monkeypatch.setattr(tf.nn, "conv2d", lambda *_: done.append("library"))
+    for way in convolution_speed._ways(32, 2, "float32"):
+        way()
+    assert done == ["library", "winograd", "winograd_with"]
+
+
+def test_other_cores_are_measured_anew(cache, monkeypatch):
+    convolution_speed.seconds("float32", str)
+    monkeypatch.setattr(convolution_speed.processor, "cores", lambda: 99)
+    convolution_speed.seconds("float32", str)
+    assert len(list(cache.iterdir())) == 2
+
+
 def test_nothing_is_measured_where_there_is_no_choice(cache, monkeypatch):
     def measured(**options):
         return convolution_speed.measured_execution(Execution(**options), str)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dpig_tf2.benchmarks import operations
 from dpig_tf2.execution import Execution
 from dpig_tf2.ops import convolutions, matrix_convolutions
 
@@ -75,6 +76,23 @@ def test_convolution_of_an_upsampled_map(algorithms, channels, algorithm):
     small, images = _random(2, 4, 6, 2), _random(2, 8, 12, channels - 2, seed=1)
     _assert_equal(compute, small, images, _random(3, 3, channels, channels, seed=2))
     assert algorithms == ["library", algorithm]
+
+
+@pytest.mark.parametrize("join", [convolutions.broadcast, convolutions.upsample])
+def test_what_is_repeated_is_convolved_once(join):
+    repeated = tf.zeros([2, 64] if join is convolutions.broadcast else [2, 8, 8, 64])
+    images, kernel = tf.zeros([2, 16, 16, 8]), tf.zeros([3, 3, 72, 16])
+
+    def work(implementation):
+        def convolve(repeated, images, kernel):
+            arguments = [images] if join is convolutions.broadcast else []
+            joined = convolutions.concat(join(repeated, *arguments, implementation), images)
+            execution = Execution(implementation=implementation)
+            return convolutions.convolve(joined, kernel, 1, execution)
+
+        return operations.count(tf.function(convolve), repeated, images, kernel)
+
+    assert work("fast") < 0.6 * work("reference")
 
 
 def test_a_doubled_map_is_a_repeated_one_made_by_few_operations():

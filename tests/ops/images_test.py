@@ -41,3 +41,34 @@ def test_decoding_equals_pillow(kind):
 def test_refuses_what_is_no_image():
     with pytest.raises(tf.errors.InvalidArgumentError):
         images.decode_image(b"not an image")
+
+
+def _encoded(kind, height, width):
+    encoded = io.BytesIO()
+    Image.new("RGB", (width, height)).save(encoded, kind)
+    return encoded.getvalue()
+
+
+def test_refuses_another_size():
+    png = _encoded("PNG", 9, 4)
+    assert images.decode_image(png, (9, 4)).shape == (9, 4, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image of the wrong size"):
+        images.decode_image(png, (8, 4))
+    assert not images.decodes_to(png, np.full((9, 4, 3), 2, np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_refuses_more_pixels_than_are_read(monkeypatch, kind):
+    monkeypatch.setattr(images, "MAX_PIXELS", 31)
+    monkeypatch.setattr(images, f"_decode_{kind.lower()}", None)  # nothing is decoded
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image of the wrong size"):
+        images.decode_image(_encoded(kind, 8, 4))
+
+
+def test_refuses_what_tensorflow_decodes_besides():
+    """Where a PNG has its size a GIF has colors, which its author chooses."""
+    gif = bytearray(_encoded("GIF", 30, 40))
+    gif[16:24] = b"\0\0\0\x20\0\0\0\x40"
+    for size in (None, (64, 32)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="image of the wrong size"):
+            images.decode_image(bytes(gif), size)

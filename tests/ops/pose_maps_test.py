@@ -80,6 +80,12 @@ def test_body_mask_needs_both_ends_of_a_limb():
     assert not pose_maps.body_mask(_pose({3: (10, 10), 9: (20, 10)}), 24, 24, 4).numpy().any()
 
 
+@pytest.mark.parametrize("options", [("reference",), ("fast",), ("reference", True)])
+def test_masks_of_nobody_have_the_size_of_masks(options):
+    nobody = np.zeros((0, 18, 3), np.float32)
+    assert pose_maps.body_mask(nobody, 24, 16, 4, *options).shape == (0, 24, 16, 1)
+
+
 def _mask_by_loops(pose, height, width, radius):
     mask = np.zeros((height, width), bool)
     rows, columns = np.mgrid[:height, :width]

@@ -126,6 +126,19 @@ def test_implementations_of_crops_are_equal_in_values_and_gradients():
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("side", [48, 112, 160])
+def test_crops_are_equal_where_boxes_reach_the_edge_or_beyond(side):
+    features = np.ones((1, side, side, 1), np.float32)
+    edges = np.arange(side, dtype=np.float32)
+    boxes = [(edge, 0, side, side) for edge in edges] + [(0, 0, edge, side + 3) for edge in edges]
+    boxes += [(-4, edge, side / 2, side) for edge in edges]
+    expected, found = (
+        regions.crop_regions(features, np.array([boxes], np.float32), 7, *way) for way in _WAYS
+    )
+    assert 0 < np.mean(expected == 0) < 0.5
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_the_fast_crops_depend_on_device_and_compiler(monkeypatch):
     used = []
     monkeypatch.setattr(regions, "_crop_and_resize", lambda *_: used.append("library"))
