@@ -224,6 +224,13 @@ class ModelConfig:
             )
 
 
+# Fields of a `StageConfig` without effect where there is no adversary.
+_OF_ADVERSARIES = (
+    *("objective", "pairing", "adversary_learning_rate", "reconstruction_weight"),
+    *("penalty_weight", "clip", "critic_updates", "joint_discriminator"),
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class StageConfig:
     """How one stage trains."""
@@ -232,7 +239,8 @@ class StageConfig:
     steps: int
     learning_rate: float = 2e-5
     adversary_learning_rate: float = 2e-5  # of discriminator and critics
-    objective: str = "dcgan"  # adversarial objective; unused by the pose autoencoder
+    # Adversarial objective; under wgan the optimizer is RMSProp, also of the pose autoencoder.
+    objective: str = "dcgan"
     optimizer: str = "adam"  # "muon": of kernels, at a rate as `Recipe` has it
     pairing: str = "pair"  # "triplet" adds the target photo as a third discriminator input
     reconstruction_weight: float = 20.0
@@ -293,14 +301,18 @@ class Config:
             return True
         return self.stage(stage).optimizer == "muon"
 
+    def has_adversary(self, stage: str) -> bool:
+        """Whether a stage trains a discriminator or critics beside its networks."""
+        if stage == "reconstruction":
+            return self.model.architecture == "published"
+        return stage != "pose" and self.model.mapping != "flow"
+
     def updates_per_step(self, stage: str) -> int:
         """Batches that one training step of a stage consumes: each update draws its own."""
+        if not self.has_adversary(stage):
+            return 1
         if stage == "reconstruction":
             return 2 if self.match_release else 1
-        if stage == "pose":
-            return 1
-        if self.model.mapping == "flow":
-            return 1
         factors = ("pose",) if stage == "pose_mapping" else self.model.appearance_factors
         return len(factors) * (1 + self.stage(stage).critic_updates)
 
@@ -363,8 +375,8 @@ class Config:
         """A copy with dotted fields replaced, e.g. `override(**{"model.hidden": 32})`.
 
         Raises:
-            ConfigError: if a name is unknown, a value has the wrong type, or the recipe is changed
-                of what no stage trains by it.
+            ConfigError: if a name is unknown, a value has the wrong type, or nothing would be
+                trained otherwise: a recipe that no stage follows, an adversary that there is not.
         """
         config = self
         for name, value in values.items():
@@ -382,7 +394,25 @@ class Config:
                 "recipe.texture_weight would change nothing: it is for model.texels=true",
                 field="recipe.texture_weight",
             )
+        config._require_adversaries_of(self)
         return config
+
+    def _require_adversaries_of(self, before):
+        """Raises if settings of adversaries were changed where there are none."""
+        for stage in ("reconstruction", "appearance_mapping", "pose_mapping"):
+            for name in () if self.has_adversary(stage) else _OF_ADVERSARIES:
+                if getattr(self.stage(stage), name) != getattr(before.stage(stage), name):
+                    raise ConfigError(
+                        f"{stage}.{name} would change nothing: stage {stage} of preset "
+                        f"{self.preset} has no adversary",
+                        field=f"{stage}.{name}",
+                    )
+        if self.match_release and not any(map(self.has_adversary, STAGES)):
+            raise ConfigError(
+                f"match_release would change nothing: preset {self.preset} has no adversaries, "
+                "whose updates it orders",
+                field="match_release",
+            )
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)

@@ -23,8 +23,9 @@ class Execution:
         implementation: "reference" computes every layer as the paper and the release write it;
             "fast" takes equal ways with less work, chosen by shape, type, device and `jit_compile`
             (`ops.convolutions`, `ops.regions`). Equal within 1e-5 in float32.
-        rematerialize: appearance encoder and generator compute the activations of their resolution
-            levels again in the backward pass instead of keeping them: less memory, more time.
+        rematerialize: the published appearance encoder and generator compute the activations of
+            their resolution levels again in the backward pass instead of keeping them: less memory,
+            more time. Other networks take no notice.
         jit_compile: the graphs are compiled by XLA, or must be able to be, as those of an export
             that runs everywhere: "fast" keeps to what XLA compiles.
         library: classes of convolutions that "fast" leaves to the library, because a measurement

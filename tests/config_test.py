@@ -119,6 +119,24 @@ def test_the_weight_of_texels_needs_texels():
     assert changed.recipe.texture_weight == 2.0
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("reconstruction.objective", "wgan"),
+        ("reconstruction.pairing", "triplet"),
+        ("appearance_mapping.critic_updates", 2),
+        ("pose_mapping.objective", "wgan"),
+        ("match_release", True),
+    ],
+)
+def test_settings_of_adversaries_are_refused_where_there_are_none(field, value):
+    modern = config.preset("modern")
+    with pytest.raises(ConfigError, match=f"{field} would change nothing: .*adversar"):
+        modern.override(**{field: value})
+    published = config.preset("synthetic").override(**{field: value})
+    assert published != config.preset("synthetic")
+
+
 def test_stages_that_follow_the_recipe():
     def followers(settings):
         return [stage for stage in config.STAGES if settings.follows_recipe(stage)]
@@ -144,6 +162,8 @@ def test_batches_that_a_step_consumes():
     released = settings.override(match_release=True, **{"pose_mapping.critic_updates": 2})
     found = [released.updates_per_step(stage) for stage in config.STAGES]
     assert found == [2, 1, 2 * 6, 3]
+    placed = dataclasses.replace(config.preset("modern"), match_release=True)
+    assert [placed.updates_per_step(stage) for stage in config.STAGES] == [1, 1, 1, 1]
 
 
 def test_unknown_names_are_refused():

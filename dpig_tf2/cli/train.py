@@ -167,7 +167,7 @@ _REMATERIALIZE = flags.DEFINE_bool(
     "rematerialize",
     False,
     "Compute the activations of stage reconstruction again in the backward pass: less memory, a "
-    "sixth more time.",
+    "sixth more time. For the published architecture.",
     flag_values=FLAGS,
 )
 _JIT = flags.DEFINE_bool(
@@ -211,6 +211,11 @@ def main() -> int:
     minutes = _minutes(stages)
     execution = _EXECUTION.execution(_REMATERIALIZE.value, _JIT.value)
     config = _base_config().override(**overrides)
+    if _REMATERIALIZE.value and config.model.architecture != "published":
+        raise program.FlagError(
+            f"--rematerialize does not apply to model.architecture={config.model.architecture}",
+            field="rematerialize",
+        )
     print(config.to_json(), flush=True)
     if _DRY_RUN.value:
         return 0

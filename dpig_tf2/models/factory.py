@@ -1,11 +1,9 @@
 """Networks from a ModelConfig: which there are, which stage owns them, how each is built."""
 
-from collections.abc import Callable
-
 import keras
 import tensorflow as tf
 
-from dpig_tf2.config import ConfigError, ModelConfig
+from dpig_tf2.config import STAGES, ConfigError, ModelConfig
 from dpig_tf2.execution import Execution
 from dpig_tf2.models.appearance_encoder import AppearanceEncoder
 from dpig_tf2.models.discriminator import Discriminator, EmbeddingCritic
@@ -45,6 +43,11 @@ def build_network(
     Raises:
         ConfigError: if the name is unknown for this configuration.
     """
+    if not any(name in stage_networks(stage, config) for stage in STAGES):
+        raise ConfigError(
+            f"no network is called {name!r} in the {config.architecture} architecture, variant "
+            f"{config.variant}"
+        )
     image = (config.height, config.width, 3)
     if config.architecture == "placed" and name in ("appearance_encoder", "generator"):
         return _placed_network(name, config, execution)
@@ -85,26 +88,16 @@ def build_network(
         network = PoseDecoder(config.pose_hidden, execution, name=name)
         return _built(network, (config.pose_embedding,))
     factor, _, kind = name.rpartition("_")
-    if config.mapping == "flow" and kind == "mapping" and factor in config.factors:
-        network = FlowMapping(
-            config.mapping_hidden(factor),
-            config.embedding_size(factor),
-            config.code_places(factor),
-            config.noise_scale,
-            execution,
-            name=name,
-        )
-        network.build((None, config.embedding_size(factor)))
-        return network
-    builders: dict[str, Callable[[], keras.Model]] = {
-        "mapping": lambda: MappingNetwork(
-            config.mapping_hidden(factor), config.embedding_size(factor), execution, name=name
-        ),
-        "critic": lambda: EmbeddingCritic(config.critic_hidden, execution, name=name),
-    }
-    if kind not in builders or factor not in config.factors:
-        raise ConfigError(f"no network is called {name!r} in the {config.variant} variant")
-    return _built(builders[kind](), (config.embedding_size(factor),))
+    embedding = config.embedding_size(factor)
+    if kind == "critic":
+        return _built(EmbeddingCritic(config.critic_hidden, execution, name=name), (embedding,))
+    hidden = config.mapping_hidden(factor)
+    if config.mapping != "flow":
+        return _built(MappingNetwork(hidden, embedding, execution, name=name), (embedding,))
+    places = config.code_places(factor)
+    network = FlowMapping(hidden, embedding, places, config.noise_scale, execution, name=name)
+    network.build((None, embedding))
+    return network
 
 
 def _placed_network(name, config, execution):

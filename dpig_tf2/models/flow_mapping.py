@@ -113,6 +113,12 @@ class FlowMapping(layers.Network):
             "noise_scale": self.noise_scale,
         }
 
+    def get_build_config(self):
+        return {"noise_shape": (None, self.embedding)}
+
+    def build_from_config(self, config):
+        self.build(config["noise_shape"])
+
     def build(self, noise_shape):
         def statistic(name, initializer, *shape):
             return self.add_weight(shape=shape, initializer=initializer, name=name, trainable=False)

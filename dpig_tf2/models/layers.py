@@ -71,6 +71,19 @@ class Network(_BuiltByCall, _Executed, keras.Model):
         execution: how the layers inside compute.
     """
 
+    def __call__(self, *inputs, **named):
+        if not self.built:  # the shapes by which Keras builds the network from a file
+            self._input_shapes = tuple(tuple(x.shape[1:]) for x in inputs)
+        return super().__call__(*inputs, **named)
+
+    def get_build_config(self) -> dict | None:
+        """The shapes of the first call; None before it."""
+        return {"input_shapes": self._input_shapes} if self.built else None
+
+    def build_from_config(self, config: dict) -> None:
+        """Creates the variables, as Keras asks for before it reads them from a file."""
+        self(*(tf.zeros((0, *shape)) for shape in config["input_shapes"]))
+
     def freeze(self) -> None:
         """For inference: computes once what depends on weights alone.
 

@@ -203,7 +203,9 @@ class PlacedGenerator(layers.Network):
     changes cannot show where only the other is seen.
 
     Args:
-        hidden: base width h; widths are 3/2 h at the finest level and up to 4 h at the coarsest.
+        height, width: pixels, multiples of 16.
+        hidden: base width h; from the coarsest level to the finest the figure has widths of 3 h,
+            3 h and 3/2 h, the scene 4 h, 3 h, 2 h and h.
         region_embedding: code length of one region.
         scene_embedding: code length of the scene.
         placed: channels that the codes of the regions are placed in.

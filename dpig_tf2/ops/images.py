@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from dpig_tf2.io.images import MAX_PIXELS
 
-
 # How such files begin; the former as for `tf.io.is_jpeg`.
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"

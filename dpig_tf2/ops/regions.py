@@ -126,8 +126,8 @@ def _crop_by_products(features, boxes, size):
 
 def _bilinear_weights(low, high, length, size):
     """Weights [B, R, size, length] that sample `length` values between two box edges (pixels)."""
-    # In the order of `tf.image.crop_and_resize`: a sample that another rounding puts beyond the last
-    # pixel would be 0.
+    # In the order of `tf.image.crop_and_resize`, for a sample that is rounded beyond the last pixel
+    # is 0.
     low, high = low / length, high / length
     step = (high - low) * (length - 1) / (size - 1)
     position = low[..., None] * (length - 1) + step[..., None] * tf.range(size, dtype=tf.float32)

@@ -56,8 +56,8 @@ class ReleaseRMSprop(keras.optimizers.RMSprop):
 class Muon(keras.optimizers.Muon):
     """Keras' Muon, also for kernels of convolutions: [K, K, C, D] counts as a matrix [K K C, D].
 
-    The update of a matrix is its momentum with all singular values near one. Biases and the
-    variables that `by_adam` names are Adam's.
+    The update of a matrix is its momentum with all singular values near one. Biases, stacks of
+    matrices and the variables that `by_adam` names are Adam's.
 
     Args:
         learning_rate: as Adam's would be: updates are scaled to the size of Adam's.
@@ -83,9 +83,9 @@ class Muon(keras.optimizers.Muon):
         )
 
     def _should_use_adamw(self, variable):
-        if len(variable.shape) == 4:
-            return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
-        return super()._should_use_adamw(variable)
+        if len(variable.shape) not in (2, 4) or variable.path.endswith("bias"):
+            return True
+        return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
     def zeropower_via_newtonschulz5(self, x, steps):
         """Keras' iteration without its transposed copies, which take as long as the products."""

@@ -137,6 +137,31 @@ def test_networks_are_serialized_by_keras(tiny, name):
     assert set(computed_in.values()) == expected  # batch norm keeps to float32
 
 
+_NARROW = {  # of the modern recipe
+    "model.height": 32, "model.width": 16, "model.hidden": 8, "model.region_embedding": 8,
+    "model.background_embedding": 32, "model.placed_channels": 4, "model.pose_hidden": 8,
+    "model.texels": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", ["synthetic", "modern"])
+def test_networks_are_read_from_files_of_keras(tiny, tmp_path, preset):
+    model, _ = tiny
+    if preset == "modern":
+        model = config.preset("modern").override(**_NARROW).model
+    names = {name for stage in config.STAGES for name in factory.stage_networks(stage, model)}
+    rng = np.random.default_rng(0)
+    for name in sorted(names):
+        network = factory.build_network(name, model)
+        for variable in network.variables:  # nothing is as it was initialized
+            variable.assign(variable + rng.normal(size=variable.shape) * 0.01)
+        network.save(tmp_path / f"{name}.keras")
+        copy = keras.models.load_model(tmp_path / f"{name}.keras")
+        assert type(copy) is type(network) and _shapes(copy) == _shapes(network), name
+        for found, expected in zip(copy.variables, network.variables, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 _MIXED = Execution("mixed_bfloat16")
 
 
@@ -175,6 +200,9 @@ def test_unknown_network_is_refused():
     model = config.preset("deepfashion").model
     with pytest.raises(config.ConfigError, match="no network is called 'background_mapping'"):
         factory.build_network("background_mapping", model)
+    for name in ("pose_critic", "discriminator"):
+        with pytest.raises(config.ConfigError, match=f"no network is called '{name}'"):
+            factory.build_network(name, config.preset("modern").model)
 
 
 _SCOPES = {  # listing of the released stage, its scope -> our network

@@ -47,6 +47,22 @@ def test_stripes_are_read_and_drawn_again(standing, body):
     assert np.corrcoef(column, halved)[0, 1] > 0.8
 
 
+def test_every_region_is_drawn_in_channels_of_its_own(standing):
+    hidden = standing.copy()
+    hidden[:, KEYPOINT_NAMES.index("left_wrist")] = 0
+    body = anchors.BodyMaps(hidden, 128, 64, with_texels=True)
+    maps = body.of_texels((64, 32)).numpy()
+    colors = np.random.default_rng(0).normal(size=(1, anchors.NUM_TEXELS, 3)).astype(np.float32)
+    expected, first = [], 0
+    for count in anchors.TEXELS_OF_REGION.values():
+        own = slice(first, first + count)
+        cover = maps[..., own].sum(axis=-1, keepdims=True)
+        expected += [maps[..., own] @ colors[:, None, own] / (cover + 0.1), cover / (cover + 0.3)]
+        first += count
+    drawn = texture.draw(colors, body, (64, 32))
+    np.testing.assert_allclose(drawn, np.concatenate(expected, axis=-1), atol=1e-5)
+
+
 def test_what_the_mask_leaves_out_is_not_seen(body):
     image, mask = np.ones((1, 128, 64, 3), np.float32), np.ones((1, 128, 64, 1), np.float32)
     mask[:, 48:] = 0

@@ -107,8 +107,12 @@ def test_muon_moves_every_direction_of_a_kernel_alike(shape):
 
 
 @pytest.mark.parametrize(
-    ("shape", "name"), [((3, 3, 8, 6), "output_kernel"), ((4, 10), "output"), ((6,), "bias")]
-)
+    ("shape", "name"),
+    [
+        ((3, 3, 8, 6), "output_kernel"), ((4, 10), "output"), ((6,), "bias"),
+        ((7, 6), "bias"), ((7, 4, 6), "kernel"),  # of a layer with weights for each place
+    ],
+)  # fmt: skip
 def test_muon_leaves_biases_and_named_variables_to_adam(shape, name):
     variable = _named(shape, name)
     optimizer = optimizers.build_optimizer(

@@ -549,6 +549,10 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
             ["--preset=synthetic", "--data_dir=x", "--stage=pose", "--rematerialize"],
             "--rematerialize does not apply to stage pose",
         ),
+        (
+            ["--preset=modern", "--data_dir=x", "--rematerialize"],
+            "--rematerialize does not apply to model.architecture=placed",
+        ),
         (["--preset=synthetic", "--data_dir=does_not_exist"], "does_not_exist"),
         (["--preset=synthetic", "--data_dir=x", "--batch_sise=3"], "batch_sise"),
         (["--preset=synthetic", "--data_dir=x", "leftover"], "leftover"),
