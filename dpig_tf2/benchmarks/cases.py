@@ -9,7 +9,7 @@ import tensorflow as tf
 from dpig_tf2 import testing
 from dpig_tf2.benchmarks import operations, reference
 from dpig_tf2.benchmarks.measure import REFERENCE, Result, Way, compare, wait_for
-from dpig_tf2.config import Config
+from dpig_tf2.config import SCENE_CELL, Config
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory
 from dpig_tf2.models.person_model import PersonModel
@@ -51,22 +51,27 @@ def device() -> str:
 
 
 def reconstruction(settings: Settings) -> list[Result]:
-    """A training step of stage reconstruction: photos to updated networks."""
+    """A training step of stage reconstruction: photos to updated networks.
+
+    The placed architecture is not the paper's: it has no reference.
+    """
     config = settings.config
     size = config.reconstruction.batch_size
-    batch = {"source": testing.random_person(config.model, size)}
-    names = ReconstructionTrainer.NETWORKS
-    networks = factory.build_networks(names, config.model, reference.EXECUTION)
-    trainer = reference.ReferenceReconstructionTrainer(config, networks)
-
-    def reference_step():
-        return float(trainer.run_step(batch)["loss/reconstruction"])
-
-    counted = sum(operations.count(graph, batch) for graph in trainer.graphs)
-    ways = {REFERENCE: Way(reference_step, operations=counted)}
+    batch = testing.random_pair(config.model, size)
+    ways = {}
+    if config.model.architecture == "published":
+        ways[REFERENCE] = _reference_step(config, batch)
     for name, execution in {FAST: _fast, AUTO: _auto}.items():
         ways |= settings.fast_ways(lambda p, e=execution: _step(settings, batch, e(p)), name)
     return settings.measure("training step, reconstruction", size, ways)
+
+
+def _reference_step(config, batch):
+    names = ReconstructionTrainer.NETWORKS
+    networks = factory.build_networks(names, config.model, reference.EXECUTION)
+    trainer = reference.ReferenceReconstructionTrainer(config, networks)
+    counted = operations.total(operations.count(graph, batch) for graph in trainer.graphs)
+    return Way(lambda: float(trainer.run_step(batch)["loss/reconstruction"]), operations=counted)
 
 
 def _fast(precision):
@@ -89,7 +94,7 @@ def stage2(settings: Settings) -> list[Result]:
     """A training step of stage appearance_mapping: one mapping and several critic updates a factor.
 
     The fast one takes the embeddings from the cache that training computes once; the reference runs
-    the frozen encoder for every critic update.
+    the frozen encoder for every critic update. Mapping networks that are flows have no critics.
     """
     config, stage = settings.config, "appearance_mapping"
     model, size = config.model, config.appearance_mapping.batch_size
@@ -203,35 +208,52 @@ def supply(settings: Settings, records: RecordSet) -> list[Result]:
     return settings.measure("input pipeline", size, ways, against="training step")
 
 
-def curves(settings: Settings, sizes: Iterable[dict]) -> list[Result]:
+def curves(settings: Settings, sizes: Iterable[Config]) -> list[Result]:
     """Training steps of stage reconstruction at other sizes.
 
     Args:
-        settings: what the others differ from.
-        sizes: overrides of the configuration, each as `Config.override` takes them.
+        settings: how to measure; its own configuration is not.
+        sizes: the configurations to measure.
     """
     results = []
-    for overrides in sizes:
-        other = dataclasses.replace(settings, config=settings.config.override(**overrides))
-        size = other.config.reconstruction.batch_size
-        batch = {"source": testing.random_person(other.config.model, size)}
+    for config in sizes:
+        other = dataclasses.replace(settings, config=config)
+        size = config.reconstruction.batch_size
+        batch = testing.random_pair(config.model, size)
         ways = other.fast_ways(lambda p, o=other, b=batch: _step(o, b, _fast(p)))
         results += other.measure("training step, reconstruction", size, ways)
     return results
 
 
-def curve_sizes(config: Config, factors: Iterable[float]) -> list[dict]:
-    """Overrides that scale batch size, base width, and both sides of images in turn.
+def curve_sizes(config: Config, factors: Iterable[float]) -> list[Config]:
+    """The configuration, then with batch size, base width, and both sides of images scaled in turn.
 
-    The first one changes nothing: it is the point that the three curves share. The discriminator
-    keeps one logit for each image.
+    The first one is the point that the three curves share; what scales to no other size is left
+    out. A published discriminator keeps one logit for each image, a placed scene the length of a
+    cell's code.
+
+    Raises:
+        ConfigError: if networks of one of the sizes cannot be built.
     """
     model, stage, factors = config.model, config.reconstruction, tuple(factors)
-    sizes = [{}]
-    sizes += [{"reconstruction.batch_size": round(stage.batch_size * f)} for f in factors]
-    sizes += [{"model.hidden": round(model.hidden * f)} for f in factors]
+    sizes = [
+        {name: max(1, round(value * factor))}
+        for name, value in (
+            ("reconstruction.batch_size", stage.batch_size),
+            ("model.hidden", model.hidden),
+        )
+        for factor in factors
+    ]
     for factor in factors:
         height, width = round(model.height * factor), round(model.width * factor)
-        row = 8 * model.discriminator_hidden * -(-height // 16) * -(-width // 16)
-        sizes.append({"model.height": height, "model.width": width, "model.discriminator_row": row})
-    return sizes
+        size = {"model.height": height, "model.width": width}
+        if model.architecture == "placed":
+            cells = height * width // SCENE_CELL**2
+            length = model.background_embedding // model.scene_cells
+            size["model.background_embedding"] = length * cells
+        else:
+            row = 8 * model.discriminator_hidden * -(-height // 16) * -(-width // 16)
+            size["model.discriminator_row"] = row
+        sizes.append(size)
+    others = [config.override(**size) for size in sizes]
+    return [config, *(other for other in others if other != config)]

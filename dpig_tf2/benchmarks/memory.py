@@ -72,7 +72,7 @@ def train(config: Config, precision: str, rematerialize: bool) -> dict:
     program = resident_gib()
     execution = Execution(precision=precision, rematerialize=rematerialize)
     trainer = build_trainer("reconstruction", config, execution)
-    batch = {"source": testing.random_person(config.model, config.reconstruction.batch_size)}
+    batch = testing.random_pair(config.model, config.reconstruction.batch_size)
     step = tf.function(trainer.train_step)
     for _ in range(_STEPS):
         start = time.perf_counter()

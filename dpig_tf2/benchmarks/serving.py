@@ -24,7 +24,7 @@ from dpig_tf2.serving import verification
 from dpig_tf2.serving.export import export
 from dpig_tf2.serving.formats import QUANTIZATIONS, ExportError, ExportSettings, require_packages
 
-_NETWORKS = ("appearance_encoder", "generator")
+NETWORKS = ("appearance_encoder", "generator")
 _SIGNATURE = "transfer"
 _RUNTIMES = {"onnx": "onnxruntime", "litert": "LiteRT, XNNPACK"}
 
@@ -76,14 +76,14 @@ def serving(
         precisions: of TensorFlow's ways, of `config.PRECISIONS`.
         runs: how often everything is done.
         batch: persons at a time, beside one.
-        networks: {name: network}; None draws their weights.
+        networks: {name: network} with those of `NETWORKS`; None draws their weights.
 
     Returns:
         what was measured, and a line for each way that was not: its extra is absent, or it cannot
             hold these networks.
     """
-    networks = networks or factory.build_networks(_NETWORKS, config.model)
-    sampler = PersonSampler(config, {name: networks[name] for name in _NETWORKS})
+    networks = networks or factory.build_networks(NETWORKS, config.model)
+    sampler = PersonSampler(config, {name: networks[name] for name in NETWORKS})
     with tempfile.TemporaryDirectory() as folder:
         work = _Comparison(sampler, pathlib.Path(folder), runs, (1, batch))
         return work.measured(precisions)

@@ -16,7 +16,7 @@ def main(way: dict) -> None:
 
     Args:
         way: kind ("reference", "tensorflow" or a format), path (saved sampler or exported version;
-            of LiteRT one for each batch size), inputs (an .npz file), frozen, execution.
+            of LiteRT one for each batch size), inputs (an .npz file), precision, frozen.
     """
     from dpig_tf2.benchmarks.memory import resident_gib
     from dpig_tf2.io.memory import keep_freed_memory

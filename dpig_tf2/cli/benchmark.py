@@ -116,8 +116,16 @@ def main() -> None:
         raise FlagError("--run_dir is for --what=serving", field="run_dir")
     if _PICTURE.present and "curves" not in chosen:
         raise FlagError("--picture is for --what=curves", field="picture")
+    if "stage2" in chosen and not _has_critics():
+        what_for = f"critics, which preset {_PRESET.value} trains without"
+        if "stage2" in _WHAT.value:
+            raise FlagError(f"--what=stage2 measures updates of {what_for}", field="what")
+        program.print_notes([f"stage2 is left out: it measures updates of {what_for}"])
+        chosen.remove("stage2")
+    if _RUN_FOLDER.path.value:
+        _RUN_FOLDER.config()  # a wrong folder is refused before TensorFlow is loaded
     _RECORDS.require()
-    from dpig_tf2.benchmarks import machine, report
+    from dpig_tf2.benchmarks import cases, machine, report
     from dpig_tf2.benchmarks.curves import picture
     from dpig_tf2.io.images import save_png
     from dpig_tf2.records.record_set import RecordSet
@@ -128,6 +136,9 @@ def main() -> None:
     records = RecordSet.open(data_dir, _RECORDS.split.value) if data_dir else None
     if _MARKDOWN.value:
         report.check_marks(_MARKDOWN.value)
+    factors = (0.5, 2.0) if _QUICK.value else (0.5, 2.0, 4.0)
+    sizes = cases.curve_sizes(configs["curves"], factors) if "curves" in chosen else []
+    trained = _trained() if _RUN_FOLDER.path.value else None
 
     results, curves, peaks, served = [], [], [], []
     before = _limits()
@@ -142,9 +153,9 @@ def main() -> None:
         if what == "memory":
             peaks = _peaks(config)
         elif what == "serving":
-            served = _served(config)
+            served = _served(*(trained or (config, None)))
         elif what == "curves":
-            curves = _curves(config)
+            curves = cases.curves(_settings(what, config), sizes)
         else:
             results += _results(what, config, records)
         if _OUT.value:  # what follows may take long, or all memory
@@ -195,15 +206,25 @@ def _config(what):
         "reconstruction.batch_size": size,
         "appearance_mapping.batch_size": size,
     }
-    if _QUICK.value:
+    if _QUICK.value and _has_critics():
         overrides["appearance_mapping.critic_updates"] = 1
     return configuration.preset(_PRESET.value).override(**overrides)
+
+
+def _has_critics():
+    return configuration.preset(_PRESET.value).model.mapping == "adversarial"
+
+
+def _settings(what, config):
+    from dpig_tf2.benchmarks import cases
+
+    return cases.Settings(config, _precisions(what), _turns(what))
 
 
 def _results(what, config, records):
     from dpig_tf2.benchmarks import cases
 
-    settings = cases.Settings(config, _precisions(what), _turns(what))
+    settings = _settings(what, config)
     if what == "input":
         if records:
             return cases.supply(settings, records)
@@ -217,14 +238,6 @@ def _results(what, config, records):
         "crops": cases.crops,
     }[what]
     return measure(settings)
-
-
-def _curves(config):
-    from dpig_tf2.benchmarks import cases
-
-    settings = cases.Settings(config, _precisions("curves"), _turns("curves"))
-    factors = (0.5, 2.0) if _QUICK.value else (0.5, 2.0, 4.0)
-    return cases.curves(settings, cases.curve_sizes(config, factors))
 
 
 def _limits():
@@ -263,16 +276,25 @@ def _peaks(config):
     return [memory.peak(config, precision, again) for precision, again in ways]
 
 
-def _served(config):
+def _trained():
+    """Configuration and networks of --run_dir, for serving."""
+    from dpig_tf2.benchmarks.serving import NETWORKS
+    from dpig_tf2.models.loading import load_networks
+
+    path, checkpoint = _RUN_FOLDER.path.value, _RUN_FOLDER.checkpoint.value
+    config, networks = load_networks(path, checkpoint=checkpoint, names=NETWORKS)
+    if absent := [name for name in NETWORKS if name not in networks]:
+        raise FlagError(
+            f"--run_dir={path} has no trained {' and '.join(absent)}: the stage that trains "
+            "them has not run",
+            field="run_dir",
+        )
+    return config, networks
+
+
+def _served(config, networks):
     from dpig_tf2.benchmarks import serving
 
-    networks = None
-    if _RUN_FOLDER.path.value:
-        from dpig_tf2.models.loading import load_networks
-
-        config, networks = load_networks(
-            _RUN_FOLDER.path.value, checkpoint=_RUN_FOLDER.checkpoint.value
-        )
     size = _BATCH_SIZE.value or _SIZES["serving"][1]
     served, absent = serving.serving(
         config, _precisions("serving"), _turns("serving"), size, networks

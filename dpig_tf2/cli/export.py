@@ -101,6 +101,7 @@ def main() -> None:
     _RECORDS.require()
     persons = _persons(config.model) if _RECORDS.data_dir.value else None
     from dpig_tf2.models.loading import load_networks
+    from dpig_tf2.ops.convolution_speed import measured_execution
     from dpig_tf2.progress import reporter
     from dpig_tf2.serving import runtimes
     from dpig_tf2.serving.export import export
@@ -111,6 +112,7 @@ def main() -> None:
     execution = Execution()
     if settings.format == "saved_model":
         execution = Execution(_PRECISION.value, jit_compile=_PORTABLE.value)
+        execution = measured_execution(execution, program.say)  # of portable ones: as it is
     config, networks = load_networks(run_dir, execution, _RUN_FOLDER.checkpoint.value)
     default = "export" if settings.format == "saved_model" else f"export_{settings.format}"
     out_dir = _OUT_DIR.value or _RUN_FOLDER.open().outputs / default

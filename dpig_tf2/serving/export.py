@@ -140,10 +140,10 @@ class _Export:
         self._each("verifying", lambda name: self._verify(loaded(name), name, described[name]))
         one = verification.synthetic_persons(self.config.model, 1)
         (folder / warmup.PLACE).parent.mkdir(exist_ok=True)
-        warmup.write(
-            folder / warmup.PLACE,
-            {n: verification.inputs_of(s, self.sampler, one) for n, s in self.available.items()},
-        )
+        # A server that batches would not load with a request of an input that has no batch axis.
+        warmed = {n: s for n, s in self.available.items() if s.batched}
+        requests = {n: verification.inputs_of(s, self.sampler, one) for n, s in warmed.items()}
+        warmup.write(folder / warmup.PLACE, requests)
         return described
 
     def _write_file(self, folder, name):

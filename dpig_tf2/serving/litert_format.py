@@ -1,19 +1,20 @@
 """Signatures as LiteRT files, also with 16-bit weights or computed in 8 bits."""
 
 import contextlib
+import dataclasses
 import io
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.serving.formats import ExportError
 from dpig_tf2.serving.onnx_format import OUTPUT_LAYER
 
-_LARGEST_QUANTIZED = 32 * 2**20  # bytes of a kernel; the quantizer fails beyond (its issue 512)
+_LARGEST_AT_ONCE = 32 * 2**20  # bytes of a kernel; beyond, the quantizer fails (its issue 512)
 # Least width of a range. Behind units that are never active the range is nothing, and LiteRT
 # refuses the scale that the quantizer would make of it.
 _NARROWEST = 1e-3
@@ -54,13 +55,8 @@ def quantize(
         persons: inputs of the signature, for the ranges of what it computes.
         networks: names of the networks; what keeps its precision is told at
             `onnx_format.quantize`.
-
-    Raises:
-        ExportError: if a kernel is larger than the quantizer can take.
     """
     from ai_edge_quantizer import qtyping, quantizer
-
-    _check_kernels(content)
 
     def tensors(symmetric, granularity):
         return qtyping.TensorQuantizationConfig(8, symmetric, granularity)
@@ -83,23 +79,33 @@ def quantize(
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             # One by one: the quantizer would average the ranges of several, and cut values off.
             ranges = _joined(made.calibrate({name: [dict(each)]}) for each in persons)
-            quantized = bytes(made.quantize(ranges).quantized_model or b"")
+            with _kernels_in_parts():
+                quantized = bytes(made.quantize(ranges).quantized_model or b"")
     return _with_signature_outputs(quantized)
 
 
-def _check_kernels(content):
-    from ai_edge_litert.tools import flatbuffer_utils
+def _kernels_in_parts():
+    """A context in which the quantizer takes large kernels a few channels at a time."""
+    from ai_edge_quantizer.algorithms.uniform_quantize import uniform_quantize_tensor as library
 
-    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    for tensor in model.subgraphs[0].tensors:
-        stored = model.buffers[tensor.buffer].data
-        size = 0 if stored is None else len(stored)
-        if size > _LARGEST_QUANTIZED and len(tensor.shape) > 2:
-            raise ExportError(
-                f"quantize=int8 of format litert is for kernels up to {_LARGEST_QUANTIZED >> 20} "
-                f"MiB, {tensor.name.decode()} has {size >> 20}: choose format onnx, or float16",
-                field="quantize",
-            )
+    whole = library.uniform_quantize
+
+    def in_parts(data, parameters, is_blockwise_quant=False):
+        axis = parameters.quantized_dimension
+        if data.nbytes <= _LARGEST_AT_ONCE or axis is None or is_blockwise_quant:
+            return whole(data, parameters, is_blockwise_quant)
+        parameters = library.fix_quantization_params_rank(data, parameters)
+        channels = data.shape[axis]
+        step = max(1, _LARGEST_AT_ONCE * channels // data.nbytes)
+        arrays = (data, parameters.scale, parameters.zero_point)
+        parts = (np.split(array, range(step, channels, step), axis) for array in arrays)
+        made = [
+            whole(part, dataclasses.replace(parameters, scale=scale, zero_point=zero_point))
+            for part, scale, zero_point in zip(*parts, strict=True)
+        ]
+        return np.concatenate(made, axis)
+
+    return mock.patch.object(library, "uniform_quantize", in_parts)
 
 
 def _joined(calibrations):

@@ -33,19 +33,25 @@ def convert(graph: Any, weights: Mapping[str, Any], name: str):
     assert not graph.captured_inputs
     taken = [tensor.name for tensor in graph.inputs]
     outputs = {tensor.name: given for given, tensor in graph.structured_outputs.items()}
-    with _silent():
-        frozen = tf_loader.from_function(graph, taken, list(outputs))
+
+    def converted():
         with tf.Graph().as_default() as plain:
             tf.import_graph_def(frozen, name="")
-            converted = tfonnx.process_tf_graph(
+            return tfonnx.process_tf_graph(
                 plain,
                 opset=OPSET,
                 input_names=taken,
                 output_names=list(outputs),
                 tensors_to_rename=outputs | {n: n.partition(":")[0] for n in taken},
             )
-        # Half the time would go into copies of the graph, for the case that a pass fails.
-        optimized = optimizer.optimize_graph(converted, catch_errors=False)
+
+    with _silent():
+        frozen = tf_loader.from_function(graph, taken, list(outputs))
+        try:
+            optimized = optimizer.optimize_graph(converted(), catch_errors=False)
+        except Exception:
+            # Without the pass that failed. Half the time goes into copies of the graph for that.
+            optimized = optimizer.optimize_graph(converted(), catch_errors=True)
         model = optimized.make_model(name, graph_name=name)
     inputs = list(model.graph.input)
     del model.graph.input[:]

@@ -33,19 +33,16 @@ def describe(folder: str | os.PathLike) -> dict:
     raise ExportError(f"{folder} is not the folder of an exported version", file=folder)
 
 
-def load(
-    folder: str | os.PathLike, format: str, signature: str, threads: int | None = None
-) -> Signature:
+def load(folder: str | os.PathLike, format: str, signature: str) -> Signature:
     """A signature as a function: {input: array} -> {output: array}.
 
     Args:
         folder: of the exported version.
         format: one of `formats.FORMATS`.
         signature: its name.
-        threads: that compute; None leaves it to the runtime, but takes all cores in LiteRT.
     """
     return {"saved_model": _saved_model, "onnx": _onnx, "litert": _litert}[format](
-        pathlib.Path(folder), signature, threads
+        pathlib.Path(folder), signature
     )
 
 
@@ -79,19 +76,14 @@ def saved_model(folder: str | os.PathLike) -> Callable[[str], Signature]:
     return of
 
 
-def _saved_model(folder, signature, threads):
-    import tensorflow as tf
-
-    if threads is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
+def _saved_model(folder, signature):
     return saved_model(folder)(signature)
 
 
-def _onnx(folder, signature, threads):
+def _onnx(folder, signature):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(
         folder / f"{signature}{SUFFIX['onnx']}", options, providers=["CPUExecutionProvider"]
@@ -107,10 +99,10 @@ def _onnx(folder, signature, threads):
     return call
 
 
-def _litert(folder, signature, threads):
+def _litert(folder, signature):
     from ai_edge_litert.interpreter import Interpreter
 
     path = folder / f"{signature}{SUFFIX['litert']}"
-    interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count())
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     run: Any = interpreter.get_signature_runner(signature)
     return lambda inputs: run(**inputs)

@@ -63,6 +63,11 @@ class Signature:
     inputs: dict[str, Input]
     networks: tuple[str, ...]
 
+    @property
+    def batched(self) -> bool:
+        """Whether every input is a list of one entry for each person."""
+        return all(each.spec.shape.rank for each in self.inputs.values())
+
     def trace(
         self,
         rows: int | None = None,

@@ -39,18 +39,32 @@ def synthetic_persons(model: ModelConfig, count: int, skip: int = 0) -> dict[str
 
 
 def recorded_persons(records: RecordSet, model: ModelConfig, count: int) -> dict[str, np.ndarray]:
-    """Images and keypoints of the first sources of records with a visible keypoint."""
-    images, keypoints = [], []
+    """Images and keypoints of the first distinct source photos that show a visible keypoint.
+
+    Args:
+        records: of the persons.
+        model: its image size is that of the records.
+        count: how many at most.
+
+    Returns:
+        images uint8 [N, H, W, 3] and keypoints float32 [N, 18, 3] in pixels, N up to `count`.
+
+    Raises:
+        ExportError: if no source has a visible keypoint.
+    """
+    found = {}  # by the picture, of which pairs have several; its name is absent in older records
     for batch in evaluation_batches(records, model, count).as_numpy_iterator():
-        seen = batch["source"]["keypoints"][..., 2].any(axis=1)
-        images += list(batch["source"]["image"][seen])
-        keypoints += list(batch["source"]["keypoints"][seen])
-        if len(images) >= count:
+        person = batch["source"]
+        for image, keypoints in zip(person["image"], person["keypoints"], strict=True):
+            if keypoints[:, 2].any() and len(found) < count:
+                found.setdefault(image.tobytes(), (image, keypoints))
+        if len(found) == count:
             break
-    if not images:
+    if not found:
         message = f"{records.paths[0]}: not one person has a visible keypoint"
         raise ExportError(message, file=records.paths[0])
-    return {"images": np.stack(images[:count]), "keypoints": np.stack(keypoints[:count])}
+    images, keypoints = zip(*found.values(), strict=True)
+    return {"images": np.stack(images), "keypoints": np.stack(keypoints)}
 
 
 def inputs_of(

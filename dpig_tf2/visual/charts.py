@@ -99,7 +99,7 @@ def _draw_panel(draw, left, panel, ticks, colors, numbered):
 
 
 def _number(value):
-    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.2g}"
 
 
 def _fraction(value, low, high):

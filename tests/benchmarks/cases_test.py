@@ -4,6 +4,33 @@ from dpig_tf2 import config as configuration
 from dpig_tf2.benchmarks import cases, memory
 
 
+@pytest.fixture(params=["market1501", "deepfashion", "modern"])
+def preset(request, tiny_overrides):
+    """A preset of each kind of networks, at the tiny model's sizes."""
+    return configuration.preset(request.param).override(**tiny_overrides)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", [cases.reconstruction, cases.sampling, cases.pose_maps, cases.crops]
+)
+def test_every_kind_of_networks_is_measured(case, preset):
+    results = case(cases.Settings(preset, runs=1))
+    assert all(result.median > 0 for result in results)
+    has_reference = case != cases.reconstruction or preset.model.architecture == "published"
+    assert all((result.ratio is not None) == has_reference for result in results)
+
+
+@pytest.mark.slow
+def test_every_kind_of_networks_trains_in_curves_and_for_its_memory(preset):
+    sizes = cases.curve_sizes(preset, [0.5])
+    results = cases.curves(cases.Settings(preset, runs=1), sizes)
+    assert [(r.batch, r.hidden, r.height) for r in results] == [
+        (4, 4, 64), (2, 4, 64), (4, 2, 64), (4, 4, 32),
+    ]  # fmt: skip
+    assert memory.train(preset, "float32", rematerialize=False)["seconds"] > 0
+
+
 @pytest.mark.slow
 def test_sampling_is_measured_beside_the_reference(tiny_config):
     reference, *fast = cases.sampling(cases.Settings(tiny_config, ("float32",), runs=1))
@@ -17,10 +44,26 @@ def test_sampling_is_measured_beside_the_reference(tiny_config):
 
 def test_sizes_of_curves_fit_the_published_model():
     config = configuration.preset("market1501")
-    sizes = [config.override(**overrides) for overrides in cases.curve_sizes(config, (0.5, 4.0))]
+    sizes = cases.curve_sizes(config, (0.5, 4.0))
     assert [s.reconstruction.batch_size for s in sizes] == [16, 8, 64, 16, 16, 16, 16]
     assert [s.model.hidden for s in sizes] == [128, 128, 128, 64, 512, 128, 128]
     assert [s.model.height for s in sizes] == [128, 128, 128, 128, 128, 64, 512]
+
+
+def test_sizes_of_curves_keep_the_codes_of_a_placed_scenes_cells():
+    config = configuration.preset("modern")
+    lengths = [
+        s.model.background_embedding / s.model.scene_cells
+        for s in cases.curve_sizes(config, (0.5, 2.0))
+    ]
+    assert lengths == [24] * 7
+
+
+def test_what_cannot_be_halved_is_no_other_size():
+    config = configuration.preset("synthetic").override(
+        **{"reconstruction.batch_size": 1, "model.hidden": 1}
+    )
+    assert [s.model.height for s in cases.curve_sizes(config, [0.5])] == [48, 24]
 
 
 @pytest.mark.slow

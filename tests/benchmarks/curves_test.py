@@ -12,8 +12,7 @@ def panels(monkeypatch):
         **{"model.hidden": 16, "reconstruction.batch_size": 8}
     )
     results = []
-    for number, sizes in enumerate(cases.curve_sizes(settings, (0.5, 2.0))):
-        other = settings.override(**sizes)
+    for number, other in enumerate(cases.curve_sizes(settings, (0.5, 2.0))):
         size = (other.model.height, other.model.width, other.model.hidden)
         for precision in ("float32", "mixed_bfloat16"):
             times = (0.1 + number, 0.2 + number, 0.4 + number)

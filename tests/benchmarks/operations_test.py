@@ -53,3 +53,79 @@ def doubled(small, kernel):
 )
 def test_products_are_counted(function, arguments, expected):
     assert operations.count(tf.function(function), *arguments) == expected
+
+
+def repeated(x, rounds=8):
+    return tf.while_loop(
+        lambda i, _: i < rounds, lambda i, x: (i + 1, tf.matmul(x, SQUARE)), [tf.constant(0), x]
+    )[1]
+
+
+def repeated_by_python(x):
+    for _ in tf.range(2, 18, 2):
+        x = tf.matmul(x, SQUARE)
+    return x
+
+
+def of_each_row(x):
+    return tf.map_fn(lambda row: tf.matmul(row[tf.newaxis], SQUARE), x)
+
+
+def twice_repeated(x):
+    return tf.while_loop(
+        lambda i, _: i < 3, lambda i, x: (i + 1, repeated(x)), [tf.constant(0), x]
+    )[1]
+
+
+def gradient_of_repeated(x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = repeated(x)
+    return y, tape.gradient(y, x)
+
+
+SQUARE = tf.eye(5)
+ROWS = tf.ones([4, 5])
+ONE_PRODUCT = 2 * 4 * 5 * 5
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (repeated, 8 * ONE_PRODUCT),
+        (repeated_by_python, 8 * ONE_PRODUCT),
+        (of_each_row, ONE_PRODUCT),
+        (twice_repeated, 24 * ONE_PRODUCT),
+        # Backward as many rounds as forward.
+        (gradient_of_repeated, 16 * ONE_PRODUCT),
+    ],
+)
+def test_products_in_loops_count_for_every_round(function, expected):
+    assert operations.count(tf.function(function), ROWS) == expected
+
+
+def test_loops_of_unknown_length_leave_the_number_open():
+    assert operations.count(tf.function(repeated), ROWS, tf.constant(8)) is None
+
+    def until_large(x):
+        return tf.while_loop(
+            lambda x: tf.reduce_sum(x) < 9.0, lambda x: (tf.matmul(x, SQUARE) + 1.0,), [x]
+        )
+
+    assert operations.count(tf.function(until_large), ROWS) is None
+
+    def moving_end(x):
+        return tf.while_loop(
+            lambda i, end, x: i < end,
+            lambda i, end, x: (i + 1, end - 1, tf.matmul(x, SQUARE)),
+            [tf.constant(0), tf.constant(8), x],
+        )
+
+    assert operations.count(tf.function(moving_end), ROWS) is None
+
+
+def test_loops_without_products_do_not_matter():
+    def halved(x):
+        return tf.while_loop(lambda x: tf.reduce_sum(x) > 1.0, lambda x: (x / 2.0,), [x])
+
+    assert operations.count(tf.function(halved), ROWS) == 0

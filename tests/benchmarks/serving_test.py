@@ -55,7 +55,7 @@ def test_absent_extras_leave_rows_out(tiny_config, tmp_path, monkeypatch):
 def test_a_way_that_cannot_hold_the_networks_is_left_out(tiny_config, tmp_path, monkeypatch):
     def exported(self, kind, how):
         if how == "int8":
-            raise serving.ExportError("kernels up to 32 MiB", field="quantize")
+            raise serving.ExportError("not these networks", field="quantize")
         return {}
 
     monkeypatch.setattr(serving, "require_packages", lambda kind: None)
@@ -63,7 +63,7 @@ def test_a_way_that_cannot_hold_the_networks_is_left_out(tiny_config, tmp_path, 
     absent = []
     rows = list(_comparison(tiny_config, tmp_path)._ways((), absent))
     assert len(rows) == 4 and "int8" not in [precision for _, precision, _ in rows]
-    assert absent[1] == "LiteRT, XNNPACK, int8: kernels up to 32 MiB"
+    assert absent[1] == "LiteRT, XNNPACK, int8: not these networks"
 
 
 def test_the_table_has_a_row_for_each_way():

@@ -6,9 +6,13 @@ import pytest
 from absl.testing import flagsaver
 from PIL import Image
 
+from dpig_tf2 import config, memory_needs
 from dpig_tf2.benchmarks import cases, machine
 from dpig_tf2.benchmarks.measure import Result
 from dpig_tf2.cli import benchmark
+from dpig_tf2.errors import DpigError
+from dpig_tf2.models import factory
+from dpig_tf2.sampling.sampler import PersonSampler
 
 
 @pytest.mark.slow
@@ -46,7 +50,7 @@ def flags():
 def test_what_is_measured_outlives_what_follows(flags, tmp_path, monkeypatch):
     found = Result("sampling", "fast", "market1501", 64, 32, 8, 1, "CPU", "float32", (0.1,), ())
 
-    def stopped(config):
+    def stopped(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cases, "sampling", lambda settings: [found])
@@ -72,6 +76,62 @@ def test_curves_are_drawn(flags, tmp_path, monkeypatch):
     flags(["dpig", "--what=curves", "--precision=float32", f"--picture={path}"])
     benchmark.main()
     assert Image.open(path).size[0] > 1000
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Fails a test whose flags are not refused before anything is measured."""
+
+    def measured(*_):
+        raise AssertionError("something was measured")
+
+    monkeypatch.setattr(machine, "limits", measured)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["--what=stage2", "--preset=modern"], "--what=stage2 measures updates of critics"),
+        (["--what=serving", "--run_dir=nowhere"], "nowhere is not a run folder"),
+    ],
+)
+def test_flags_are_refused_before_measuring(typed, message, flags, unmeasured):
+    flags(["dpig", *typed])
+    with pytest.raises(DpigError, match=message):
+        benchmark.main()
+
+
+def test_curves_of_networks_that_are_too_large_are_refused_before_measuring(
+    flags, unmeasured, monkeypatch
+):
+    published = memory_needs.weights(config.preset("market1501").model)
+    monkeypatch.setattr(memory_needs, "machine_memory", lambda: published)
+    flags(["dpig", "--what=curves", "--hidden=128"])
+    with pytest.raises(DpigError, match="networks of these sizes need"):
+        benchmark.main()
+
+
+def test_a_run_without_the_networks_is_refused_before_measuring(flags, unmeasured, tmp_path):
+    settings = config.preset("synthetic").override(**{"model.pose_hidden": 8})
+    networks = factory.build_networks(["pose_encoder", "pose_decoder"], settings.model)
+    PersonSampler(settings, networks).save(tmp_path)
+    flags(["dpig", "--what=serving", f"--run_dir={tmp_path}"])
+    with pytest.raises(DpigError, match="has no trained appearance_encoder and generator"):
+        benchmark.main()
+
+
+def test_all_leaves_out_critics_where_there_are_none(flags, monkeypatch, capsys):
+    begun = []
+    monkeypatch.setattr(machine, "limits", lambda *_: {"matmul": 1.0, "conv": 1.0})
+    monkeypatch.setattr(benchmark, "_choices", lambda: [])
+    monkeypatch.setattr(benchmark, "_results", lambda what, *_: begun.append(what) or [])
+    monkeypatch.setattr(cases, "curves", lambda settings, sizes: [])
+    for name in ("_peaks", "_served"):
+        monkeypatch.setattr(benchmark, name, lambda *_: [])
+    flags(["dpig", "--what=all", "--quick", "--preset=modern"])
+    benchmark.main()
+    assert begun == ["reconstruction", "sampling", "pose_maps", "crops", "input"]
+    assert "note: stage2 is left out" in capsys.readouterr().out
 
 
 def test_a_picture_needs_curves(tmp_path):

@@ -6,10 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from absl.testing import flagsaver
 
 from dpig_tf2 import config
+from dpig_tf2.cli import export
 from dpig_tf2.models import factory
+from dpig_tf2.ops import convolution_speed
 from dpig_tf2.sampling.sampler import PersonSampler
+from dpig_tf2.serving import export as serving
 
 pytestmark = pytest.mark.slow  # starts programs
 
@@ -95,6 +99,30 @@ def test_writes_a_file_for_each_signature_that_is_named(run_dir, tmp_path):
     assert result.stderr.splitlines()[-1] == (
         "dpig export: error: unknown signature 'decode_poses'; known: encode_pose, decode_pose"
     )
+
+
+@pytest.mark.parametrize("portable", [True, False])
+def test_what_is_fastest_here_is_exported_where_it_need_not_be_portable(
+    portable, run_dir, tmp_path, monkeypatch
+):
+    chosen = ((64, 128, False),)
+    monkeypatch.setattr(convolution_speed, "runs_on_cpu_uncompiled", lambda compiled: not compiled)
+    monkeypatch.setattr(convolution_speed, "seconds", lambda *_: {chosen[0]: (1.0, 10.0)})
+    found = []
+
+    def written(config, networks, *_):
+        found.extend(network.execution for network in networks.values())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving, "export", written)
+    saved = flagsaver.save_flag_values(export.FLAGS)
+    try:
+        export.FLAGS(["dpig", f"--run_dir={run_dir}", f"--portable={portable}".lower()])
+        with pytest.raises(KeyboardInterrupt):
+            export.main()
+    finally:
+        flagsaver.restore_flag_values(saved, export.FLAGS)
+    assert {execution.library for execution in found} == {() if portable else chosen}
 
 
 def test_damaged_weights_are_named(run_dir, tmp_path):

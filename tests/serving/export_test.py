@@ -444,8 +444,11 @@ def test_an_export_that_differs_from_the_sampler_is_refused(sampler, tmp_path, m
 def test_warm_up_requests_are_what_the_signatures_take(exported):
     model = tf.saved_model.load(exported)
     requests = warmup.read(exported / warmup.PLACE)
-    assert set(requests) == set(model.signatures)
+    # A server with --enable_batching loads no model with a request of an input without batch axis.
+    of_counts = {name for name in model.signatures if name.startswith("sample")}
+    assert set(requests) == set(model.signatures) - of_counts and len(of_counts) == 4
     for name, inputs in requests.items():
+        assert all(array.ndim for array in inputs.values())
         model.signatures[name](**{key: tf.constant(array) for key, array in inputs.items()})
 
 

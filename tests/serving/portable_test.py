@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dpig_tf2 import config
 from dpig_tf2.models import factory
@@ -113,6 +114,7 @@ def test_litert_takes_one_person_at_a_time(sampler, tmp_path):
 @pytest.mark.parametrize("format", _FORMATS)
 def test_networks_of_the_modern_recipe_are_exported_too(tmp_path, format):
     """Export itself compares them to the sampler."""
+    tf.keras.utils.set_random_seed(0)
     sizes = {"height": 32, "width": 16, "hidden": 4, "region_embedding": 4}
     sizes |= {"background_embedding": 64, "background_mapping_hidden": 8}
     settings = config.preset("modern").override(**{f"model.{k}": v for k, v in sizes.items()})
@@ -127,7 +129,7 @@ def test_networks_of_the_modern_recipe_are_exported_too(tmp_path, format):
     description = runtimes.describe(folder)
     assert description["verified"]["levels_of_pictures"]["max"] <= 1
     appearance = description["signatures"]["sample_background"]["outputs"]["appearance"]
-    assert appearance["difference"]["max"] <= 1e-5
+    assert appearance["difference"]["max"] <= 1e-4
     if format == "onnx":
         import onnx
 
@@ -150,11 +152,29 @@ def test_quantized_files_tell_what_they_lose(sampler, onnx_transfer, tmp_path, f
     assert 0 < means["float16"] < 1 < means["int8"] < 40
 
 
-def test_a_kernel_too_large_to_quantize_is_refused_by_name(sampler, tmp_path, monkeypatch):
-    monkeypatch.setattr(litert_format, "_LARGEST_QUANTIZED", 1000)
-    with pytest.raises(ExportError, match="up to 0 MiB, generator.* has 0: choose format onnx"):
-        _exported(sampler, tmp_path, "litert", "transfer", quantize="int8")
-    assert not list(tmp_path.iterdir())
+def test_a_kernel_that_the_quantizer_alone_would_not_take_is_quantized():
+    """36 MiB, as the published width has them; every channel has a range of its own."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(3, 3, 1024, 1024)).astype(np.float32)
+    owner = tf.Module()
+    owner.kernel = tf.Variable(kernel * np.linspace(0.5, 2.0, 1024, dtype=np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 1024), tf.float32, "images")])
+    def run(images):
+        with tf.name_scope("generator/"):
+            features = tf.nn.conv2d(images, owner.kernel, 1, "SAME")
+        return {"images": tf.negative(features)}
+
+    images = rng.normal(size=(1, 4, 4, 1024)).astype(np.float32)
+    plain = litert_format.convert(run.get_concrete_function(), "run", owner)
+    content = litert_format.quantize(plain, "run", [{"images": images}], ["generator"])
+    assert len(content) < len(plain) / 3
+    found = Interpreter(model_content=content).get_signature_runner("run")(images=images)["images"]
+    expected = run(images)["images"].numpy()
+    lost = np.abs(found - expected).mean(axis=(0, 1, 2)) / expected.std(axis=(0, 1, 2))
+    assert 0 < lost.min() and lost.max() < 0.1
 
 
 def test_units_that_are_never_active_are_quantized(tmp_path):
@@ -197,3 +217,24 @@ def test_bad_input_is_refused_before_anything_is_written(sampler, tmp_path):
             export(sampler.config, networks, tmp_path, settings)
         assert caught.value.field == "signatures"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_pass_of_the_optimizer_is_left_out(sampler, tmp_path, monkeypatch):
+    from tf2onnx import optimizer
+
+    failed = []
+
+    class Failing:
+        def __init__(self):
+            self.graph_been_opt = False
+
+        def optimize(self, graph, iteration):
+            for node in list(graph.get_nodes()):  # as a pass that fails halfway
+                graph.remove_node(node.name)
+            failed.append(graph)
+            raise ValueError("not for this graph")
+
+    passes = optimizer._optimizers | {"failing": Failing}
+    monkeypatch.setattr(optimizer, "_optimizers", passes)
+    folder = _exported(sampler, tmp_path, "onnx", "encode_pose")  # compares to the sampler
+    assert failed and (folder / "encode_pose.onnx").exists()

@@ -51,3 +51,10 @@ def test_a_chart_of_nothing_is_refused():
     with pytest.raises(DpigError, match="at least one curve") as refused:
         charts.chart("t", "ms", [])
     assert refused.value.field == "panels"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.123, "0.12"), (99.4, "99"), (99.6, "100"), (123.4, "123")]
+)
+def test_numbers_are_written_without_exponents(value, text):
+    assert charts._number(value) == text

@@ -1,0 +1,49 @@
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dpig_tf2.records.record_set import RecordSet
+from dpig_tf2.serving import verification
+from dpig_tf2.serving.formats import ExportError
+
+
+def test_recorded_persons_are_distinct(tiny_config, synthetic_data):
+    """Every photo is the source of three pairs in turn."""
+    records = RecordSet.open(synthetic_data, "train")
+    found = verification.recorded_persons(records, tiny_config.model, 5)
+    assert found["images"].shape == (5, 64, 32, 3) and found["images"].dtype == np.uint8
+    assert found["keypoints"].shape == (5, 18, 3)
+    assert len(np.unique(found["images"], axis=0)) == 5
+    every = verification.recorded_persons(records, tiny_config.model, 100)
+    assert len(every["images"]) == len(np.unique(every["images"], axis=0)) == 24
+
+
+@pytest.fixture
+def recorded(tiny_config, monkeypatch):
+    """Persons of records of which the given number have visible keypoints, the last ones."""
+
+    def persons(seen):
+        images = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((8, 4, 3), np.uint8)
+        keypoints = np.zeros((6, 18, 3), np.float32)
+        keypoints[6 - seen :, 0] = 1.0
+        source = {"image": images, "keypoints": keypoints}
+        batches = tf.data.Dataset.from_tensor_slices({"source": source}).batch(4)
+        monkeypatch.setattr(verification, "evaluation_batches", lambda *_: batches)
+        records = types.SimpleNamespace(paths=["some.tfrecord"])
+        return verification.recorded_persons(records, tiny_config.model, 4)
+
+    return persons
+
+
+def test_persons_without_a_visible_keypoint_are_left_out(recorded):
+    found = recorded(seen=3)
+    assert found["images"][:, 0, 0, 0].tolist() == [3, 4, 5]
+    assert found["keypoints"][..., 2].sum() == 3
+
+
+def test_records_without_any_visible_keypoint_are_refused(recorded):
+    with pytest.raises(ExportError, match="not one person has a visible keypoint") as caught:
+        recorded(seen=0)
+    assert caught.value.file == "some.tfrecord"
