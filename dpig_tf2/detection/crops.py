@@ -8,13 +8,17 @@ from PIL import Image
 from dpig_tf2.errors import DpigError
 
 MARGIN = 0.1  # of the person's box, on each side
+# Beyond a photo: medians along an edge, and the share of its length over which it fades into them.
+_MEDIANS, _FADING = 33, 0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
     """A rectangle of a photo, and the size of the picture that it becomes.
 
-    The rectangle may reach beyond the photo, whose edge then goes on.
+    The rectangle may reach beyond the photo, whose edge then goes on: below as it is, as legs do
+    that the photo cuts off; elsewhere it fades into the colors that prevail along it, or a head at
+    the upper edge would become a post.
 
     Attributes:
         top, left, rows, columns: the rectangle, pixels of the photo.
@@ -50,7 +54,7 @@ class Crop:
 
     def cut(self, photo: np.ndarray) -> np.ndarray:
         """The picture: uint8 [H, W, 3] of the photo -> uint8 [height, width, 3]."""
-        return _resized(self._rectangle(photo, "edge"), self.height, self.width)
+        return _resized(self._rectangle(photo, _gone_on), self.height, self.width)
 
     def body_mask(self, mask: np.ndarray, least: float = 0.5) -> np.ndarray:
         """The mask of the picture from that of the photo.
@@ -64,7 +68,7 @@ class Crop:
         Returns:
             float32 [height, width, 1] in {0, 1}; 0 outside of the photo.
         """
-        soft = self._rectangle(np.asarray(mask, np.float32), "constant")
+        soft = self._rectangle(np.asarray(mask, np.float32), np.pad)
         soft = Image.fromarray(soft).resize((self.width, self.height), Image.Resampling.BOX)
         return (np.asarray(soft) >= least).astype(np.float32)[:, :, None]
 
@@ -114,17 +118,16 @@ class Crop:
         """Rows and columns of the photo in one pixel of the picture."""
         return np.array([self.rows / self.height, self.columns / self.width])
 
-    def _rectangle(self, photo, beyond):
-        """The rectangle [rows, columns, ...] at the photo's scale."""
+    def _rectangle(self, photo, pad):
+        """The rectangle [rows, columns, ...] at the photo's scale; `pad` adds what is beyond."""
         low = np.array([self.top, self.left])
         high = low + (self.rows, self.columns)
         size = np.array(photo.shape[:2])
         # At least one row and column, which the edge goes on from.
         first, last = np.clip(low, 0, size - 1), np.clip(high, 1, size)
         piece = photo[first[0] : last[0], first[1] : last[1]]
-        pad = [(max(0, f - a), max(0, b - z)) for a, f, z, b in zip(low, first, last, high)]  # noqa: B905
-        piece = np.pad(piece, pad + [(0, 0)] * (photo.ndim - 2), mode=beyond)
-        return piece[: self.rows, : self.columns]
+        sides = [(max(0, f - a), max(0, b - z)) for a, f, z, b in zip(low, first, last, high)]  # noqa: B905
+        return pad(piece, sides)[: self.rows, : self.columns]
 
 
 def person_crop(
@@ -154,6 +157,27 @@ def person_crop(
 def whole_photo(photo_size: tuple[int, int], height: int, width: int) -> Crop:
     """The whole photo, stretched to the size of the picture."""
     return Crop(0, 0, *photo_size, height, width)
+
+
+def _gone_on(piece, sides):
+    """A piece of a photo [H, W, 3] with so many rows and columns more on its sides."""
+    (above, below), (left, right) = sides
+    piece = np.concatenate([_margin(piece[0], above)[::-1], piece])
+    piece = np.pad(piece, ((0, below), (0, 0), (0, 0)), mode="edge")
+    columns = np.swapaxes(piece, 0, 1)
+    columns = [_margin(columns[0], left)[::-1], columns, _margin(columns[-1], right)]
+    return np.swapaxes(np.concatenate(columns), 0, 1)
+
+
+def _margin(line, count):
+    """A line of pixels [N, 3] that fades into its running medians: [count, N, 3]."""
+    length = len(line)
+    places = np.linspace(0, length - 1, _MEDIANS).round().astype(int)
+    reach = length // 3
+    medians = [np.median(line[max(0, p - reach) : p + reach + 1], axis=0) for p in places]
+    faded = [np.interp(np.arange(length), places, channel) for channel in np.transpose(medians)]
+    share = np.minimum(np.arange(1, count + 1) / max(_FADING * length, 1), 1)[:, None, None]
+    return np.rint(line + share * (np.stack(faded, axis=-1) - line)).astype(line.dtype)
 
 
 def _where_seen(seen, points, keypoints):

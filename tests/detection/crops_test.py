@@ -57,6 +57,18 @@ def test_beyond_the_photo_its_edge_goes_on():
     assert crops.Crop(100, 100, 8, 4, 8, 4).cut(photo).shape == (8, 4, 3)
 
 
+def test_a_head_at_the_edge_does_not_become_a_post():
+    """Walls go on in the colors of their places, legs go on below."""
+    wall = np.linspace(150, 210, 60).astype(np.uint8)
+    photo = np.repeat(np.tile(wall, (40, 1))[:, :, None], 3, axis=2)
+    photo[:, 22:36] = 20
+    picture = crops.Crop(-20, 0, 80, 60, 80, 60).cut(photo)[..., 0].astype(int)
+    np.testing.assert_array_equal(picture[20:60], photo[..., 0])
+    assert np.abs(picture[:16] - wall).max() < 30
+    assert (np.diff(picture[:16].mean(axis=1)) >= 0).all()
+    np.testing.assert_array_equal(picture[60:], photo[-20:, :, 0])
+
+
 def test_pasting_back_what_was_cut_changes_nothing():
     photo = gradient(200, 250)
     crop = crops.Crop(20, 30, 128, 64, 128, 64)
