@@ -90,7 +90,7 @@ class Muon(keras.optimizers.Muon):
     def zeropower_via_newtonschulz5(self, x, steps):
         """Keras' iteration without its transposed copies, which take as long as the products."""
         matrix = _matrix(x)
-        tall = matrix.shape[0] > matrix.shape[1]
+        tall = x.shape[-1] ** 2 < x.shape.num_elements()  # more rows than columns
         matrix /= tf.norm(matrix) + 1e-7
         for _ in range(steps):
             gram = tf.matmul(matrix, matrix, transpose_a=tall, transpose_b=not tall)
