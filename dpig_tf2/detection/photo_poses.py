@@ -107,7 +107,8 @@ class DetectedPoses(PhotoPoses):
         if not self._photos:
             return []
         path, text = pathlib.Path(path), keypoint_csv(self.found)
-        there = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        # A spreadsheet may have saved it in another encoding.
+        there = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
         lines = [f"{self._summary()}; their keypoints: {path}"]
         if not set(there) <= set(text.splitlines()):
             lines.append(

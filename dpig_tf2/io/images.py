@@ -10,12 +10,14 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_bytes
 
 JPEG_OR_PNG = ("JPEG", "PNG")
+AVIF = ("AVIF",) if features.check("avif") else ()
+PHOTO_FORMATS = (*JPEG_OR_PNG, "BMP", "WEBP", "TIFF", "GIF", *AVIF)
 # More than the photos of nearly all cameras have. Decoded and converted, such a picture takes less
 # than half a gigabyte, whatever the header of a small file promises.
 MAX_PIXELS = 1 << 26
@@ -58,7 +60,9 @@ def decoding(path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG) ->
     except DpigError:
         raise
     except UnidentifiedImageError as error:
-        raise DpigError(f"is not a {' or '.join(formats)} image", file=path) from error
+        others = f", nor {', '.join(formats[2:])}" if formats[2:] else ""
+        message = f"is not a {' or '.join(formats[:2])} image{others}"
+        raise DpigError(message, file=path) from error
     # Pillow lets out what its readers of headers, chunks and tags happen to raise.
     except Exception as error:
         raise DpigError(f"cannot be read: {error or type(error).__name__}", file=path) from error
@@ -131,17 +135,19 @@ _TURNED = (5, 6, 7, 8)  # orientations that exchange rows and columns
 
 
 def upright_size(path: str | os.PathLike) -> tuple[int, int, int]:
-    """(rows, columns, EXIF orientation) of an image as it is seen, read from its header.
+    """(rows, columns, EXIF orientation) of a photo as it is seen, read from its header.
 
     Raises:
-        DpigError: if it cannot be read; the message does not name the file.
+        DpigError: if it is of none of `PHOTO_FORMATS` or cannot be read; the message does not name
+            the file.
     """
-    try:
-        with Image.open(path) as image:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-            # Pillow gives the size of a TIFF as it is seen, that of every other format as stored.
-            is_turned = orientation in _TURNED and image.format != "TIFF"
-            columns, rows = image.size[::-1] if is_turned else image.size
-            return rows, columns, orientation
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DpigError(f"cannot be read: {error}", file=path) from error
+    with (
+        decoding(path, PHOTO_FORMATS),
+        _as_warned(),
+        Image.open(path, formats=PHOTO_FORMATS) as image,
+    ):
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        # Pillow gives the size of a TIFF as it is seen, that of every other format as stored.
+        is_turned = orientation in _TURNED and image.format != "TIFF"
+        columns, rows = image.size[::-1] if is_turned else image.size
+        return rows, columns, orientation

@@ -4,6 +4,7 @@ Decoding runs natively. Where it fails, the batch's records are examined one by 
 """
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -116,8 +117,13 @@ def places(records, choose, numbers):
 def parse_located(records, parse, located):
     """The parsed records of one element of `places`."""
     _, files, offsets, _ = located
-    paths = tf.constant([str(path) for path in records.paths])
+    paths = tf.constant(_encoded(records.paths))
     return parse(index.read_at(tf.gather(paths, files), offsets))
+
+
+def _encoded(paths):
+    """Paths as TensorFlow takes them, also those that are not UTF-8."""
+    return list(map(os.fsencode, paths))
 
 
 def attempt(dataset, function, otherwise):

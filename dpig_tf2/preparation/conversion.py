@@ -25,7 +25,7 @@ from dpig_tf2.io.hashes import sha256_of_arrays, sha256_of_texts
 from dpig_tf2.ops import drawing
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.preparation import photos, record_folder
-from dpig_tf2.preparation.store import PairFile, Place, Store, load
+from dpig_tf2.preparation.store import PairFile, Place, Store, load, naming
 from dpig_tf2.preparation.workers import Workers
 from dpig_tf2.progress import Progress
 from dpig_tf2.records import pair_index, schema, writer
@@ -307,7 +307,6 @@ class Session:
         self.target, self.options = target, options
         self._output, self._workers, self._scratch = output, workers, scratch
         self._files: list[pathlib.Path] = []
-        self._store = None if options.dry_run else Store(self._temporary("views"))
         self._format = writer.Format(
             target.variant,
             target.height,
@@ -316,14 +315,16 @@ class Session:
             target.image_format,
             target.real,
         )
+        self._store = None if options.dry_run else Store(self._temporary("views"))
 
     def close(self) -> None:
         """Removes what the session has kept in files."""
         _opened.cache_clear()
-        if self._store:
-            self._store.close()
         for path in self._files:
             path.unlink(missing_ok=True)
+        if self._store:
+            with contextlib.suppress(OSError):  # of a full disk, which has been told
+                self._store.close()
 
     def new_pairs(self, what: str) -> PairFile:
         """An empty file of pairs, which the session removes in the end."""
@@ -468,7 +469,7 @@ class Session:
         """A file that tells where in the store each person is, int64 [N, 3, 2]."""
         store, path = self._store, self._temporary("persons")
         assert store is not None
-        with open(path, "wb") as file:
+        with naming(path), open(path, "wb") as file:
             for person in persons:
                 keypoints = person.photo.keypoints
                 if person.view:

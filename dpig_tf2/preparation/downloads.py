@@ -15,7 +15,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
 
-from dpig_tf2.errors import DpigError, printable
+from dpig_tf2.errors import DpigError, printable, shown
 from dpig_tf2.io import hashes
 from dpig_tf2.io.atomic import replacing
 from dpig_tf2.progress import Progress
@@ -24,6 +24,11 @@ _CHUNK = 1 << 20
 _TIMEOUT = 30  # seconds without a byte
 _PARTIAL = 206  # the server continues where an interrupted download stopped
 _MAX_UNPACKED = 200 << 30  # bytes; the published records take about 40 GB
+# Bytes of memory that the list of a tar's members may take: about a million of them. Compressed,
+# headers take next to nothing.
+_MAX_LISTED = 1 << 30
+_MEMBER_LISTED = 1 << 10  # bytes in memory of a member
+_HEADER_LISTED = 16  # bytes in memory for each byte of a long name or of a pax header
 _LONGEST_NAME = 200  # bytes; file systems take 255, temporary names are a little longer
 _DEEPEST = 32  # folders in one another
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -234,7 +239,7 @@ def unpack(
             with zipfile.ZipFile(archive) as opened:
                 return _unpack(_zip_members(opened), archive, folder, max_bytes, flat)
         if kind == "tar":
-            with tarfile.open(archive) as opened:
+            with tarfile.open(archive, tarinfo=_bounded_header(archive)) as opened:
                 return _unpack(_tar_members(opened), archive, folder, max_bytes, flat)
     except ArchiveError:
         raise
@@ -253,17 +258,62 @@ def unpack(
 
 
 def _kind(path):
-    """ "zip", "tar" or None for a file that is neither."""
-    for kind, test in (("zip", zipfile.is_zipfile), ("tar", tarfile.is_tarfile)):
+    """ "zip", "tar" or None for a file that is neither. Raises ArchiveError as `unpack` does."""
+    for kind, test in (("zip", zipfile.is_zipfile), ("tar", _is_tar)):
         try:
             if test(path):
                 return kind
+        except ArchiveError:
+            raise
         except OSError as error:
             if error.errno not in (None, errno.EINVAL):
                 raise
         except Exception:  # as in `unpack`: then it is no readable archive of this kind
             continue
     return None
+
+
+def _is_tar(path):
+    try:
+        tarfile.open(path, tarinfo=_bounded_header(path)).close()
+    except tarfile.TarError:
+        return False
+    return True
+
+
+def _bounded_header(archive) -> type[tarfile.TarInfo]:
+    """A class for the members of one tar that refuses headers for which memory would not do.
+
+    `tarfile` keeps all members, reads long names and pax headers at once, gives what a global one
+    says to every member, and believes sizes that lead back to where it has been.
+    """
+    left, each = _MAX_LISTED, _MEMBER_LISTED
+
+    def refused(why):
+        return ArchiveError(f"{archive}: {why}, refused", file=archive)
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf, encoding, errors):
+            nonlocal left, each
+            header = super().frombuf(buf, encoding, errors)
+            if header.size < 0:
+                raise refused(f"{shown(header.name)} has a negative size")
+            if header.type == tarfile.GNUTYPE_SPARSE:
+                raise refused(f"{shown(header.name)} is a sparse file")
+            text = 0 if header.isreg() else _HEADER_LISTED * header.size
+            left -= each + text
+            if header.type == tarfile.XGLTYPE:
+                each += text
+            if left < 0:
+                raise refused("its list of members is too large")
+            return header
+
+        # Where a pax header announces a sparse file, the list of its parts may be of any length.
+        def _proc_gnusparse_10(self, *_):
+            raise refused("a member is a sparse file")
+
+    return Header
 
 
 def _zip_members(opened) -> Iterator[tuple]:
@@ -276,39 +326,43 @@ def _zip_members(opened) -> Iterator[tuple]:
 
 
 def _tar_members(opened) -> Iterator[tuple]:
-    for info in opened.getmembers():
+    for info in opened:
         if not info.isdir():
             yield info.name, info.size, info.isfile(), lambda info=info: opened.extractfile(info)
 
 
 def _unpack(members, archive, folder, max_bytes, flat):
-    members = list(members)
-    _refuse_unsafe(members, archive, folder, max_bytes)
+    members = _safe(members, archive, folder, max_bytes)
     paths: list[pathlib.Path] = []
-    for name, *_ in members:
+    for name, _ in members:
         inner = pathlib.PurePosixPath(name)
         paths.append(folder / (inner.name if flat and name.endswith(flat) else inner))
     twice = next((path for path, times in collections.Counter(paths).items() if times > 1), None)
     if twice:
-        raise ArchiveError(f"{archive}: {twice.name} comes twice, refused", file=archive)
+        raise ArchiveError(f"{archive}: {shown(twice.name)} comes twice, refused", file=archive)
     folders = {parent for path in paths for parent in path.relative_to(folder).parents}
     both = next((path for path in paths if path.relative_to(folder) in folders), None)
     if both:
-        raise ArchiveError(f"{archive}: {both.name} is a file and a folder, refused", file=archive)
-    for path, (name, size, _, open_member) in zip(paths, members, strict=True):
+        raise ArchiveError(
+            f"{archive}: {shown(both.name)} is a file and a folder, refused", file=archive
+        )
+    for path, (_, open_member) in zip(paths, members, strict=True):
         with replacing(path) as temporary, open_member() as source:
             with open(temporary, "wb") as file:
-                # A member may hold more than its header says; no more than that is written.
-                _copy(source, file, size, f"{archive}: {name}")
+                # The readers end where the size announced does, whatever else a member holds.
+                shutil.copyfileobj(source, file, _CHUNK)
     return paths
 
 
-def _refuse_unsafe(members, archive, folder, max_bytes):
+def _safe(members, archive, folder, max_bytes):
+    """(name, opener) of every member, each looked at before the next one is listed."""
     root = folder.resolve()
-    total = 0
-    for name, size, plain, _ in members:
+    listed, total = [], 0
+    for name, size, plain, open_member in members:
         if problem := _problem(name, size, plain, root):
-            raise ArchiveError(f"{archive}: {name or 'a member'} {problem}, refused", file=archive)
+            what = shown(name) if name else "a member"
+            raise ArchiveError(f"{archive}: {what} {problem}, refused", file=archive)
+        listed.append((name, open_member))
         total += size
         if total > max_bytes:
             raise ArchiveError(
@@ -320,6 +374,7 @@ def _refuse_unsafe(members, archive, folder, max_bytes):
         raise ArchiveError(
             f"{archive}: unpacks to {total} bytes, but {folder} has {free} left", file=archive
         )
+    return listed
 
 
 def _problem(name, size, plain, root):
@@ -345,12 +400,3 @@ def _problem(name, size, plain, root):
         if len(os.fsencode(part)) > _LONGEST_NAME:
             return "has too long a name"
     return "lies too deep" if len(parts) > _DEEPEST else None
-
-
-def _copy(source, file, size, what):
-    left = size
-    while chunk := source.read(min(_CHUNK, left + 1)):
-        left -= len(chunk)
-        if left < 0:
-            raise ArchiveError(f"{what} is larger than announced, refused")
-        file.write(chunk)

@@ -11,7 +11,7 @@ import numpy as np
 
 from dpig_tf2.detection.photo_poses import DetectedPoses
 from dpig_tf2.errors import DpigError
-from dpig_tf2.io.hashes import sha256_of_arrays
+from dpig_tf2.io.hashes import sha256_of_arrays, sha256_of_texts
 from dpig_tf2.io.images import upright_size
 from dpig_tf2.preparation import conversion, keypoint_formats, photos
 from dpig_tf2.preparation.keypoint_formats.names import in_shop_name
@@ -96,12 +96,18 @@ def convert(
         if split == "train":
             listed.shuffle(random.Random(options.seed))
         settings = {"source": "keypoints", "resize": resize, "background": list(background)}
+        persons, pairs = _persons(session, found, listed, identity_of)
         made = session.write(
-            *_persons(session, found, listed, identity_of),
+            persons,
+            pairs,
             found.values(),
             len(names),
             settings | (detected.settings if detected else {}),
-            {"pairs": sha256_of_arrays(listed.blocks())},
+            {
+                "pairs": sha256_of_arrays(listed.blocks()),
+                # Pairs that do not go by the person stay the same for another `identity`.
+                "identities": sha256_of_texts(str(person.identity) for person in persons),
+            },
         )
         return dataclasses.replace(made, left_out=made.left_out + len(left_out))
 

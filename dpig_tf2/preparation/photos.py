@@ -2,33 +2,33 @@
 
 import dataclasses
 import filecmp
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps
 
 from dpig_tf2.errors import DpigError, printable
-from dpig_tf2.io.images import JPEG_OR_PNG, decoding, encode_jpeg, encode_png, open_image
+from dpig_tf2.io.folders import files_below
+from dpig_tf2.io.images import (
+    AVIF,
+    JPEG_OR_PNG,
+    MAX_PIXELS,
+    PHOTO_FORMATS,
+    decoding,
+    encode_jpeg,
+    encode_png,
+    open_image,
+)
 
 RESIZE_MODES = ("none", "stretch", "letterbox", "crop")
-# The formats that a photo may have by the ending of its name. JPEG and PNG may pass for each other,
-# as they do in many collections; records hold both as they are.
-_FORMATS = {
-    ".jpg": JPEG_OR_PNG,
-    ".jpeg": JPEG_OR_PNG,
-    ".jpe": JPEG_OR_PNG,
-    ".jfif": JPEG_OR_PNG,
-    ".png": JPEG_OR_PNG,
-    ".bmp": ("BMP",),
-    ".webp": ("WEBP",),
-    ".tif": ("TIFF",),
-    ".tiff": ("TIFF",),
-    ".gif": ("GIF",),  # the first frame
-    **({".avif": ("AVIF",)} if features.check("avif") else {}),
-}
-IMAGE_ENDINGS = tuple(_FORMATS)
+# Many collections hold photos whose names tell another format than their content has.
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"),
+    *(f".{name.lower()}" for name in AVIF),
+)
 _OTHER_IMAGES = (
     *(".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".raw", ".dng", ".cr2", ".cr3", ".nef"),
     *(".arw", ".orf", ".raf", ".rw2", ".psd", ".svg", ".ppm", ".pgm", ".tga", ".apng", ".ico"),
@@ -39,6 +39,7 @@ _MARKET_JUNK = re.compile(r"(-1|0000)_c\d+s\d+_")
 _NO_TEXT = "its name is not UTF-8, which keypoint files and records need: rename it"
 _COPY = re.compile(r"(.*) - Copy(?: \(\d+\))?(\.\w+)$")
 _DEEP_MODES = ("I", "F")  # first letters of Pillow's modes of more than 8 bits
+_SIXTEEN_BITS = "I;16"  # how its modes of 16-bit gray begin
 GRAY = (128, 128, 128)  # of margins, and behind transparent pixels
 Color = tuple[int, int, int]  # red, green, blue
 _ORIENTATION = 0x0112  # EXIF tag; 1 = stored upright
@@ -90,7 +91,8 @@ def place(photo_size: tuple[int, int], size: tuple[int, int], mode: str) -> Plac
             what is too wide or too high on both sides.
 
     Raises:
-        DpigError: if the mode is unknown, or it is "none" and the sizes differ.
+        DpigError: if the mode is unknown, it is "none" and the sizes differ, or it is "crop" and
+            the photo so long that it would take too much memory before it is cut.
     """
     if mode not in RESIZE_MODES:
         raise DpigError(
@@ -109,6 +111,11 @@ def place(photo_size: tuple[int, int], size: tuple[int, int], mode: str) -> Plac
     factor = max(scale) if mode == "crop" else min(scale)
     scale = (factor, factor)
     inner = _inner_size(photo_size, scale)
+    if inner[0] * inner[1] > MAX_PIXELS:
+        raise DpigError(
+            f"would be {inner[0]} x {inner[1]} pixels before it is cut, more than the {MAX_PIXELS} "
+            "in all that are made"
+        )
     offset = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
     return Placement(*size, scale, offset)
 
@@ -171,31 +178,33 @@ class Photo:
 
 
 def read(path, background: Color = GRAY) -> Photo:
-    """The photo of a file.
+    """The photo of a file, of an animation the first frame; colors of 16 bits lose the lower 8.
 
     Args:
         path: the file.
         background: what shines through transparent pixels.
 
     Raises:
-        DpigError: if the content is not of a format that fits the name, is damaged, or has more
-            than 8 bits for each color, or the name is not UTF-8; the message does not name the
-            file.
+        DpigError: if the content is of none of `PHOTO_FORMATS`, is damaged, or has gray levels of
+            32 bits or of 16 with a transparent one, or the name is not UTF-8; the message does not
+            name the file.
     """
     path = pathlib.Path(path)
     if not _is_text(path.name):
         raise DpigError(_NO_TEXT)
     with decoding(path):
         content = path.read_bytes()
-    image = open_image(path, _FORMATS.get(path.suffix.lower(), JPEG_OR_PNG), content)
-    if image.mode.startswith(_DEEP_MODES):
-        raise DpigError(f"has pixels of mode {image.mode}, expected 8 bits for each color")
+    image = open_image(path, PHOTO_FORMATS, content)
     with decoding(path):
         upright = image.getexif().get(_ORIENTATION, 1) == 1
         transparent = image.has_transparency_data
         plain_mode = image.mode == "RGB" and not transparent
         is_plain = image.format in JPEG_OR_PNG and plain_mode and upright
         image = ImageOps.exif_transpose(image)
+        if image.mode.startswith(_SIXTEEN_BITS) and not transparent:
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode.startswith(_DEEP_MODES):
+            raise DpigError(f"has pixels of mode {image.mode}, expected 8 bits for each color")
         cutout = None
         if transparent:
             image = image.convert("RGBA")
@@ -237,11 +246,12 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
     What systems leave behind (hidden files, `._name` of macOS) is passed over. So are, with a line
     in `problems`, images in formats that cannot be read or whose names are not UTF-8, Market-1501's
     junk and distractors (named `-1_c...` and `0000_c...`, in which there is nobody to be learned),
-    and "name - Copy" beside an equal "name".
+    "name - Copy" beside an equal "name", links to nothing or to a folder, and folders that cannot
+    be listed.
 
     Args:
         folder: where to look.
-        problems: gets a line for each image that is left out.
+        problems: gets a line for each image or folder that is left out.
 
     Raises:
         DpigError: if the folder does not exist or holds no photo.
@@ -250,10 +260,8 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
     if not folder.is_dir():
         raise DpigError(f"image folder {folder} does not exist", file=folder)
     names, left_out, junk = [], [], 0
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder, left_out):
         below = path.relative_to(folder)
-        if any(part.startswith(".") for part in below.parts) or not path.is_file():
-            continue
         reason = _no_photo(path, below.as_posix())
         if _MARKET_JUNK.match(path.name) and path.suffix.lower() in IMAGE_ENDINGS:
             junk += 1
@@ -276,6 +284,8 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
 def _no_photo(path, name):
     """Why a file that looks like a photo is none; None otherwise."""
     ending = path.suffix.lower()
+    if not os.path.isfile(path):
+        return "no file that can be opened, skipped" if ending in IMAGE_ENDINGS else None
     if ending in _OTHER_IMAGES and ending not in IMAGE_ENDINGS:
         return f"images of format {path.suffix} cannot be read, skipped"
     if not ending and _starts_like_an_image(path):

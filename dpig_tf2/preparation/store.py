@@ -1,5 +1,6 @@
 """What a conversion keeps in files while it is under way, so that memory does not grow with it."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -14,6 +15,16 @@ from dpig_tf2.preparation.pairs import python2_shuffle
 from dpig_tf2.records.pair_index import DTYPE
 
 _BLOCK = 1 << 16  # pairs handled at once
+
+
+@contextlib.contextmanager
+def naming(path: pathlib.Path) -> Iterator[None]:
+    """Errors of the system name the file, also where it does not (a disk that is full)."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 class Store:
@@ -31,13 +42,15 @@ class Store:
     def add(self, pickled: bytes) -> "Place":
         """Where an object, already pickled, is found later."""
         place = Place(self._length, len(pickled))
-        self._file.write(pickled)
+        with naming(self.path):
+            self._file.write(pickled)
         self._length += len(pickled)
         return place
 
     def close(self) -> None:
         """Completes the file."""
-        self._file.close()
+        with naming(self.path):
+            self._file.close()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,19 +84,20 @@ class PairFile:
 
     def append(self, pairs: np.ndarray) -> None:
         """Adds integers [n, 2]."""
-        self._file.write(np.ascontiguousarray(pairs, DTYPE).tobytes())
+        with naming(self.path):
+            self._file.write(np.ascontiguousarray(pairs, DTYPE).tobytes())
         self._count += len(pairs)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """All pairs, int32 [n, 2] at a time."""
-        self._file.flush()
+        self._flush()
         with open(self.path, "rb") as file:
             while content := file.read(_BLOCK * 2 * DTYPE.itemsize):
                 yield np.frombuffer(content, DTYPE).reshape(-1, 2)
 
     def shuffle(self, generator: random.Random) -> None:
         """Brings the pairs into the release's order, in the file."""
-        self._file.flush()
+        self._flush()
         if self._count > 1:
             # A pair is one item of eight bytes.
             items = np.memmap(self._file, np.int64, "r+", shape=(self._count,))
@@ -106,3 +120,7 @@ class PairFile:
                 found.setdefault(int(flat[position]), len(found))
         names = list(codes)
         return {names[code]: index for code, index in found.items()}
+
+    def _flush(self):
+        with naming(self.path):
+            self._file.flush()

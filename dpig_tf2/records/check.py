@@ -68,6 +68,13 @@ def summarize(
             _check_image(parsed[key][0], key, summary)
     if summary.size is None:
         return summary
+    if stored is None:
+        # Those that a record lacks would be filled up at the image's size, which it alone tells.
+        lengths = _picture_lengths(features, sides)
+        stored = frozenset(lengths)
+        if set(lengths.values()) - {summary.size[0] * summary.size[1]}:
+            summary.problems += _parsing_problems(serialized, features, summary.size, "", sides)
+            return summary
     try:
         keypoints, found = _examiner(*summary.size, stored, layout)(tf.constant([serialized]))
     except _UNREADABLE as error:
@@ -115,6 +122,13 @@ def _values(features, key) -> Sequence:
         return ()
     kind = features[key].WhichOneof("kind")
     return getattr(features[key], kind).value if kind else ()
+
+
+def _picture_lengths(features, sides):
+    """How many pixels each picture has that a record holds, by key; the images are none of them."""
+    keys = (key for f in schema.FEATURES if f.length == "H*W" for key in f.keys[:sides])
+    held = (key for key in keys if key in features and features[key].WhichOneof("kind"))
+    return {key: len(_values(features, key)) for key in held}
 
 
 def _check_image(encoded, key, summary):

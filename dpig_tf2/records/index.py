@@ -1,6 +1,7 @@
 """Where every record of a set of record files begins, and reading records by number."""
 
 import dataclasses
+import os
 import pathlib
 import struct
 from collections.abc import Iterator, Sequence
@@ -149,7 +150,7 @@ class RecordReader:
         """The serialized example. Raises RecordError if its checksum is wrong."""
         (which,), (offset,) = self.places([number])
         try:
-            return bytes(_read_now([str(self.files[which].path)], [offset])[0].numpy())
+            return bytes(_read_now([os.fsencode(self.files[which].path)], [offset])[0].numpy())
         except tf.errors.DataLossError as error:
             raise self.error(number, "wrong checksum") from error
 
@@ -170,6 +171,6 @@ class RecordReader:
 
     def _from(self, which, offset):
         """Dataset of the records of a file from a byte offset on."""
-        place = (str(self.files[which].path), np.int64(offset))
+        place = (os.fsencode(self.files[which].path), np.int64(offset))
         # TensorFlow fails to serialize the reader as a dataset of its own, but not in a function.
         return tf.data.Dataset.from_tensors(place).flat_map(cast(Any, _records_from))

@@ -1,6 +1,10 @@
+import types
+
 import numpy as np
+import pytest
 
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
+from dpig_tf2.detection.photo_poses import DetectedPoses
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
@@ -28,3 +32,17 @@ def test_a_keypoint_in_the_corner_is_not_missing(tmp_path):
     text = (tmp_path / "k.csv").read_text()
     assert text.startswith("name:keypoints_y:keypoints_x\na.jpg: [0.0, 40.0, -1")
     np.testing.assert_array_equal(read_keypoint_csv(tmp_path / "k.csv")[1][0], keypoints)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_a_file_that_somebody_has_changed_is_left(tmp_path, encoding):
+    person = types.SimpleNamespace(keypoints=np.full((18, 3), 1, np.float32))
+    detector = types.SimpleNamespace(fingerprint="x", detect=lambda photos: [[person]])
+    poses = DetectedPoses(detector)
+    poses.persons("caf\u00e9.jpg", np.zeros((4, 4, 3), np.uint8))
+    path = tmp_path / "keypoints.csv"
+    poses.keep(path)
+    content = path.read_text("utf-8").replace("1.0", "2.0").encode(encoding)
+    path.write_bytes(content)
+    assert "holds other keypoints than were found" in poses.keep(path)[1]
+    assert path.read_bytes() == content

@@ -48,6 +48,7 @@ def pickled():
     return content.getvalue()
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -57,6 +58,7 @@ def pickled():
         ([("a.npy", pickled())], "holds object"),
         ([("a.npy", member((-1, -2), bytes(8)))], "promises 136 bytes"),
         ([("a.npy", member((1,), bytes(4))), ("b.zip", b"PK")], "'b.zip' in it is no array"),
+        ([("a.npy", member((1,), bytes(4)))] * 2, "it holds 'a' twice"),
         ([("a.npy", b"no array at all")], "magic string"),
     ],
 )  # fmt: skip

@@ -78,6 +78,18 @@ def test_huge_pictures_are_refused_by_their_header(tmp_path, monkeypatch, opened
         opened(path)
 
 
+@pytest.mark.parametrize(
+    "content", [b"DDS |" + bytes(200), b"\0\0\0\x1cftypavif" + b"mif1" * 60, b"\x89PNG", b"8BPS"]
+)
+@pytest.mark.parametrize("name", ["a.jpg", "a.avif"])
+def test_whatever_is_no_photo_has_no_size(tmp_path, name, content):
+    """Pillow's readers raise errors of many kinds for it."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DpigError) as raised:
+        images.upright_size(tmp_path / name)
+    assert raised.value.file == str(tmp_path / name)
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
 def test_the_size_in_the_header_is_that_of_the_photo_as_it_is_seen(tmp_path, name):
     exif = Image.Exif()

@@ -56,6 +56,12 @@ def test_other_settings_are_refused_by_their_first_key(path, changed, field):
     assert path.read_bytes() == before
 
 
+def test_a_setting_that_is_no_more_is_refused(path):
+    fewer = {key: value for key, value in SETTINGS.items() if key != "count"}
+    with pytest.raises(OutputError, match="made with count=3, not None"):
+        Manifest(path, fewer)
+
+
 def test_inputs_are_named_without_their_hashes(path):
     with pytest.raises(OutputError, match=r"made with other inputs \(labels\)"):
         Manifest(path, SETTINGS | {"inputs": {"images": "a", "labels": "c"}})
@@ -114,6 +120,7 @@ def test_damaged_manifest_is_named_and_left(path, text):
         '{"settings": {}, "files": {"a.png": {"codes": "../../b.npz"}}}',
         '{"settings": {}, "files": {"a.png": {"codes": 7}}}',
         '{"settings": {}, "files": {"a.png\\u0000": {}}}',
+        '{"settings": {}, "files": {"\\ud800": {}}}',
     ],
 )
 def test_odd_manifests_are_refused(tmp_path, text):

@@ -109,6 +109,20 @@ def test_announced_size_that_the_file_does_not_hold(tmp_path):
         mat_files.read(path, "x")
 
 
+def test_large_files_are_not_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.mat", x=1.0)
+    monkeypatch.setattr(mat_files, "MAX_FILE_BYTES", 100)
+    with pytest.raises(mat_files.MatError, match="bytes, at most 100 are read"):
+        mat_files.read(path, "x")
+
+
+def test_fields_of_one_name(tmp_path):
+    path = write(tmp_path / "a.mat", x={"first": 1.0, "other": 2.0})
+    path.write_bytes(path.read_bytes().replace(b"other", b"first"))
+    with pytest.raises(mat_files.MatError, match="two fields of one name"):
+        mat_files.read(path, "x")
+
+
 def test_nesting_is_limited(tmp_path):
     value = np.zeros((1, 1))
     for _ in range(mat_files.MAX_DEPTH + 1):

@@ -154,6 +154,11 @@ def _array_state(code, state):
         (_array_state(b"O8", b"(I3\nS'|'\nNNNI-1\nI-1\nI63\ntb"), "type .O8. is not admitted"),
         (_array_state(b"V8", b"(I3\nS'|'\nN(S'f'\ntNI8\nI1\nI16\ntb"), "is not admitted"),
         (_array_state(b"f4", b"(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"), "shape .1. has 8 bytes"),
+        (
+            _array_state(b"b1", b"(I3\nS'|'\nNNNI-1\nI-1\nI0\ntb").replace(b"A" * 8, b"A"),
+            "neither 0 nor 1",
+        ),
+        (pickle.dumps({1 << 61: 0}, 2), "too large a number"),
         (b"\x80\x02\x8b\xff\xff\xff\x7f.", "a whole number of 2147483647 bytes"),
         (b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7f", "bytes are announced, 0 left"),
         (b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f", "bytes are announced, 0 left"),

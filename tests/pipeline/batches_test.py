@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -298,6 +299,13 @@ def break_image(examples, number):
     parsed = tf.train.Example.FromString(examples[number])
     parsed.features.feature["image_raw_1"].bytes_list.value[0] = b"\xff\xd8 not an image"
     return examples[:number] + [parsed.SerializeToString()] + examples[number + 1 :]
+
+
+def test_a_folder_whose_name_is_not_utf8(data_dir, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    records = rewritten(data_dir, folder, lambda all_: all_)
+    assert len(take(pipeline.training_batches(records, MODEL, 8, seed=1), 1)) == 1
+    assert len(usable_records(records, MODEL, skip_bad_records=True)) == EXAMPLES
 
 
 def test_undecodable_image_is_named(data_dir, tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 
@@ -151,6 +152,26 @@ def test_nothing_is_left_of_a_conversion_that_fails(folder, tmp_path):
         session.new_pairs("pairs").append([[0, 0]])
         raise DpigError("no")
     assert "damaged.png" in raised.value.__notes__[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_left_on_a_full_disk(tmp_path, monkeypatch):
+    class Full(conversion.Store):
+        def close(self):
+            super().close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(conversion, "Store", Full)
+    target = conversion.Target(tmp_path / "out", "market1501", "train", 128, 64, "png")
+    with pytest.raises(DpigError, match="the first error"), conversion.session(target):
+        raise DpigError("the first error")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_left_of_an_impossible_format(tmp_path):
+    target = conversion.Target(tmp_path / "out", "market1501", "train", 128, 64, "bmp")
+    with pytest.raises(DpigError, match="'bmp'"), conversion.session(target):
+        pytest.fail("a conversion began")
     assert not (tmp_path / "out").exists()
 
 

@@ -1,6 +1,7 @@
 import hashlib
 import http.server
 import io
+import pathlib
 import random
 import stat
 import tarfile
@@ -214,7 +215,7 @@ def test_a_file_that_is_a_folder_too_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr("a", b"1")
         file.writestr("a/b", b"2")
-    with pytest.raises(downloads.ArchiveError, match="a is a file and a folder"):
+    with pytest.raises(downloads.ArchiveError, match="'a' is a file and a folder"):
         downloads.unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
@@ -247,6 +248,37 @@ def test_mutated_archives_are_unpacked_or_refused(tmp_path):
             assert str(archive) in str(error) and error.file == str(archive)
 
 
+def tar_header(name="a", kind=tarfile.REGTYPE, size=0, **pax_headers):
+    info = tarfile.TarInfo(name)
+    info.type, info.size, info.pax_headers = kind, size, pax_headers
+    return info.tobuf(tarfile.PAX_FORMAT if pax_headers else tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (tar_header(kind=tarfile.GNUTYPE_LONGNAME, size=1 << 30), "list of members is too large"),
+        (tar_header(kind=tarfile.XHDTYPE, size=1 << 30), "list of members is too large"),
+        (tar_header() * 200, "list of members is too large"),
+        (
+            tarfile.TarInfo.create_pax_global_header({"comment": "x" * 1000}) + tar_header() * 20,
+            "list of members is too large",
+        ),
+        (tar_header() + tar_header("b", size=-1024), "'b' has a negative size"),
+        (tar_header() + tar_header("b", tarfile.GNUTYPE_SPARSE), "'b' is a sparse file"),
+        (tar_header(**{"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}), "is a sparse file"),
+        (tar_header("a\x1b" + "/b" * 49), r"\Aa.tar: 'a\\x1b.*' has a name that is a device"),
+    ],
+    ids=["long name", "pax", "many", "global pax", "negative", "sparse", "pax sparse", "odd name"],
+)
+def test_tars_that_would_take_all_memory_are_refused(tmp_path, monkeypatch, content, problem):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(downloads, "_MAX_LISTED", 100_000)
+    pathlib.Path("a.tar").write_bytes(content + bytes(1024))
+    with pytest.raises(downloads.ArchiveError, match=problem):
+        downloads.unpack("a.tar", "out")
+
+
 def test_links_are_refused(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as file:
         info = tarfile.TarInfo("link")
@@ -257,7 +289,7 @@ def test_links_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr(info, "/etc/passwd")
     for name in ("a.tar", "a.zip"):
-        with pytest.raises(downloads.ArchiveError, match="link is a link or a device"):
+        with pytest.raises(downloads.ArchiveError, match="'link' is a link or a device"):
             downloads.unpack(tmp_path / name, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -282,7 +314,7 @@ def test_flat_members_come_together(tmp_path):
     downloads.unpack(archive, tmp_path / "out", flat=".tfrecord")
     assert (tmp_path / "out/x.tfrecord").exists() and (tmp_path / "out/data/pairs.p").exists()
     archive = make_zip(tmp_path / "b.zip", **{"a/x.tfrecord": b"x", "b/x.tfrecord": b"y"})
-    with pytest.raises(downloads.ArchiveError, match="x.tfrecord comes twice"):
+    with pytest.raises(downloads.ArchiveError, match="'x.tfrecord' comes twice"):
         downloads.unpack(archive, tmp_path / "b", flat=".tfrecord")
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from dpig_tf2.detection.photo_poses import PhotoPose, PhotoPoses
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.preparation import keypoint_folder
 from dpig_tf2.preparation.conversion import DEFAULTS, Options
 from dpig_tf2.records import decoder
@@ -68,6 +69,14 @@ def test_pairs_of_the_same_person(folder):
 def test_identity_of_a_photo(folder, identity, partner):
     conversion = convert(folder, split="test", identity=identity)
     assert ("anna_1.png", partner) in name_pairs(conversion.written.shards[0])
+
+
+def test_records_of_other_persons_are_other_records(folder):
+    """Also where the pairs are the same."""
+    everyone = {"split": "test", "pair_mode": "all_to_all"}
+    convert(folder, identity="image", **everyone)
+    with pytest.raises(OutputError):
+        convert(folder, identity="([^_]+)_", **everyone)
 
 
 def test_pairs_csv_and_its_faults(folder):

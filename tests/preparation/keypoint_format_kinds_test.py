@@ -487,6 +487,26 @@ def test_pitfalls(tmp_path, name, content, message):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_number_that_is_only_a_digit(tmp_path):
+    named = {"keypoint_id2name": {"\u00b2": "nose"} | {str(i): n for i, n in enumerate(COCO_NAMES)}}
+    named["keypoint_id2name"]["0"] = "other"
+    path = write(tmp_path, "a.json", {"meta_info": named, "instance_info": [instance()]})
+    with pytest.raises(keypoint_formats.KeypointsError, match="its keypoints have no nose"):
+        load(path)
+
+
+def test_folders_that_are_not_looked_into_are_named(tmp_path):
+    content = JSON_FORMATS["openpose_18"][1]
+    (tmp_path / "keypoints").mkdir()
+    write(tmp_path / "keypoints", "a_keypoints.json", content)
+    (tmp_path / "keypoints" / "more").symlink_to(tmp_path)
+    annotations = load(tmp_path / "keypoints")
+    check(annotations)
+    assert annotations.problems == [
+        f"{tmp_path / 'keypoints' / 'more'}: a link to a folder, not followed"
+    ]
+
+
 def test_a_list_where_a_dictionary_was_expected(tmp_path):
     path = write(tmp_path, "c.json", [coco_result(image_id="a.jpg")])
     with pytest.raises(keypoint_formats.KeypointsError, match="a dictionary .* a list of 1"):

@@ -121,20 +121,36 @@ def test_damaged_photo(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, content, message",
+    ("name", "content", "encoded"),
     [
-        ("a.jpg", "GIF", "is not a JPEG or PNG image"),
-        ("a.png", "BMP", "is not a JPEG or PNG image"),
-        ("a.webp", "PNG", "is not a WEBP image"),
+        ("a.jpg", "GIF", "JPEG"),
+        ("a.png", "BMP", "PNG"),
+        ("a.webp", "PNG", "PNG"),
+        ("a.jpg", "WEBP", "JPEG"),
+        ("a.gif", "TIFF", "JPEG"),
     ],
 )
-def test_the_content_decides_the_format(tmp_path, name, content, message):
+def test_the_content_decides_the_format(tmp_path, name, content, encoded):
     path = tmp_path / name
     with path.open("wb") as file:
-        Image.new("RGB", (32, 64)).save(file, content)
-    for read in (photos.read, lambda path: photos.read(path).encoded(photos.Placement(64, 32))):
-        with pytest.raises(ValueError, match=message):
-            read(path)
+        Image.new("RGB", (32, 64), (255, 0, 0)).save(file, content)
+    kept = photos.read(path).encoded(photos.Placement(64, 32))
+    assert Image.open(io.BytesIO(kept)).format == encoded
+    np.testing.assert_allclose(decode(kept)[3, 3], (255, 0, 0), atol=3)
+
+
+@pytest.mark.parametrize("content", [b"DDS |" + bytes(200), b"8BPS" + bytes(200), b""])
+def test_other_content_is_refused(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(DpigError, match="is not a JPEG or PNG image, nor BMP, WEBP, TIFF"):
+        photos.read(tmp_path / "a.jpg")
+
+
+def test_the_first_frame_of_an_animation(tmp_path):
+    first, second = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    (tmp_path / "a.gif").rename(tmp_path / "a.jpg")
+    assert photos.read(tmp_path / "a.jpg").image.getpixel((3, 3)) == (255, 0, 0)
 
 
 def test_formats_that_fit_the_name(tmp_path):
@@ -146,9 +162,25 @@ def test_formats_that_fit_the_name(tmp_path):
         assert decode(photos.read(path).encoded(photos.Placement(64, 32))).shape == (64, 32, 3)
 
 
-def test_more_than_eight_bits(tmp_path):
-    Image.fromarray(np.full((64, 32), 300, np.uint16)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="has pixels of mode I;16, expected 8 bits"):
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_sixteen_bits_lose_the_lower_ones(tmp_path, ending):
+    gray = np.arange(64 * 32, dtype=np.uint16).reshape(64, 32) * 32
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(gray).save(tmp_path / f"a.{ending}", exif=exif)
+    photo = photos.read(tmp_path / f"a.{ending}")
+    expected = (gray[::-1, ::-1] >> 8)[:, :, None].repeat(3, 2)
+    np.testing.assert_array_equal(np.asarray(photo.image), expected)
+    assert not photo.is_plain
+
+
+def test_more_than_sixteen_bits(tmp_path):
+    Image.fromarray(np.full((64, 32), 0.5, np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DpigError, match="has pixels of mode F, expected 8 bits"):
+        photos.read(tmp_path / "a.tif")
+    gray = Image.fromarray(np.full((64, 32), 300, np.uint16))
+    gray.save(tmp_path / "a.png", transparency=300)
+    with pytest.raises(DpigError, match="has pixels of mode I;16, expected 8 bits"):
         photos.read(tmp_path / "a.png")
 
 
@@ -179,6 +211,19 @@ def test_photos_are_listed_and_what_is_left_out_is_named(tmp_path):
         photos.list_images(tmp_path / "sub")
 
 
+def test_what_cannot_be_opened_is_named(tmp_path):
+    save(tmp_path / "a.png", 4, 4)
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "notes").symlink_to(tmp_path / "gone.txt")
+    (tmp_path / "linked").symlink_to(tmp_path)
+    problems = []
+    assert photos.list_images(tmp_path, problems) == ["a.png"]
+    assert problems == [
+        f"{tmp_path / 'linked'}: a link to a folder, not followed",
+        f"{tmp_path / 'b.png'}: no file that can be opened, skipped",
+    ]
+
+
 def test_photos_whose_names_are_not_utf8_are_left_out(tmp_path):
     """Nothing that names them could be written once all work was done."""
     names = [os.fsdecode(name) for name in (b"b.png", b"caf\xe9/1.png", b"caf\xe9_1.png")]
@@ -201,6 +246,12 @@ def test_the_middle_of_a_wide_photo():
         placement
     )
     np.testing.assert_array_equal(placed, pixels[:, 40:216])
+
+
+def test_photos_that_are_too_long_to_be_cut():
+    with pytest.raises(DpigError, match="would be 256 x 25600000 pixels before it is cut"):
+        photos.place((1, 100_000), (256, 176), "crop")
+    assert photos.place((1, 100_000), (256, 176), "letterbox").scale == (0.00176, 0.00176)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])

@@ -1,4 +1,5 @@
 import functools
+import pathlib
 import pickle
 import random
 import subprocess
@@ -18,6 +19,26 @@ def test_objects_are_found_where_they_were_put(tmp_path):
     read = functools.partial(load, tmp_path / "store")
     np.testing.assert_array_equal(read(places[2]), [0, 1, 2])
     assert read(places[0]) == {"a": 1} and read(places[1]) == "text"
+
+
+def test_a_full_disk_is_named():
+    full = pathlib.Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    store, pairs = Store(full), PairFile(full)
+    named = "No space left on device: '/dev/full'"
+    with pytest.raises(OSError, match=named):
+        store.add(bytes(1 << 20))
+    store.add(b"in the buffer")
+    with pytest.raises(OSError, match=named):
+        store.close()
+    with pytest.raises(OSError, match=named):
+        pairs.append(np.zeros((1 << 17, 2)))
+    pairs.append([[0, 1]])
+    with pytest.raises(OSError, match=named):
+        list(pairs.blocks())
+    with pytest.raises(OSError, match=named):
+        pairs.shuffle(random.Random(0))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.records import check, writer
+from dpig_tf2.records import check, parsing, writer
 
 NAME = "Market1501_train_00000-of-00001.tfrecord"
 
@@ -75,6 +75,27 @@ def test_missing_keypoints_and_map(examples):
     del bare.features.feature["indices_r4_0"]
     (problem,) = check.problems(bare.SerializeToString())
     assert "pose_peaks_0_rcv is missing, and so is indices_r4_0" in problem
+
+
+def test_what_a_record_lacks_is_not_filled_up(monkeypatch):
+    """Two plain PNG of 2048 x 2048 pixels take a few kilobytes in a record."""
+    bare = tf.train.Example()
+    for side in range(2):
+        bare.features.feature[f"image_raw_{side}"].bytes_list.value.append(
+            tf.io.encode_png(tf.zeros([200, 100, 3], tf.uint8)).numpy()
+        )
+        bare.features.feature[f"pose_peaks_{side}_rcv"].float_list.value.extend([1.0] * 54)
+        bare.features.feature[f"pose_mask_r4_{side}"].Clear()  # is there, and holds nothing
+    asked, parsing_spec = [], parsing.parsing_spec
+
+    def noted(*arguments, **named):
+        asked.append(parsing_spec(*arguments, **named))
+        return asked[-1]
+
+    monkeypatch.setattr(parsing, "parsing_spec", noted)
+    assert not check.problems(bare.SerializeToString())
+    assert len(asked) == 2  # the images, then all else
+    assert all(not getattr(feature, "shape", ()) for spec in asked for feature in spec.values())
 
 
 def test_unequal_sizes_are_named(examples):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import tensorflow as tf
 
@@ -26,6 +28,14 @@ def test_records_by_number_across_files(path, tmp_path):
     assert [number for number, _ in reader.scan()] == list(range(6))
     assert dict(reader.scan())[4] == b"\x04" * 14
     assert reader.describe(5) == f"{other} record 0"
+
+
+def test_a_folder_whose_name_is_not_utf8(path, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    reader = index.RecordReader([index.index_file(path.rename(folder / path.name))])
+    assert reader.read(1) == b"\x01" * 11
+    assert dict(reader.scan())[4] == b"\x04" * 14
 
 
 def test_empty_file(tmp_path):

@@ -8,12 +8,14 @@ import contextlib
 import dataclasses
 import functools
 import math
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.io.folders import files_below
 from dpig_tf2.io.json_files import read_json
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.preparation.keypoint_formats import (
@@ -226,7 +228,7 @@ def _entries(path, wanted, names, problems) -> Iterator[Entry]:
     """
     folder = path if path.is_dir() else path.parent
     waiting = []  # COCO results need the images of annotation files
-    for file in _files(path, wanted):
+    for file in _files(path, wanted, problems):
         with _sparing(path, problems):
             reader, content = _open(file, wanted)
             name = file.relative_to(folder).with_suffix("").as_posix()
@@ -253,7 +255,7 @@ def _entries(path, wanted, names, problems) -> Iterator[Entry]:
             yield from _read(coco_results.read, source)
 
 
-def _files(path, wanted):
+def _files(path, wanted, problems):
     """The file itself, or those of a folder that may hold keypoints in the wanted format."""
     if not path.is_dir():
         return [path]
@@ -262,8 +264,8 @@ def _files(path, wanted):
         for ending, reader in _ENDINGS.items()
         if wanted is None or reader is (None if wanted in _JSON_READERS else wanted)
     ]
-    files = [file for file in path.rglob("*") if file.suffix.lower() in endings and file.is_file()]
-    files = sorted(file for file in files if not file.name.startswith("."))
+    below = files_below(path, problems)
+    files = [file for file in below if file.suffix.lower() in endings and os.path.isfile(file)]
     if not files:
         raise KeypointsError(f"{path}: no {', '.join(endings)} in this folder", file=path)
     return files

@@ -66,7 +66,7 @@ def _order(meta):
     if not isinstance(names, dict):
         return None
     numbers_ = {name: key for key, name in names.items() if isinstance(name, str)}
-    absent = [name for name in COCO_NAMES if not str(numbers_.get(name)).isdigit()]
+    absent = [name for name in COCO_NAMES if not str(numbers_.get(name)).isdecimal()]
     if absent:
         raise KeypointsError(f"its keypoints have no {absent[0]}, expected COCO's names")
     return [int(numbers_[name][:6]) for name in COCO_NAMES]

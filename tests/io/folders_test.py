@@ -1,0 +1,34 @@
+import os
+
+from dpig_tf2.io.folders import files_below
+
+
+def test_files_are_sorted_and_what_is_passed_over_is_named(tmp_path, monkeypatch):
+    for name in ("b/c.jpg", "b.jpg", "a.txt", ".hidden/d.jpg", "b/.e.jpg", "locked/f.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "b")
+    (tmp_path / "nowhere.jpg").symlink_to(tmp_path / "gone.jpg")
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.path.basename(path) == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    for name in ("runs/out/samples.json", "runs/out/g.png", "runs/me/checkpoints/pose/h.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    problems = []
+    found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path, problems)]
+    assert found == ["a.txt", "b/c.jpg", "b.jpg", "nowhere.jpg"]
+    assert problems == [
+        f"{tmp_path / 'linked'}: a link to a folder, not followed",
+        f"{tmp_path / 'locked'}: cannot be listed (Permission denied), skipped",
+    ]
+    # Whoever names such a folder wants what is in it.
+    assert files_below(tmp_path / "runs/out", []) == [
+        tmp_path / "runs/out/g.png",
+        tmp_path / "runs/out/samples.json",
+    ]
