@@ -20,8 +20,9 @@ _PERSONS = person_flags.PersonFlags(FLAGS, limit=32)
 _INTERPOLATION = flag_groups.InterpolationFlags(FLAGS, "spherical")
 _INVERSION_STEPS = flags.DEFINE_integer(
     "inversion_steps",
-    1000,
-    "Gradient steps of each search for noise.",
+    None,
+    "Gradient steps of each search for noise. By default 1000; 100 where the mapping networks are "
+    "flows, which are run backward first.",
     lower_bound=1,
     flag_values=FLAGS,
 )

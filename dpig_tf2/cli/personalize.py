@@ -6,8 +6,9 @@ Examples:
 
 Trains encoder and generator for some minutes on one to some twenty photos, moved and scaled anew in
 every step, with synthetic persons beside them so that poses are not forgotten. The new run folder
-serves every verb. Started again, it goes on where it stopped. --precision=mixed_bfloat16 is faster
-on processors that have instructions for it.
+serves every verb. Started again with the same photos and flags, it goes on where it stopped; only
+--steps may be others. --precision=mixed_bfloat16 is faster on processors that have instructions for
+it.
 """
 
 from absl import flags
@@ -53,7 +54,7 @@ def main() -> int:
     from dpig_tf2.ops.implementations import uses_onednn
     from dpig_tf2.pipeline.personal_photos import PersonalPhotos
     from dpig_tf2.sampling.persons import concatenate
-    from dpig_tf2.training.personalization import personal_config, personalize
+    from dpig_tf2.training.personalization import personal_config, personalize, prepare
     from dpig_tf2.training.run import RunOptions
 
     config = flag_groups.open_run(_RUN_DIR.value).config
@@ -63,17 +64,23 @@ def main() -> int:
     flag_groups.require_speed(execution, "leave it out")
     execution = _EXECUTION.measured(execution)
     reader = _PERSONS.reader(config.model, 8, _PERSONS.limit.value)
-    persons = concatenate(reader.persons())
-    for line in getattr(reader, "skipped", []):
+    batches = list(reader.persons())
+    for line in reader.notes:
+        program.say(f"note: {line}")
+    for line in reader.skipped:
         program.say(f"left out: {line}")
+    persons = concatenate(batches)
     identities = ("",) * len(persons) if _ONE_PERSON.value else persons.names
     photos = PersonalPhotos(persons.require_images(), persons.keypoints, identities, _SEED.value)
+    given = (_RUN_DIR.value, _OUT_DIR.value, photos, _STEPS.value, _BATCH_SIZE.value)
+    run = prepare(*given)
+    if reader.poses is not None:
+        for line in reader.poses.keep(run.path / "keypoints.csv"):
+            program.say(line)
     options = RunOptions(picture_every=100, keep=1, keep_best=False, execution=execution)
-    run = personalize(
-        _RUN_DIR.value, _OUT_DIR.value, photos, _STEPS.value, _BATCH_SIZE.value, options
-    )
+    personalize(*given, options)
     program.say(f"personalized: {run.path}, pictures in {run.samples}")
-    return 0
+    return 1 if reader.skipped else 0
 
 
 if __name__ == "__main__":

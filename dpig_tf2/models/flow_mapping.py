@@ -150,14 +150,37 @@ class FlowMapping(layers.Network):
         length = 1.0 / _STEPS
 
         def step(i, x):
-            time = tf.fill(tf.shape(x)[:1], tf.cast(i, tf.float32) * length)
-            middle = x + 0.5 * length * self.velocity(x, time, self.guidance)
-            moved = x + length * self.velocity(middle, time + 0.5 * length, self.guidance)
-            return i + 1, self._within_reach(moved)
+            return i + 1, self._within_reach(self._moved(x, i, length))
 
         # A loop of the graph: with every step written out, exports would take minutes more.
         _, x = tf.while_loop(lambda i, _: i < _STEPS, step, (0, x))
         return x * self.code_deviation + self.code_mean
+
+    def noise_of(self, codes):
+        """The noise that a call moves to about these codes: the same way, gone backward.
+
+        Exact as far as the steps are short. Codes out of reach count as the nearest within.
+
+        Args:
+            codes: float32 [N, embedding].
+
+        Returns:
+            float32 [N, embedding], on the scale that a call takes.
+        """
+        length = 1.0 / _STEPS
+
+        def step(i, x):
+            return i - 1, self._moved(self._within_reach(x), i, -length)
+
+        x = self.normalize(tf.cast(codes, tf.float32))
+        _, x = tf.while_loop(lambda i, _: i > 0, step, (_STEPS, x))
+        return x * self.noise_scale
+
+    def _moved(self, x, i, length):
+        """x after one step of the midpoint rule, of this signed length, from the i-th time on."""
+        time = tf.fill(tf.shape(x)[:1], tf.cast(i, tf.float32) / _STEPS)
+        middle = x + 0.5 * length * self.velocity(x, time, self.guidance)
+        return x + length * self.velocity(middle, time + 0.5 * length, self.guidance)
 
     def _within_reach(self, x):
         distance = tf.sqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True))

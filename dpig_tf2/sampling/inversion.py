@@ -1,4 +1,4 @@
-"""Noise whose mapped code equals a given code, found by gradient descent."""
+"""Noise whose mapped code equals a given code: by gradient descent, from a flow run backward."""
 
 import dataclasses
 import math
@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
+from dpig_tf2.models.flow_mapping import FlowMapping
 from dpig_tf2.sampling.checks import check_code
 from dpig_tf2.sampling.person_codes import PersonCodes
 
@@ -19,17 +20,25 @@ if TYPE_CHECKING:
 # would be remembered so long that the last steps stay too small.
 _BETA1, _BETA2, _EPSILON = 0.95, 0.95, 1e-8
 _SHORTEST = 1e-12  # length below which a code counts as this long
+_SEARCH_STEPS = 1000
+# A flow run backward gives noise that is near already: longer steps would lead away from it.
+_FLOW_STEPS, _FLOW_RATE = 100, 0.02
+_STEPS_AT_ONCE = 5  # between them interruptions are answered and progress is shown
 
 
 @dataclasses.dataclass(frozen=True)
 class InversionSettings:
     """How noise is searched.
 
+    A `FlowMapping` needs no candidates and no restarts: run backward it gives one start, near the
+    end already.
+
     Attributes:
         candidates: random noises of which every search starts from one that is near already.
         restarts: searches from different candidates; the one with the smallest residual counts.
-        steps: Adam steps of each restart.
-        learning_rate: of Adam, in standard deviations of the noise; falls to 0 along a cosine.
+        steps: Adam steps of each search; None: 1000, or 100 of a flow.
+        learning_rate: of Adam, in standard deviations of the noise; of a flow a fiftieth of it.
+            Falls to 0 along a cosine.
         prior_weight: of mean((noise / standard deviation) ** 2) beside the squared residual; keeps
             the noise where the mapping network was trained.
         tolerance: largest residual that counts as converged.
@@ -37,14 +46,14 @@ class InversionSettings:
 
     candidates: int = 4096
     restarts: int = 4
-    steps: int = 1000
+    steps: int | None = None
     learning_rate: float = 0.3
     prior_weight: float = 1e-4
     tolerance: float = 0.05
 
     def __post_init__(self):
         for name in ("steps", "restarts"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise DpigError(f"inversion: {name} must be at least 1")
         if self.candidates < self.restarts:
             raise DpigError("inversion: candidates must be at least as many as restarts")
@@ -53,6 +62,10 @@ class InversionSettings:
                 raise DpigError(f"inversion: {name} must be positive")
         if self.prior_weight < 0:
             raise DpigError("inversion: prior_weight must not be negative")
+
+    def steps_for(self, mapping: Callable) -> int:
+        """Adam steps of each search through this mapping."""
+        return self.steps or (_FLOW_STEPS if isinstance(mapping, FlowMapping) else _SEARCH_STEPS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +96,7 @@ def invert(
     factors: Sequence[str] | None = None,
     settings: InversionSettings = InversionSettings(),
     seed: int = 0,
+    report: Callable[[int, int], None] | None = None,
 ) -> dict[str, Inversion]:
     """Noise of each factor whose mapped code is as close as possible to a given code.
 
@@ -92,6 +106,7 @@ def invert(
         factors: those to invert, all by default.
         settings: of the search.
         seed: of the noise from which the search starts.
+        report: called with (done, total) Adam steps, those of every person and factor counted.
 
     Source: paper section 4.4, inverse interpolation: gradient descent on the noise.
     """
@@ -99,13 +114,28 @@ def invert(
     factors = model.known_factors(factors)
     if "pose" in factors:
         codes = sampler.encode_poses(codes)
+    mappings = {factor: sampler.model.network(f"{factor}_mapping") for factor in factors}
+    total = len(codes) * sum(map(settings.steps_for, mappings.values()))
+    done = 0
+
+    def moved(steps):
+        nonlocal done
+        done += steps
+        if report:
+            report(done, total)
+
+    moved(0)
     found = {}
-    for factor in factors:
+    for factor, mapping in mappings.items():
         wanted = check_code(model, f"{factor} code", codes.code(factor), factor)
-        mapping = sampler.model.network(f"{factor}_mapping")
         chunks = [
             find_noise(
-                mapping, wanted[i : i + sampler.batch_size], model.noise_scale, settings, seed
+                mapping,
+                wanted[i : i + sampler.batch_size],
+                model.noise_scale,
+                settings,
+                seed,
+                moved,
             )
             for i in range(0, len(wanted), sampler.batch_size)
         ]
@@ -119,26 +149,44 @@ def find_noise(
     noise_scale: float,
     settings: InversionSettings = InversionSettings(),
     seed: int = 0,
+    moved: Callable[[int], None] | None = None,
 ) -> Inversion:
     """Noise z that minimizes |mapping(z) - code|^2 / |code|^2 + prior * mean((z / s)^2).
 
-    Every code is searched on its own, from those of many draws of N(0, s^2) that are mapped
-    nearest to it. The search is traced once for a mapping and settings.
+    Every code is searched on its own: from the noise that a flow gives when it is run backward,
+    through other mappings from those of many draws of N(0, s^2) that are mapped nearest to it. The
+    search is traced once for a mapping and settings, and can be interrupted between its steps.
 
     Args:
         mapping: float32 [N, E] -> [N, E], differentiable.
         codes: float32 [B, E].
         noise_scale: s, the standard deviation of the noise that the mapping was trained with.
         settings: how to search.
-        seed: decides from where the searches start.
+        seed: decides from where the searches start; a flow draws nothing.
+        moved: called after some steps with their number, those of every code counted.
     """
-    count, restarts = len(codes), settings.restarts
-    wanted = np.tile(codes, (restarts, 1)).astype(np.float32)
-    start = _nearest(mapping, codes, noise_scale, settings, seed)
-    noise = _descend(mapping, noise_scale, settings, tf.constant(start), tf.constant(wanted))
-    noise *= noise_scale
+    count = len(codes)
+    rate = settings.learning_rate
+    if isinstance(mapping, FlowMapping):
+        start = mapping.noise_of(codes).numpy() / noise_scale
+        rate *= _FLOW_RATE
+    else:
+        start = _nearest(mapping, codes, noise_scale, settings, seed)
+    searches = len(start) // count
+    wanted = tf.constant(np.tile(codes, (searches, 1)), tf.float32)
+    steps = settings.steps_for(mapping)
+    state = (tf.constant(start), tf.zeros_like(wanted), tf.zeros_like(wanted))
+    for first in range(0, steps, _STEPS_AT_ONCE):
+        last = min(first + _STEPS_AT_ONCE, steps)
+        span = tf.constant((first, last))
+        state = _descend(
+            mapping, noise_scale, settings.prior_weight, rate, steps, span, state, wanted
+        )
+        if moved:
+            moved((last - first) * count)
+    noise = state[0] * noise_scale
     mapped, noise = mapping(noise).numpy(), noise.numpy()
-    residual = (_length(mapped - wanted) / _length(wanted)).reshape(restarts, count)
+    residual = (_length(mapped - wanted) / _length(wanted)).reshape(searches, count)
     best = residual.argmin(axis=0) * count + np.arange(count)
     residual = residual.min(axis=0)
     return Inversion(
@@ -163,26 +211,29 @@ def _nearest(mapping, codes, noise_scale, settings, seed):
 
 
 @tf.function(reduce_retracing=True)
-def _descend(mapping, noise_scale, settings, z, wanted):
-    """Adam on standard noise [N, E], all searches side by side."""
+def _descend(mapping, noise_scale, prior_weight, fastest, steps, span, state, wanted):
+    """Adam steps of a span [first, last) of all `steps`, all searches side by side.
+
+    The state is standard noise [N, E] and the moving means of gradients and of their squares.
+    """
+    z, mean, square = state
     weight = 1 / tf.maximum(tf.reduce_sum(tf.square(wanted), axis=-1), _SHORTEST**2)
-    mean, square = tf.zeros_like(z), tf.zeros_like(z)
-    for step in tf.range(settings.steps):
+    for step in tf.range(span[0], span[1]):
         done = tf.cast(step, tf.float32)
         with tf.GradientTape() as tape:
             tape.watch(z)
             mapped = mapping(z * noise_scale)
             error = tf.reduce_sum(tf.square(mapped - wanted), axis=-1)
             prior = tf.reduce_mean(tf.square(z), axis=-1)
-            loss = tf.reduce_sum(error * weight + settings.prior_weight * prior)
+            loss = tf.reduce_sum(error * weight + prior_weight * prior)
         gradient = tape.gradient(loss, z)
         mean = _BETA1 * mean + (1 - _BETA1) * gradient
         square = _BETA2 * square + (1 - _BETA2) * tf.square(gradient)
-        rate = settings.learning_rate * (1 + tf.cos(math.pi * done / settings.steps)) / 2
+        rate = fastest * (1 + tf.cos(math.pi * done / steps)) / 2
         direction = mean / (1 - _BETA1 ** (done + 1))
         spread = tf.sqrt(square / (1 - _BETA2 ** (done + 1)))
         z -= rate * direction / (spread + _EPSILON)
-    return z
+    return z, mean, square
 
 
 def explained_variance(found: np.ndarray, wanted: np.ndarray) -> float | None:

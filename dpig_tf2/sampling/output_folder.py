@@ -81,7 +81,7 @@ class OutputFolder:
 
     def _open(self, settings, overwrite, inputs):
         manifest = self.path / MANIFEST
-        if not manifest.exists() and self._holds_files():
+        if not manifest.exists() and holds_files(self.path):
             raise OutputError(
                 f"{self.path} holds files but no {MANIFEST}: choose another output folder",
                 file=self.path,
@@ -109,9 +109,6 @@ class OutputFolder:
             self._manifest.path.unlink()  # nothing was made: leave nothing behind
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
-
-    def _holds_files(self):
-        return any(path.name != locks.lock_name() for path in self.path.iterdir())
 
     def __len__(self) -> int:
         """Number of finished files."""
@@ -207,6 +204,15 @@ class OutputFolder:
         )
         write_bytes(self.path / name, content.getvalue())
         self._manifest.add(name, {"frames": list(frames)})
+
+
+def holds_files(folder: str | os.PathLike) -> bool:
+    """Whether anything lies in a folder but its lock and empty folders, as a killed run leaves."""
+    found = pathlib.Path(folder).rglob("*")
+    return any(
+        path.name != locks.lock_name() and (path.is_symlink() or not path.is_dir())
+        for path in found
+    )
 
 
 class _KeptPictures:

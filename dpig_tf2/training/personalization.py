@@ -1,18 +1,25 @@
 """From trained networks to a person's own photos: a few hundred steps on very few pictures."""
 
 import os
+import pathlib
 
 import numpy as np
 
 from dpig_tf2.config import STAGES, Config, ConfigError
+from dpig_tf2.io import locks
+from dpig_tf2.io.atomic import write_json
+from dpig_tf2.io.hashes import sha256_of_arrays
+from dpig_tf2.io.json_files import JsonError, read_json
 from dpig_tf2.models import factory, weights
 from dpig_tf2.models.loading import load_networks
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.sampling.output_folder import holds_files
 from dpig_tf2.training.run import RunOptions, train
 
 # Weights that others were trained for long are moved gently; and the average must follow in time.
 _LEARNING_RATE, _AVERAGE, _WARMUP = 5e-4, 0.98, 20
+PERSONAL = "personal.json"  # in the run folder: what it learns from
 
 
 def personal_config(source: Config, steps: int, batch_size: int) -> Config:
@@ -39,6 +46,69 @@ def personal_config(source: Config, steps: int, batch_size: int) -> Config:
     )
 
 
+def prepare(
+    source: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    photos: PersonalPhotos,
+    steps: int = 600,
+    batch_size: int = 8,
+) -> RunFolder:
+    """Notes in out_dir/personal.json what the run learns from; the arguments of `personalize`.
+
+    Raises:
+        ConfigError: as `personal_config`, or if out_dir holds another run, one that learned from
+            something else (the message says what differs), or other files.
+        locks.LockedError: if another process trains in the folder.
+    """
+    source_config = RunFolder.open(source).config
+    run = RunFolder.plan(out_dir, personal_config(source_config, steps, batch_size))
+    origin = pathlib.Path(source)
+    wanted = {
+        "photos": sha256_of_arrays([photos.images]),
+        "keypoints": sha256_of_arrays([photos.keypoints]),
+        # Which photos show one person; names do not count.
+        "identities": [photos.identities.index(name) for name in photos.identities],
+        "seed": photos.seed,
+        "batch_size": batch_size,
+        "source": str(origin.resolve() if origin.exists() else origin),  # a preset is no path
+    }
+    with locks.writing(run.path):
+        file = run.path / PERSONAL
+        if (run.path / "config.json").exists():
+            _require_same(_noted(file), wanted, run.path)
+        elif not file.exists() and holds_files(run.path):
+            raise ConfigError(
+                f"{run.path} holds files but no run: choose another output folder", file=run.path
+            )
+        write_json(file, wanted)
+    return run
+
+
+def _noted(file):
+    try:
+        noted = read_json(file)
+    except OSError:
+        raise ConfigError(
+            f"{file.parent} holds a run but no {PERSONAL}, and may have learned from others: "
+            "choose another output folder",
+            file=file.parent,
+        ) from None
+    except JsonError as error:
+        raise ConfigError(f"{error}: choose another output folder", file=file) from error
+    return noted if isinstance(noted, dict) else {}
+
+
+def _require_same(noted, wanted, folder):
+    other = [name for name, value in wanted.items() if noted.get(name) != value]
+    if other:
+        raise ConfigError(
+            f"{folder} holds a run that was personalized with other {', '.join(other)}: choose "
+            "another output folder",
+            file=folder,
+            field=other[0],
+        )
+
+
 def personalize(
     source: str | os.PathLike,
     out_dir: str | os.PathLike,
@@ -60,10 +130,10 @@ def personalize(
         options: how it runs; None: as `RunOptions` has it.
 
     Raises:
-        ConfigError: as `personal_config`, or if out_dir holds another run.
+        ConfigError, locks.LockedError: as `prepare`.
     """
+    run = prepare(source, out_dir, photos, steps, batch_size)
     config, networks = load_networks(source)
-    run = RunFolder.plan(out_dir, personal_config(config, steps, batch_size))
     train(
         run,
         ["reconstruction"],

@@ -219,3 +219,27 @@ def test_without_a_model_both_ways_to_one_are_told(photos, run_dir, tmp_path):
     assert result.returncode == 1
     (line,) = [line for line in result.stderr.splitlines() if "error" in line and "dpig" in line]
     assert "dpig download pose_model" in line and "--pose_model" in line
+
+
+def test_a_personal_run_keeps_the_keypoints_found_and_says_who_was_left_out(dpig, photos, tmp_path):
+    from dpig_tf2 import config
+    from tests.programs import save_tiny_sampler
+
+    sizes = {
+        **{"model.height": 64, "model.width": 32, "model.mask_radius": 2, "model.hidden": 8},
+        **{"model.region_embedding": 8, "model.background_embedding": 32},
+        **{"model.placed_channels": 4, "model.pose_mapping_hidden": 32},
+    }
+    save_tiny_sampler(config.preset("modern").override(**sizes), tmp_path / "source")
+    folder, truth = photos
+    out = tmp_path / "me"
+    flags = [f"--run_dir={tmp_path}/source", f"--images={folder}", f"--out_dir={out}", "--steps=2"]
+    result = dpig("personalize", *flags, "--batch_size=4", "--crop=person")
+    assert result.returncode == 1, result.stderr
+    assert f"left out: {folder / 'nobody.png'}: no person was found" in result.stdout
+    assert "a person was found on 4 of 5 photos" in result.stdout
+    assert f"personalized: {out}" in result.stdout
+    assert read_keypoint_csv(out / "keypoints.csv")[0] == sorted(truth)
+    other = dpig("personalize", *flags, "--batch_size=4", "--crop=person", "--one_person")
+    (line,) = [line for line in other.stderr.splitlines() if "error" in line and "dpig" in line]
+    assert f"{out} holds a run that was personalized with other identities" in line

@@ -89,3 +89,21 @@ def test_each_place_learns_from_all(moved):
     time = np.full(1, 0.5, np.float32)  # the velocity of Gaussian codes is 0
     difference = np.abs(flow.velocity(changed, time) - flow.velocity(x, time))
     assert (difference > 1e-6).all()
+
+
+@pytest.mark.parametrize(("places", "scale"), [(1, 1.0), (4, 0.5)])
+def test_a_flow_run_backward_gives_the_noise_of_its_codes(places, scale):
+    flow = FlowMapping(8, 32, places, scale)
+    flow.build((None, 32))
+    rng = np.random.default_rng(0)
+    flow.adapt(rng.normal(5.0, 3.0, (500, 32)) @ (np.eye(32) + 0.05 * rng.normal(size=(32, 32))))
+    kernel = flow.output_dense.kernel
+    kernel.assign(rng.normal(0.0, 0.05, kernel.shape))
+    noise = rng.normal(0.0, scale, (200, 32)).astype(np.float32)
+    codes = flow(noise).numpy()
+    found = flow.noise_of(codes).numpy()
+    assert np.abs(found - noise).max() < 0.1 * scale
+    size = np.linalg.norm(codes, axis=1)
+    assert (np.linalg.norm(flow(found).numpy() - codes, axis=1) / size).max() < 0.05
+    flow.reach = 0.1  # all of the codes are beyond
+    assert np.isfinite(flow.noise_of(codes)).all()

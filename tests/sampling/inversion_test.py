@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dpig_tf2.models.flow_mapping import FlowMapping
 from dpig_tf2.models.mapping_network import MappingNetwork
+from dpig_tf2.sampling import inversion
 from dpig_tf2.sampling.inversion import (
     InversionSettings,
     concatenate,
@@ -106,6 +108,42 @@ def test_each_code_is_searched_on_its_own(mapping, codes):
     apart = concatenate(apart)
     np.testing.assert_allclose(apart.code, together.code, atol=1e-3)
     assert apart.converged.shape == (5,)
+
+
+@pytest.fixture(scope="module")
+def flow():
+    keras.utils.set_random_seed(0)
+    network = FlowMapping(8, 16, places=4, noise_scale=_SCALE)
+    network.build((None, 16))
+    kernel = network.output_dense.kernel
+    kernel.assign(np.random.default_rng(0).normal(0.0, 0.1, kernel.shape))
+    return network
+
+
+def test_a_flow_needs_no_candidates_and_few_steps(flow, monkeypatch):
+    monkeypatch.setattr(inversion, "_nearest", None)
+    noise = np.random.default_rng(3).normal(0.0, _SCALE, (5, 16)).astype(np.float32)
+    codes = flow(noise).numpy()
+    steps = []
+    found = find_noise(flow, codes, _SCALE, moved=steps.append)
+    assert sum(steps) == 5 * InversionSettings().steps_for(flow) <= 5 * 100
+    backward = flow(flow.noise_of(codes)).numpy()
+    error = np.linalg.norm(backward - codes, axis=1) / np.linalg.norm(codes, axis=1)
+    assert found.residual.max() < 0.01 and found.residual.mean() < 0.7 * error.mean()
+    np.testing.assert_allclose(found.noise, noise, atol=0.1 * _SCALE)
+
+
+def test_a_search_is_told_of_and_stopped_between_its_steps(mapping, codes):
+    told = []
+
+    def moved(steps):
+        told.append(steps)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find_noise(mapping, codes, _SCALE, _SETTINGS, moved=moved)
+    assert sum(told) < 5 * 150 / 4
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,15 @@ def test_the_lock_of_a_killed_run_is_no_strange_file(tmp_path):
     assert not tmp_path.exists()
 
 
+def test_empty_folders_of_a_killed_run_are_no_strange_files(tmp_path):
+    (tmp_path / "out/query/below").mkdir(parents=True)
+    _fill(tmp_path / "out", "query/a.png")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/photos").symlink_to(tmp_path / "out")
+    with pytest.raises(OutputError, match="holds files but no samples.json"):
+        OutputFolder(tmp_path / "linked", _SETTINGS)
+
+
 def test_codes_that_cannot_be_read_are_named(tmp_path):
     _fill(tmp_path, "a.png")
     (tmp_path / "codes/a.npz").write_bytes(b"odd")

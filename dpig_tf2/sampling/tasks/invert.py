@@ -1,10 +1,12 @@
 """The noise of real persons, and pictures drawn from it."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 
 from dpig_tf2.io.manifests import OutputError
+from dpig_tf2.sampling import inversion
 from dpig_tf2.sampling.inversion import InversionSettings, explained_variance
 from dpig_tf2.sampling.output_folder import MANIFEST, Item
 from dpig_tf2.sampling.person_codes import concatenate
@@ -12,7 +14,7 @@ from dpig_tf2.sampling.persons import Persons
 from dpig_tf2.sampling.tasks.context import Context, Pages, encode, generate_missing
 from dpig_tf2.sampling.tasks.interpolate import Endpoint
 
-_INVERTED_AT_ONCE = 8  # persons, so that progress is seen
+_INVERTED_AT_ONCE = 8  # persons, whose pictures are finished before the next ones are begun
 
 
 def invert(
@@ -34,9 +36,9 @@ def invert(
     missing = output.missing(files)
     for start in range(0, len(missing), _INVERTED_AT_ONCE):
         rows = missing[start : start + _INVERTED_AT_ONCE]
-        context.report("inversions", start, len(missing))
         chosen = codes.take(rows)
-        found = context.sampler.invert(chosen, factors, settings, seed)
+        report = functools.partial(_report, context, start, rows, missing)
+        found = inversion.invert(context.sampler, chosen, factors, settings, seed, report)
         mapped = {factor: result.code for factor, result in found.items()}
         samples = context.sampler.draw(chosen.replace(**mapped))
         for i, row in enumerate(rows):
@@ -45,7 +47,6 @@ def invert(
             kept = {f"noise_{f}": result.noise[i] for f, result in found.items()}
             kept |= {f"code_{f}": result.code[i] for f, result in found.items()}
             output.add(Item(files[row], made_from, samples.images[i], kept))
-        context.report("inversions", start + len(rows), len(missing))
     kept_names = [f"{kind}_{factor}" for kind in ("noise", "code") for factor in factors]
     kept = [output.codes(file, kept_names) for file in files]
     figures = [_stored_figures(output, file, factors) for file in files]
@@ -72,6 +73,12 @@ def invert(
         )
         for i, name in enumerate(persons.names)
     ]
+
+
+def _report(context, start, rows, missing, done, total):
+    """Shows the progress of all missing persons, from that of these rows, in Adam steps."""
+    each = total // len(rows)
+    context.report("inversion steps", start * each + done, len(missing) * each)
 
 
 def _stored_figures(output, file, factors):
