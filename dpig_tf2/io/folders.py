@@ -5,7 +5,6 @@ import pathlib
 
 from dpig_tf2.errors import printable
 
-
 # What tells a folder of generated pictures, and that of a run.
 _WRITTEN = {"samples.json", "checkpoints"}
 

@@ -90,6 +90,21 @@ def test_whatever_is_no_photo_has_no_size(tmp_path, name, content):
     assert raised.value.file == str(tmp_path / name)
 
 
+@pytest.mark.skipif(not images.AVIF, reason="this Pillow cannot read AVIF")
+def test_the_size_of_a_damaged_photo(tmp_path):
+    """Of each with one odd byte; Pillow's reader of AVIF raises RuntimeError for some."""
+    path, refused = tmp_path / "a.avif", 0
+    Image.fromarray(PICTURE).save(path)
+    whole = path.read_bytes()
+    for position in range(300):
+        path.write_bytes(whole[:position] + b"\0" + whole[position + 1 :])
+        try:
+            images.upright_size(path)
+        except DpigError:
+            refused += 1
+    assert refused
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
 def test_the_size_in_the_header_is_that_of_the_photo_as_it_is_seen(tmp_path, name):
     exif = Image.Exif()

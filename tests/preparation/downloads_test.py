@@ -265,11 +265,22 @@ def tar_header(name="a", kind=tarfile.REGTYPE, size=0, **pax_headers):
             "list of members is too large",
         ),
         (tar_header() + tar_header("b", size=-1024), "'b' has a negative size"),
+        (tar_header(kind=tarfile.GNUTYPE_LONGNAME, size=-1024), "'a' has a negative size"),
         (tar_header() + tar_header("b", tarfile.GNUTYPE_SPARSE), "'b' is a sparse file"),
         (tar_header(**{"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}), "is a sparse file"),
         (tar_header("a\x1b" + "/b" * 49), r"\Aa.tar: 'a\\x1b.*' has a name that is a device"),
     ],
-    ids=["long name", "pax", "many", "global pax", "negative", "sparse", "pax sparse", "odd name"],
+    ids=[
+        "long name",
+        "pax",
+        "many",
+        "global pax",
+        "negative",
+        "read back",
+        "sparse",
+        "pax sparse",
+        "odd name",
+    ],
 )
 def test_tars_that_would_take_all_memory_are_refused(tmp_path, monkeypatch, content, problem):
     monkeypatch.chdir(tmp_path)
