@@ -77,7 +77,14 @@ def open_run(path: str):
     from dpig_tf2.run_folder import RunFolder
 
     fetch(path)
-    return RunFolder.open(path)
+    try:
+        return RunFolder.open(path)
+    except configuration.ConfigError as error:
+        from dpig_tf2.presets import registry
+
+        if path not in registry.names() or pathlib.Path(path).exists():
+            raise
+        raise FlagError(f"{error}; did you mean {registry.PREFIX}{path}?", file=path) from None
 
 
 class RunFolderFlags:

@@ -49,7 +49,9 @@ _PAIRS = flags.DEFINE_enum(
     "pairs",
     "same_identity",
     ["same_identity", "each_once", "one_to_all", "all_to_all"],
-    "Which photos form a pair.",
+    "Which photos form a pair, source first: any two of one person, both ways round "
+    "(same_identity); each photo with the last one (each_once); the first photo with each "
+    "(one_to_all); each photo with each, itself included (all_to_all).",
     flag_values=FLAGS,
 )
 _PAIRS_CSV = flags.DEFINE_string(

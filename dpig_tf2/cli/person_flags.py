@@ -289,10 +289,12 @@ class PersonFlags:
 
         skipped: list[str] = []
         if self.image.present:
-            path = _existing(self.image.value)
+            path = _existing(self.image.value, "; --images takes a folder")
             folder, names = path.parent, [path.name]
         else:
             folder = pathlib.Path(self.images.value)
+            if folder.is_file():
+                raise FlagError(f"{folder} is a file; --image takes one photo", field="images")
             names = list_images(folder, skipped)
         return self._file_reader(
             folder,
@@ -333,8 +335,15 @@ class PersonFlags:
         )
 
 
-def _existing(photo: str) -> pathlib.Path:
-    """The path of a photo, refused before others have been worked on."""
+def _existing(photo: str, way_out: str = "") -> pathlib.Path:
+    """The path of a photo, refused before others have been worked on.
+
+    Args:
+        photo: path.
+        way_out: what the error adds if it is a folder.
+    """
+    if pathlib.Path(photo).is_dir():
+        raise DpigError(f"{photo} is a folder, not a photo{way_out}", file=photo)
     if not pathlib.Path(photo).is_file():
         raise DpigError(f"there is no photo {photo}", file=photo)
     return pathlib.Path(photo)

@@ -46,6 +46,10 @@ _STACK_OF_OPERATIONS = re.compile(
     r"|\[*\{\{\w*node [^}]*\}\}\]*|\[Op:[^\]]*\][^\n]*",
     re.MULTILINE,
 )
+_NUMBER_EXPECTED = {  # how Python's words on a text that is no number are told
+    re.compile(r"invalid literal for int\(\) with base \d+: .*"): "expected a whole number",
+    re.compile(r"could not convert string to float: .*"): "expected a number",
+}
 _VALUES = {"string": "TEXT", "int": "INTEGER", "float": "NUMBER"}
 
 
@@ -196,7 +200,10 @@ def _parse(module, argv):
         if missing and values.is_parsed():  # all values are well-formed, some are absent
             needed = " and ".join(f"--{name}" for name in missing)
             raise FlagError(f"{needed} must be given", field=missing[0]) from error
-        raise FlagError(one_line(error)) from error
+        message = one_line(error)
+        for words, told in _NUMBER_EXPECTED.items():
+            message = words.sub(told, message)
+        raise FlagError(message) from error
     expected = getattr(module, "ARGUMENTS", ())
     if surplus := rest[1 + len(expected) :]:
         given = " ".join(map(repr, surplus))

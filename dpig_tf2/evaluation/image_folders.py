@@ -149,7 +149,7 @@ def score_folders(
         generated_dir, target_dir: folders of images, paired by `pair_by_name`.
         scores: takes the pairs; decides on protocol and further networks.
         mask_dir: folder with a mask image for every target, matched by name too (further masks are
-            passed over); adds `mask_ssim`.
+            passed over), for `mask_ssim`.
         allow_unmatched: score the common names where the folders' names differ.
         keypoints: {file name: float32 [18, 3], pixels} found in the generated images, and those of
             the targets, matched by name too; gives `pose_error`. Targets without any visible one

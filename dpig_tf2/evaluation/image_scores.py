@@ -16,7 +16,7 @@ from dpig_tf2.evaluation.ssim import SsimProtocol, apply_mask
 
 _NO_INCEPTION = "not computed: no Inception weights (--inception_weights or --download_weights)"
 _NO_LPIPS = "not computed: no LPIPS weights (--lpips_weights)"
-_NO_MASKS = "not computed: no pair has a mask"
+_NO_MASKS = "not computed: no pair has a mask (of folders: --masks)"
 _TOO_FEW = "not computed: needs at least two pairs"
 _NO_KEYPOINTS = "not computed: no keypoints of generated pictures (give or detect them)"
 
@@ -87,20 +87,24 @@ class ImageScores:
         """Plain dict, ready for JSON.
 
         Returns:
-            What `PairScores.summary` returns. Besides, `metrics` has `lpips`;
+            What `PairScores.summary` returns. Besides, `metrics` has `lpips`, and `mask_ssim` too
+            if no pair had a mask;
             `inception_score`, `mask_inception_score` (generated pictures, the latter black outside
             the mask), `fid` and `kid` (generated against target), each with `value` and `count`;
             and `pose_error` as of `found_keypoint_error`. What is not computed has None for its
-            value (`mean` for `lpips`, `pixel_error` for `pose_error`) and a `reason`. `networks`
+            value (`mean` for these two, `pixel_error` for `pose_error`) and a `reason`. `networks`
             describes the weights used, None for none.
 
         Raises:
             DpigError: if no pair was added.
         """
         summary = self._pairs.summary()
-        missing = (
-            {"lpips": {"mean": None, "reason": _NO_LPIPS}} if not self._networks["lpips"] else {}
-        )
+        reasons = {"mask_ssim": _NO_MASKS, "lpips": _NO_LPIPS}
+        missing = {
+            name: {"mean": None, "reason": reason}
+            for name, reason in reasons.items()
+            if name not in summary["metrics"]
+        }
         pose_error = self._keypoint_error or {"pixel_error": None, "reason": _NO_KEYPOINTS}
         summary["metrics"] |= missing | self._set_scores() | {"pose_error": pose_error}
         summary["networks"] = {

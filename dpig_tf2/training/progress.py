@@ -128,8 +128,9 @@ class StageLog:
 
 
 def _losses(values):
+    # A loss and an error may have one name: "error" stays with that of the error.
     return "  ".join(
-        f"{name.split('/', 1)[1]} {value:.4f}"
+        f"{name.removeprefix('loss/').replace('/', ' ')} {value:.4f}"
         for name, value in values.items()
         if not name.startswith(("learning_rate/", "loss_scale/"))
     )

@@ -15,12 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.config import PREDECESSORS, STAGES
+from dpig_tf2.config import PREDECESSORS, STAGES, ConfigError
 from dpig_tf2.errors import DpigError
 from dpig_tf2.execution import Execution
 from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
-from dpig_tf2.models import weights
+from dpig_tf2.models import factory, weights
 from dpig_tf2.models.loading import load_networks, load_stage_networks
 from dpig_tf2.pipeline.training_data import TrainingData
 from dpig_tf2.run_folder import RunFolder
@@ -34,6 +34,7 @@ from dpig_tf2.training.trainers import build_trainer
 
 _STOPPED = "stopped; start again to resume"
 _EXIT_INTERRUPTED = 130  # as of the command line
+_FIELDS_SHOWN = 3  # of a configuration that does not fit
 
 
 class TrainingError(DpigError):
@@ -91,6 +92,7 @@ def train(
         options: how the stages run.
         init_from: run folder, saved sampler or `preset:NAME` whose weights a stage begins with,
             where path and shape agree; a stage that has a checkpoint goes on from there.
+            Refused where it has networks of a stage and nothing of them agrees.
 
     Raises:
         ConfigError, RecordError, WeightsError: if the data or a checkpoint does not serve a stage.
@@ -104,10 +106,10 @@ def train(
     devices.check(run.config, stages, options.execution)
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
     _require_predecessors(run, unfinished)
+    for stage in unfinished:
+        run.config.require_memory(stage, devices.replicas)
     first_weights = _first_weights(run, unfinished, init_from)
     if unfinished:
-        for stage in unfinished:
-            run.config.require_memory(stage, devices.replicas)
         data = prepared(data, run.config, unfinished)
     lock = locks.writing(run.path) if devices.is_chief else contextlib.nullcontext()
     with lock, devices.noticing_lost_workers(), _StopRequest() as stop:
@@ -133,11 +135,33 @@ def _require_predecessors(run, stages):
 
 def _first_weights(run, stages, source):
     """{path: value} of the networks of another run or saved sampler, for stages not yet begun."""
-    if source is None or all(run.latest_step(stage) is not None for stage in stages):
+    new = [stage for stage in stages if run.latest_step(stage) is None]
+    if source is None or not new:
         return {}
     has_adversaries = RunFolder.open(source).saved_weights is None
-    _, networks = load_networks(source, adversaries=has_adversaries)
-    return weights.collect(v for network in networks.values() for v in network.variables)
+    config, networks = load_networks(source, adversaries=has_adversaries)
+    arrays = weights.collect(v for network in networks.values() for v in network.variables)
+    for stage in new:
+        # Of a run that was not trained so far, a stage finds nothing and begins anew.
+        known = [n for n in factory.stage_networks(stage, run.config.model) if n in networks]
+        if known and config.model != run.config.model:
+            _require_fit(stage, run.config.model, config.model, known, arrays, source)
+    return arrays
+
+
+def _require_fit(stage, model, other, names, arrays, source):
+    """Raises unless a variable of these networks has path and shape of one of the arrays."""
+    for network in factory.build_networks(names, model).values():
+        if len(weights.assign_matching(network.variables, arrays)) < len(network.variables):
+            return
+    differing = [f for f in vars(model) if getattr(model, f) != getattr(other, f)]
+    differing.sort(key=lambda f: f != "architecture")  # which of itself lets nothing fit
+    fields = [f"model.{f}={getattr(model, f)} (there {getattr(other, f)})" for f in differing]
+    raise ConfigError(
+        f"--init_from={source}: none of its networks fit stage {stage} with "
+        f"{', '.join(fields[:_FIELDS_SHOWN])}; leave --preset out to take its configuration",
+        field="init_from",
+    )
 
 
 def _start(trainer, run, first_weights):

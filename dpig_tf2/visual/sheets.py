@@ -1,5 +1,6 @@
 """Labeled picture sheets for people to look at."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -12,6 +13,11 @@ _PAPER, _INK, _EMPTY = (255, 255, 255), (20, 20, 20), (226, 226, 226)
 _TITLE_SIZE, _LABEL_SIZE, _SMALLEST_LABEL = 16, 12, 7
 _MARGIN = 4
 _GAP = 12  # pixels between sheets that are put together
+_SPELLED = str.maketrans(  # letters that Unicode does not take apart
+    {"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i"}
+    | {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th"}
+    | {"–": "-", "—": "-", "’": "'"}
+)
 
 
 def labeled_sheet(
@@ -138,9 +144,10 @@ def _room(sizes: Iterable[int]) -> int:
 
 def _fit(text: str, width: int, height: int | None, size: int = _LABEL_SIZE) -> Image.Image:
     """A picture of `text`, wrapped and if need be shrunk to `width` x `height` pixels."""
+    text = _in_ascii(str(text))
     while True:
         font = ImageFont.load_default(size)
-        lines = _wrap(str(text), font, width, breaking=size == _SMALLEST_LABEL)
+        lines = _wrap(text, font, width, breaking=size == _SMALLEST_LABEL)
         box = ImageDraw.Draw(Image.new("RGB", (1, 1))).multiline_textbbox(
             (0, 0), "\n".join(lines), font=font, spacing=1
         )
@@ -155,6 +162,14 @@ def _fit(text: str, width: int, height: int | None, size: int = _LABEL_SIZE) -> 
         (0, 0), "\n".join(lines), fill=_INK, font=font, spacing=1
     )
     return picture
+
+
+def _in_ascii(text: str) -> str:
+    """The text in letters that Pillow's font has: others without their marks, or "?"."""
+    parts = unicodedata.normalize("NFKD", text.translate(_SPELLED))
+    return "".join(
+        letter if letter.isascii() else "?" for letter in parts if not unicodedata.combining(letter)
+    )
 
 
 def _wrap(text: str, font, width: int, breaking: bool) -> list[str]:

@@ -8,6 +8,7 @@ from absl import flags
 from dpig_tf2 import config
 from dpig_tf2.cli import flag_groups, person_flags
 from dpig_tf2.cli.program import FlagError
+from dpig_tf2.errors import DpigError
 
 
 @pytest.fixture
@@ -132,3 +133,24 @@ def test_a_size_is_rows_by_columns(values, size):
     with pytest.raises(FlagError) as raised:
         group.check()
     assert raised.value.field == "target_size"
+
+
+def test_a_folder_and_a_file_of_photos_are_told_apart(values, tmp_path):
+    model = config.preset("synthetic").model
+    photo = tmp_path / "a.png"
+    photo.touch()
+    group = person_flags.PersonFlags(values)
+    values(["verb", f"--image={tmp_path}"])
+    with pytest.raises(DpigError, match="is a folder, not a photo; --images takes a folder"):
+        group.reader(model, 8, None)
+    values.unparse_flags()
+    values(["verb", f"--images={photo}"])
+    with pytest.raises(FlagError, match=r"a\.png is a file; --image takes one photo"):
+        group.reader(model, 8, None)
+
+
+def test_a_preset_without_its_prefix_is_told():
+    with pytest.raises(FlagError, match=r"; did you mean preset:persons_128x64\?"):
+        flag_groups.open_run("persons_128x64")
+    with pytest.raises(config.ConfigError, match="no readable config.json$"):
+        flag_groups.open_run("nowhere")

@@ -235,6 +235,12 @@ def test_a_misspelled_flag_is_told_its_nearest(program):
     )
 
 
+def test_a_text_in_place_of_a_number_is_told_plainly(program):
+    result = _start(program, program, "--status=abc")
+    assert result.returncode == 1
+    assert "flag --status=abc: expected a whole number (see" in result.stderr
+
+
 def test_flags_of_an_earlier_command_line_are_forgotten(program):
     twice = """
 import example

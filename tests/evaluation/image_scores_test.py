@@ -104,4 +104,7 @@ def test_one_pair_without_a_mask_has_neither_distance_nor_masked_score():
             "reason": "not computed: needs at least two pairs",
         }
     )
-    assert found["mask_inception_score"]["reason"] == "not computed: no pair has a mask"
+    for name in ("mask_ssim", "mask_inception_score"):
+        reason = found[name]["reason"]
+        assert reason == "not computed: no pair has a mask (of folders: --masks)"
+    assert found["mask_ssim"]["mean"] is None

@@ -1,5 +1,7 @@
 """The trainers of the modern recipe."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +13,7 @@ from dpig_tf2.models import factory, loading, weights
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import losses, optimizers
-from dpig_tf2.training.personalization import personal_config, personalize
+from dpig_tf2.training.personalization import personal_config, personalize, prepare
 from dpig_tf2.training.run import RunOptions, train
 from dpig_tf2.training.trainers import build_trainer
 from tests.programs import run_in_one_process, save_tiny_sampler
@@ -272,6 +274,52 @@ def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
     assert again.checkpoints("reconstruction") == run.checkpoints("reconstruction")
 
 
+def test_a_personal_run_is_not_continued_with_other_photos(tmp_path):
+    settings = config.preset("modern").override(**_SIZES)
+    save_tiny_sampler(settings, tmp_path / "source")
+    photos = _photos(settings.model)
+
+    def start(photos=photos, steps=4, batch_size=4, source="source", out="me"):
+        return prepare(tmp_path / source, tmp_path / out, photos, steps, batch_size)
+
+    start(batch_size=6)  # nothing was trained: the photos may still be others
+    start().write_config()
+    start(steps=8)
+    (tmp_path / "copy").symlink_to(tmp_path / "source")
+    start(source="copy")
+    save_tiny_sampler(settings, tmp_path / "second")
+    others = {
+        "photos": {"photos": dataclasses.replace(photos, images=photos.images[::-1])},
+        "keypoints": {"photos": dataclasses.replace(photos, keypoints=photos.keypoints + 1)},
+        "identities": {"photos": dataclasses.replace(photos, identities=("",) * 3)},
+        "seed": {"photos": dataclasses.replace(photos, seed=1)},
+        "batch_size": {"batch_size": 6},
+        "source": {"source": "second"},
+    }
+    for field, change in others.items():
+        with pytest.raises(ConfigError, match=f"me holds a run .* other {field}: ") as refused:
+            start(**change)
+        assert refused.value.field == field
+    for damaged in ("{", "[]"):
+        (tmp_path / "me/personal.json").write_text(damaged)
+        with pytest.raises(ConfigError, match="choose another output folder"):
+            start()
+    (tmp_path / "me/personal.json").unlink()
+    with pytest.raises(ConfigError, match="me holds a run but no personal.json"):
+        start()
+
+
+def test_a_personal_run_is_not_made_among_other_files(tmp_path):
+    settings = config.preset("modern").override(**_SIZES)
+    save_tiny_sampler(settings, tmp_path / "source")
+    (tmp_path / "me").mkdir()
+    (tmp_path / "me/photo.png").write_bytes(b"my only photo")
+    photos = _photos(settings.model)
+    with pytest.raises(ConfigError, match="me holds files but no run"):
+        personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
+    assert [path.name for path in (tmp_path / "me").iterdir()] == ["photo.png"]
+
+
 @pytest.mark.slow  # starts a program
 def test_photos_are_learned_in_the_precision_asked_for(tmp_path):
     settings = config.preset("modern").override(**_SIZES)
@@ -324,3 +372,17 @@ def test_a_new_run_begins_with_the_weights_of_another(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "appearance_encoder: 64 of 64 variables from the other run" in printed
     assert "new: generator/" in printed
+
+
+def test_weights_of_which_nothing_fits_are_refused_before_anything_is_written(tmp_path):
+    settings = config.preset("modern").override(**_SIZES)
+    source = RunFolder.create(tmp_path / "source", settings)
+    source.save_checkpoint("reconstruction", 7, weights.collect(_trainer().state_variables()))
+    run = RunFolder.plan(tmp_path / "run", testing.tiny_config())
+    with pytest.raises(ConfigError) as refused:
+        train(run, ["reconstruction"], _photos(settings.model), RunOptions(), source.path)
+    message = str(refused.value)
+    assert message.startswith(f"--init_from={source.path}: none of its networks fit stage recon")
+    assert "model.architecture=published (there placed)" in message
+    assert message.endswith("leave --preset out to take its configuration")
+    assert not run.path.exists()

@@ -21,6 +21,12 @@ def test_tensorboard_sees_scalars_at_once(tmp_path, capsys):
     assert "[pose] step: 5/10, " in capsys.readouterr().out
 
 
+def test_no_two_values_of_a_line_are_named_alike(tmp_path, capsys):
+    with StageLog(tmp_path, "reconstruction", start=0, total=10, images_per_step=4) as log:
+        log.first_step(1, {"loss/reconstruction": 0.25, "error/reconstruction": 0.5})
+    assert "reconstruction 0.2500  error reconstruction 0.5000" in capsys.readouterr().out
+
+
 def _resumed(folder):
     return StageLog(folder, "pose", start=2, total=10, images_per_step=4)
 

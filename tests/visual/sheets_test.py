@@ -86,3 +86,12 @@ def test_long_row_labels_stay_beside_their_row():
 def test_bad_sheets_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         sheets.labeled_sheet(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("label", "plain"),
+    [("Jürgen Müßig", "Jurgen Mussig"), ("Łódź Ørsted", "Lodz Orsted"), ("a – 王", "a - ?")],
+)
+def test_letters_that_the_font_lacks_are_written_with_those_that_it_has(label, plain):
+    drawn, expected = (sheets.labeled_sheet([[RED]], [text]) for text in (label, plain))
+    np.testing.assert_array_equal(drawn, expected)

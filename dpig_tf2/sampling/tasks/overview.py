@@ -13,7 +13,7 @@ def overview(context: Context, persons: Persons, seed: int) -> None:
 
     Rows: the photo, its reconstruction, the person in the next one's pose, each factor sampled
     while the others are held at the photo, and everything sampled. Rows whose networks are not
-    trained yet are left out.
+    trained yet are left out, and one person alone, who has no next one, is not re-posed.
 
     Args:
         context: sampler and output.
@@ -31,13 +31,14 @@ def _rows(context, persons, seed):
     sampler = context.sampler
     model, networks = sampler.config.model, sampler.model.networks
     held = encode(sampler, persons)
-    other = np.roll(persons.keypoints, -1, axis=0)
     rows = {
         "real": persons.require_images(),
         "reconstructed": sampler.draw(held).images,
-        "other pose": [context.skeleton(pose) for pose in other],
-        "re-posed": sampler.draw(held.replace(keypoints=other)).images,
     }
+    if len(persons) > 1:
+        other = np.roll(persons.keypoints, -1, axis=0)
+        rows["other pose"] = [context.skeleton(pose) for pose in other]
+        rows["re-posed"] = sampler.draw(held.replace(keypoints=other)).images
     trained = [factor for factor in model.factors if f"{factor}_mapping" in networks]
     sampled = sampler.seed_codes(len(persons), seed, trained)
     for factor in model.appearance_factors:
