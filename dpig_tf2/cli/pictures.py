@@ -144,6 +144,8 @@ def tracked(context, reader, batches: Iterable, label: str) -> Iterator:
     for batch in batches:
         yield batch
         context.report(label, reader.done, reader.total)
+    if reader.done < reader.total:  # what was read last gave no persons
+        context.report(label, reader.total, reader.total)
 
 
 def one_by_one(context, persons, label: str) -> Iterator:

@@ -3,7 +3,8 @@ serving and benchmarks."""
 
 import tensorflow as tf
 
-from dpig_tf2.config import ConfigError, ModelConfig
+from dpig_tf2.config import STAGES, ConfigError, ModelConfig
+from dpig_tf2.models import factory
 from dpig_tf2.models.mapping_network import draw_noise
 from dpig_tf2.ops import images as image_ops
 from dpig_tf2.ops import keypoints as keypoint_ops
@@ -40,9 +41,9 @@ class PersonModel:
 
     def network(self, name: str):
         if name not in self.networks:
-            raise ConfigError(
-                f"there is no trained {name}: the stage that trains it has not run", field=name
-            )
+            stages = [s for s in STAGES if name in factory.stage_networks(s, self.config)]
+            way = f": `dpig train --stage={stages[0]}` trains it" if stages else ""
+            raise ConfigError(f"there is no trained {name}{way}", field=name)
         return self.networks[name]
 
     # ---- appearance

@@ -70,11 +70,8 @@ class RecordReader:
 
     def persons(self) -> Iterator[Persons]:
         """The first `limit` distinct images."""
-        return _counted(self, self._distinct())
-
-    def _distinct(self):
         seen: set[str] = set()
-        taken = read = 0
+        taken = 0
         for source, target in self._batches(None):
             persons = self._persons(source)
             if self._both_sides:
@@ -88,9 +85,9 @@ class RecordReader:
             if self._limit:
                 rows = rows[: self._limit - taken]
             taken += len(rows)
-            read += len(source["name"])
+            self.done = taken if self._limit else self.done + len(source["name"])
             if rows:
-                yield persons.take(rows), taken if self._limit else read
+                yield persons.take(rows)
             if taken == self._limit:
                 return
 
@@ -187,15 +184,13 @@ class FileReader:
 
     def persons(self) -> Iterator[Persons]:
         """Every person of every usable image."""
-        return _counted(self, self._found())
-
-    def _found(self):
         room = self._limit
         for start in range(0, self.total, self._batch_size):
             files = self._names[start : start + self._batch_size]
             found = [person for file in files for person in self._read(file)][:room]
+            self.done = min(start + self._batch_size, self.total)
             if found:
-                yield concatenate(found), start + len(files)
+                yield concatenate(found)
             if room is not None:
                 room -= len(found)
 
@@ -257,22 +252,6 @@ class FileReader:
             parts,
             (Place(path, cut, self._background),) if cut else (),
         )
-
-
-def _counted(reader: "RecordReader | FileReader", batches) -> Iterator[Persons]:
-    """The persons of (persons, done), with the reader's `done` set to it before each is handed on.
-
-    The last one ends at the total, whatever was read behind it in vain: nobody would report that.
-    """
-    waiting = None
-    for batch in batches:
-        if waiting is not None:
-            persons, reader.done = waiting
-            yield persons
-        waiting = batch
-    reader.done = reader.total
-    if waiting is not None:
-        yield waiting[0]
 
 
 def read_poses(

@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2.cli import pictures
 from tests.programs import run_in_one_process, save_tiny_sampler
 
 pytestmark = pytest.mark.slow  # starts programs
@@ -317,6 +319,18 @@ def test_what_was_made_before_an_input_changed_is_refused(run_dir, photos, tmp_p
     for (status, _, stderr), changed in zip(results, (csv, photo, tmp_path / codes), strict=True):
         assert status == 1
         assert f"files made before {changed.resolve()} was changed" in stderr
+
+
+def test_progress_ends_at_the_total_where_the_last_persons_were_seen_before():
+    reader = types.SimpleNamespace(total=36, done=0)
+    shown = []
+    context = types.SimpleNamespace(report=lambda *told: shown.append(told))
+    for batch in pictures.tracked(context, reader, [16, 32], "drawn"):
+        reader.done = batch
+    assert shown == [("drawn", done, 36) for done in (0, 16, 32, 36)]
+    reader.total = 32
+    assert list(pictures.tracked(context, reader, [0], "drawn")) == [0]
+    assert shown[4:] == [("drawn", 0, 32), ("drawn", 32, 32)]
 
 
 _REFUSED = {

@@ -13,7 +13,7 @@ from dpig_tf2.io import images
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.preparation.given_poses import GivenPoses
 from dpig_tf2.sampling.persons import concatenate
-from dpig_tf2.sampling.readers import FileReader, RecordReader, read_poses
+from dpig_tf2.sampling.readers import FileReader, read_poses
 
 
 @pytest.fixture
@@ -32,8 +32,7 @@ def folder(tmp_path):
 
 def reader(folder, model, *names, **options):
     poses = GivenPoses(folder, names, folder / "keypoints.csv")
-    options = {"batch_size": 8} | options
-    return FileReader(folder, names, poses, "stretch", model, **options)
+    return FileReader(folder, names, poses, "stretch", model, batch_size=8, **options)
 
 
 def test_a_photo_is_decoded_once_and_not_compressed_again(folder, tiny_config, monkeypatch):
@@ -54,15 +53,6 @@ def test_what_is_skipped_is_named(folder, tiny_config):
     assert [person.names for person in files.persons()] == [("a",)]
     bad, lone = files.skipped
     assert "bad.png: is not a JPEG or PNG image" in bad and "lone.png: no keypoints in" in lone
-
-
-def test_reading_ends_at_the_total_whatever_is_left_out(folder, synthetic_data, tiny_config):
-    files = reader(folder, tiny_config.model, "a.jpg", "b.png", "bad.png", batch_size=1)
-    assert [files.done for _ in files.persons()] == [1, files.total]
-    records = RecordReader(synthetic_data, "train", tiny_config.model, batch_size=1)
-    done = [records.done for _ in records.persons()]
-    assert done == sorted(set(done)) and done[-1] == records.total
-    assert len(done) < records.total, "persons repeat"
 
 
 def test_photos_have_no_pairs(folder, tiny_config):
