@@ -219,6 +219,9 @@ def main() -> int:
     print(config.to_json(), flush=True)
     if _DRY_RUN.value:
         return 0
+    from dpig_tf2.run_folder import RunFolder
+
+    RunFolder.plan(_RUN_DIR.value, config)  # a folder that does not serve is the first to be told
     _RECORDS.require()
     from dpig_tf2.training import distribution
 
