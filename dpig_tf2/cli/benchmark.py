@@ -212,7 +212,7 @@ def _config(what):
 
 
 def _has_critics():
-    return configuration.preset(_PRESET.value).model.mapping == "adversarial"
+    return configuration.preset(_PRESET.value).has_adversary("appearance_mapping")
 
 
 def _settings(what, config):

@@ -221,22 +221,21 @@ def main() -> int:
         return 0
     from dpig_tf2.run_folder import RunFolder
 
-    RunFolder.plan(_RUN_DIR.value, config)  # a folder that does not serve is the first to be told
+    folder = RunFolder.plan(_RUN_DIR.value, config)
     _RECORDS.require()
     from dpig_tf2.training import distribution
 
     try:
-        _train(config, stages, execution, minutes)
+        _train(folder, stages, execution, minutes)
     except distribution.LostWorker as lost:
         print(f"dpig train: {program.one_line(lost)}", file=sys.stderr)
         return program.EXIT_TRY_AGAIN
     return 0
 
 
-def _train(config, stages, execution, minutes):
+def _train(folder, stages, execution, minutes):
     import tensorflow as tf
 
-    from dpig_tf2.run_folder import RunFolder
     from dpig_tf2.training import distribution
     from dpig_tf2.training import run as training
 
@@ -249,8 +248,7 @@ def _train(config, stages, execution, minutes):
         flag_groups.require_speed(execution, "leave it out, or give --slow_precision")
     if _INIT_FROM.value:
         flag_groups.fetch(_INIT_FROM.value)
-    folder = RunFolder.plan(_RUN_DIR.value, config)
-    data = _data(config)
+    data = _data(folder.config)
     options = training.RunOptions(
         log_every=_LOG_EVERY.value,
         picture_every=_PICTURE_EVERY.value,
