@@ -5,8 +5,9 @@ import pathlib
 
 from dpig_tf2.errors import printable
 
-# What tells a folder of generated pictures, and that of a run.
-_WRITTEN = {"samples.json", "checkpoints"}
+# What tells a folder of generated pictures, and that of a run. Folders of photos may have one name
+# of the latter by chance.
+_WRITTEN = ({"samples.json"}, {"config.json", "checkpoints"})
 
 
 def files_below(folder: str | os.PathLike, problems: list[str]) -> list[pathlib.Path]:
@@ -26,7 +27,8 @@ def files_below(folder: str | os.PathLike, problems: list[str]) -> list[pathlib.
         problems.append(f"{path}: cannot be listed ({error.strerror}), skipped")
 
     for parent, folders, names in os.walk(folder, onerror=note):
-        if parent != os.fspath(folder) and not _WRITTEN.isdisjoint([*folders, *names]):
+        inside = {*folders, *names}
+        if parent != os.fspath(folder) and any(marks <= inside for marks in _WRITTEN):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -17,12 +17,14 @@ def test_files_are_sorted_and_what_is_passed_over_is_named(tmp_path, monkeypatch
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    for name in ("runs/out/samples.json", "runs/out/g.png", "runs/me/checkpoints/pose/h.png"):
+    written = ("runs/out/samples.json", "runs/out/g.png")
+    written += ("runs/me/config.json", "runs/me/samples/h.png", "runs/me/checkpoints/pose/i.png")
+    for name in (*written, "visit/checkpoints/j.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     problems = []
     found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path, problems)]
-    assert found == ["a.txt", "b/c.jpg", "b.jpg", "nowhere.jpg"]
+    assert found == ["a.txt", "b/c.jpg", "b.jpg", "nowhere.jpg", "visit/checkpoints/j.jpg"]
     assert problems == [
         f"{tmp_path / 'linked'}: a link to a folder, not followed",
         f"{tmp_path / 'locked'}: cannot be listed (Permission denied), skipped",
