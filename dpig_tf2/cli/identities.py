@@ -49,7 +49,7 @@ def main() -> int:
     flag_groups.needs(_LIMIT, _RECORDS.data_dir)
     model = _PICTURES.model()
     _RECORDS.require()
-    from dpig_tf2.sampling.readers import RecordReader
+    from dpig_tf2.sampling.record_reader import RecordReader
     from dpig_tf2.sampling.tasks.identities import IdentitySet
 
     # Refuses more than file names can tell apart.

@@ -3,6 +3,7 @@
 Each group stands beside those of `flag_groups`.
 """
 
+import functools
 import pathlib
 
 from absl import flags
@@ -269,13 +270,16 @@ class PersonFlags:
         limit: int | None,
         both_sides: bool = False,
     ):
-        """Reader of the persons, or None if the flags name none; see `sampling.readers`."""
-        self.records.require()
-        from dpig_tf2.sampling.readers import RecordReader
+        """Reader of the persons, or None if the flags name none.
 
+        See `sampling.record_reader` and `sampling.photo_reader`.
+        """
+        self.records.require()
         if not self.given:
             return None
         if self.from_records:
+            from dpig_tf2.sampling.record_reader import RecordReader
+
             return RecordReader(
                 self.records.data_dir.value,
                 self.records.split.value,
@@ -314,7 +318,7 @@ class PersonFlags:
         return self._file_reader(path.parent, [path.name], keypoints, model, False, batch_size=1)
 
     def _file_reader(self, folder, names, keypoints, model, everyone, **options):
-        from dpig_tf2.sampling.readers import FileReader
+        from dpig_tf2.sampling.photo_reader import FileReader
 
         if keypoints:
             from dpig_tf2.preparation.given_poses import GivenPoses
@@ -323,7 +327,7 @@ class PersonFlags:
             poses = GivenPoses(folder, names, keypoints, kind, units, everyone)
         else:
             poses = detected_poses(self.pose_model.value, everyone)
-        return FileReader(
+        reader = FileReader(
             folder,
             names,
             poses,
@@ -333,6 +337,8 @@ class PersonFlags:
             background=self.reading.background(),
             **options,
         )
+        reader.begin()  # persons are found while TensorFlow is imported
+        return reader
 
 
 def _existing(photo: str, way_out: str = "") -> pathlib.Path:
@@ -351,10 +357,16 @@ def _existing(photo: str, way_out: str = "") -> pathlib.Path:
 
 def detected_poses(pose_model: str | None, everyone: bool = False):
     """`DetectedPoses` by the model of --pose_model."""
-    from dpig_tf2.detection.detector import PoseDetector
     from dpig_tf2.detection.photo_poses import DetectedPoses
 
-    return DetectedPoses(PoseDetector.load(pose_model), everyone)
+    return DetectedPoses(_detector(pose_model), everyone)
+
+
+@functools.cache  # a second reader has the same
+def _detector(pose_model):
+    from dpig_tf2.detection.detector import PoseDetector
+
+    return PoseDetector.load(pose_model)
 
 
 def define_limit(
@@ -415,7 +427,7 @@ class TargetPoseFlags:
 
     def read(self, model: configuration.ModelConfig):
         """The poses as `Persons` without images; prints a line for each that cannot be used."""
-        from dpig_tf2.sampling.readers import read_poses
+        from dpig_tf2.sampling.photo_reader import read_poses
 
         poses, problems = read_poses(
             self.keypoints.value,

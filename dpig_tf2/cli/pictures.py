@@ -68,7 +68,7 @@ class PictureVerb:
 
         Args:
             task: called with a `sampling.tasks.context.Context`.
-            reader: of the persons, if there are any; see `sampling.readers`.
+            reader: of the persons, if there are any; see `PersonFlags.reader`.
             networks: names of those that the task runs. One that is not trained is refused before
                 anything is written.
             decisive: the flags that decide what a file of a given name holds. A folder made with

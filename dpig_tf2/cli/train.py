@@ -397,7 +397,7 @@ def _poses_of_photos(folder, model):
     from dpig_tf2.preparation.photos import list_images
     from dpig_tf2.progress import reporter
     from dpig_tf2.sampling.persons import Persons, concatenate
-    from dpig_tf2.sampling.readers import FileReader
+    from dpig_tf2.sampling.photo_reader import FileReader
 
     path = pathlib.Path(_RUN_DIR.value, "keypoints.csv")
     if path.exists():

@@ -1,8 +1,11 @@
 """The poses of each photo of a folder: the common interface, and poses found in the photos."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
+import threading
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -51,6 +54,9 @@ class PhotoPoses:
         """
         raise NotImplementedError
 
+    def look_ahead(self, photos: Iterable[tuple[str, np.ndarray]]) -> None:
+        """Begins with photos, by name, that `of` will be asked for; what fails is told then."""
+
     def identity(self, name: str) -> str | None:
         """Who is on a photo, if that is known."""
         return None
@@ -78,10 +84,26 @@ class DetectedPoses(PhotoPoses):
         self.settings = {"pose_detector": detector.fingerprint}
         self.found: dict[str, np.ndarray] = {}
         self._photos = self._with_several = 0
+        self._seen_ahead: dict[str, list[Person]] = {}
+        self._looking: threading.Thread | None = None
+
+    def look_ahead(self, photos: Iterable[tuple[str, np.ndarray]]) -> None:
+        def look():
+            with contextlib.suppress(Exception):
+                for name, photo in photos:
+                    self._seen_ahead[name] = self._detector.detect([photo])[0]
+
+        self._looking = threading.Thread(target=look, daemon=True)
+        self._looking.start()
 
     def persons(self, name: str, photo: np.ndarray) -> list[Person]:
         """All persons of a photo uint8 [H, W, 3], the main one first."""
-        persons = self._detector.detect([photo])[0]
+        if self._looking:
+            self._looking.join()
+        if name in self._seen_ahead:
+            persons = self._seen_ahead.pop(name)
+        else:
+            persons = self._detector.detect([photo])[0]
         self._photos += 1
         self._with_several += len(persons) > 1
         if persons and self._everyone:

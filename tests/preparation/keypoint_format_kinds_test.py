@@ -546,7 +546,7 @@ def test_sizes_are_read_from_the_headers_of_turned_photos(tmp_path):
 
 def test_poses_are_placed_by_the_size_that_their_file_declares(tmp_path):
     from dpig_tf2 import config
-    from dpig_tf2.sampling.readers import read_poses
+    from dpig_tf2.sampling.photo_reader import read_poses
 
     model = config.preset("market1501").model
     path = write(tmp_path, *JSON_FORMATS["coco"])

@@ -13,7 +13,7 @@ from dpig_tf2.io import images
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.preparation.given_poses import GivenPoses
 from dpig_tf2.sampling.persons import concatenate
-from dpig_tf2.sampling.readers import FileReader, read_poses
+from dpig_tf2.sampling.photo_reader import FileReader, read_poses
 
 
 @pytest.fixture
