@@ -65,12 +65,14 @@ def main() -> int:
             _RECORDS.skip_bad_records.value,
         )
 
+    left_out: list[str] = []
+
     def task(context):
         from dpig_tf2.sampling.tasks.identities import write_identities
 
         if "discriminator" not in context.sampler.model.networks:
             program.say("note: no discriminator in this folder, images are not scored")
-        write_identities(context, wanted, _SEED.value, _poses(context, reader))
+        write_identities(context, wanted, _SEED.value, _poses(context, reader, left_out))
 
     mapped = model.appearance_factors if _real_poses() else model.factors
     networks = {"generator", *(f"{factor}_mapping" for factor in mapped)}
@@ -85,6 +87,7 @@ def main() -> int:
             *([_IDENTITIES] if _TEST_IDENTITIES.value else []),
         ),
         optional=["discriminator"],
+        left_out=left_out,
     )
 
 
@@ -92,7 +95,7 @@ def _real_poses():
     return _RECORDS.data_dir.present or _TARGETS.keypoints.present
 
 
-def _poses(context, reader):
+def _poses(context, reader, left_out):
     """The poses to draw from; None if they are sampled."""
     from dpig_tf2.sampling.persons import Persons, concatenate
 
@@ -100,7 +103,7 @@ def _poses(context, reader):
         batches = pictures.tracked(context, reader, reader.persons(), "real poses")
         return concatenate(Persons(batch.names, batch.keypoints) for batch in batches)
     if _TARGETS.keypoints.present:
-        return _TARGETS.read(context.sampler.config.model)
+        return _TARGETS.read(context.sampler.config.model, left_out)
     return None
 
 

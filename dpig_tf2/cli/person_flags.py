@@ -425,11 +425,16 @@ class TargetPoseFlags:
             )
         return int(rows), int(columns)
 
-    def read(self, model: configuration.ModelConfig):
-        """The poses as `Persons` without images; prints a line for each that cannot be used."""
+    def read(self, model: configuration.ModelConfig, left_out: list[str]):
+        """The poses as `Persons` without images; prints what is doubtful.
+
+        Args:
+            model: gives the image size.
+            left_out: gets a line for each pose that cannot be used.
+        """
         from dpig_tf2.sampling.photo_reader import read_poses
 
-        poses, problems = read_poses(
+        poses, notes, unusable = read_poses(
             self.keypoints.value,
             self._reading.keypoint_format.value,
             self.size(),
@@ -438,6 +443,7 @@ class TargetPoseFlags:
             limit=None,
             units=self._reading.units.value,
         )
-        for problem in problems:
-            say(f"note: {problem}")
+        for note in notes:
+            say(f"note: {note}")
+        left_out += unusable
         return poses

@@ -63,6 +63,7 @@ class PictureVerb:
         optional: Iterable[str] = (),
         paste_back: bool = False,
         further_poses: Mapping | None = None,
+        left_out: Iterable[str] = (),
     ) -> int:
         """Loads the networks, lets the task write its files, and says what came of it.
 
@@ -77,9 +78,10 @@ class PictureVerb:
             optional: names of those that it runs if they are trained.
             paste_back: put pictures back into photos, see `Context`.
             further_poses: {CSV name: poses} besides those of the reader, see `PhotoPoses`.
+            left_out: a line for each pose that is left out, known when the task ends.
 
         Returns:
-            The exit status: 1 if a person was left out.
+            The exit status: 1 if a person or pose was left out.
         """
         from dpig_tf2.progress import reporter
         from dpig_tf2.sampling.output_folder import MANIFEST, OutputFolder
@@ -119,12 +121,12 @@ class PictureVerb:
                 for line in source.keep(pathlib.Path(folder, name)):
                     program.say(line)
             if made or (reader and reader.total > 1):
-                for line in skipped:
+                for line in (*skipped, *left_out):
                     program.say(f"left out: {line}")
         if skipped and not made:
             raise DpigError(f"no usable person; {skipped[0]}")
         program.say(f"{made} files in {output.path}, {output.reused} of them from before")
-        return 1 if skipped else 0
+        return 1 if (*skipped, *left_out) else 0
 
 
 def _sha256s(files):

@@ -9,6 +9,7 @@ II and find their predecessors in the run folder. Started again, a run resumes w
 """
 
 import ast
+import dataclasses
 import pathlib
 import sys
 
@@ -216,12 +217,14 @@ def main() -> int:
             f"--rematerialize does not apply to model.architecture={config.model.architecture}",
             field="rematerialize",
         )
-    print(config.to_json(), flush=True)
     if _DRY_RUN.value:
+        print(config.to_json())
         return 0
     from dpig_tf2.run_folder import RunFolder
 
     folder = RunFolder.plan(_RUN_DIR.value, config)
+    what = " with ".join(filter(None, (config.preset, ", ".join(_changes(config)))))
+    program.say(f"preset {what}; all settings: {folder.path / 'config.json'}")
     _RECORDS.require()
     from dpig_tf2.training import distribution
 
@@ -367,6 +370,19 @@ def _base_config():
             field="preset",
         )
     return configuration.preset(_PRESET.value)
+
+
+def _changes(config):
+    """FIELD=VALUE of what is not as the preset has it."""
+    preset = configuration.PRESETS.get(config.preset, config)  # one of another version
+    for name, value in vars(config).items():
+        usual = getattr(preset, name)
+        if dataclasses.is_dataclass(value):
+            for field, own in vars(value).items():
+                if own != getattr(usual, field):
+                    yield f"{name}.{field}={own}"
+        elif value != usual:
+            yield f"{name}={value}"
 
 
 def _data(config):

@@ -43,7 +43,7 @@ def main() -> int:
     model = _PICTURES.model()
     limit = _PERSONS.limit.value or (_GRID_LIMIT if _ALL_PAIRS.value else None)
     reader = _PERSONS.reader(model, _PICTURES.batch_size, limit)
-    target = None
+    target, left_out = None, []
     if _TARGET_IMAGE.present:
         target = _PERSONS.photo_reader(_TARGET_IMAGE.value, _TARGETS.keypoints.value, model)
 
@@ -57,7 +57,7 @@ def main() -> int:
             batches = pictures.one_by_one(context, persons, "transfer")
             transfer_grid(context, batches, persons, len(persons))
         elif target or _TARGETS.keypoints.present:
-            targets = _only_person(target) if target else _TARGETS.read(model)
+            targets = _only_person(target) if target else _TARGETS.read(model, left_out)
             batches = pictures.tracked(context, reader, reader.persons(), "transfer")
             transfer_grid(context, batches, targets, ROWS_PER_SHEET)
         else:
@@ -71,6 +71,7 @@ def main() -> int:
         decisive=(*_PERSONS.decisive, *_TARGETS.decisive, _TARGET_IMAGE, _ALL_PAIRS),
         paste_back=_PERSONS.paste_back,
         further_poses={"target_keypoints.csv": target.poses} if target else None,
+        left_out=left_out,
     )
 
 

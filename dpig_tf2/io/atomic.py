@@ -1,12 +1,16 @@
 """Files that are complete or not there at all."""
 
 import contextlib
+import glob
 import json
 import os
 import pathlib
+import time
 from collections.abc import Iterator
 
 _TEMPORARY = ".{name}.{process}.tmp"
+# Seconds since its last byte. Process numbers do not tell: another host may be writing.
+_ABANDONED = 3600
 
 
 @contextlib.contextmanager
@@ -49,12 +53,18 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def write_json(path: str | os.PathLike, value, indent: int = 2) -> None:
-    """Replaces a JSON file.
+    """Replaces a JSON file, and removes what killed processes left of it long ago.
 
     Raises:
         ValueError: if a number is not finite, which JSON does not know; the file stays as it was.
     """
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+    path = pathlib.Path(path)
+    name = _TEMPORARY.format(name=glob.escape(path.name), process="[0-9]*")
+    for leftover in path.parent.glob(name):
+        with contextlib.suppress(OSError):  # another process may be removing it
+            if time.time() - leftover.stat().st_mtime > _ABANDONED:
+                leftover.unlink()
 
 
 def remove_temporaries(folder: pathlib.Path, name: str | None = None) -> None:

@@ -62,6 +62,8 @@ def decoding(path: str | os.PathLike, formats: tuple[str, ...] = JPEG_OR_PNG) ->
     except UnidentifiedImageError as error:
         others = f", nor {', '.join(formats[2:])}" if formats[2:] else ""
         message = f"is not a {' or '.join(formats[:2])} image{others}"
+        if not os.path.getsize(path):
+            message = "is empty"
         raise DpigError(message, file=path) from error
     # Pillow lets out what its readers of headers, chunks and tags happen to raise.
     except Exception as error:

@@ -99,7 +99,7 @@ class Manifest:
             return None
         folder = self.path.parent
         return OutputError(
-            f"{folder} holds {what} made {difference}: choose another output folder, or overwrite",
+            f"{folder} holds {what} made {difference}: choose another --out_dir, or --overwrite",
             file=folder,
             field=key or "inputs",
         )

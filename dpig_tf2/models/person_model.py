@@ -200,7 +200,7 @@ class PersonModel:
 
     def _row_by_row(self, network, rows):
         """A network on rows [B, ...], each with the same bits whatever those after it and B are."""
-        if self.portable:
+        if self.portable or rows.shape[0] == 0:  # of no blocks `map_fn` knows no shape
             return network(rows)
         count = tf.shape(rows)[0]
         padding = [[0, tf.math.floormod(-count, ROWS_AT_ONCE)]] + [[0, 0]] * (len(rows.shape) - 1)

@@ -10,7 +10,6 @@ from dpig_tf2 import synthetic
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.ops import drawing, pose_maps, regions
 from dpig_tf2.pipeline import parser
-from dpig_tf2.pipeline.shares import own_rows
 from dpig_tf2.pipeline.training_data import PERSONS_AT_A_TIME, TrainingData, as_shown
 from dpig_tf2.synthetic.scene import vary_background
 
@@ -98,10 +97,6 @@ class FreshPersons(TrainingData):
         """Persons that no training with this seed shows."""
         unseen = dataclasses.replace(self, seed=self.seed + 1)
         return as_shown(next(iter(unseen.batches(model, count))))
-
-    def photo_batches(self, config, updates, start, context):
-        size = config.reconstruction.batch_size * updates
-        return own_rows(self.batches(config.model, size, start), size, updates, context)
 
     def __len__(self):
         return self.photos

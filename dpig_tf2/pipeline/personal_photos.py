@@ -9,7 +9,6 @@ from PIL import Image
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.ops.keypoints import flip_horizontal, is_outside
 from dpig_tf2.pipeline.fresh_persons import FreshPersons, as_person
-from dpig_tf2.pipeline.shares import own_rows
 from dpig_tf2.pipeline.training_data import TrainingData, as_shown
 
 _PHOTOS = 2  # second number of the random stream's seed, beside those of `fresh_persons`
@@ -75,10 +74,6 @@ class PersonalPhotos(TrainingData):
         drawn = tf.data.Dataset.counter(start).map(draw)
         fresh = FreshPersons(self.seed).batches(model, synthetic, start)
         return tf.data.Dataset.zip(fresh, drawn).map(joined).prefetch(4)
-
-    def photo_batches(self, config, updates, start, context):
-        size = config.reconstruction.batch_size * updates
-        return own_rows(self.batches(config.model, size, start), size, updates, context)
 
     def shown(self, model, count):
         """The photos themselves, `count` of them, each in the pose of the next one."""

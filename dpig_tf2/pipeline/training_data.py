@@ -15,6 +15,7 @@ from dpig_tf2.config import STAGES, Config, ConfigError, ModelConfig
 from dpig_tf2.pipeline.batches import training_batches, unique_persons
 from dpig_tf2.pipeline.cache import count_distinct_images
 from dpig_tf2.pipeline.screening import require_examples, usable_records
+from dpig_tf2.pipeline.shares import own_rows
 from dpig_tf2.records.record_set import RecordSet
 
 PERSONS_AT_A_TIME = 32  # in the batches of `TrainingData.persons`
@@ -77,6 +78,11 @@ class TrainingData(abc.ABC):
             start: number of the first batch.
             context: of tf.distribute.
         """
+        size = config.reconstruction.batch_size * updates
+        return own_rows(self.batches(config.model, size, start), size, updates, context)
+
+    def batches(self, model: ModelConfig, batch_size: int, start: int = 0) -> tf.data.Dataset:
+        """Those of `photo_batches` for all replicas together."""
         raise NotImplementedError
 
     def persons(self, model: ModelConfig) -> Iterator[dict]:

@@ -24,9 +24,11 @@ _CHUNK = 1 << 20
 _TIMEOUT = 30  # seconds without a byte
 _PARTIAL = 206  # the server continues where an interrupted download stopped
 _MAX_UNPACKED = 200 << 30  # bytes; the published records take about 40 GB
-# Bytes of memory that the list of a tar's members may take: about a million of them. Compressed,
-# headers take next to nothing.
+# Bytes of memory that the list of a tar's members may take: about a million of them, and of a small
+# file fewer. Compressed, headers take next to nothing.
 _MAX_LISTED = 1 << 30
+_SURELY_LISTED = 1 << 25
+_LISTED_FOR_A_BYTE = 8  # of the archive; a member takes 512 of one that is not compressed
 _MEMBER_LISTED = 1 << 10  # bytes in memory of a member
 _HEADER_LISTED = 16  # bytes in memory for each byte of a long name or of a pax header
 _LONGEST_NAME = 200  # bytes; file systems take 255, temporary names are a little longer
@@ -287,7 +289,8 @@ def _bounded_header(archive) -> type[tarfile.TarInfo]:
     `tarfile` keeps all members, reads long names and pax headers at once, gives what a global one
     says to every member, and believes sizes that lead back to where it has been.
     """
-    left, each = _MAX_LISTED, _MEMBER_LISTED
+    left = min(_MAX_LISTED, _SURELY_LISTED + _LISTED_FOR_A_BYTE * os.path.getsize(archive))
+    each = _MEMBER_LISTED
 
     def refused(why):
         return ArchiveError(f"{archive}: {why}, refused", file=archive)

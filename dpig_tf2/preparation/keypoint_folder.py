@@ -239,6 +239,8 @@ def _no_pairs(found, identity_of, pairs_csv):
         return DpigError(f"{pairs_csv}: no pair of two usable images", file=pairs_csv)
     people = len(set(map(identity_of, found)))
     return DpigError(
-        f"no two of the {len(found)} usable images show the same person ({people} "
-        "identities); choose another identity pattern, or other pairs, such as each_once"
+        f"no two of the {len(found)} usable images show the same person ({people} identities): "
+        "--identity says how a photo tells its person, by default by the text before the first "
+        "underscore of its name; or choose other --pairs, such as each_once",
+        field="identity",
     )

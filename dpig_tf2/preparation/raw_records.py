@@ -131,7 +131,9 @@ def convert(
             numbers = person_of[block]
             pairs.append(numbers[(numbers >= 0).all(axis=1)])
     if not len(pairs):
-        raise DpigError("no two usable images with keypoints show the same person")
+        raise DpigError(
+            "no two usable images with keypoints show the same person, as their names begin"
+        )
     return session.write(
         persons,
         pairs,

@@ -225,7 +225,7 @@ def _opened_manifest(output, settings) -> Manifest:
     if present and not output.manifest_path.exists() and not output.overwrite:
         raise OutputError(
             f"{output.out_dir} already holds {next(iter(present))} of unknown origin: choose "
-            "another folder, or overwrite",
+            "another --out_dir, or --overwrite",
             file=output.out_dir,
         )
     what = f"records of {output.name}"

@@ -54,8 +54,9 @@ class RecordSet:
         paths = shards.find_shards(data_dir, split, prefix)
         reader = index.RecordReader([index.index_file(path) for path in paths])
         if not len(reader):
-            why = next((f"; {f.path}: {f.problem}" for f in reader.files if f.problem), "")
-            message = f"{paths[0]}: no records of split {split!r}{why}"
+            problems = (f"{file.path}: {file.problem}" for file in reader.files if file.problem)
+            why = next(problems, "every file is empty")
+            message = f"{paths[0]}: no records of split {split!r}; {why}"
             raise RecordError(message, file=paths[0])
         layout, pairs, pairs_path = shards.layout(paths), None, None
         if layout == "lean":

@@ -83,7 +83,7 @@ class OutputFolder:
         manifest = self.path / MANIFEST
         if not manifest.exists() and holds_files(self.path):
             raise OutputError(
-                f"{self.path} holds files but no {MANIFEST}: choose another output folder",
+                f"{self.path} holds files but no {MANIFEST}: choose another --out_dir",
                 file=self.path,
             )
         self._manifest = Manifest(manifest, settings, overwrite=overwrite, inputs=inputs)

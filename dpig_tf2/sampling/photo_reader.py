@@ -155,8 +155,8 @@ def read_poses(
     model: ModelConfig,
     limit: int | None,
     units: str | None = None,
-) -> tuple[Persons, list[str]]:
-    """The poses of a keypoint file, and a line for each one that cannot be used.
+) -> tuple[Persons, list[str], list[str]]:
+    """The poses of a keypoint file, notes on it, and a line for each pose that is left out.
 
     Args:
         path: file or folder of keypoints.
@@ -175,7 +175,7 @@ def read_poses(
     annotations = keypoint_formats.load(
         path, keypoint_format, (), (lambda name: size) if size else None, units
     )
-    namer, problems = Namer(), list(annotations.problems)
+    namer, left_out = Namer(), []
     names, poses = [], []
     for source, keypoints in list(annotations.keypoints.items())[:limit]:
         try:
@@ -184,10 +184,11 @@ def read_poses(
             poses.append(fit_keypoints(keypoints, photos.place(own, model_size, resize)))
             names.append(name)
         except ValueError as error:
-            problems.append(f"{path}: {source}: {error}")
+            left_out.append(f"{path}: {source}: {error}")
     if not poses:
-        raise DpigError(f"{path}: no usable pose; {problems[0]}", file=path)
-    return Persons(tuple(names), np.stack(poses)), problems
+        reasons = [*left_out, *annotations.problems]
+        raise DpigError(f"{path}: no usable pose; {reasons[0]}", file=path)
+    return Persons(tuple(names), np.stack(poses)), annotations.problems, left_out
 
 
 def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndarray:

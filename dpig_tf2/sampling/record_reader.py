@@ -9,6 +9,7 @@ import numpy as np
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
+from dpig_tf2.records import schema, shards
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.sampling.persons import Namer, Persons, concatenate
 
@@ -25,7 +26,8 @@ class RecordReader:
         both_sides: targets count as persons too, each behind its source.
 
     Attributes:
-        files: no photos.
+        files: the manifest, which has the checksums of the records. Others' records have none, and
+            are too large to be read for their own.
         poses: none are looked for.
         skipped: a line for each person that was left out.
         notes: other remarks.
@@ -48,7 +50,8 @@ class RecordReader:
         self._both_sides = both_sides
         self._names: dict[bytes, str] = {}
         self._namer = Namer()
-        self.files: list[pathlib.Path] = []
+        first = self._records.paths[0]
+        self.files = [first.with_name(schema.manifest_name(shards.stem(first)))]
         self.poses = None
         self.notes: list[str] = []
         self.skipped: list[str] = []

@@ -78,7 +78,7 @@ def prepare(
             _require_same(_noted(file), wanted, run.path)
         elif not file.exists() and holds_files(run.path):
             raise ConfigError(
-                f"{run.path} holds files but no run: choose another output folder", file=run.path
+                f"{run.path} holds files but no run: choose another --out_dir", file=run.path
             )
         write_json(file, wanted)
     return run
@@ -90,11 +90,11 @@ def _noted(file):
     except OSError:
         raise ConfigError(
             f"{file.parent} holds a run but no {PERSONAL}, and may have learned from others: "
-            "choose another output folder",
+            "choose another --out_dir",
             file=file.parent,
         ) from None
     except JsonError as error:
-        raise ConfigError(f"{error}: choose another output folder", file=file) from error
+        raise ConfigError(f"{error}: choose another --out_dir", file=file) from error
     return noted if isinstance(noted, dict) else {}
 
 
@@ -103,7 +103,7 @@ def _require_same(noted, wanted, folder):
     if other:
         raise ConfigError(
             f"{folder} holds a run that was personalized with other {', '.join(other)}: choose "
-            "another output folder",
+            "another --out_dir",
             file=folder,
             field=other[0],
         )

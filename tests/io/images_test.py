@@ -56,6 +56,10 @@ def test_files_are_opened_by_what_they_hold(tmp_path):
     Image.fromarray(PICTURE).save(path, "BMP")
     with pytest.raises(ValueError, match="is not a JPEG or PNG image"):
         images.read_rgb(path)
+    path.write_bytes(b"")
+    for read in (images.read_rgb, images.upright_size, photos.read):
+        with pytest.raises(ValueError, match="^is empty$"):
+            read(path)
     with pytest.raises(ValueError, match="cannot be read"):
         images.read_rgb(tmp_path / "absent.png")
 

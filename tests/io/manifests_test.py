@@ -58,7 +58,7 @@ def test_other_settings_are_refused_by_their_first_key(path, changed, field):
 
 def test_a_setting_that_is_no_more_is_refused(path):
     fewer = {key: value for key, value in SETTINGS.items() if key != "count"}
-    with pytest.raises(OutputError, match="made with count=3, not None"):
+    with pytest.raises(OutputError, match="made with count=3, not None: choose .*--overwrite$"):
         Manifest(path, fewer)
 
 

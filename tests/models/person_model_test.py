@@ -52,6 +52,13 @@ def test_a_row_has_the_same_bits_in_any_batch_and_place(model, verb):
         np.testing.assert_array_equal(moved, np.roll(together, shift, axis=0))
 
 
+def test_codes_and_poses_of_nobody(model):
+    codes = model.encode_pose(_keypoints(model, 0))
+    assert codes.shape == model.draw_noise(0, "pose", _SEED).shape
+    assert model.decode_pose(codes).shape == (0, 18, 3)
+    assert model.sample(0, _SEED)["images"].shape == _images(model, 0).shape
+
+
 def test_rows_have_gradients(model):
     noise = model.draw_noise(3, "background", _SEED)
     network = model.network("background_mapping")

@@ -391,7 +391,7 @@ def test_open_without_records(tmp_path):
     with pytest.raises(RecordError, match="no record files"):
         RecordSet.open(tmp_path, "train")
     (tmp_path / "Market1501_train_00000-of-00001.tfrecord").touch()
-    with pytest.raises(RecordError, match="no records of split 'train'"):
+    with pytest.raises(RecordError, match="no records of split 'train'; every file is empty"):
         RecordSet.open(tmp_path, "train")
 
 

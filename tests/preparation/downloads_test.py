@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import http.server
 import io
@@ -288,6 +289,16 @@ def test_tars_that_would_take_all_memory_are_refused(tmp_path, monkeypatch, cont
     pathlib.Path("a.tar").write_bytes(content + bytes(1024))
     with pytest.raises(downloads.ArchiveError, match=problem):
         downloads.unpack("a.tar", "out")
+
+
+def test_compressed_tars_of_nothing_are_refused_early(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "_SURELY_LISTED", 100_000)
+    content = b"".join(tar_header(f"{number}") for number in range(1000)) + bytes(1024)
+    (tmp_path / "a.tar").write_bytes(content)
+    (tmp_path / "b.tar.gz").write_bytes(gzip.compress(content))
+    assert len(downloads.unpack(tmp_path / "a.tar", tmp_path / "out")) == 1000
+    with pytest.raises(downloads.ArchiveError, match="list of members is too large"):
+        downloads.unpack(tmp_path / "b.tar.gz", tmp_path / "out")
 
 
 def test_links_are_refused(tmp_path):

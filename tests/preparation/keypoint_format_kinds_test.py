@@ -550,7 +550,7 @@ def test_poses_are_placed_by_the_size_that_their_file_declares(tmp_path):
 
     model = config.preset("market1501").model
     path = write(tmp_path, *JSON_FORMATS["coco"])
-    poses, _ = read_poses(str(path), "auto", None, "stretch", model, None)
+    poses, *_ = read_poses(str(path), "auto", None, "stretch", model, None)
     factors = model.height / 100, model.width / 50, 1
     np.testing.assert_allclose(poses.keypoints[0], pose() * factors, rtol=1e-5)
 

@@ -162,6 +162,8 @@ def test_a_pose_without_a_name_is_left_out(tiny_config, tmp_path):
     lines = [f"{name}: {row}: {row}" for name, row in numbers.items()]
     path = tmp_path / "k.csv"
     path.write_text("\n".join(["name:keypoints_y:keypoints_x", *lines]) + "\n")
-    poses, problems = read_poses(str(path), "auto", (64, 32), "stretch", tiny_config.model, None)
-    assert poses.names == ("a",) and len(problems) == 1
+    poses, notes, left_out = read_poses(
+        str(path), "auto", (64, 32), "stretch", tiny_config.model, None
+    )
+    assert poses.names == ("a",) and len(left_out) == 1 and not notes
     np.testing.assert_array_equal(poses.keypoints[:, 0], [[7, 7, 1]])

@@ -302,7 +302,7 @@ def test_a_personal_run_is_not_continued_with_other_photos(tmp_path):
         assert refused.value.field == field
     for damaged in ("{", "[]"):
         (tmp_path / "me/personal.json").write_text(damaged)
-        with pytest.raises(ConfigError, match="choose another output folder"):
+        with pytest.raises(ConfigError, match="choose another --out_dir"):
             start()
     (tmp_path / "me/personal.json").unlink()
     with pytest.raises(ConfigError, match="me holds a run but no personal.json"):

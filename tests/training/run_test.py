@@ -601,4 +601,7 @@ def test_too_few_examples_for_a_batch(tmp_path, tiny_overrides, synthetic_data):
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()[-1:]
     assert line.startswith("dpig train: error: ") and "too few for a batch of 1000" in line
+    (told,) = result.stdout.splitlines()
+    assert told.startswith("preset synthetic with model.") and "pose.steps=4" in told
+    assert "reconstruction.batch_size=1000" in told and "run/config.json" in told
     assert not (tmp_path / "run").exists()
