@@ -1,7 +1,6 @@
 """Persons for the sampling tasks, read from records."""
 
 import hashlib
-import pathlib
 from collections.abc import Iterator
 
 import numpy as np
