@@ -91,9 +91,12 @@ class DetectedPoses(PhotoPoses):
         def look():
             with contextlib.suppress(Exception):
                 for name, photo in photos:
+                    if not threading.main_thread().is_alive():  # the program ends
+                        break
                     self._seen_ahead[name] = self._detector.detect([photo])[0]
 
-        self._looking = threading.Thread(target=look, daemon=True)
+        # No daemon: one that is at work in native code can abort the program as it ends.
+        self._looking = threading.Thread(target=look)
         self._looking.start()
 
     def persons(self, name: str, photo: np.ndarray) -> list[Person]:

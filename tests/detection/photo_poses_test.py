@@ -1,5 +1,7 @@
 """Poses found in photos, some of them ahead of time."""
 
+import subprocess
+import sys
 import types
 
 import numpy as np
@@ -45,3 +47,22 @@ def test_what_fails_ahead_is_told_when_its_turn_comes():
         poses.of("b", PHOTOS["b"])
     assert len(poses.of("c", PHOTOS["c"])) == 1
     assert looks == [1, 2, 2, 3]
+
+
+def test_a_program_that_ends_does_not_wait_for_all_photos(tmp_path):
+    """With status 3, after the photo that it was at."""
+    script = tmp_path / "ends.py"
+    script.write_text(
+        "import pathlib, sys, time, types\n"
+        "from dpig_tf2.detection.photo_poses import DetectedPoses\n"
+        "def detect(photos):\n"
+        "    print('look', flush=True)\n"
+        "    time.sleep(0.5)\n"
+        "    return [[]]\n"
+        "poses = DetectedPoses(types.SimpleNamespace(fingerprint='x', detect=detect))\n"
+        "poses.look_ahead((str(n), None) for n in range(1000))\n"
+        "sys.exit(3)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.count("look") <= 2
