@@ -20,6 +20,10 @@ class PlacedReconstructionTrainer(StageTrainer):
     place. What the answer's pose changes is thereby asked of the pose alone. Without
     `Recipe.cross_answers` the other half is the target photo from its own codes.
 
+    Without a third photo every scene is that of the answer itself, whose code could tell who stands
+    before it. So the answer teaches nothing of what is behind the person: only figures are drawn
+    there, from the codes of the body.
+
     Batch: {"source": person, "target": person} and, with known scenes, "scene": person; a person as
     for `ReconstructionTrainer`.
     """
@@ -39,15 +43,17 @@ class PlacedReconstructionTrainer(StageTrainer):
 
     def update(self, batch):
         source, target = batch["source"], batch["target"]
-        scene = batch.get("scene", target)
+        has_scene = "scene" in batch
+        scene = batch["scene"] if has_scene else target
         answer = to_network_range(tf.concat([source["image"], target["image"]], axis=0))
         keypoints = tf.concat([source["keypoints"], target["keypoints"]], axis=0)
         masks = [tf.cast(p["body_mask"], tf.float32) for p in (source, target)]
         with tf.GradientTape() as tape:
             codes = self._codes(source, target, scene)
             figure, around = self.generator.layers_of(codes, keypoints)
-            drawn = placed.composed(figure, around)
             mask = tf.concat(masks, axis=0)
+            behind = around if has_scene else tf.where(mask > 0, tf.stop_gradient(around), around)
+            drawn = placed.composed(figure, behind)
             loss, logs = self._loss(drawn, around, answer, mask)
             if self.config.model.texels:
                 logs["loss/texture"] = self._texture_loss(codes, keypoints, answer, mask)

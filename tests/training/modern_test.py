@@ -70,6 +70,24 @@ def test_without_a_third_photo_the_target_lends_its_background():
     assert float(given[0]["error/transfer"]) == float(found[0]["error/transfer"])
 
 
+@pytest.mark.parametrize("has_scene", [False, True])
+def test_an_answer_with_its_own_scene_teaches_nothing_of_what_the_person_hides(has_scene):
+    """Here the mask hides all of the scene."""
+    trainer = _trainer()
+    batch = {
+        side: person | {"body_mask": tf.ones_like(person["body_mask"])}
+        for side, person in _batch(trainer).items()
+    }
+    if has_scene:
+        batch["scene"] = testing.random_person(trainer.config.model, 2, seed=50)
+    kernels = trainer.generator.scene_output.kernel, trainer.generator.figure_output.kernel
+    before = list(map(np.array, kernels))
+    trainer.train_step(batch)
+    scene, figure = (np.abs(now - old).max() for now, old in zip(kernels, before, strict=True))
+    assert figure > 0
+    assert (scene > 0) == has_scene
+
+
 def test_without_cross_answers_every_photo_is_drawn_from_its_own_codes():
     trainer = _trainer(**{"recipe.cross_answers": False})
     batch = _batch(trainer)
