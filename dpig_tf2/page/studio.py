@@ -77,9 +77,9 @@ class Studio:
             self._pasted(person, image),
         )
 
-    def sampled_pose(self, seed: int, truncation: float = 1.0) -> np.ndarray:
+    def sampled_pose(self, seed: int) -> np.ndarray:
         """A pose from noise, float32 [18, 3] in pixels."""
-        codes = self.sampler.seed_codes(1, seed, ["pose"], truncation)
+        codes = self.sampler.seed_codes(1, seed, ["pose"])
         [pose] = self.sampler.decode_pose(codes.code("pose"))
         return np.where(pose[:, 2:] > 0.5, pose, 0).astype(np.float32)
 
