@@ -268,8 +268,8 @@ class Studio:
 
         Returns:
             {factor exchanged: {factor: share of its true change that is in the pictures}}, factors
-            as in `FACTOR_NAMES`; None
-            unless both persons are synthetic, who alone have true pictures.
+            as in `FACTOR_NAMES`; None unless both persons are synthetic, who alone have true
+            pictures, and the background is a factor of the model.
         """
         if not first.factors or not second.factors or not self.model.has_background:
             return None
