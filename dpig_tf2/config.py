@@ -22,7 +22,6 @@ _REGIONS = 7  # of the body
 SCENE_CELL = 16  # side of a cell of the placed architecture's scene code, pixels
 BOX_RULES = ("market1501", "deepfashion")
 CHECKPOINTS = ("latest", "best")
-FACTORS = ("foreground", "background", "appearance", "pose")
 _SMALLEST, _LARGEST = 1.1754944e-38, 3.4028235e38  # what networks know, float32
 _LARGEST_INTEGER = 2**31 - 1
 _MOST_LEVELS = 16  # halvings of the resolution: images of more than 32768 pixels are not meant

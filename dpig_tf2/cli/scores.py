@@ -8,8 +8,7 @@ from absl import flags
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli import program
 from dpig_tf2.cli.flag_groups import RunFolderFlags
-
-_LISTS = ("per_image", "names", "checkpoints", "skipped")  # written, but not printed
+from dpig_tf2.presets import packing
 
 
 class ScoreVerb:
@@ -74,7 +73,7 @@ class ScoreVerb:
         run = self.run_folder.open() if self.run_folder.path.value else None
         if run:
             scores = scores | _provenance(run, self.run_folder.checkpoint.value)
-        print(json.dumps(_brief(scores), indent=2))
+        print(json.dumps(packing.without_lists(scores), indent=2))
         if self._out.value:
             path = pathlib.Path(self._out.value)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,10 +115,3 @@ def _provenance(run, checkpoint):
             for stage, path in files.items()
         },
     }
-
-
-def _brief(scores):
-    """The scores without the lists of single images."""
-    if isinstance(scores, dict):
-        return {name: _brief(value) for name, value in scores.items() if name not in _LISTS}
-    return scores

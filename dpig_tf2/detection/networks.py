@@ -50,9 +50,6 @@ class Region:
     def scaled(self, factor: float) -> "Region":
         return dataclasses.replace(self, side=self.side * factor)
 
-    def upright(self) -> "Region":
-        return dataclasses.replace(self, angle=0.0)
-
     def is_near(self, other: "Region") -> bool:
         """Whether both are about one person: much the same center and size."""
         apart = float(np.hypot(self.x - other.x, self.y - other.y))

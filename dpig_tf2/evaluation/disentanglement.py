@@ -21,7 +21,7 @@ from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.heat_map import heat_map
 from dpig_tf2.visual.sheets import beside, labeled_sheet, stacked
 
-FACTORS = ("foreground", "background", "pose")
+FACTORS = tuple(synthetic.FACTORS)
 PROTOCOL = "tf"
 _IMAGE_NAME = re.compile(r"\d{4}_c\d")  # person and camera
 
@@ -54,7 +54,7 @@ def _factors_of(name, values, path):
             raise DpigError(f"expected the factors {', '.join(FACTORS)}")
         factors = {factor: synthetic.from_dict(values[factor]) for factor in FACTORS}
         for factor, value in factors.items():
-            if type(value).__name__.lower() != factor:
+            if not isinstance(value, synthetic.FACTORS[factor]):
                 raise DpigError(f"{factor} holds a {type(value).__name__}")
         return factors
     except DpigError as error:

@@ -88,12 +88,11 @@ class ImageScores:
 
         Returns:
             What `PairScores.summary` returns. Besides, `metrics` has `lpips`, and `mask_ssim` too
-            if no pair had a mask;
-            `inception_score`, `mask_inception_score` (generated pictures, the latter black outside
-            the mask), `fid` and `kid` (generated against target), each with `value` and `count`;
-            and `pose_error` as of `found_keypoint_error`. What is not computed has None for its
-            value (`mean` for these two, `pixel_error` for `pose_error`) and a `reason`. `networks`
-            describes the weights used, None for none.
+            if no pair had a mask; `inception_score`, `mask_inception_score` (generated pictures,
+            the latter black outside the mask), `fid` and `kid` (generated against target), each
+            with `value` and `count`; and `pose_error` as of `found_keypoint_error`. What is not
+            computed has None for its value (`mean` for the two in `metrics`, `pixel_error` for
+            `pose_error`) and a `reason`. `networks` describes the weights used, None for none.
 
         Raises:
             DpigError: if no pair was added.

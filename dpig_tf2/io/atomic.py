@@ -52,13 +52,13 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | os.PathLike, value, indent: int = 2) -> None:
+def write_json(path: str | os.PathLike, value) -> None:
     """Replaces a JSON file, and removes what killed processes left of it long ago.
 
     Raises:
         ValueError: if a number is not finite, which JSON does not know; the file stays as it was.
     """
-    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
     path = pathlib.Path(path)
     name = _TEMPORARY.format(name=glob.escape(path.name), process="[0-9]*")
     for leftover in path.parent.glob(name):

@@ -1,4 +1,4 @@
-"""Where this package keeps files that it fetched for the user."""
+"""Where this package keeps files that it fetched or measured for the user."""
 
 import os
 import pathlib

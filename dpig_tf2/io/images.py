@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError, features
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_bytes
@@ -132,7 +132,6 @@ def _as_pillow(image):
     return image if isinstance(image, Image.Image) else Image.fromarray(image)
 
 
-_EXIF_ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)  # orientations that exchange rows and columns
 
 
@@ -148,7 +147,7 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int, int]:
         _as_warned(),
         Image.open(path, formats=PHOTO_FORMATS) as image,
     ):
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         # Pillow gives the size of a TIFF as it is seen, that of every other format as stored.
         is_turned = orientation in _TURNED and image.format != "TIFF"
         columns, rows = image.size[::-1] if is_turned else image.size

@@ -15,7 +15,6 @@ from dpig_tf2.presets import registry
 
 MIRRORS_VARIABLE = "DPIG_RELEASED_MIRRORS"
 _CONFIGURATIONS = {"released_market1501": "market1501", "released_deepfashion": "deepfashion"}
-NAMES = tuple(_CONFIGURATIONS)
 _LOG = logging.getLogger(__name__)
 
 
@@ -23,7 +22,7 @@ def fetch(name: str, mirrors: Sequence[str] = (), sha256: str | None = None) -> 
     """The run folder of released weights in the user's cache, made from their archive if absent.
 
     Args:
-        name: one of `NAMES`.
+        name: "released_market1501" or "released_deepfashion".
         mirrors: URLs or paths of the archive, or of folders that hold it under its published name;
             then come those of the environment variable DPIG_RELEASED_MIRRORS, then the release's
             host.

@@ -17,7 +17,6 @@ from dpig_tf2.models.layers import DenseTrunk
 # Slots of the release's optimizers: suffix of the variable's name -> Keras name of the slot.
 ADAM_SLOTS = {"Adam": "momentum", "Adam_1": "velocity"}
 RMSPROP_SLOTS = {"RMSProp": "velocity"}
-SLOT_SUFFIXES = ("Adam", "Adam_1", "RMSProp", "RMSProp_1")
 
 # The generator or mapping side and the adversary each have a learning rate, and under Adam the
 # running powers of its two decay rates.

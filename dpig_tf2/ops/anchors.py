@@ -156,7 +156,7 @@ def anchors(keypoints) -> tuple[tf.Tensor, tf.Tensor]:
         known if all its points are visible. The head is the middle of what is seen of the face, or
         above the neck along the torso.
     """
-    return _anchors_of(*_points(keypoints))
+    return _mixed(*_points(keypoints), _WEIGHTS)
 
 
 def texels(keypoints) -> tuple[tf.Tensor, tf.Tensor]:
@@ -165,10 +165,6 @@ def texels(keypoints) -> tuple[tf.Tensor, tf.Tensor]:
     The neck stands for a shoulder that is not seen, and the middle of the hips for a hip.
     """
     return _texels_of(*_points(keypoints))
-
-
-def _anchors_of(places, seen):
-    return _mixed(places, seen, _WEIGHTS)
 
 
 def _texels_of(places, seen):
@@ -227,7 +223,7 @@ class BodyMaps:
         self._size = height, width
         keypoints = tf.cast(keypoints, tf.float32)
         points = _points(keypoints)
-        places, self.known = _anchors_of(*points)
+        places, self.known = _mixed(*points, _WEIGHTS)
         length = torso(keypoints, height)[:, None]
         self._anchors = _Discs(places, self.known, length * tf.constant(_WIDTHS))
         if with_texels:

@@ -19,7 +19,6 @@ MAX_UPLOAD = "20mb"
 _LARGEST_SIDE = 1600  # pixels; a larger photo is made smaller before anything is looked for in it
 _SMALLEST_SIDE = 32  # pixels
 _SEED = 2018  # of the synthetic persons
-_FACTORS = ("foreground", "background", "pose")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,7 +46,7 @@ def synthetic_members(model: ModelConfig, count: int = 8) -> list[Member]:
     """Persons that no camera has seen, each in another place."""
     members = []
     for number, made in enumerate(synthetic.make_images(_SEED, count, 1), 1):
-        factors = {factor: getattr(made, factor) for factor in _FACTORS}
+        factors = {factor: getattr(made, factor) for factor in synthetic.FACTORS}
         members.append(
             Member(
                 f"Person {number}",

@@ -143,9 +143,9 @@ def sheet(result: Result) -> np.ndarray:
     return labeled_sheet(rows, scale=max(1, 256 // images[0].shape[0]))
 
 
-def animation(frames: Sequence[np.ndarray], height: int = 256) -> bytes:
+def animation(frames: Sequence[np.ndarray]) -> bytes:
     """Frames uint8 [H, W, 3] forth and back as an endless WebP."""
-    scale = max(1, height // frames[0].shape[0])
+    scale = max(1, 256 // frames[0].shape[0])
     forth = [Image.fromarray(frame) for frame in frames]
     forth = [f.resize((f.width * scale, f.height * scale), Image.Resampling.BICUBIC) for f in forth]
     both = forth + forth[-2:0:-1]

@@ -77,9 +77,9 @@ class Studio:
             self._pasted(person, image),
         )
 
-    def sampled_pose(self, seed: int, truncation: float = 1.0) -> np.ndarray:
+    def sampled_pose(self, seed: int) -> np.ndarray:
         """A pose from noise, float32 [18, 3] in pixels."""
-        codes = self.sampler.seed_codes(1, seed, ["pose"], truncation)
+        codes = self.sampler.seed_codes(1, seed, ["pose"])
         [pose] = self.sampler.decode_pose(codes.code("pose"))
         return np.where(pose[:, 2:] > 0.5, pose, 0).astype(np.float32)
 
@@ -268,8 +268,8 @@ class Studio:
 
         Returns:
             {factor exchanged: {factor: share of its true change that is in the pictures}}, factors
-            as in `FACTOR_NAMES`; None
-            unless both persons are synthetic, who alone have true pictures.
+            as in `FACTOR_NAMES`; None unless both persons are synthetic, who alone have true
+            pictures, and the background is a factor of the model.
         """
         if not first.factors or not second.factors or not self.model.has_background:
             return None

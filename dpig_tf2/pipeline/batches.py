@@ -28,10 +28,8 @@ def training_batches(
     start: int = 0,
     cache: str = "none",
     skip_bad_records: bool = False,
-    flip: bool = False,
     updates: int = 1,
     input_context: tf.distribute.InputContext | None = None,
-    extras: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Endless batches as `pipeline.parser` documents, without strings.
 
@@ -43,16 +41,14 @@ def training_batches(
         records: what to read.
         model_config: image size, mask radius and box rule.
         batch_size: global batch size, examples.
-        seed: of the permutations and of the flips.
+        seed: of the permutations.
         start: number of the first batch.
         cache: "none" decodes every time; "memory" keeps every distinct image decoded: about
             4 * H * W bytes each.
         skip_bad_records: look for bad records first and leave them out, with a log line each.
-        flip: mirror every example left to right with probability 1/2, both images of a pair alike.
         updates: pieces in which a batch is used, see `shares.replica_shares`.
         input_context: of tf.distribute; the dataset then yields the batches of this worker's
             replicas in turn, which together make up the global batch.
-        extras: further fields to read, see `records.decoder.EXTRAS`.
 
     Raises:
         RecordError: if images have another size than the model, or there are fewer examples than
@@ -65,22 +61,12 @@ def training_batches(
     require_examples(records, batch_size)
     shares = replica_shares(batch_size, updates, input_context)
     schedule = TrainingSchedule(len(records), batch_size, seed, start, shares)
-    keys = (*parser.MODEL_KEYS, *extras)
+    keys = parser.MODEL_KEYS
     numbers = tf.data.Dataset.counter()
     if cache == "memory":
-        batches = from_memory(records, model_config, schedule, numbers, keys, extras)
+        batches = from_memory(records, model_config, schedule, numbers, keys)
     else:
-        batches = reading.decoded(records, model_config, schedule.batch, numbers, keys, extras)
-    if flip:
-        batches = batches.map(
-            lambda batch, chosen: {
-                side: parser.flip_person(person, chosen, model_config)
-                for side, person in batch.items()
-            },
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-    else:
-        batches = batches.map(lambda batch, chosen: batch)
+        batches = reading.decoded(records, model_config, schedule.batch, numbers, keys, ())
     batches = _with_batch_size(batches, shares.shape[1])
     return batches.prefetch(tf.data.AUTOTUNE)
 
@@ -102,7 +88,8 @@ def evaluation_batches(
         model_config: image size, mask radius and box rule.
         batch_size: examples.
         limit: number of examples, None for all.
-        skip_bad_records, extras: as for `training_batches`.
+        skip_bad_records: as for `training_batches`.
+        extras: further fields to read, see `records.decoder.EXTRAS`.
 
     Raises:
         RecordError: as `training_batches`.
@@ -113,7 +100,6 @@ def evaluation_batches(
     numbers = tf.data.Dataset.range(schedule.batches)
     keys = (*parser.MODEL_KEYS, *parser.LABEL_KEYS, *extras)
     batches = reading.decoded(records, model_config, schedule.batch, numbers, keys, extras)
-    batches = batches.map(lambda batch, chosen: batch)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 

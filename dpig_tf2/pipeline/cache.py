@@ -1,7 +1,7 @@
 """The distinct images of a split, of which each may stand in many pairs; kept decoded in memory."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -73,7 +73,7 @@ def _image_digests(records) -> Iterator[tuple[bytes, ...]]:
     schedule = FileOrder(len(records), _SCAN_BATCH)
     numbers = tf.data.Dataset.range(schedule.batches)
     batches = reading.read(records, schedule.batch, numbers, parse).prefetch(2)
-    for parsed, _ in batches.as_numpy_iterator():
+    for parsed in batches.as_numpy_iterator():
         for i in range(len(parsed[schema.IMAGE.keys[0]])):
             yield tuple(_digest(parsed, i, side) for side in range(sides))
 
@@ -86,26 +86,20 @@ def _digest(parsed, i, side):
 
 
 def images_at(
-    records: RecordSet,
-    model_config: ModelConfig,
-    where: np.ndarray,
-    batch_size: int,
-    extras: Sequence[str] = (),
+    records: RecordSet, model_config: ModelConfig, where: np.ndarray, batch_size: int
 ) -> tf.data.Dataset:
     """Dataset of single-person batches with names: the images at `where` int64 [M, 2]."""
     schedule = FileOrder(len(where), batch_size)
 
     def choose(number):
-        rows, flips = schedule.batch(number)
-        return where[rows, 0], flips
+        return where[schedule.batch(number), 0]
 
-    keys = (*parser.MODEL_KEYS, *parser.LABEL_KEYS, *extras)
+    keys = (*parser.MODEL_KEYS, *parser.LABEL_KEYS)
     numbers = tf.data.Dataset.range(schedule.batches)
-    pairs = reading.decoded(records, model_config, choose, numbers, keys, extras)
+    pairs = reading.decoded(records, model_config, choose, numbers, keys, ())
     sides = tf.data.Dataset.from_tensor_slices(where[:, 1]).batch(batch_size)
 
-    def select(pair, side):
-        (batch, _) = pair
+    def select(batch, side):
         return {
             key: tf.where(
                 tf.reshape(side == 0, [-1] + [1] * (source.shape.rank - 1)),
@@ -118,30 +112,26 @@ def images_at(
     return tf.data.Dataset.zip(pairs, sides).map(select).prefetch(tf.data.AUTOTUNE)
 
 
-def from_memory(records, model_config, schedule, numbers, keys, extras):
+def from_memory(records, model_config, schedule, numbers, keys):
     """Dataset as `reading.decoded` gives, gathered from decoded images that stay in memory.
 
     Args:
         schedule: which examples form each batch.
-        records, model_config, numbers, keys, extras: as for `reading.decoded`.
+        records, model_config, numbers, keys: as for `reading.decoded`.
     """
     where, pairs = distinct_images(records)
-    table = _load_table(images_at(records, model_config, where, _SCAN_BATCH, extras), keys)
+    table = _load_table(images_at(records, model_config, where, _SCAN_BATCH), keys)
     logging.info("%d images of %d examples are kept in memory", len(where), len(records))
 
     def choose(number):
-        positions, flips = schedule.batch(number)
-        return pairs[positions], flips
+        return pairs[schedule.batch(number)]
 
     def gather(number):
-        chosen, flips = tf.numpy_function(choose, [number], [tf.int64, tf.bool])
-        chosen.set_shape([None, 2])
-        flips.set_shape([None])
-        batch = {
+        chosen = tf.ensure_shape(tf.numpy_function(choose, [number], tf.int64), [None, 2])
+        return {
             side: {key: tf.gather(values, chosen[:, i]) for key, values in table.items()}
             for i, side in enumerate(schema.SIDES)
         }
-        return batch, flips
 
     return numbers.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from dpig_tf2 import synthetic
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.ops import drawing, pose_maps, regions
-from dpig_tf2.pipeline import parser
+from dpig_tf2.ops.keypoints import flip_horizontal
 from dpig_tf2.pipeline.training_data import PERSONS_AT_A_TIME, TrainingData, as_shown
 from dpig_tf2.synthetic.scene import vary_background
 
@@ -63,8 +63,7 @@ class FreshPersons(TrainingData):
             return {"source": source, "target": target}
 
         def both(batch):
-            every = tf.ones([batch_size], tf.bool)
-            mirrored = {k: parser.flip_person(p, every, model) for k, p in batch.items()}
+            mirrored = {side: _mirrored(person, model) for side, person in batch.items()}
             pairs = tf.nest.map_structure(lambda *x: tf.stack(x), batch, mirrored)
             return tf.data.Dataset.from_tensor_slices(pairs)
 
@@ -135,6 +134,19 @@ def _draw(foreground, background, pose, model):
     size = (model.height, model.width)
     image = synthetic.render(foreground, background, pose, *size)
     return image, synthetic.pose_keypoints(pose, *size).astype(np.float32)
+
+
+def _mirrored(person, model):
+    """The persons mirrored left to right, left and right keypoints exchanged."""
+    keypoints = flip_horizontal(person["keypoints"], model.width)
+    boxes, visibility = regions.part_boxes(keypoints, model.height, model.width, model.box_rule)
+    return {
+        "image": tf.reverse(person["image"], axis=[2]),
+        "keypoints": keypoints,
+        "body_mask": tf.reverse(person["body_mask"], axis=[2]),
+        "part_boxes": boxes,
+        "part_visibility": visibility,
+    }
 
 
 def as_person(image, keypoints, model: ModelConfig) -> dict[str, tf.Tensor]:

@@ -15,13 +15,11 @@ were asked for come under their names (see `records.decoder.EXTRAS`).
 import tensorflow as tf
 
 from dpig_tf2 import config
-from dpig_tf2.ops import keypoints as keypoint_ops
 from dpig_tf2.ops import pose_maps, regions
 
 ANNOTATION_KEYS = ("body_mask", "part_boxes", "part_visibility")  # follow from the keypoints
 MODEL_KEYS = ("image", "keypoints", *ANNOTATION_KEYS)
 LABEL_KEYS = ("name", "identity", "camera")
-_PICTURES = ("image", "body_mask", "segmentation")
 
 
 def parse_person(decoded: dict, model: config.ModelConfig) -> dict[str, tf.Tensor]:
@@ -58,26 +56,6 @@ def parse_person(decoded: dict, model: config.ModelConfig) -> dict[str, tf.Tenso
         draw_boxes,
     )
     return person
-
-
-def flip_person(person: dict, chosen: tf.Tensor, model: config.ModelConfig) -> dict:
-    """Mirrors the chosen persons left to right, exchanging left and right keypoints.
-
-    Args:
-        person: dict as this module documents.
-        chosen: bool [B].
-        model: gives image size and box rule.
-    """
-    keypoints = keypoint_ops.flip_horizontal(person["keypoints"], model.width)
-    boxes, visibility = regions.part_boxes(keypoints, model.height, model.width, model.box_rule)
-    mirrored = {"keypoints": keypoints, "part_boxes": boxes, "part_visibility": visibility}
-    for key in _PICTURES:
-        if key in person:
-            mirrored[key] = tf.reverse(person[key], axis=[2])
-    return {
-        key: _where(chosen, mirrored[key], value) if key in mirrored else value
-        for key, value in person.items()
-    }
 
 
 def _where(chosen, yes, no):

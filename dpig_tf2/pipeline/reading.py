@@ -15,7 +15,7 @@ from dpig_tf2.pipeline import parser
 from dpig_tf2.records import decoder, index
 from dpig_tf2.records.record_set import RecordSet
 
-Choose = Callable[[int], tuple[np.ndarray, np.ndarray]]
+Choose = Callable[[int], np.ndarray]
 
 
 def decoded(
@@ -26,7 +26,7 @@ def decoded(
     keys: Sequence[str],
     extras: Sequence[str],
 ) -> tf.data.Dataset:
-    """Dataset of (batch as `pipeline.parser` documents, flips bool [b]).
+    """Dataset of batches as `pipeline.parser` documents.
 
     Args:
         records: what to read.
@@ -65,11 +65,11 @@ def person_parser(records, model_config, keys, extras):
 def read(
     records: RecordSet, choose: Choose, numbers: tf.data.Dataset, parse: Callable
 ) -> tf.data.Dataset:
-    """Dataset of (parsed records, flips bool [b]), in the order of the batch numbers.
+    """Dataset of parsed records, in the order of the batch numbers.
 
     Args:
         records: what to read.
-        choose: batch number -> positions int64 [b] and flips bool [b].
+        choose: batch number -> positions int64 [b].
         numbers: dataset of batch numbers.
         parse: serialized string as of `Decoder` -> tensors. Where it fails, or a checksum is wrong,
             the error names file and record.
@@ -84,7 +84,7 @@ def read(
         return chosen
 
     def parse_places(*located):
-        return parse_located(records, parse, located), located[-1]
+        return parse_located(records, parse, located)
 
     def examine(chosen, *located):
         # TensorFlow's decoders do not say which element they failed on.
@@ -94,20 +94,19 @@ def read(
 
 
 def places(records, choose, numbers):
-    """Dataset of (example numbers, file indices, byte offsets, flips), each [b].
+    """Dataset of (example numbers, file indices, byte offsets), each int64 [b].
 
     In the lean layout an example has several records: indices and offsets are [b, records].
     """
     columns = [] if records.pairs is None else [records.pairs.shape[1]]
 
     def locate(number):
-        positions, flips = choose(number)
-        chosen = records.numbers[positions]
-        return chosen, *records.places(chosen), flips
+        chosen = records.numbers[choose(number)]
+        return chosen, *records.places(chosen)
 
     def locate_in_graph(number):
-        located = tf.numpy_function(locate, [number], [tf.int64, tf.int64, tf.int64, tf.bool])
-        for tensor, shape in zip(located, ([], columns, columns, []), strict=True):
+        located = tf.numpy_function(locate, [number], [tf.int64, tf.int64, tf.int64])
+        for tensor, shape in zip(located, ([], columns, columns), strict=True):
             tensor.set_shape([None, *shape])
         return tuple(located)
 
@@ -116,7 +115,7 @@ def places(records, choose, numbers):
 
 def parse_located(records, parse, located):
     """The parsed records of one element of `places`."""
-    _, files, offsets, _ = located
+    _, files, offsets = located
     paths = tf.constant(_encoded(records.paths))
     return parse(index.read_at(tf.gather(paths, files), offsets))
 

@@ -16,7 +16,7 @@ class TrainingSchedule:
     Args:
         examples: how many there are.
         batch_size: of the global batch.
-        seed: of the permutations and of the flips.
+        seed: of the permutations.
         start: number of the first batch.
         shares: rows of the global batch for each replica, see `shares.replica_shares`.
     """
@@ -27,24 +27,21 @@ class TrainingSchedule:
     start: int
     shares: np.ndarray
 
-    def batch(self, number) -> tuple[np.ndarray, np.ndarray]:
-        """Positions int64 [b] and flips bool [b] of the number-th batch of this worker."""
+    def batch(self, number) -> np.ndarray:
+        """Positions int64 [b] of the number-th batch of this worker."""
         step, replica = divmod(int(number), len(self.shares))
         wanted = (self.start + step) * self.batch_size + self.shares[replica]
         positions = np.empty(len(wanted), np.int64)
-        flips = np.empty(len(wanted), bool)
         for epoch in np.unique(wanted // self.examples):
             inside = wanted // self.examples == epoch
-            order, flipped = _epoch(self.examples, self.seed, int(epoch))
+            order = _permutation(self.examples, self.seed, int(epoch))
             positions[inside] = order[wanted[inside] % self.examples]
-            flips[inside] = flipped[wanted[inside] % self.examples]
-        return positions, flips
+        return positions
 
 
 @functools.lru_cache(maxsize=4)
-def _epoch(examples, seed, epoch):
-    generator = np.random.default_rng([seed, epoch])
-    return generator.permutation(examples), generator.random(examples) < 0.5
+def _permutation(examples, seed, epoch):
+    return np.random.default_rng([seed, epoch]).permutation(examples)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +56,7 @@ class FileOrder:
         """How many there are."""
         return -(-self.examples // self.batch_size)
 
-    def batch(self, number) -> tuple[np.ndarray, np.ndarray]:
-        """Positions int64 [b] and flips bool [b], all False, of the number-th batch."""
+    def batch(self, number) -> np.ndarray:
+        """Positions int64 [b] of the number-th batch."""
         first = int(number) * self.batch_size
-        positions = np.arange(first, min(first + self.batch_size, self.examples))
-        return positions, np.zeros(len(positions), bool)
+        return np.arange(first, min(first + self.batch_size, self.examples))

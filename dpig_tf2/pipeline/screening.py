@@ -90,7 +90,7 @@ def _sorted_out(records, model_config):
     )
     usable, bad = [], []
     for batch, has_failed in enumerate(failed.prefetch(2).as_numpy_iterator()):
-        positions = schedule.batch(batch)[0]
+        positions = schedule.batch(batch)
         problems = {p: records.problems(records.numbers[p]) for p in positions if has_failed}
         usable += [position for position in positions if not problems.get(position)]
         bad += [str(found[0]) for found in problems.values() if found]

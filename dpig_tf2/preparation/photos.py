@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from dpig_tf2.errors import DpigError, printable
 from dpig_tf2.io.folders import files_below
@@ -42,7 +42,6 @@ _DEEP_MODES = ("I", "F")  # first letters of Pillow's modes of more than 8 bits
 _SIXTEEN_BITS = "I;16"  # how its modes of 16-bit gray begin
 GRAY = (128, 128, 128)  # of margins, and behind transparent pixels
 Color = tuple[int, int, int]  # red, green, blue
-_ORIENTATION = 0x0112  # EXIF tag; 1 = stored upright
 _OPAQUE = 128  # alpha from which a pixel of a cut-out picture belongs to what was kept
 
 
@@ -196,7 +195,7 @@ def read(path, background: Color = GRAY) -> Photo:
         content = path.read_bytes()
     image = open_image(path, PHOTO_FORMATS, content)
     with decoding(path):
-        upright = image.getexif().get(_ORIENTATION, 1) == 1
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
         transparent = image.has_transparency_data
         plain_mode = image.mode == "RGB" and not transparent
         is_plain = image.format in JPEG_OR_PNG and plain_mode and upright

@@ -137,9 +137,6 @@ def _fields(image):
 
 def _factors(made):
     return {
-        name: {
-            factor: synthetic.to_dict(getattr(image, factor))
-            for factor in ("foreground", "background", "pose")
-        }
+        name: {f: synthetic.to_dict(getattr(image, f)) for f in synthetic.FACTORS}
         for name, image in made.items()
     }

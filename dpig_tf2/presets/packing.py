@@ -60,7 +60,7 @@ def pack(
 
 
 def without_lists(scores):
-    """Scores without what they hold of single images."""
+    """Scores without what they hold of single images or files, as they are shown and packed."""
     if isinstance(scores, dict):
         return {k: without_lists(v) for k, v in scores.items() if k not in _LISTS}
     return scores

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -234,15 +233,12 @@ class Report:
         return "\n".join([*self.lines, *shown, *tail, verdict])
 
 
-def check_folder(
-    data_dir, progress: Callable[[str, int, int], None] | None = None, limit: int | None = None
-) -> Report:
-    """Reads every record of a folder and reports on each split.
+def check_folder(data_dir, progress: Callable[[str, int, int], None] | None = None) -> Report:
+    """Reads every record and checksum of a folder and reports on each split.
 
     Args:
         data_dir: folder of record files.
         progress: called with (split, records done, records in all).
-        limit: records checked in each split; None checks all, and the manifest's checksums.
 
     Raises:
         schema.RecordError: if the folder does not exist.
@@ -259,7 +255,7 @@ def check_folder(
         except schema.RecordError as error:
             report.problems.append(str(error))
             paths = splits[prefix, split]
-        _check_split(f"{prefix}_{split}", paths, report, progress, limit)
+        _check_split(f"{prefix}_{split}", paths, report, progress)
     stems = {f"{prefix}_{split}" for prefix, split in splits}
     for stem in record_manifest.stems(data_dir):
         if stem not in stems:
@@ -306,7 +302,7 @@ class _Tally:
         )
 
 
-def _check_split(name, paths, report, progress, limit):
+def _check_split(name, paths, report, progress):
     layout = shards.layout(paths)
     is_lean = layout == "lean"
     reader = index.RecordReader([index.index_file(path) for path in paths])
@@ -320,13 +316,10 @@ def _check_split(name, paths, report, progress, limit):
             counts[path] = len(pair_index.read_pairs(path, len(reader)))
         except schema.RecordError as error:
             report.problems.append(str(error))
-    report.problems += record_manifest.problems(
-        paths[0].parent, name, counts, checksums=limit is None
-    )
-    total = len(reader) if limit is None else min(limit, len(reader))
+    report.problems += record_manifest.problems(paths[0].parent, name, counts, checksums=True)
     size = stored = None  # of the first good record, which tells what to expect of the others
     tally = _Tally()
-    for number, serialized in itertools.islice(reader.scan(), total):
+    for number, serialized in reader.scan():
         where = reader.describe(number)
         if serialized is None:
             report.problems.append(f"{where}: wrong checksum")
@@ -337,10 +330,9 @@ def _check_split(name, paths, report, progress, limit):
             report.problems += [f"{where}: {problem}" for problem in summary.problems]
             tally.add(summary)
         if progress:
-            progress(name, number + 1, total)
-    checked = "" if total == len(reader) else f" (the first {total} checked)"
+            progress(name, number + 1, len(reader))
     what = "photos" if is_lean else "examples"
-    report.lines.append(f"{name}: {len(reader.files)} files, {len(reader)} {what}{checked}")
+    report.lines.append(f"{name}: {len(reader.files)} files, {len(reader)} {what}")
     for path, count in counts.items():
         listed = "examples" if path.suffix == schema.PAIRS_ENDING else what
         report.lines.append(f"  {path.name}: {count} {listed}")

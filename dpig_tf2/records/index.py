@@ -140,11 +140,11 @@ class RecordReader:
         path, record = self.place(number)
         return f"{path} record {record}"
 
-    def error(self, number: int, problem: str, field: str | None = None) -> RecordError:
+    def error(self, number: int, problem: str) -> RecordError:
         """What to raise for a record that cannot be used."""
         path, record = self.place(number)
         message = f"{path} record {record}: {problem}"
-        return RecordError(message, file=path, record=record, field=field)
+        return RecordError(message, file=path, record=record)
 
     def read(self, number: int) -> bytes:
         """The serialized example. Raises RecordError if its checksum is wrong."""

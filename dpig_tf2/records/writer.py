@@ -208,7 +208,7 @@ class PhotoEncoder(_Encoder):
         for person in persons:
             self._check({person: 0})
             own = {schema.IMAGE: [self._image(person)], schema.KEYPOINTS: person.keypoints}
-            content = wire.features(_serialized(self._common | own | self._labels(person), 0))
+            content = wire.features(_serialized(self._common | own | self._labels(person)))
             example = wire.example_head(len(content)) + content
             yield example, crc32c.crc32c(example)
 
@@ -221,8 +221,7 @@ class PairEncoder(_Encoder):
         height, width = self.size
         common = self._common | {schema.POSE_MAP_SIZE: [height * width * 18]}
         self._heads = [
-            wire.features(_serialized(common, 0))
-            + wire.features(_serialized({schema.LABEL: [label]}, 0))
+            wire.features(_serialized(common)) + wire.features(_serialized({schema.LABEL: [label]}))
             for label in (0, 1)
         ]
         self._head = functools.lru_cache(maxsize=1 << 14)(self._begin)
@@ -361,11 +360,10 @@ def _error(person, key, problem):
     return schema.RecordError(f"{person.name}: {key} {problem}", file=person.name, field=key)
 
 
-def _serialized(features, side):
-    """{key: serialized feature} of {feature: values}."""
+def _serialized(features):
+    """{key: serialized feature} of {feature: values}, under the keys of the first person."""
     return {
-        feature.keys[min(side, len(feature.keys) - 1)]: wire.feature(feature.kind, values)
-        for feature, values in features.items()
+        feature.keys[0]: wire.feature(feature.kind, values) for feature, values in features.items()
     }
 
 

@@ -34,7 +34,7 @@ def write(path: str | os.PathLike, requests: Mapping[str, Mapping[str, np.ndarra
     """Writes a file of one request for each signature, {signature: {input: array}}."""
     with tf.io.TFRecordWriter(os.fspath(path)) as writer:
         for signature, inputs in requests.items():
-            log: Any = _message("PredictionLog")()
+            log: Any = _log_class()()
             request = log.predict_log.request
             request.model_spec.signature_name = signature
             for name, array in inputs.items():
@@ -47,7 +47,7 @@ def read(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
     found = {}
     records: Iterator[Any] = tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator()
     for record in records:
-        log: Any = _message("PredictionLog")()
+        log: Any = _log_class()()
         log.ParseFromString(record)
         request = log.predict_log.request
         found[request.model_spec.signature_name] = {
@@ -57,7 +57,7 @@ def read(path: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
 
 
 @functools.cache
-def _pool():
+def _log_class():
     file = descriptor_pb2.FileDescriptorProto(
         name="dpig_tf2/warmup.proto",
         package=_PACKAGE,
@@ -70,7 +70,8 @@ def _pool():
             _add(message, field, number, kind)
     pool = descriptor_pool.Default()  # where TensorFlow's TensorProto is
     pool.AddSerializedFile(file.SerializeToString())
-    return pool
+    found = pool.FindMessageTypeByName(f"{_PACKAGE}.PredictionLog")
+    return message_factory.GetMessageClass(found)
 
 
 def _add(message, field, number, kind):
@@ -90,7 +91,3 @@ def _add(message, field, number, kind):
     value.type, value.type_name = _Field.TYPE_MESSAGE, ".tensorflow.TensorProto"
     added.label = _Field.LABEL_REPEATED
     added.type_name = f".{_PACKAGE}.{message.name}.InputsEntry"
-
-
-def _message(name):
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))

@@ -6,7 +6,14 @@ from dpig_tf2.synthetic.appearance import (
     sample_foreground,
 )
 from dpig_tf2.synthetic.dataset import SyntheticImage, make_images
-from dpig_tf2.synthetic.factors import Background, Foreground, Pose, from_dict, to_dict
+from dpig_tf2.synthetic.factors import (
+    FACTORS,
+    Background,
+    Foreground,
+    Pose,
+    from_dict,
+    to_dict,
+)
 from dpig_tf2.synthetic.kinematics import pose_keypoints
 from dpig_tf2.synthetic.poses import sample_pose
 from dpig_tf2.synthetic.rendering import (
@@ -19,6 +26,7 @@ from dpig_tf2.synthetic.scene import sample_background
 
 __all__ = [
     "ATTRIBUTE_FIELDS",
+    "FACTORS",
     "Background",
     "Foreground",
     "Pose",

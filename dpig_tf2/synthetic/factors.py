@@ -196,7 +196,7 @@ class Pose:
 
 
 Factor = Foreground | Background | Pose
-_FACTORS = {"foreground": Foreground, "background": Background, "pose": Pose}
+FACTORS = {"foreground": Foreground, "background": Background, "pose": Pose}
 
 
 def to_dict(factor: Factor) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def to_dict(factor: Factor) -> dict[str, Any]:
     Raises:
         DpigError: for anything but a Foreground, Background or Pose.
     """
-    for name, cls in _FACTORS.items():
+    for name, cls in FACTORS.items():
         if isinstance(factor, cls):
             return {"factor": name, **dataclasses.asdict(factor)}
     raise DpigError(f"expected a Foreground, Background or Pose, got {type(factor).__name__}")
@@ -218,10 +218,10 @@ def from_dict(data: dict[str, Any]) -> Factor:
         DpigError: naming the field that is missing, unknown or of the wrong kind.
     """
     name = data.get("factor") if isinstance(data, dict) else None
-    if not isinstance(name, str) or name not in _FACTORS:
-        raise DpigError(f"'factor' must be one of {sorted(_FACTORS)}, got {shown(name)}")
+    if not isinstance(name, str) or name not in FACTORS:
+        raise DpigError(f"'factor' must be one of {sorted(FACTORS)}, got {shown(name)}")
     values = {key: value for key, value in data.items() if key != "factor"}
-    return _parse(_FACTORS[name], values, name)
+    return _parse(FACTORS[name], values, name)
 
 
 def _parse(hint: Any, value: Any, where: str) -> Any:

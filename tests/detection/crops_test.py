@@ -105,7 +105,7 @@ def test_soft_mask_becomes_a_body_mask():
     mask = np.zeros((200, 100), np.float32)
     mask[50:150, 20:60] = 0.9
     mask[50:150, 60:80] = 0.3
-    body = crops.whole_photo((200, 100), 100, 50).body_mask(mask)
+    body = crops.Crop(0, 0, 200, 100, 100, 50).body_mask(mask)
     assert body.shape == (100, 50, 1) and body.dtype == np.float32
     expected = np.zeros((100, 50), np.float32)
     expected[25:75, 10:30] = 1

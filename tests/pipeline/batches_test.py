@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 import os
 
 import numpy as np
@@ -50,12 +49,6 @@ OPTIONS = {"batch_size": 7, "seed": 5}
 def whole(records):
     """Seven epochs: 24 batches of 7 out of 24 examples."""
     return take(pipeline.training_batches(records, MODEL, **OPTIONS), EXAMPLES)
-
-
-@pytest.fixture(scope="module")
-def flipped(records):
-    options = OPTIONS | {"flip": True, "cache": "memory"}
-    return take(pipeline.training_batches(records, MODEL, **options), 9)
 
 
 @pytest.fixture(scope="module")
@@ -154,33 +147,9 @@ def test_start_continues_exactly(records, whole, cache):
     assert_equal(whole[4:9], take(rest, 5))
 
 
-def test_start_continues_flips_exactly(records, flipped):
-    rest = pipeline.training_batches(records, MODEL, start=4, flip=True, **OPTIONS)
-    assert_equal(flipped[4:], take(rest, 5))
-
-
 def test_seed_decides_the_order(records, whole):
     other = take(pipeline.training_batches(records, MODEL, 7, seed=6), 1)
     assert not np.array_equal(whole[0]["source"]["image"], other[0]["source"]["image"])
-
-
-def test_flip_mirrors_image_mask_and_keypoints(whole, flipped):
-    changed = 0
-    for before, after in zip(whole[:9], flipped, strict=True):
-        for side, i in itertools.product(("source", "target"), range(7)):
-            old = {key: value[i] for key, value in before[side].items()}
-            new = {key: value[i] for key, value in after[side].items()}
-            if np.array_equal(old["image"], new["image"]):
-                assert_equal(old, new)
-                continue
-            changed += 1
-            np.testing.assert_array_equal(old["image"][:, ::-1], new["image"])
-            np.testing.assert_array_equal(old["body_mask"][:, ::-1], new["body_mask"])
-            shoulder_before, shoulder_after = old["keypoints"][2], new["keypoints"][5]
-            assert shoulder_before[2] == shoulder_after[2]
-            if shoulder_before[2]:
-                assert shoulder_after[1] == pytest.approx(31 - shoulder_before[1])
-    assert 30 < changed < 96  # about half of 126
 
 
 @pytest.mark.slow
@@ -291,8 +260,8 @@ def test_distinct_images_are_counted_as_far_as_asked(records):
 
 
 def test_extras_are_read_by_name(records):
-    cached = pipeline.training_batches(records, MODEL, 4, 1, cache="memory", extras=("attributes",))
-    assert take(cached, 1)[0]["target"]["attributes"].shape == (4, 27)
+    batches = pipeline.evaluation_batches(records, MODEL, 4, extras=("attributes",))
+    assert take(batches, 1)[0]["target"]["attributes"].shape == (4, 27)
 
 
 def break_image(examples, number):

@@ -77,7 +77,8 @@ def test_a_seed_has_its_own_persons(model, batches):
 def test_odd_batches_mirror_even_ones(batches):
     for side in ("source", "target"):
         plain, mirrored = (batch[side] for batch in batches[:2])
-        np.testing.assert_array_equal(mirrored["image"], plain["image"][:, :, ::-1])
+        for picture in ("image", "body_mask"):
+            np.testing.assert_array_equal(mirrored[picture], plain[picture][:, :, ::-1])
         np.testing.assert_array_equal(
             mirrored["keypoints"], flip_horizontal(plain["keypoints"], 16)
         )

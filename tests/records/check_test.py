@@ -139,9 +139,8 @@ def test_folder_without_records(tmp_path):
     assert "no files like" in str(check.check_folder(tmp_path))
 
 
-def test_progress_and_limit(tmp_path, examples):
-    writer.write_shard(tmp_path / NAME, examples)
+def test_progress(tmp_path, examples):
+    writer.write_shard(tmp_path / NAME, examples[:2])
     calls = []
-    report = check.check_folder(tmp_path, lambda *call: calls.append(call), limit=2)
+    check.check_folder(tmp_path, lambda *call: calls.append(call))
     assert calls == [("Market1501_train", 1, 2), ("Market1501_train", 2, 2)]
-    assert "the first 2 checked" in str(report)

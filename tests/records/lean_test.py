@@ -53,10 +53,7 @@ def assert_equal(first, second):
     tf.nest.map_structure(np.testing.assert_array_equal, first, second)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"flip": True, "extras": ("attributes",)}, {"cache": "memory"}, {"skip_bad_records": True}],
-)
+@pytest.mark.parametrize("options", [{}, {"cache": "memory"}, {"skip_bad_records": True}])
 def test_training_batches_are_the_same(published, lean, options):
     expected, found = (
         list(

@@ -10,8 +10,6 @@ from dpig_tf2.sampling.person_codes import PersonCodes
 from dpig_tf2.sampling.persons import Persons
 from dpig_tf2.sampling.tasks.context import Context, Pages, encode, generate_missing
 
-ANIMATIONS = ("gif", "webp", "none")
-
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
@@ -39,7 +37,7 @@ class InterpolationSettings:
         subsets: factors that change together, a row of the strip for each.
         steps: frames.
         path: "linear" or "spherical".
-        animation: one of ANIMATIONS.
+        animation: "gif", "webp" or "none".
     """
 
     subsets: Sequence[Sequence[str]]
