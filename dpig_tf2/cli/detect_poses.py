@@ -59,6 +59,7 @@ def main() -> int:
                 _write_sheet(pages := pages + 1, page)
                 page = []
         progress.update(number)
+    progress.update(len(names))  # those that could not be read are not counted
     if page:
         _write_sheet(pages + 1, page)
     for reason in skipped:

@@ -149,7 +149,10 @@ class PlacedEncoder(layers.Network):
             found = tf.split(found, list(_TEXELS.values()), axis=1)
             for i, dense, f in zip(_TEXELS, self.region_texels, found, strict=True):
                 hidden[i] += dense(_flat(f))
-        codes = [dense(tf.nn.relu(h)) for dense, h in zip(self.region_codes, hidden, strict=True)]
+        # All regions at once: TensorFlow's optimizer of graphs for oneDNN breaks off, with pages of
+        # errors, at an activation of the very sum of two dense layers.
+        hidden = tf.split(tf.nn.relu(tf.concat(hidden, axis=-1)), NUM_REGIONS, axis=-1)
+        codes = [dense(h) for dense, h in zip(self.region_codes, hidden, strict=True)]
         if self.texels:
             for i, code in self.texture(*texture.read_halved(features[0], body)).items():
                 codes[i] += code

@@ -366,7 +366,7 @@ class Session:
             items: by name.
             what: the photos, for progress lines.
         """
-        progress = Progress(what, len(items))
+        progress = Progress(what, len(items), initial=0)
         names, found = iter(items), {}
         is_pairs = self._store is not None and self.options.layout == "published"
         make = functools.partial(_make, record_format=self._format if is_pairs else None)

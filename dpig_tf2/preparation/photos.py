@@ -257,7 +257,8 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise DpigError(f"image folder {folder} does not exist", file=folder)
+        reason = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise DpigError(f"image folder {folder} {reason}", file=folder)
     names, left_out, junk = [], [], 0
     for path in files_below(folder, left_out):
         below = path.relative_to(folder)

@@ -189,7 +189,7 @@ def write_shards(
             start, stop = (count * i // output.num_shards for i in (shard, shard + 1))
             tasks.append((path, encode, start, stop))
     left = sum(stop - start for _, _, start, stop in tasks)
-    progress = Progress(output.name, count)
+    progress = Progress(output.name, count, initial=count - left)
 
     def show(done):
         if done:

@@ -142,6 +142,8 @@ def _fingerprint(arrays, data) -> str:
 
 def _require_rows(found, batch_size, stage):
     if found < batch_size:
+        fewer = f"; --set={stage}.batch_size={found} takes fewer" if found > 1 else ""
         raise ConfigError(
             f"stage {stage}: {found} distinct persons are too few for a batch of {batch_size}"
+            f"{fewer}"
         )

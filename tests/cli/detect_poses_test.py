@@ -73,6 +73,7 @@ def test_csv_sheets_and_what_was_skipped(photos, pose_model, tmp_path):
     assert "a person was found on 1 of 2 photos" in done.stdout
     assert f"skipped: {folder}/empty.png: no person was found" in done.stdout
     assert f"skipped: {folder}/text.png: is not a" in done.stdout
+    assert "detecting: 3/3, " in done.stderr
     assert read_keypoint_csv(tmp_path / "second.csv")[0] == ["a.png"]
 
 

@@ -164,3 +164,9 @@ def test_averages_stand_for_their_variables():
     arrays = weights.averaged(weights.collect([*dense.variables, *averages]))
     np.testing.assert_array_equal(arrays["dense/bias"], [5, 6])
     np.testing.assert_array_equal(arrays["dense/kernel"], dense.kernel)
+
+
+def test_graphs_are_optimized_without_a_complaint(model, persons, capfd):
+    """TensorFlow for oneDNN gives a graph up where it fuses what it has no kernel for."""
+    tf.function(model.encode_person, autograph=False)(persons)
+    assert "Relu" not in capfd.readouterr().err

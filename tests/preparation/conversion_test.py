@@ -1,11 +1,14 @@
 import errno
 import io
+import itertools
 import json
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dpig_tf2 import progress
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.images import open_image, read_rgb
 from dpig_tf2.io.locks import LockedError
@@ -42,6 +45,13 @@ def test_photos_that_cannot_be_used_are_named(folder):
     assert set(found) == {"a.png"}
     assert "damaged.png: " in told
     assert "small.png: " in told and "expected 128 x 64" in told
+
+
+def test_the_rate_of_photos_is_that_of_all_of_them(folder, monkeypatch, capsys):
+    seconds = types.SimpleNamespace(monotonic=itertools.count().__next__)
+    monkeypatch.setattr(progress, "time", seconds)
+    usable(folder, dict.fromkeys(("a.png", "b.png", "c.png"), keypoints()))
+    assert ": 3/3,  3.00it/s, " in capsys.readouterr().err  # one process looks at all of them
 
 
 def test_keypoints_out_of_frame_are_missing_and_named(folder):

@@ -201,6 +201,8 @@ def test_photos_are_listed_and_what_is_left_out_is_named(tmp_path):
     with pytest.raises(DpigError) as raised:
         photos.list_images(tmp_path / "nowhere")
     assert raised.value.file == str(tmp_path / "nowhere")
+    with pytest.raises(DpigError, match="e.jpg is a file, not a folder"):
+        photos.list_images(tmp_path / "e.jpg")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "x.heic").touch()
     with pytest.raises(DpigError, match="x.heic"):

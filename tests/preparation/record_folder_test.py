@@ -1,9 +1,12 @@
+import itertools
 import json
 import os
+import types
 
 import pytest
 import tensorflow as tf
 
+from dpig_tf2 import progress
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io import crc32c
 from dpig_tf2.io.locks import LockedError
@@ -177,3 +180,24 @@ def test_a_second_writer_is_told_of_the_first(tmp_path):
     write(tmp_path, Second())
     assert content(tmp_path) == [f"example {i}" for i in range(10)]
     assert not list(tmp_path.glob(".*"))
+
+
+class Late:
+    """Stands for processes that tell how much is done when all of it is."""
+
+    def each(self, function, tasks, report):
+        for task in tasks:
+            yield task, function(*task)
+        report(sum(stop - start for *_, start, stop in tasks))
+
+
+def test_the_rate_is_that_of_what_this_run_has_written(tmp_path, monkeypatch, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, Encoder(fails_at=4))
+    capsys.readouterr()
+    seconds = types.SimpleNamespace(monotonic=itertools.count().__next__)
+    monkeypatch.setattr(progress, "time", seconds)
+    output = Output(tmp_path, "Market1501", "train", 3)
+    with record_folder.claimed(output):
+        record_folder.write_shards(output, 10, Encoder().encode, {"seed": 1}, workers=Late())
+    assert ": 10/10,  7.00it/s, " in capsys.readouterr().err  # 3 were written before

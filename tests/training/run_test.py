@@ -430,7 +430,7 @@ def cut_off(folder, source):
     ("overrides", "stages", "message"),
     [
         ({"reconstruction.batch_size": 1000}, STAGES, "too few for a batch of 1000"),
-        ({"pose.batch_size": 25}, STAGES, "stage pose: 24 .* too few for a batch of 25"),
+        ({"pose.batch_size": 25}, STAGES, "of 25; --set=pose.batch_size=24 takes fewer"),
         ({"appearance_mapping.batch_size": 25}, STAGES, "stage appearance_mapping: 24 .* too few"),
         ({"pose_mapping.batch_size": 25}, STAGES, "stage pose_mapping: 24 distinct .* too few"),
         ({"model.height": 32, "model.discriminator_row": 64}, STAGES, "images are 64 x 32 pixels"),
