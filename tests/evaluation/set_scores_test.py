@@ -123,9 +123,9 @@ def test_subsets_are_of_the_whole_of_both_sets(swapped):
         kernel_distance(small, large[list(pair)])[0] for pair in itertools.combinations(range(3), 2)
     ]
     sets = (large, small) if swapped else (small, large)
-    mean, deviation = kernel_distance(*sets, subsets=300)
-    assert mean == pytest.approx(np.mean(distances), rel=0.1)
-    assert deviation == pytest.approx(np.std(distances), rel=0.1)
+    mean, deviation = kernel_distance(*sets, subsets=1000)
+    assert mean == pytest.approx(np.mean(distances), rel=0.2)
+    assert deviation == pytest.approx(np.std(distances), rel=0.2)
 
 
 def test_kernel_distance_depends_on_the_seed_only():

@@ -11,8 +11,7 @@ def persons(*given):
     """A side of a batch, from (name, level of the image) or (name, level, "unseen")."""
     count = len(given)
     keypoints = np.ones((count, 18, 3), np.float32)
-    for row, (_, level, *unseen) in enumerate(given):
-        keypoints[row, :, 0] = level
+    for row, (_, _, *unseen) in enumerate(given):
         keypoints[row, :, 2] = not unseen
     return {
         "name": np.array([name for name, *_ in given], object),
@@ -70,7 +69,7 @@ def test_every_image_comes_once(open_reader):
 
 
 def test_both_sides_count_each_target_behind_its_source(open_reader):
-    reader = open_reader(([A, B], [C, OTHER_A]), both_sides=True)
+    reader = open_reader(([A, B, C], [C, OTHER_A, A]), both_sides=True)
     assert names(reader.persons()) == [("a", "c", "b", "a-2")]
 
 

@@ -177,7 +177,8 @@ def test_a_flow_learns_a_distribution():
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"), [(0, 0.1), (9, 1.0), (50, 1.0), (75, 1.0), (90, 0.4), (100, 0.0)]
+    ("step", "expected"),
+    [(0, 0.1), (9, 1.0), (50, 1.0), (75, 1.0), (90, 0.4), (100, 0.0), (101, 0.0)],
 )
 def test_trapezoid(step, expected):
     rate = optimizers.trapezoid(1.0, tf.constant(step, tf.int64), 100, 10, 0.25)
