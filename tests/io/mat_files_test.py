@@ -116,6 +116,7 @@ NAMES = element(5, struct.pack("<i", 4))  # of a struct: their length
         (matrix(class_=16), "it holds a function"),
         (matrix(class_=99), "it holds class 99"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_elements_that_are_not_read(tmp_path, variable, message):
     with pytest.raises(mat_files.MatError, match=message) as refused:

@@ -361,6 +361,16 @@ def test_the_published_architecture_is_not_personalized():
     assert refused.value.field == "model.architecture"
 
 
+def test_a_personal_run_moves_gently_and_its_average_follows():
+    source = config.preset("modern")
+    own = personal_config(source, 600, 4)
+    assert (own.reconstruction.steps, own.reconstruction.batch_size) == (600, 4)
+    assert own.reconstruction.learning_rate < source.reconstruction.learning_rate
+    assert 1 / (1 - own.recipe.weight_average) < 600 / 10  # steps that it remembers
+    assert own.recipe.warmup_steps < 600 / 10
+    assert own.model == source.model and own.pose_mapping == source.pose_mapping
+
+
 def test_a_new_run_begins_with_the_weights_of_another(tmp_path, capsys):
     settings = config.preset("modern").override(**_SIZES)
     trainer = _trainer()
