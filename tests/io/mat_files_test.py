@@ -80,6 +80,8 @@ def test_both_byte_orders_and_all_encodings_of_text(tmp_path, order):
     path = put(tmp_path / "a.mat", *variables, bytes(5), order=order)  # zeros at the end
     assert mat_files.read(path, "numbers").tolist() == [[5], [-2]]
     assert [mat_files.read(path, codec) for _, codec in texts] == ["aé"] * 4
+    with pytest.raises(mat_files.MatError, match="no variable absent; it holds numbers, utf-8"):
+        mat_files.read(path, "absent")
 
 
 ONE, CELL = element(9, struct.pack("<d", 1)), {"class_": 1}

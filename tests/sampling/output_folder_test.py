@@ -17,7 +17,7 @@ _SETTINGS = {"task": "test", "seed": 1}
 
 def _item(name, value=0):
     image = np.full((8, 4, 3), value, np.uint8)
-    return Item(name, {"source": "a"}, image, {"foreground": np.arange(3.0)})
+    return Item(name, {"source": "a"}, image, {"foreground": np.arange(3.0), "pose": np.ones(2)})
 
 
 def _fill(path, *names):
@@ -32,6 +32,7 @@ def test_keeps_picture_codes_and_what_made_it(tmp_path):
     np.testing.assert_array_equal(output.read("a.png"), np.zeros((8, 4, 3)))
     assert np.abs(output.read("sub/b.jpg").astype(int) - 10).max() <= 1
     np.testing.assert_array_equal(output.codes("a.png")["foreground"], [0, 1, 2])
+    assert list(output.codes("a.png", ["pose"])) == ["pose"]
     listed = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert listed["settings"] == _SETTINGS
     assert listed["files"]["a.png"] == {"source": "a", "codes": "codes/a.npz"}
@@ -161,8 +162,12 @@ def test_animations_go_forth_and_back(tmp_path, ending):
     output.add_animation(f"a.{ending}", names)
     with Image.open(tmp_path / f"a.{ending}") as image:
         assert (image.n_frames, image.size) == (4, (128, 256))
-        assert image.info["loop"] == 0  # endless
+        image.load()
+        assert (image.info["loop"], image.info["duration"]) == (0, 120)  # endless, milliseconds
     assert output.made_from(f"a.{ending}") == {"frames": list(names)}
+    (tmp_path / f"a.{ending}").write_bytes(b"untouched")
+    output.add_animation(f"a.{ending}", names)
+    assert (tmp_path / f"a.{ending}").read_bytes() == b"untouched"
 
 
 def test_large_pictures_are_not_enlarged(tmp_path):
@@ -216,3 +221,4 @@ def test_damaged_picture_is_named(tmp_path):
     with pytest.raises(OutputError) as raised:
         OutputFolder(tmp_path, _SETTINGS).read("a.png")
     assert raised.value.file == str(tmp_path / "a.png")
+    assert str(raised.value).startswith(str(tmp_path / "a.png"))

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dpig_tf2 import config, testing
 from dpig_tf2.config import ConfigError
+from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
 from dpig_tf2.models import factory, loading, weights
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
@@ -286,6 +287,7 @@ def test_a_personal_run_is_not_continued_with_other_photos(tmp_path):
     start(batch_size=6)  # nothing was trained: the photos may still be others
     start().write_config()
     start(steps=8)
+    start(photos=dataclasses.replace(photos, identities=("x", "y", "z")))  # other names alone
     (tmp_path / "copy").symlink_to(tmp_path / "source")
     start(source="copy")
     save_tiny_sampler(settings, tmp_path / "second")
@@ -319,6 +321,17 @@ def test_a_personal_run_is_not_made_among_other_files(tmp_path):
     with pytest.raises(ConfigError, match="me holds files but no run"):
         personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
     assert [path.name for path in (tmp_path / "me").iterdir()] == ["photo.png"]
+    with locks.writing(tmp_path / "held"), pytest.raises(locks.LockedError, match="held"):
+        prepare(tmp_path / "source", tmp_path / "held", photos)
+
+
+def test_a_preset_is_the_same_source_from_every_folder(shipped_preset, tmp_path, monkeypatch):
+    source = f"preset:{shipped_preset}"
+    photos = _photos(RunFolder.open(source).config.model)
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        prepare(source, tmp_path / "me", photos).write_config()
 
 
 @pytest.mark.slow  # starts a program
