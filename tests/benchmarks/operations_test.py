@@ -88,6 +88,11 @@ def kept_in_every_round(x):
         kept(x)
 
 
+def awaited(x):
+    with tf.control_dependencies([tf.matmul(x, SQUARE)]):
+        return tf.identity(x)
+
+
 def of_each_row(x):
     return tf.map_fn(lambda row: tf.matmul(row[tf.newaxis], SQUARE), x)
 
@@ -118,6 +123,7 @@ ONE_PRODUCT = 2 * 4 * 5 * 5
         (repeated_by_python, 8 * ONE_PRODUCT),
         (repeated_an_uneven_number_of_times, 8 * ONE_PRODUCT),
         (never_repeated, 0),
+        (awaited, ONE_PRODUCT),
         (kept, ONE_PRODUCT),  # whose result is nobody's, but which has an effect
         (kept_in_every_round, 8 * ONE_PRODUCT),
         (of_each_row, ONE_PRODUCT),
