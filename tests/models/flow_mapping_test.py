@@ -25,6 +25,12 @@ def test_an_untrained_flow_gives_back_its_noise(embedding, places):
     assert flow.reach > 1.4 * np.sqrt(np.mean(np.square(noise), axis=1)).max()
 
 
+def test_a_flow_is_made_again_from_its_configuration():
+    config = FlowMapping(8, 32, places=4, noise_scale=0.2).get_config()
+    again = FlowMapping.from_config(config)
+    assert (again.hidden, again.embedding, again.places, again.noise_scale) == (8, 32, 4, 0.2)
+
+
 def test_a_velocity_that_grows_without_bound_leads_no_farther_than_the_reach():
     flow = _flow(32)
     flow.output_dense.kernel.assign(np.full((8, 32), 20.0))

@@ -10,7 +10,7 @@ from dpig_tf2 import config, testing
 from dpig_tf2.config import ConfigError
 from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
-from dpig_tf2.models import factory, loading, weights
+from dpig_tf2.models import factory, loading, placed, weights
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import losses, optimizers
@@ -81,6 +81,36 @@ def test_without_cross_answers_every_photo_is_drawn_from_its_own_codes():
     logs = trainer.train_step(batch)
     assert "error/transfer" not in logs
     assert float(logs["error/reconstruction"]) > 0
+
+
+def test_codes_poses_answers_and_masks_belong_together(monkeypatch):
+    trainer, given = _trainer(), {}
+    source, target = batch = list(_batch(trainer).values())
+
+    class Told(Exception):
+        pass
+
+    def codes(*persons):
+        given["persons"] = persons
+
+    def layers_of(codes, keypoints):
+        given["keypoints"] = keypoints
+        return "figure", "around"
+
+    def loss(drawn, around, answer, mask):
+        given.update(image=(answer + 1) * 127.5, body_mask=mask)
+        raise Told
+
+    monkeypatch.setattr(trainer, "_codes", codes)
+    monkeypatch.setattr(trainer, "_loss", loss)
+    monkeypatch.setattr(trainer.generator, "layers_of", layers_of)
+    monkeypatch.setattr(placed, "composed", lambda figure, around: None)
+    with pytest.raises(Told):
+        trainer.update({"source": source, "target": target, "scene": "scene"})
+    assert given["persons"] == (source, target, "scene")
+    for field in ("keypoints", "image", "body_mask"):
+        expected = np.concatenate([person[field] for person in batch])
+        np.testing.assert_allclose(given[field], expected, atol=1e-3, err_msg=field)
 
 
 def test_colors_of_texels_are_learned():
