@@ -67,6 +67,32 @@ def repeated_by_python(x):
     return x
 
 
+def repeated_an_uneven_number_of_times(x):
+    for _ in tf.range(2, 17, 2):
+        x = tf.matmul(x, SQUARE)
+    return x
+
+
+def never_repeated(x):
+    return tf.while_loop(
+        lambda i, _: i < 3, lambda i, x: (i + 1, tf.matmul(x, SQUARE)), [tf.constant(9), x]
+    )[1]
+
+
+def kept(x):
+    KEPT.assign(tf.matmul(x, SQUARE))
+
+
+def kept_in_every_round(x):
+    for _ in tf.range(8):
+        kept(x)
+
+
+def awaited(x):
+    with tf.control_dependencies([tf.matmul(x, SQUARE)]):
+        return tf.identity(x)
+
+
 def of_each_row(x):
     return tf.map_fn(lambda row: tf.matmul(row[tf.newaxis], SQUARE), x)
 
@@ -86,6 +112,7 @@ def gradient_of_repeated(x):
 
 SQUARE = tf.eye(5)
 ROWS = tf.ones([4, 5])
+KEPT = tf.Variable(tf.zeros([4, 5]))
 ONE_PRODUCT = 2 * 4 * 5 * 5
 
 
@@ -94,6 +121,11 @@ ONE_PRODUCT = 2 * 4 * 5 * 5
     [
         (repeated, 8 * ONE_PRODUCT),
         (repeated_by_python, 8 * ONE_PRODUCT),
+        (repeated_an_uneven_number_of_times, 8 * ONE_PRODUCT),
+        (never_repeated, 0),
+        (awaited, ONE_PRODUCT),
+        (kept, ONE_PRODUCT),  # whose result is nobody's, but which has an effect
+        (kept_in_every_round, 8 * ONE_PRODUCT),
         (of_each_row, ONE_PRODUCT),
         (twice_repeated, 24 * ONE_PRODUCT),
         # Backward as many rounds as forward.
@@ -122,6 +154,31 @@ def test_loops_of_unknown_length_leave_the_number_open():
         )
 
     assert operations.count(tf.function(moving_end), ROWS) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "following"),
+    [
+        (lambda i, j: i <= 8, lambda i, j: (i + 1, j)),
+        (lambda i, j: i < 8, lambda i, j: (i * 2, j)),
+        (lambda i, j: i < 8, lambda i, j: (i - 1, j)),
+        (lambda i, j: i < 8, lambda i, j: (i + -1, j)),
+        (lambda i, j: i < 8, lambda i, j: (j + 1, i + 2)),
+    ],
+)
+def test_loops_of_another_kind_leave_the_number_open(condition, following):
+    def loop(x):
+        return tf.while_loop(
+            lambda i, j, _: condition(i, j),
+            lambda i, j, x: (*following(i, j), tf.matmul(x, SQUARE)),
+            [tf.constant(1), tf.constant(1), x],
+        )
+
+    def within(x):
+        return tf.while_loop(lambda i, _: i < 3, lambda i, x: (i + 1, loop(x)[2]), [0, x])
+
+    assert operations.count(tf.function(loop), ROWS) is None
+    assert operations.count(tf.function(within), ROWS) is None
 
 
 def test_loops_without_products_do_not_matter():

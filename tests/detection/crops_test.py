@@ -28,6 +28,18 @@ def test_a_crop_stays_inside_the_photo_where_it_can():
     assert (crop.top, crop.left) == (0, 0)
 
 
+def test_a_crop_that_is_too_large_for_the_photo_is_centered():
+    crop = crops.person_crop(np.array((0, 100, 100, 140)), (100, 400), 128, 64)
+    assert (crop.top, crop.left, crop.rows, crop.columns) == (-10, 90, 120, 60)
+
+
+def test_a_crop_has_pixels():
+    crop = crops.person_crop(np.array((5, 5, 5, 5)), (400, 600), 128, 64)
+    assert (crop.rows, crop.columns) == (2, 1)
+    with pytest.raises(DpigError, match="at least one pixel"):
+        crops.Crop(0, 0, 0, 4, 8, 4)
+
+
 def test_keypoints_go_there_and_back():
     crop = crops.person_crop(np.array((50, 100, 250, 180)), (400, 600), 128, 64)
     keypoints = np.zeros((18, 3), np.float32)
@@ -36,6 +48,35 @@ def test_keypoints_go_there_and_back():
     moved = crop.to_crop(keypoints)
     assert np.all(moved[3:] == 0) and np.all(moved[:3, 2] == 1)
     np.testing.assert_allclose(crop.to_photo(moved)[:3], keypoints[:3], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("keypoint", "expected"),
+    [
+        ((99.6, -20.4, 1), (0, 0, 1)),  # on the outermost pixels of the picture
+        ((219.4, 159.4, 1), (59, 89, 1)),
+        ((99.4, 50, 1), (0, 0, 0)),  # beyond one of its edges
+        ((219.6, 50, 1), (0, 0, 0)),
+        ((150, -20.6, 1), (0, 0, 0)),
+        ((150, 159.6, 1), (0, 0, 0)),
+        ((150, 50, 0), (0, 0, 0)),  # missing
+    ],
+)
+def test_keypoints_at_the_edge_of_a_crop(keypoint, expected):
+    crop = crops.Crop(top=100, left=-20, rows=120, columns=180, height=60, width=90)
+    np.testing.assert_allclose(crop.to_crop(np.array([keypoint]))[0], expected)
+    assert crop.to_photo(np.array([[0.0, 0.0, 0.0]])).max() == 0
+
+
+def test_what_is_made_smaller_is_averaged():
+    """A pattern whose every second pixel would otherwise be dropped."""
+    photo = np.zeros((40, 40, 3), np.uint8)
+    photo[::2] = 240
+    crop = crops.whole_photo((40, 40), 20, 20)
+    assert np.abs(crop.cut(photo)[2:-2].astype(int) - 120).max() < 12
+    mask = np.ones((40, 40), np.float32)
+    mask[1::2, 1::2] = 0  # three quarters of each pixel are the person's
+    assert crop.body_mask(mask).min() == 1 and crop.body_mask(1 - mask).max() == 0
 
 
 def test_cut_pixels_lie_where_their_keypoints_say():
@@ -54,7 +95,10 @@ def test_beyond_the_photo_its_edge_goes_on():
     photo[:, :2] = 200
     picture = crops.Crop(0, -40, 40, 60, 40, 60).cut(photo)
     assert np.all(picture[:, :42] == 200) and np.all(picture[:, 42:] == 50)
-    assert crops.Crop(100, 100, 8, 4, 8, 4).cut(photo).shape == (8, 4, 3)
+    picture = crops.Crop(0, 0, 60, 60, 60, 60).cut(photo[:, ::-1])
+    assert np.all(picture[:, :38] == 50) and np.all(picture[:, 38:] == 200)
+    for corner in (100, -100):
+        assert crops.Crop(corner, corner, 8, 4, 8, 4).cut(photo).shape == (8, 4, 3)
 
 
 def test_a_head_at_the_edge_does_not_become_a_post():
@@ -62,11 +106,15 @@ def test_a_head_at_the_edge_does_not_become_a_post():
     wall = np.linspace(150, 210, 60).astype(np.uint8)
     photo = np.repeat(np.tile(wall, (40, 1))[:, :, None], 3, axis=2)
     photo[:, 22:36] = 20
+    sideways = crops.Crop(0, -20, 60, 80, 60, 80).cut(np.swapaxes(photo, 0, 1))[..., 0].astype(int)
+    photo[-1] = 20
     picture = crops.Crop(-20, 0, 80, 60, 80, 60).cut(photo)[..., 0].astype(int)
     np.testing.assert_array_equal(picture[20:60], photo[..., 0])
     assert np.abs(picture[:16] - wall).max() < 30
     assert (np.diff(picture[:16].mean(axis=1)) >= 0).all()
-    np.testing.assert_array_equal(picture[60:], photo[-20:, :, 0])
+    assert np.all(picture[60:] == 20)
+    assert np.abs(sideways[:, :16] - wall[:, None]).max() < 30
+    assert np.abs(sideways[:, 64:] - wall[:, None]).max() < 30
 
 
 def test_pasting_back_what_was_cut_changes_nothing():
@@ -81,7 +129,8 @@ def test_paste_has_a_soft_edge_and_keeps_the_rest():
     pasted = crop.paste(photo, np.full((200, 100, 3), 240, np.uint8), feather=0.2)
     assert photo.max() == 0, "the photo itself is left alone"
     assert np.all(pasted[30:110, 40:70] == 240)
-    assert 0 < pasted[70, 33, 0] < 240 and pasted[70, 30, 0] < pasted[70, 35, 0]
+    # 3.5 of 10 pixels inside: 0.35^2 (3 - 0.7) of 240, rounded.
+    assert pasted[70, 33, 0] == 68 and pasted[70, 30, 0] < pasted[70, 35, 0]
     outside = np.ones((200, 250), bool)
     outside[20:120, 30:80] = False
     assert np.all(pasted[outside] == 0)
@@ -93,6 +142,12 @@ def test_edges_at_the_photos_edge_stay_hard():
     pasted = crop.paste(photo, np.full((100, 50, 3), 240, np.uint8), feather=0.2)
     assert np.all(pasted[:60, :35] == 240), "above and to the left the photo ends"
     assert pasted[78, 20, 0] < 100 and pasted[20, 48, 0] < 100
+    corner = crops.Crop(50, 40, 50, 40, 50, 40)
+    pasted = corner.paste(photo, np.full((50, 40, 3), 240, np.uint8), feather=0.2)
+    assert np.all(pasted[60:, 50:] == 240), "below and to the right too"
+    inside = crops.Crop(10, 10, 50, 40, 50, 40)
+    pasted = inside.paste(photo, np.full((50, 40, 3), 240, np.uint8), feather=0)
+    assert np.all(pasted[10:60, 10:50] == 240), "without a soft edge"
 
 
 def test_a_picture_of_another_size_is_refused():

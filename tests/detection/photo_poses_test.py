@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import threading
 import types
 
 import numpy as np
 import pytest
 
 from dpig_tf2.detection.photo_poses import DetectedPoses
+from dpig_tf2.errors import DpigError
 
 PHOTOS = {name: np.full((4, 4, 3), level, np.uint8) for level, name in enumerate("abc", 1)}
 
@@ -38,6 +40,23 @@ def test_what_was_looked_at_ahead_is_not_looked_at_again(tmp_path):
     assert list(poses.found) == ["a", "b", "c"]
 
 
+class _WhenJoined:
+    """A thread that has got nowhere before somebody waits for it."""
+
+    def __init__(self, target, daemon):
+        self.start, self.join = (lambda: None), target
+
+
+def test_what_is_being_looked_at_is_waited_for(monkeypatch):
+    monkeypatch.setattr(threading, "Thread", _WhenJoined)
+    looks = []
+    poses = DetectedPoses(detector(looks))
+    poses.look_ahead((name, PHOTOS[name]) for name in "ab")
+    poses.of("b", PHOTOS["b"])
+    assert looks == [1, 2]
+
+
+@pytest.mark.filterwarnings("error")  # nothing is printed by the thread
 def test_what_fails_ahead_is_told_when_its_turn_comes():
     looks = []
     poses = DetectedPoses(detector(looks, broken=[2]))
@@ -66,3 +85,61 @@ def test_a_program_that_ends_does_not_wait_for_all_photos(tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 3, done.stderr
     assert done.stdout.count("look") <= 2
+
+
+def crowd(photos):
+    """As many persons on a photo as its level says, the first with keypoints of 1, and so on."""
+    box, mask = np.arange(4), np.ones((4, 4), np.float32)
+    return [
+        [
+            types.SimpleNamespace(
+                keypoints=np.full((18, 3), number, np.float32), box=box, mask=mask * number
+            )
+            for number in range(1, photo[0, 0, 0] + 1)
+        ]
+        for photo in photos
+    ]
+
+
+CROWD = types.SimpleNamespace(fingerprint="x", detect=crowd)
+NOBODY = np.zeros((4, 4, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("everyone", "found", "summary"),
+    [
+        (False, [1], "a person was found on 2 of 3 photos, several on 1: the largest and"),
+        (True, [1, 2], "3 persons were found on 2 of 3 photos"),
+    ],
+)
+def test_the_main_person_or_all_are_found_and_kept(tmp_path, everyone, found, summary):
+    poses = DetectedPoses(CROWD, everyone)
+    assert poses.settings == {"pose_detector": "x"}
+    assert len(poses.of("a", PHOTOS["a"])) == 1
+    both = poses.of("b", PHOTOS["b"])
+    assert [pose.keypoints[0, 0] for pose in both] == found
+    assert [pose.mask[0, 0] for pose in both] == found
+    assert both[0].box.tolist() == [0, 1, 2, 3]
+    with pytest.raises(DpigError, match="no person was found"):
+        poses.of("c", NOBODY)
+    (line,) = poses.keep(tmp_path / "k.csv")
+    assert line.startswith(summary)
+    text = (tmp_path / "k.csv").read_text()
+    assert "a: " in text and "b: " in text and "c: " not in text
+
+
+def test_keypoints_that_somebody_has_changed_are_left_alone(tmp_path):
+    path = tmp_path / "k.csv"
+    poses = DetectedPoses(CROWD)
+    np.testing.assert_array_equal(poses.keypoints_or_none("c", NOBODY), np.zeros((18, 3)))
+    poses.keep(path)
+    assert not path.exists(), "nobody was found"
+    poses.of("a", PHOTOS["a"])
+    poses.keep(path)
+    poses.keypoints_or_none("b", PHOTOS["b"])
+    assert len(poses.keep(path)) == 1
+    assert "b: " in path.read_text(), "lines may be added"
+    changed = path.read_bytes().replace(b"[1", b"[9") + "ä".encode("latin-1")
+    path.write_bytes(changed)
+    assert "left as it is" in poses.keep(path)[1]
+    assert path.read_bytes() == changed

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from dpig_tf2.evaluation.pose_scores import keypoint_error, pose_frechet_distance
+from dpig_tf2.evaluation.pose_scores import (
+    found_keypoint_error,
+    keypoint_error,
+    pose_frechet_distance,
+)
 
 
 def some_poses(count=6):
@@ -55,3 +59,32 @@ def test_bad_poses_are_refused():
         keypoint_error(poses * 0.5, poses)
     with pytest.raises(ValueError, match="size 0x32"):
         pose_frechet_distance(poses, poses, 0, 32)
+    with pytest.raises(ValueError, match="size 64x0"):
+        pose_frechet_distance(poses, poses, 64, 0)
+    with pytest.raises(ValueError, match=r"expected \[N >= 1, 18, 3\]"):
+        keypoint_error(poses[:0], poses[:0])
+
+
+def test_a_person_who_was_not_found_is_wrong_throughout():
+    target = np.zeros((2, 18, 3))
+    target[:, :4] = ((0, 10, 1), (50, 10, 1), (100, 10, 1), (100, 20, 1))
+    found = target.copy()
+    found[0, 1, 1] += 10.0  # exactly a tenth of the extent of 100
+    found[0, 2, 1] += 20.0
+    found[0, 3] = 0.0
+    found[0, 9] = (5.0, 5.0, 1.0)  # made up
+    found[1] = 0.0
+    assert found_keypoint_error(found, target) == {
+        "pictures": 2,
+        "missed": 1,
+        "found": 2 / 8,
+        "pixel_error": pytest.approx(10.0),
+        "compared_keypoints": 3,
+        "visibility_accuracy": pytest.approx(16 / 36),
+    }
+    nobody = found_keypoint_error(found[1:], target[1:])
+    assert (nobody["pixel_error"], nobody["found"], nobody["missed"]) == (None, 0, 1)
+    with pytest.raises(ValueError, match="visibility other than 0 and 1"):
+        found_keypoint_error(found * 0.5, target)
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        found_keypoint_error(found[:1], target)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -87,6 +89,7 @@ def test_frechet_distance_properties():
     assert distance > 1.0
     # More dimensions than samples: the covariances are singular.
     assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-9)
+    assert all(frechet_distance(each, each) >= 0.0 for each in random.normal(size=(20, 9, 5)))
     rotation, _ = np.linalg.qr(random.normal(size=(30, 30)))
     assert frechet_distance(a @ rotation, b @ rotation) == pytest.approx(distance)
 
@@ -111,6 +114,18 @@ def test_kernel_distance_tells_same_from_different():
     far, _ = kernel_distance(a, b + 1.0, subsets=20, subset_size=150)
     assert abs(near) < 0.1 and abs(same) < 0.1
     assert far > 1.0
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_subsets_are_of_the_whole_of_both_sets(swapped):
+    small, large = np.array([[0.0], [1.0]]), np.array([[0.0], [2.0], [4.0]])
+    distances = [
+        kernel_distance(small, large[list(pair)])[0] for pair in itertools.combinations(range(3), 2)
+    ]
+    sets = (large, small) if swapped else (small, large)
+    mean, deviation = kernel_distance(*sets, subsets=1000)
+    assert mean == pytest.approx(np.mean(distances), rel=0.2)
+    assert deviation == pytest.approx(np.std(distances), rel=0.2)
 
 
 def test_kernel_distance_depends_on_the_seed_only():
@@ -146,6 +161,7 @@ def test_precision_and_recall_of_hand_worked_case():
     # Samples reach 1.5, 1.5, 5.5: only 3 is among them.
     real, sampled = np.array([[0.0], [1.0], [3.0]]), np.array([[2.6], [4.1], [9.6]])
     assert precision_and_recall(real, sampled, 1) == pytest.approx((2 / 3, 1 / 3))
+    assert precision_and_recall(np.zeros((3, 1)), np.zeros((3, 1)), 1) == (1, 1)  # no farther
 
 
 def test_samples_that_do_not_vary_are_precise_and_recall_little():

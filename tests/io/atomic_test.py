@@ -2,10 +2,29 @@ import os
 
 import pytest
 
-from dpig_tf2.io.atomic import remove_temporaries, write_json, write_text
+from dpig_tf2.io.atomic import (
+    remove_temporaries,
+    temporary_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
-def test_a_text_is_replaced_whole(tmp_path, monkeypatch):
+def test_a_file_is_made_with_its_folder_and_in_utf8(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.txt"
+    write_text(path, "é")
+    assert path.read_bytes() == b"\xc3\xa9"
+
+
+def test_temporary_files_of_two_processes_differ(tmp_path, monkeypatch):
+    own = temporary_path(tmp_path / "a.txt")
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert temporary_path(tmp_path / "a.txt") != own
+
+
+@pytest.mark.parametrize(("write", "new"), [(write_text, "new"), (write_bytes, b"new")])
+def test_a_file_is_replaced_whole(tmp_path, monkeypatch, write, new):
     path = tmp_path / "config.json"
     write_text(path, "old")
 
@@ -13,8 +32,9 @@ def test_a_text_is_replaced_whole(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="no space left"):
-        write_text(path, "new")
+    with pytest.raises(OSError, match="no space left") as raised:
+        write(path, new)
+    assert raised.value.filename == str(path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["config.json"]
 
@@ -33,6 +53,8 @@ def test_what_a_killed_process_left_of_a_json_file_is_removed_when_it_is_old(tmp
         path.touch()
     for path in (old, other):
         os.utime(path, (0, 0))
+    gone = tmp_path / ".b.json.13.tmp"
+    gone.symlink_to("nowhere")  # as if another process had just removed it
     for name in ("a[1].json", "b.json"):
         write_json(tmp_path / name, {})
     assert not old.exists() and new.exists() and other.exists()
@@ -40,7 +62,11 @@ def test_what_a_killed_process_left_of_a_json_file_is_removed_when_it_is_old(tmp
 
 def test_of_what_was_left_files_go_and_folders_stay(tmp_path):
     left, at_work = tmp_path / ".config.json.12.tmp", tmp_path / "export" / ".1.34.tmp"
-    left.touch()
+    below, other = tmp_path / "export" / left.name, tmp_path / ".metrics.json.12.tmp"
     at_work.mkdir(parents=True)
+    for path in (left, below, other):
+        path.touch()
+    remove_temporaries(tmp_path, "conf*")
+    assert not left.exists() and below.exists() and other.exists()
     remove_temporaries(tmp_path)
-    assert at_work.is_dir() and not left.exists()
+    assert at_work.is_dir() and not below.exists() and not other.exists()

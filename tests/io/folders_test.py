@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 from dpig_tf2.io.folders import files_below
 
 
@@ -19,12 +21,14 @@ def test_files_are_sorted_and_what_is_passed_over_is_named(tmp_path, monkeypatch
     monkeypatch.setattr(os, "scandir", refusing)
     written = ("runs/out/samples.json", "runs/out/g.png")
     written += ("runs/me/config.json", "runs/me/samples/h.png", "runs/me/checkpoints/pose/i.png")
-    for name in (*written, "visit/checkpoints/j.jpg"):
+    for name in (*written, "visit/checkpoints/j.jpg", "trip/config.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     problems = []
     found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path, problems)]
-    assert found == ["a.txt", "b/c.jpg", "b.jpg", "nowhere.jpg", "visit/checkpoints/j.jpg"]
+    assert found == [
+        "a.txt", "b/c.jpg", "b.jpg", "nowhere.jpg", "trip/config.json", "visit/checkpoints/j.jpg",
+    ]  # fmt: skip
     assert problems == [
         f"{tmp_path / 'linked'}: a link to a folder, not followed",
         f"{tmp_path / 'locked'}: cannot be listed (Permission denied), skipped",
@@ -34,3 +38,24 @@ def test_files_are_sorted_and_what_is_passed_over_is_named(tmp_path, monkeypatch
         tmp_path / "runs/out/g.png",
         tmp_path / "runs/out/samples.json",
     ]
+
+
+def test_names_that_are_no_text_can_be_printed(tmp_path, monkeypatch):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    try:
+        os.symlink(tmp_path, odd + "linked")
+        os.mkdir(odd)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    scandir = os.scandir
+
+    def refusing(path):
+        if path == odd:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    problems = []
+    assert files_below(tmp_path, problems) == []
+    assert len(problems) == 2 and "".join(problems).isprintable()
+    "".join(problems).encode()

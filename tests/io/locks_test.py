@@ -55,6 +55,40 @@ def test_a_lock_ends_with_its_process(tmp_path, holder, number):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("content", "owner"),
+    [
+        (b"", "another process:"),
+        (b"process 1 on \x1b[31m\xff\n", "process 1 on \\x1b[31m\ufffd:"),
+        (b"x" * 1000, "x" * 200 + ":"),
+    ],
+)
+def test_an_odd_owner_is_told_in_a_short_line(tmp_path, content, owner):
+    path = tmp_path / locks.lock_name()
+    path.write_bytes(content)
+    with open(path) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(locks.LockedError) as refused, locks.writing(tmp_path):
+            pass
+    assert f"is being written by {owner} wait" in str(refused.value)
+
+
+def test_what_a_killed_owner_wrote_is_replaced(tmp_path):
+    path = tmp_path / locks.lock_name()
+    path.write_bytes(b"x" * 1000)
+    with locks.writing(tmp_path):
+        assert re.fullmatch(r"process \d+ on \S+ since \S+ \S+\n", path.read_text())
+
+
+def test_nothing_is_left_after_a_failure(tmp_path):
+    with pytest.raises(KeyboardInterrupt), locks.writing(tmp_path / "a/b"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), locks.writing(tmp_path):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_left_of_a_folder_that_was_not_needed(tmp_path):
     with locks.writing(tmp_path / "a/b"):
         assert (tmp_path / "a/b").is_dir()
@@ -90,8 +124,12 @@ def test_a_lock_file_that_its_owner_removes_is_not_relied_on(tmp_path, monkeypat
 
 def test_a_file_system_without_locks_is_mentioned(tmp_path, monkeypatch):
     def refuse(file, operation):
-        raise OSError(errno.ENOLCK, "no locks available")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
+    number = errno.ENOLCK
     with pytest.warns(UserWarning, match="no locks; start no second"), locks.writing(tmp_path):
+        pass
+    number = errno.EIO  # a lock that should have been given
+    with pytest.raises(OSError, match="Input/output error"), locks.writing(tmp_path):
         pass

@@ -41,6 +41,121 @@ def test_what_scipy_writes(tmp_path, compress):
     assert read["age"] == 3 and read["inner"] == {"name": "x"} and read["none"].shape == (0, 0)
 
 
+def element(kind, content, order="<"):
+    return struct.pack(f"{order}II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def matrix(*rest, class_=6, shape=(1, 1), name=b"x", order="<", flags=0):
+    """A variable by hand; `rest` are its elements behind the name."""
+    head = [
+        element(6, struct.pack(f"{order}II", class_ | flags, 0), order),
+        element(5, struct.pack(f"{order}{len(shape)}i", *shape), order),
+        element(1, name, order),
+    ]
+    return element(14, b"".join([*head, *rest]), order)
+
+
+def put(path, *variables, order="<"):
+    path.write_bytes(bytes(126) + {"<": b"IM", ">": b"MI"}[order] + b"".join(variables))
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_both_byte_orders_and_all_encodings_of_text(tmp_path, order):
+    codec = "-le" if order == "<" else "-be"
+    texts = [(16, "utf-8"), (17, "utf-16" + codec), (18, "utf-32" + codec), (1, "latin-1")]
+    variables = [
+        matrix(
+            element(3, struct.pack(f"{order}hh", 5, -2), order),
+            shape=(2, 1), name=b"numbers", order=order,
+        ),
+        *(
+            matrix(
+                element(kind, "aé".encode(codec), order),
+                class_=4, shape=(1, 2), name=codec.encode(), order=order,
+            )
+            for kind, codec in texts
+        ),
+    ]  # fmt: skip
+    path = put(tmp_path / "a.mat", *variables, bytes(5), order=order)  # zeros at the end
+    assert mat_files.read(path, "numbers").tolist() == [[5], [-2]]
+    assert [mat_files.read(path, codec) for _, codec in texts] == ["aé"] * 4
+    with pytest.raises(mat_files.MatError, match="no variable absent; it holds numbers, utf-8"):
+        mat_files.read(path, "absent")
+
+
+ONE, CELL = element(9, struct.pack("<d", 1)), {"class_": 1}
+NAMES = element(5, struct.pack("<i", 4))  # of a struct: their length
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        (struct.pack("<HHI", 1, 5, 0), "a short element of 5 bytes"),
+        (element(15, zlib.compress(bytes(90))[:-5]), "a compressed element ends too early"),
+        (element(14, ONE), "a matrix without its class"),
+        (element(14, element(6, bytes(4))), "a matrix without its class"),
+        (element(14, element(6, bytes(8)) + ONE), "a matrix without its size"),
+        (element(14, element(6, bytes(8)) + element(5, bytes(8)) + ONE), "without its name"),
+        (matrix(ONE, shape=(1,)), r"a matrix of size \[1\]"),
+        (matrix(ONE, shape=(1,) * 33), "a matrix of size"),
+        (matrix(ONE, shape=(-1, -1)), r"a matrix of size \[-1, -1\]"),
+        (matrix(ONE, flags=0x800), "complex"),
+        (matrix(element(16, b"12345678")), "an element of type 16, expected numbers"),
+        (matrix(element(9, b"1234")), "4 bytes are no whole count of numbers"),
+        (matrix(ONE, shape=(2, 1)), r"1 numbers for a matrix of size \[2, 1\]"),
+        (matrix(ONE, class_=4), "text of type 9"),
+        (matrix(element(16, b"ab"), class_=4), "2 characters for text of size"),
+        (matrix(element(16, b"ab"), class_=4, shape=(1, 1, 2)), "2 characters for text of size"),
+        (matrix(ONE, **CELL), "a cell or field of type 9"),
+        (matrix(shape=(2, 1), **CELL), "2 cells or fields are announced"),
+        (matrix(element(14, b""), shape=(2, 1), **CELL), "2 cells or fields are announced"),
+        (matrix(element(5, b""), class_=2), "a struct without the length of its names"),
+        (matrix(element(5, struct.pack("<i", -4)), class_=2), "without the length of its names"),
+        (matrix(element(5, struct.pack("<i", 2**16)), class_=2), "without the length of its na"),
+        (matrix(NAMES, element(1, b"abcdef"), class_=2), "names of fields that are cut off"),
+        (matrix(NAMES, class_=2), "it ends too early"),
+        (matrix(class_=16), "it holds a function"),
+        (matrix(class_=99), "it holds class 99"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_elements_that_are_not_read(tmp_path, variable, message):
+    with pytest.raises(mat_files.MatError, match=message) as refused:
+        mat_files.read(put(tmp_path / "a.mat", variable), "x")
+    assert refused.value.field == "x" and refused.value.position >= 0
+
+
+def test_empty_content(tmp_path):
+    variables = {
+        b"numbers": matrix(shape=(0, 3), name=b"numbers"),
+        b"text": matrix(class_=4, shape=(0, 0), name=b"text"),
+        b"cells": matrix(element(14, b""), name=b"cells", **CELL),
+        b"struct": matrix(NAMES, element(1, b""), class_=2, name=b"struct"),
+    }
+    path = put(tmp_path / "a.mat", *variables.values())
+    assert mat_files.read(path, "numbers").shape == (0, 3)
+    assert mat_files.read(path, "text") == ""
+    assert [cell.shape for cell in mat_files.read(path, "cells")] == [(0, 0)]
+    assert mat_files.read(path, "struct") == []
+
+
+def test_the_byte_of_a_fault_is_told(tmp_path):
+    path = put(tmp_path / "a.mat", matrix(ONE), matrix(element(9, b"1234"), name=b"y"))
+    with pytest.raises(mat_files.MatError, match=": byte ") as refused:
+        mat_files.read(path, "y")
+    assert refused.value.position == path.stat().st_size - 16
+
+
+def test_cells_and_fields_are_counted(tmp_path, monkeypatch):
+    path = put(tmp_path / "a.mat", matrix(*[matrix(ONE)] * 3, shape=(3, 1), **CELL))
+    monkeypatch.setattr(mat_files, "MAX_PARTS", 4)  # the matrix itself is one
+    assert len(mat_files.read(path, "x")) == 3
+    monkeypatch.setattr(mat_files, "MAX_PARTS", 3)
+    with pytest.raises(mat_files.MatError, match="more than 3 cells and fields"):
+        mat_files.read(path, "x")
+
+
 def test_array_of_structs(tmp_path):
     persons = np.array([(1.0, "a"), (2.0, "b")], [("age", object), ("name", object)])
     read = mat_files.read(write(tmp_path / "a.mat", persons=persons), "persons")
@@ -68,6 +183,9 @@ def test_absent_variable(tmp_path):
     with pytest.raises(mat_files.MatError, match="a.mat: no variable z; it holds x, y") as caught:
         mat_files.read(path, "z")
     assert caught.value.file == str(path) and caught.value.field == "z"
+    for name, shown in ((b"\x1b[31m", "nothing"), (b"n" * 300, "n" * 200)):
+        with pytest.raises(mat_files.MatError, match=f"it holds {shown}$"):
+            mat_files.read(put(path, matrix(ONE, name=name)), "z")
 
 
 @pytest.mark.parametrize(
@@ -125,17 +243,20 @@ def test_fields_of_one_name(tmp_path):
 
 def test_nesting_is_limited(tmp_path):
     value = np.zeros((1, 1))
-    for _ in range(mat_files.MAX_DEPTH + 1):
+    for _ in range(mat_files.MAX_DEPTH):
         value, inner = np.empty((1, 1), object), value
         value[0, 0] = inner
+    assert len(mat_files.read(write(tmp_path / "a.mat", x=value), "x")) == 1
+    value, inner = np.empty((1, 1), object), value
+    value[0, 0] = inner
     with pytest.raises(mat_files.MatError, match="nested more than 16 deep"):
         mat_files.read(write(tmp_path / "a.mat", x=value), "x")
 
 
-def test_inflation_is_limited(tmp_path, monkeypatch):
+@pytest.mark.parametrize("sizes", [[2 << 20], [1 << 20], [3 << 18] * 2])
+def test_inflation_is_limited(tmp_path, monkeypatch, sizes):
     monkeypatch.setattr(mat_files, "MAX_INFLATED_BYTES", 1 << 20)
-    bomb = zlib.compress(bytes(2 << 20))
-    path = tmp_path / "a.mat"
-    path.write_bytes(b"".ljust(126) + b"IM" + struct.pack("<II", 15, len(bomb)) + bomb)
+    bombs = [zlib.compress(bytes(size)) for size in sizes]
+    path = put(tmp_path / "a.mat", *(struct.pack("<II", 15, len(b)) + b for b in bombs))
     with pytest.raises(mat_files.MatError, match="compressed elements of more than 1 MiB"):
         mat_files.read(path, "x")

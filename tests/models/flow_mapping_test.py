@@ -22,6 +22,13 @@ def test_an_untrained_flow_gives_back_its_noise(embedding, places):
     flow = _flow(embedding, places)
     noise = np.random.default_rng(0).normal(size=(2000, embedding)).astype(np.float32)
     np.testing.assert_allclose(flow(noise), 5.0 + 3.0 * noise, atol=0.15)
+    assert flow.reach > 1.4 * np.sqrt(np.mean(np.square(noise), axis=1)).max()
+
+
+def test_a_flow_is_made_again_from_its_configuration():
+    config = FlowMapping(8, 32, places=4, noise_scale=0.2).get_config()
+    again = FlowMapping.from_config(config)
+    assert (again.hidden, again.embedding, again.places, again.noise_scale) == (8, 32, 4, 0.2)
 
 
 def test_a_velocity_that_grows_without_bound_leads_no_farther_than_the_reach():
@@ -105,5 +112,10 @@ def test_a_flow_run_backward_gives_the_noise_of_its_codes(places, scale):
     assert np.abs(found - noise).max() < 0.1 * scale
     size = np.linalg.norm(codes, axis=1)
     assert (np.linalg.norm(flow(found).numpy() - codes, axis=1) / size).max() < 0.05
-    flow.reach = 0.1  # all of the codes are beyond
-    assert np.isfinite(flow.noise_of(codes)).all()
+
+    # Codes out of reach count as the nearest within.
+    beyond = flow.code_mean + 10.0 * (codes - flow.code_mean)
+    distance = np.sqrt(np.mean(np.square(flow.normalize(beyond)), axis=1, keepdims=True))
+    assert distance.min() > flow.reach
+    nearest = flow.code_mean + (beyond - flow.code_mean) * (flow.reach / distance)
+    np.testing.assert_allclose(flow.noise_of(beyond), flow.noise_of(nearest), atol=1e-3 * scale)

@@ -78,10 +78,10 @@ class _Draws:
 
 
 def test_python2_shuffle_by_hand():
-    # i = 3: j = int(0.3 * 4) = 1, i = 2: j = int(0.9 * 3) = 2, i = 1: j = int(0.0 * 2) = 0
+    # i = 3: j = int(0.3 * 4) = 1, i = 2: j = int(0.4 * 3) = 1, i = 1: j = int(0.9 * 2) = 1
     items = list("abcd")
-    pairs.python2_shuffle(items, _Draws(0.3, 0.9, 0.0))
-    assert items == ["d", "a", "c", "b"]
+    pairs.python2_shuffle(items, _Draws(0.3, 0.4, 0.9))
+    assert items == ["a", "c", "d", "b"]
 
 
 def test_pairs_csv(tmp_path):
@@ -102,12 +102,31 @@ def test_pairs_csv(tmp_path):
         "a_1 a_2\nb_1  a_3\n",
         "number,To,from\n0,a_2,a_1\n1,a_3,b_1\n",
         "source;target\na_1;a_2\nb_1;a_3\n",
+        "\ufefffrom,to\na_1,a_2\nb_1,a_3\n",  # as a spreadsheet saves it
+        "\n \nfrom,to\na_1,a_2\n,\nb_1,a_3\n",
+        '"a_1","a_2"\n"b_1","a_3"\n',
     ],
 )
 def test_pairs_in_the_forms_that_people_have(tmp_path, text):
     path = tmp_path / "pairs.txt"
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     assert pairs.read_pairs_csv(path) == [("a_1", "a_2"), ("b_1", "a_3")]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_names_may_hold_spaces_and_be_those_of_a_header(tmp_path, separator):
+    path = tmp_path / "pairs.txt"
+    expected = [("a 1", "b 1"), ("from", "to")]
+    path.write_text("\n".join(map(separator.join, expected)))
+    assert pairs.read_pairs_csv(path) == expected
+
+
+def test_what_is_no_text_is_named(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_bytes("from,to\né,b\n".encode("latin-1"))
+    with pytest.raises(DpigError, match="pairs.csv: no text in UTF-8") as raised:
+        pairs.read_pairs_csv(path)
+    assert raised.value.file == str(path)
 
 
 @pytest.mark.parametrize("text", ["a_1\n", "a_1,a_2\nb_1,a_3,c_1\n", "a_1,a_2\nb_1 a_3\n"])

@@ -85,6 +85,31 @@ def test_the_prior_shortens_the_noise(mapping, codes):
     assert bound.residual.mean() > free.residual.mean()
 
 
+def test_the_prior_weighs_the_same_whatever_the_length_of_codes():
+    codes = np.array([[1.0, 2.0, -1.0]], np.float32)
+    settings = dataclasses.replace(_SETTINGS, prior_weight=1.0)
+    short, long = (
+        find_noise(lambda z, n=length: n * z, length * codes, 1.0, settings) for length in (1, 100)
+    )
+    np.testing.assert_allclose(short.noise, long.noise, atol=1e-3)
+
+
+def test_a_code_of_no_length_has_a_residual():
+    settings = dataclasses.replace(_SETTINGS, steps=5)
+    found = find_noise(lambda z: z, np.zeros((1, 2), np.float32), 1.0, settings)
+    assert np.isfinite(found.noise).all() and np.isfinite(found.residual).all()
+
+
+def test_the_seed_decides_where_a_search_starts():
+    still = InversionSettings(candidates=4, restarts=1, steps=1, learning_rate=1e-9)
+    first, again, other = (
+        find_noise(lambda z: z, np.ones((1, 6), np.float32), 1.0, still, seed).noise
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+
 def test_more_restarts_are_never_worse(mapping, codes):
     one = find_noise(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=1))
     many = find_noise(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=4))
@@ -131,6 +156,14 @@ def test_a_flow_needs_no_candidates_and_few_steps(flow, monkeypatch):
     error = np.linalg.norm(backward - codes, axis=1) / np.linalg.norm(codes, axis=1)
     assert found.residual.max() < 0.01 and found.residual.mean() < 0.7 * error.mean()
     np.testing.assert_allclose(found.noise, noise, atol=0.1 * _SCALE)
+
+
+def test_steps_are_as_many_as_asked_for(flow):
+    settings, told = dataclasses.replace(_SETTINGS, steps=7), []
+    find_noise(lambda z: z, np.ones((2, 6), np.float32), 1.0, settings, moved=told.append)
+    assert sum(told) == 2 * 7
+    assert settings.steps_for(flow) == settings.steps_for(abs) == 7
+    assert InversionSettings().steps_for(flow) < InversionSettings().steps_for(abs)
 
 
 def test_a_search_is_told_of_and_stopped_between_its_steps(mapping, codes):

@@ -448,7 +448,7 @@ def test_warm_up_requests_are_what_the_signatures_take(exported):
     of_counts = {name for name in model.signatures if name.startswith("sample")}
     assert set(requests) == set(model.signatures) - of_counts and len(of_counts) == 4
     for name, inputs in requests.items():
-        assert all(array.ndim for array in inputs.values())
+        assert all(array.ndim and len(array) == 1 for array in inputs.values())
         model.signatures[name](**{key: tf.constant(array) for key, array in inputs.items()})
 
 

@@ -31,6 +31,8 @@ def test_weighted_errors_are_means_by_weight():
     weights = np.array([[[1.0], [0.0]]])
     assert float(losses.weighted_absolute_error(predicted, target, weights)) == 1.5
     assert float(losses.weighted_squared_error(predicted, target, weights)) == 2.5
+    # Where nothing counts, as where no texel is seen, there is no error.
+    assert float(losses.weighted_squared_error(predicted, target, 0 * weights)) == 0
 
 
 def test_structural_dissimilarity_is_that_of_box_windows():

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from dpig_tf2 import config, testing
 from dpig_tf2.config import ConfigError
+from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
-from dpig_tf2.models import factory, loading, weights
+from dpig_tf2.models import factory, loading, placed, weights
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import losses, optimizers
@@ -98,6 +99,36 @@ def test_without_cross_answers_every_photo_is_drawn_from_its_own_codes():
     logs = trainer.train_step(batch)
     assert "error/transfer" not in logs
     assert float(logs["error/reconstruction"]) > 0
+
+
+def test_codes_poses_answers_and_masks_belong_together(monkeypatch):
+    trainer, given = _trainer(), {}
+    source, target = batch = list(_batch(trainer).values())
+
+    class Told(Exception):
+        pass
+
+    def codes(*persons):
+        given["persons"] = persons
+
+    def layers_of(codes, keypoints):
+        given["keypoints"] = keypoints
+        return "figure", "around"
+
+    def loss(drawn, around, answer, mask):
+        given.update(image=(answer + 1) * 127.5, body_mask=mask)
+        raise Told
+
+    monkeypatch.setattr(trainer, "_codes", codes)
+    monkeypatch.setattr(trainer, "_loss", loss)
+    monkeypatch.setattr(trainer.generator, "layers_of", layers_of)
+    monkeypatch.setattr(placed, "composed", lambda figure, around: None)
+    with pytest.raises(Told):
+        trainer.update({"source": source, "target": target, "scene": "scene"})
+    assert given["persons"] == (source, target, "scene")
+    for field in ("keypoints", "image", "body_mask"):
+        expected = np.concatenate([person[field] for person in batch])
+        np.testing.assert_allclose(given[field], expected, atol=1e-3, err_msg=field)
 
 
 def test_colors_of_texels_are_learned():
@@ -195,7 +226,8 @@ def test_a_flow_learns_a_distribution():
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"), [(0, 0.1), (9, 1.0), (50, 1.0), (75, 1.0), (90, 0.4), (100, 0.0)]
+    ("step", "expected"),
+    [(0, 0.1), (9, 1.0), (50, 1.0), (75, 1.0), (90, 0.4), (100, 0.0), (101, 0.0)],
 )
 def test_trapezoid(step, expected):
     rate = optimizers.trapezoid(1.0, tf.constant(step, tf.int64), 100, 10, 0.25)
@@ -303,6 +335,7 @@ def test_a_personal_run_is_not_continued_with_other_photos(tmp_path):
     start(batch_size=6)  # nothing was trained: the photos may still be others
     start().write_config()
     start(steps=8)
+    start(photos=dataclasses.replace(photos, identities=("x", "y", "z")))  # other names alone
     (tmp_path / "copy").symlink_to(tmp_path / "source")
     start(source="copy")
     save_tiny_sampler(settings, tmp_path / "second")
@@ -336,6 +369,17 @@ def test_a_personal_run_is_not_made_among_other_files(tmp_path):
     with pytest.raises(ConfigError, match="me holds files but no run"):
         personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
     assert [path.name for path in (tmp_path / "me").iterdir()] == ["photo.png"]
+    with locks.writing(tmp_path / "held"), pytest.raises(locks.LockedError, match="held"):
+        prepare(tmp_path / "source", tmp_path / "held", photos)
+
+
+def test_a_preset_is_the_same_source_from_every_folder(shipped_preset, tmp_path, monkeypatch):
+    source = f"preset:{shipped_preset}"
+    photos = _photos(RunFolder.open(source).config.model)
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        prepare(source, tmp_path / "me", photos).write_config()
 
 
 @pytest.mark.slow  # starts a program
@@ -376,6 +420,16 @@ def test_the_published_architecture_is_not_personalized():
     with pytest.raises(ConfigError) as refused:
         personal_config(config.preset("market1501"), 10, 4)
     assert refused.value.field == "model.architecture"
+
+
+def test_a_personal_run_moves_gently_and_its_average_follows():
+    source = config.preset("modern")
+    own = personal_config(source, 600, 4)
+    assert (own.reconstruction.steps, own.reconstruction.batch_size) == (600, 4)
+    assert own.reconstruction.learning_rate < source.reconstruction.learning_rate
+    assert 1 / (1 - own.recipe.weight_average) < 600 / 10  # steps that it remembers
+    assert own.recipe.warmup_steps < 600 / 10
+    assert own.model == source.model and own.pose_mapping == source.pose_mapping
 
 
 def test_a_new_run_begins_with_the_weights_of_another(tmp_path, capsys):

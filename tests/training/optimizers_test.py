@@ -54,6 +54,9 @@ def test_adam_follows_hand_worked_steps(objective):
     optimizer = optimizers.build_optimizer(objective, 0.1, [variable], "generator")
     _apply(optimizer, variable, [2.0])  # corrected moments 2 and 4: a whole step
     _close(variable, [0.9])
+    slots = {v.path: np.asarray(v) for v in optimizer.variables}  # of a checkpoint
+    _close(slots["generator/weight_momentum"], [1.0])
+    _close(slots["generator/weight_velocity"], [0.004])
     _apply(optimizer, variable, [-1.0])
     first = (0.5 * 1.0 - 0.5 * 1.0) / (1 - 0.25)  # moments 0.5 m + 0.5 g
     _close(variable, [0.9 - 0.1 * first])
@@ -61,6 +64,14 @@ def test_adam_follows_hand_worked_steps(objective):
     first = 0.5 / (1 - 0.125)
     second = (0.999 * (0.999 * 0.004 + 0.001) + 0.001) / (1 - 0.999**3)
     _close(variable, [0.9 - 0.1 * first / np.sqrt(second)])
+
+
+def test_adam_takes_other_decays():
+    variable = _variable([1.0])
+    optimizer = optimizers.build_optimizer("dcgan", 0.1, [variable], "generator", betas=(0.9, 0.5))
+    _apply(optimizer, variable, [2.0])
+    _apply(optimizer, variable, [0.0])
+    _close(variable, [0.9 - 0.1 * (0.18 / 0.19) / np.sqrt(1.0 / 0.75)])
 
 
 def test_gradients_move_only_the_given_variables():
@@ -116,11 +127,23 @@ def test_muon_moves_every_direction_of_a_kernel_alike(shape):
 def test_muon_leaves_biases_and_named_variables_to_adam(shape, name):
     variable = _named(shape, name)
     optimizer = optimizers.build_optimizer(
-        "dcgan", 0.1, [variable], "generator", betas=(0.9, 0.99), by_adam=["output"]
+        "dcgan", 0.1, [variable], "generator", betas=(0.9, 0.5), by_adam=["output"]
     )
     gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     _apply(optimizer, variable, gradient)
     np.testing.assert_allclose(variable, -0.1 * np.sign(gradient), rtol=1e-4)
     _apply(optimizer, variable, np.zeros(shape, np.float32))
-    first, second = 0.09 * gradient / 0.19, np.sqrt(0.0099 * gradient**2 / 0.0199)
+    first, second = 0.09 * gradient / 0.19, np.sqrt(0.25 * gradient**2 / 0.75)
     np.testing.assert_allclose(variable, -0.1 * (np.sign(gradient) + first / second), rtol=1e-3)
+
+
+def test_muon_goes_on_against_a_smaller_gradient_and_lets_nothing_decay():
+    kernel = keras.Variable(np.ones((4, 10), np.float32), name="kernel")
+    optimizer = optimizers.build_optimizer("dcgan", 0.1, [kernel], "generator", by_adam=[])
+    _apply(optimizer, kernel, np.zeros((4, 10), np.float32))
+    _close(kernel, np.ones((4, 10)))
+    gradient = np.random.default_rng(0).normal(size=(4, 10)).astype(np.float32)
+    _apply(optimizer, kernel, gradient)
+    before = np.array(kernel)
+    _apply(optimizer, kernel, -0.4 * gradient)  # 0.9 * (0.9 - 0.4) - 0.4 is still positive
+    assert np.sum((before - kernel) * gradient) > 0
