@@ -43,7 +43,7 @@ def test_what_was_looked_at_ahead_is_not_looked_at_again(tmp_path):
 class _WhenJoined:
     """A thread that has got nowhere before somebody waits for it."""
 
-    def __init__(self, target, daemon):
+    def __init__(self, target):
         self.start, self.join = (lambda: None), target
 
 
