@@ -92,6 +92,8 @@ def test_the_prior_weighs_the_same_whatever_the_length_of_codes():
         find_noise(lambda z, n=length: n * z, length * codes, 1.0, settings) for length in (1, 100)
     )
     np.testing.assert_allclose(short.noise, long.noise, atol=1e-3)
+    # Least of |z - code|^2 / 6 + |z|^2 / 3.
+    np.testing.assert_allclose(short.noise, codes / 3, atol=0.03)
 
 
 def test_a_code_of_no_length_has_a_residual():
