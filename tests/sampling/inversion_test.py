@@ -92,6 +92,8 @@ def test_the_prior_weighs_the_same_whatever_the_length_of_codes():
         find_noise(lambda z, n=length: n * z, length * codes, 1.0, settings) for length in (1, 100)
     )
     np.testing.assert_allclose(short.noise, long.noise, atol=1e-3)
+    # Least of |z - code|^2 / 6 + |z|^2 / 3.
+    np.testing.assert_allclose(short.noise, codes / 3, atol=0.03)
 
 
 def test_a_code_of_no_length_has_a_residual():
@@ -115,6 +117,10 @@ def test_more_restarts_are_never_worse(mapping, codes):
     many = find_noise(mapping, codes, _SCALE, dataclasses.replace(_SETTINGS, steps=30, restarts=4))
     assert (many.residual <= one.residual + 1e-5).all()
     assert many.residual.sum() < one.residual.sum()
+    # What is given is what the residual is of.
+    error = np.linalg.norm(many.code - codes, axis=1) / np.linalg.norm(codes, axis=1)
+    np.testing.assert_allclose(many.residual, error, rtol=1e-4)
+    np.testing.assert_allclose(mapping(many.noise), many.code, atol=1e-5)
 
 
 def test_a_search_starts_from_the_nearest_candidates(mapping, codes):
