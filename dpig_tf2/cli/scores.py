@@ -8,7 +8,6 @@ from absl import flags
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli import program
 from dpig_tf2.cli.flag_groups import RunFolderFlags
-from dpig_tf2.presets import packing
 
 
 class ScoreVerb:
@@ -69,11 +68,12 @@ class ScoreVerb:
             scores: JSON values; lines under "skipped" are printed and make the status 1.
         """
         from dpig_tf2.io.atomic import write_json
+        from dpig_tf2.presets.packing import without_lists
 
         run = self.run_folder.open() if self.run_folder.path.value else None
         if run:
             scores = scores | _provenance(run, self.run_folder.checkpoint.value)
-        print(json.dumps(packing.without_lists(scores), indent=2))
+        print(json.dumps(without_lists(scores), indent=2))
         if self._out.value:
             path = pathlib.Path(self._out.value)
             path.parent.mkdir(parents=True, exist_ok=True)
