@@ -47,8 +47,8 @@ def settings(*holders: flags.FlagHolder) -> dict[str, object]:
 def inputs(out_dir: str | os.PathLike, *holders: flags.FlagHolder) -> Iterator[pathlib.Path]:
     """The files whose content decides what is made: those named, and those in folders named.
 
-    Manifests of records and photos are not among them: a reader knows which it reads. Neither is
-    what was made, where `out_dir` lies in a folder named.
+    Photos, and what records are known by, are not among them: a reader knows which it reads.
+    Neither is what was made, where `out_dir` lies in a folder named.
     """
     made = pathlib.Path(out_dir).resolve()
     for holder in holders:
