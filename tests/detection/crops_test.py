@@ -72,7 +72,7 @@ def test_what_is_made_smaller_is_averaged():
     """A pattern whose every second pixel would otherwise be dropped."""
     photo = np.zeros((40, 40, 3), np.uint8)
     photo[::2] = 240
-    crop = crops.whole_photo((40, 40), 20, 20)
+    crop = crops.Crop(0, 0, 40, 40, 20, 20)
     assert np.abs(crop.cut(photo)[2:-2].astype(int) - 120).max() < 12
     mask = np.ones((40, 40), np.float32)
     mask[1::2, 1::2] = 0  # three quarters of each pixel are the person's
