@@ -60,21 +60,23 @@ def write_json(path: str | os.PathLike, value) -> None:
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
     path = pathlib.Path(path)
-    name = _TEMPORARY.format(name=glob.escape(path.name), process="[0-9]*")
-    for leftover in path.parent.glob(name):
-        with contextlib.suppress(OSError):  # another process may be removing it
-            if time.time() - leftover.stat().st_mtime > _ABANDONED:
-                leftover.unlink()
+    with contextlib.suppress(OSError):  # another process may be removing it
+        remove_temporaries(path.parent, glob.escape(path.name), _ABANDONED)
 
 
-def remove_temporaries(folder: pathlib.Path, name: str | None = None) -> None:
+def remove_temporaries(
+    folder: pathlib.Path, name: str | None = None, older_than: float = 0
+) -> None:
     """Removes the files that killed processes left of `replacing` in a folder.
 
     Args:
         folder: the folder.
         name: of the files, as a pattern; None: all, also those of folders below.
+        older_than: seconds since the last byte of those that are removed; 0: whatever their age.
     """
     find = folder.rglob if name is None else folder.glob
     for leftover in find(_TEMPORARY.format(name=name or "*", process="[0-9]*")):
-        if leftover.is_file():  # a folder is that of an export, which may be at work
+        if not leftover.is_file():  # a folder is that of an export, which may be at work
+            continue
+        if not older_than or time.time() - leftover.stat().st_mtime > older_than:
             leftover.unlink(missing_ok=True)
