@@ -20,7 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dpig_tf2.config import CHECKPOINTS, STAGES, Config, ConfigError
-from dpig_tf2.io import array_files, tensor_files
+from dpig_tf2.io import array_files, locks, tensor_files
 from dpig_tf2.io.atomic import remove_temporaries, write_json, write_text
 from dpig_tf2.io.hashes import sha256
 from dpig_tf2.io.json_files import JsonError, read_json
@@ -217,13 +217,15 @@ class RunFolder:
 
         Raises:
             ConfigError: if the file there is damaged; it is left as it is.
+            LockedError: if other processes have been writing it for a minute.
         """
         path = self.metrics
-        try:
-            metrics = read_json(path, finite=True) if path.exists() else {}
-        except JsonError as error:
-            raise ConfigError(f"{error}: mend or remove it", file=path) from error
-        if not isinstance(metrics, dict):
-            raise ConfigError(f"{path} holds no JSON object: mend or remove it", file=path)
-        metrics[name] = values
-        write_json(path, metrics)
+        with locks.writing(path.parent, path.name, wait=60):
+            try:
+                metrics = read_json(path, finite=True) if path.exists() else {}
+            except JsonError as error:
+                raise ConfigError(f"{error}: mend or remove it", file=path) from error
+            if not isinstance(metrics, dict):
+                raise ConfigError(f"{path} holds no JSON object: mend or remove it", file=path)
+            metrics[name] = values
+            write_json(path, metrics)

@@ -3,6 +3,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -145,6 +146,14 @@ def test_metrics_are_added_by_name(run):
     with pytest.raises(ValueError, match="not JSON compliant"):
         run.write_metrics("transfer", {"ssim": float("nan")})
     assert json.loads((run.path / "metrics.json").read_text()) == metrics
+
+
+def test_scores_that_end_at_once_lose_none(run):
+    with futures.ThreadPoolExecutor(8) as pool:
+        written = [pool.submit(run.write_metrics, str(n), {"ssim": n}) for n in range(24)]
+    assert [each.result() for each in written] == [None] * 24
+    assert len(json.loads((run.path / "metrics.json").read_text())) == 24
+    assert sorted(os.listdir(run.path)) == ["config.json", "metrics.json"]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "\x00\xff"])

@@ -10,6 +10,7 @@ import fcntl
 import os
 import pathlib
 import socket
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from dpig_tf2.errors import DpigError, printable
 
 _NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LONGEST_OWNER = 200  # characters
+_BETWEEN_TRIES = 0.05  # seconds
 
 
 class LockedError(DpigError):
@@ -29,7 +31,7 @@ def lock_name(what: str = "dpig") -> str:
 
 
 @contextlib.contextmanager
-def writing(folder: str | os.PathLike, what: str = "dpig") -> Iterator[None]:
+def writing(folder: str | os.PathLike, what: str = "dpig", wait: float = 0) -> Iterator[None]:
     """Keeps other processes from writing the same files of a folder.
 
     The folder is made if needed, and removed again if nothing was written to it.
@@ -37,16 +39,16 @@ def writing(folder: str | os.PathLike, what: str = "dpig") -> Iterator[None]:
     Args:
         folder: where the files are.
         what: how their names begin; different names do not exclude each other.
+        wait: seconds in which another process may end, where it writes for moments only.
 
     Raises:
         LockedError: naming process, host and time, if another one has begun and not ended.
     """
     folder = pathlib.Path(folder)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / lock_name(what)
     try:
-        with _locked(path, folder):
+        with _locked(path, folder, wait):
             yield
     finally:
         for each in made:
@@ -55,8 +57,8 @@ def writing(folder: str | os.PathLike, what: str = "dpig") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(path, folder):
-    with _acquired(path, folder) as file:
+def _locked(path, folder, wait):
+    with _acquired(path, folder, wait) as file:
         file.truncate(0)
         now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n")
@@ -67,9 +69,11 @@ def _locked(path, folder):
             path.unlink(missing_ok=True)
 
 
-def _acquired(path, folder):
+def _acquired(path, folder, wait):
     """The lock file, open and locked."""
+    end = time.monotonic() + wait
     while True:
+        folder.mkdir(parents=True, exist_ok=True)  # its owner may have removed it
         # No link is followed: it may lead to a file that is not ours to write.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         file = open(descriptor, "r+", encoding="utf-8", errors="replace")
@@ -78,6 +82,9 @@ def _acquired(path, folder):
         except BlockingIOError:
             with file:
                 owner = printable(file.read(_LONGEST_OWNER).strip()) or "another process"
+            if time.monotonic() < end:
+                time.sleep(_BETWEEN_TRIES)
+                continue
             raise LockedError(
                 f"{folder} is being written by {owner}: wait for it, or choose another folder",
                 file=folder,

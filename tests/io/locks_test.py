@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_the_second_writer_is_told_of_the_first(tmp_path, holder):
     assert refused.value.file == str(tmp_path / "out")
     with locks.writing(tmp_path / "out", "other data"):
         pass
+
+
+def test_a_writer_may_wait_for_the_first_to_end(tmp_path, holder):
+    with pytest.raises(locks.LockedError), locks.writing(tmp_path / "out", "data", wait=0.2):
+        pass
+    threading.Timer(0.2, holder.stdin.close).start()
+    with locks.writing(tmp_path / "out", "data", wait=60):
+        assert holder.wait() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
