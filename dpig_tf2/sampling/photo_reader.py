@@ -176,19 +176,28 @@ def read_poses(
         path, keypoint_format, (), (lambda name: size) if size else None, units
     )
     namer, left_out = Namer(), []
-    names, poses = [], []
+    names, poses, notes = [], [], list(annotations.problems)
     for source, keypoints in list(annotations.keypoints.items())[:limit]:
+        known = size or annotations.sizes.get(source)
         try:
             name = namer.name(source)  # refuses an empty one
-            own = size or annotations.sizes.get(source, model_size)
-            poses.append(fit_keypoints(keypoints, photos.place(own, model_size, resize)))
+            placement = photos.place(known or model_size, model_size, resize)
+            poses.append(fit_keypoints(keypoints, placement))
             names.append(name)
         except ValueError as error:
             left_out.append(f"{path}: {source}: {error}")
+            continue
+        given, kept = (int(np.count_nonzero(points[:, 2])) for points in (keypoints, poses[-1]))
+        if kept < given and not known:
+            notes.append(
+                f"{path}: {source}: {given - kept} of {given} keypoints are outside of "
+                f"{model.height} x {model.width} pixels and count as missing; --target_size says "
+                "how large their image is"
+            )
     if not poses:
         reasons = [*left_out, *annotations.problems]
         raise DpigError(f"{path}: no usable pose; {reasons[0]}", file=path)
-    return Persons(tuple(names), np.stack(poses)), annotations.problems, left_out
+    return Persons(tuple(names), np.stack(poses)), notes, left_out
 
 
 def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndarray:

@@ -242,6 +242,19 @@ def test_poses_are_of_images_of_the_size_given_or_else_of_the_files(tiny_config,
     np.testing.assert_allclose(read.keypoints[0, 0, :2], (32, 0.4 * 32))
 
 
+@pytest.mark.parametrize(("size", "noted"), [(None, 1), ((64, 32), 0), ((200, 200), 0)])
+def test_keypoints_outside_of_a_guessed_size_are_told(tiny_config, tmp_path, size, noted):
+    path = tmp_path / "k.csv"
+    rows = [5] * 9 + [100] * 3 + [-1] * 6
+    path.write_text(f"name:keypoints_y:keypoints_x\na.jpg: {rows}: {rows}\n")
+    poses, notes, _ = read_poses(str(path), "auto", size, "stretch", tiny_config.model, None)
+    assert poses.keypoints[0, :, 2].sum() == (12 if size == (200, 200) else 9)
+    assert len(notes) == noted
+    if noted:
+        assert "k.csv: a.jpg: 3 of 12 keypoints are outside of 64 x 32 pixels" in notes[0]
+        assert "--target_size" in notes[0]
+
+
 def test_a_file_without_a_usable_pose_is_refused_with_the_first_reason(tiny_config, tmp_path):
     path = tmp_path / "k.csv"
     numbers = f"{[500] * 18}: {[20] * 18}"
