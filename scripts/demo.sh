@@ -61,6 +61,13 @@ minutes() { printf '%d.%02d' $((SHARE * $1 / 6000)) $((SHARE * $1 / 60 % 100)); 
 dpig train --preset=modern_64x32 --data_dir=$DATA --run_dir=$RUN \
   --cache=memory --minutes="$(minutes 64),$(minutes 12),$(minutes 12),$(minutes 12)"
 
+checkpoints=("$RUN"/checkpoints/reconstruction/step-*.npz)
+steps="${checkpoints[-1]##*step-}"
+steps=$((10#${steps%.npz}))
+if ((steps < 200)); then
+  echo "note: in TIME=$TIME minutes there was time for $steps steps only: pictures will be gray"
+fi
+
 step "4/7 scores on held-out persons against true renders"
 unless "$RUN/metrics.json" dpig evaluate_disentanglement --run_dir=$RUN --data_dir=$DATA
 

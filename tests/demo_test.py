@@ -21,7 +21,8 @@ case $3 in
   overview) made="$run/samples/overview/sheets/overview.png" ;;
   evaluate_disentanglement) made="$run/samples/disentanglement.png $run/metrics.json" ;;
   export) made="$out/1/saved_model.pb" ;;
-  *) made=trained ;;
+  train) checkpoints="$run/checkpoints/reconstruction"
+    made="$checkpoints/step-00000005.npz $checkpoints/step-${STEPS:-00001800}.npz" ;;
 esac
 for file in $made; do mkdir -p "$(dirname "$file")"; touch "$file"; done
 """
@@ -49,6 +50,13 @@ def test_pictures_come_first_and_nothing_is_repeated(demo):
     said, status, calls = demo()
     assert status == 0, said
     assert _verbs(calls) == ["train"]  # which says itself that its stages are finished
+
+
+@pytest.mark.parametrize(("steps", "told"), [("00000009", True), ("00000200", False)])
+def test_it_tells_where_training_was_too_short_for_pictures(demo, steps, told):
+    said, status, _ = demo(TIME="2", STEPS=steps)
+    assert status == 0, said
+    assert ("in TIME=2 minutes there was time for 9 steps only" in said) == told
 
 
 @pytest.mark.parametrize("minutes", [3, 12, 45])
