@@ -51,7 +51,7 @@ class ScoreVerb:
         """Writes found keypoints as <scores>_<name>.csv beside the scores, if these are written."""
         if self._out.value or self.run_folder.path.value:
             for line in detected.keep(self._place(f"{name}.csv", "evaluate_")):
-                print(line)
+                program.say(line)
 
     def _place(self, name, prefix=""):
         """Where a file goes that belongs to the scores: beside --out, or RUN_DIR/samples."""
