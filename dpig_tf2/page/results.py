@@ -116,6 +116,8 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
             if len(codes) > _MOST_PICTURES:
                 raise DpigError("This file holds more pictures than a result has.", file=path)
             command, captions = str(made["command"]), [str(text) for text in made["captions"]]
+            if len(captions) != len(codes):
+                raise DpigError("This file is damaged.", file=path)
             verb, columns = str(made["verb"]), int(made["columns"])
             animated, networks = bool(made["animated"]), made["networks"]
     except DpigError:
@@ -132,7 +134,7 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
             field="networks",
         )
     images = sampler.draw(codes).images
-    pictures = [Picture(c, i) for c, i in zip(captions, images, strict=False)]
+    pictures = [Picture(c, i) for c, i in zip(captions, images, strict=True)]
     return Result(verb, pictures, codes, command, {}, None, max(1, columns), animated)
 
 
