@@ -76,7 +76,6 @@ class ScoreVerb:
         print(json.dumps(without_lists(scores), indent=2))
         if self._out.value:
             path = pathlib.Path(self._out.value)
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, scores)
             program.say(f"scores: {path}")
         elif run:
