@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -116,9 +117,10 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
             if len(codes) > _MOST_PICTURES:
                 raise DpigError("This file holds more pictures than a result has.", file=path)
             command, captions = str(made["command"]), [str(text) for text in made["captions"]]
-            if len(captions) != len(codes):
-                raise DpigError("This file is damaged.", file=path)
             verb, columns = str(made["verb"]), int(made["columns"])
+            # The verb becomes part of a file's name.
+            if len(captions) != len(codes) or not re.fullmatch("[a-z]{1,20}", verb):
+                raise DpigError("This file is damaged.", file=path)
             animated, networks = bool(made["animated"]), made["networks"]
     except DpigError:
         raise
