@@ -66,9 +66,8 @@ class ModelConfig:
     discriminator_hidden: int = 64  # channels of its first layer, doubled three times
     discriminator_row: int = 16384  # features per logit: 8 logits per image at 256x256
     noise_scale: float = 0.2  # standard deviation of the noise that the mapping networks take
-    architecture: str = (
-        "published"  # "placed": `models.placed`, which draws codes where they belong
-    )
+    # "placed": `models.placed`, which draws codes where they belong
+    architecture: str = "published"
     placed_channels: int = 32  # of "placed" only: channels that region codes are placed in
     texels: bool = False  # of "placed" only: codes are read and placed finely, too: `ops.anchors`
     mapping: str = "adversarial"  # "flow": mapping networks are integrated, `models.flow_mapping`

@@ -9,7 +9,7 @@ from dpig_tf2.benchmarks.measure import Result
 from dpig_tf2.benchmarks.memory import Peak
 from dpig_tf2.benchmarks.serving import Served
 from dpig_tf2.errors import DpigError
-from dpig_tf2.io.atomic import replacing
+from dpig_tf2.io.atomic import write_text
 
 START, END = "<!-- figures of dpig benchmark -->", "<!-- end of figures -->"
 
@@ -127,12 +127,11 @@ def insert(path, markdown: str) -> None:
     """Replaces what stands between the two marks of a Markdown file; raises as `check_marks`."""
     path = pathlib.Path(path)
     before, after = _around_figures(path)
-    with replacing(path) as temporary:
-        temporary.write_text(f"{before}{START}\n{markdown}\n{END}{after}")
+    write_text(path, f"{before}{START}\n{markdown}\n{END}{after}")
 
 
 def _around_figures(path):
-    before, start, rest = path.read_text().partition(START)
+    before, start, rest = path.read_text(encoding="utf-8").partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         raise DpigError(f"{path}: the lines {START!r} and {END!r} must mark where figures go")
@@ -140,8 +139,7 @@ def _around_figures(path):
 
 
 def write_json(path, report: Report) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(report.as_dict(), indent=1) + "\n")
+    write_text(path, json.dumps(report.as_dict(), indent=1) + "\n")
 
 
 def _memory_row(peak):

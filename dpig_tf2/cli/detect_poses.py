@@ -63,9 +63,9 @@ def main() -> int:
     if page:
         _write_sheet(pages + 1, page)
     for reason in skipped:
-        print(f"skipped: {reason}")
+        program.say(f"skipped: {reason}")
     for line in poses.keep(_OUT.value):
-        print(line)
+        program.say(line)
     return 1 if skipped else 0
 
 

@@ -92,7 +92,7 @@ def _download_pose_model():
     _refuse(_POSE_MODEL, _ARCHIVE, _MIRROR, _SHA256)
     from dpig_tf2.detection.model_files import download_pose_model
 
-    print(f"pose model: {download_pose_model(_OUT_DIR.value)}")
+    program.say(f"pose model: {download_pose_model(_OUT_DIR.value)}")
 
 
 def _download_archives(dataset):

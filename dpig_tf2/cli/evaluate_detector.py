@@ -63,7 +63,7 @@ def main() -> int:
     if _OUT.value:
         write_json(_OUT.value, dataclasses.asdict(measured))
     for reason in skipped:
-        print(f"skipped: {reason}")
+        program.say(f"skipped: {reason}")
     return 1 if skipped else 0
 
 
@@ -85,7 +85,7 @@ def _references():
         _READING.units.value,
     )
     for problem in annotations.problems:
-        print(f"note: {problem}")
+        program.say(f"note: {problem}")
     known = annotations.keypoints
     usable = [name for name in names if name in known and known[name][:, 2].any()]
     if not usable:

@@ -80,7 +80,7 @@ def main() -> int:
             for line in detected.keep(
                 pathlib.Path(output.out_dir.value, f"keypoints_{output.split.value}.csv")
             ):
-                print(line)
+                program.say(line)
     record_making.print_conversion(conversion)
     if conversion.left_out:
         program.say(f"{conversion.left_out} images are left out, see the notes")

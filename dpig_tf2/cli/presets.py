@@ -15,6 +15,7 @@ import textwrap
 from absl import flags
 
 from dpig_tf2.cli import program
+from dpig_tf2.errors import printable
 
 FLAGS = flags.FlagValues()
 _NAME = flags.DEFINE_string("name", None, "Preset whose card is shown.", flag_values=FLAGS)
@@ -90,7 +91,8 @@ def _scores(figures):
 
 
 def _wrapped(text):
-    return textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
+    lines = textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
+    return list(map(printable, lines))  # a card may be a stranger's
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class ScoreVerb:
         """Writes found keypoints as <scores>_<name>.csv beside the scores, if these are written."""
         if self._out.value or self.run_folder.path.value:
             for line in detected.keep(self._place(f"{name}.csv", "evaluate_")):
-                print(line)
+                program.say(line)
 
     def _place(self, name, prefix=""):
         """Where a file goes that belongs to the scores: beside --out, or RUN_DIR/samples."""
@@ -76,7 +76,6 @@ class ScoreVerb:
         print(json.dumps(without_lists(scores), indent=2))
         if self._out.value:
             path = pathlib.Path(self._out.value)
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, scores)
             program.say(f"scores: {path}")
         elif run:

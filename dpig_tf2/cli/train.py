@@ -417,7 +417,7 @@ def _poses_of_photos(folder, model):
 
     path = pathlib.Path(_RUN_DIR.value, "keypoints.csv")
     if path.exists():
-        print(f"poses of the photos: {path}, found before")
+        program.say(f"poses of the photos: {path}, found before")
         return path
     skipped: list[str] = []
     names = list_images(folder, skipped)
@@ -428,10 +428,10 @@ def _poses_of_photos(folder, model):
         batches.append(Persons(batch.names, batch.keypoints))
         report("detecting", reader.done, reader.total)
     for line in reader.skipped:
-        print(f"left out: {line}")
+        program.say(f"left out: {line}")
     persons = concatenate(batches)
     write_text(path, keypoint_csv(dict(zip(persons.names, persons.keypoints, strict=True))))
-    print(f"poses found in {len(persons)} of {reader.total} photos: {path}", flush=True)
+    program.say(f"poses found in {len(persons)} of {reader.total} photos: {path}")
     return path
 
 

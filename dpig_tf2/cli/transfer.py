@@ -95,7 +95,7 @@ def _only_person(reader):
 
     persons = list(reader.persons())
     for note in reader.notes:
-        print(f"note: {note}")
+        program.say(f"note: {note}")
     if reader.skipped:
         raise DpigError(reader.skipped[0], file=_TARGET_IMAGE.value)
     return concatenate(persons)

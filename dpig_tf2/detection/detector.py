@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from dpig_tf2.detection import consensus, model_files
 from dpig_tf2.detection.networks import (
-    HIP_CENTRE,
+    HIP_CENTER,
     UPPER_END,
     LandmarkNetwork,
     Look,
@@ -259,7 +259,7 @@ class PoseDetector:
 
     def _person(self, photo, looks: list[Look], least_evidence: float) -> Person | None:
         first = consensus.agree(looks).points
-        region = Region.around(first[HIP_CENTRE], first[UPPER_END])
+        region = Region.around(first[HIP_CENTER], first[UPPER_END])
         evidence = 0.0
         for factor, mirrored in self._further if region.fits(photo) else ():
             looks = looks + [self._landmarks.look(photo, region.scaled(factor), mirrored)]

@@ -32,7 +32,7 @@ _PACKAGE_BUILD = (
     "--only-binary=:all:",
     "--python-version=3.12",
     "--platform=manylinux_2_28_x86_64",
-)  # fmt: skip
+)
 _MEMBERS = {
     "mediapipe/modules/pose_detection/pose_detection.tflite": (
         "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c"

@@ -13,7 +13,7 @@ from PIL import Image
 from dpig_tf2.errors import DpigError
 
 NUM_LANDMARKS = 39  # 33 of the body, then hip center and upper end of the person, and four spares
-HIP_CENTRE, UPPER_END = 33, 34  # the landmarks that give a region for the next look
+HIP_CENTER, UPPER_END = 33, 34  # the landmarks that give a region for the next look
 # Where each landmark's mirror image is found: 0 nose, 1-3 and 4-6 eyes, 7-8 ears, 9-10 mouth, then
 # left and right take turns down to the feet.
 MIRRORED = np.array(
@@ -243,11 +243,11 @@ def _interpreter(content, name, threads):
 
 
 def _anchors() -> np.ndarray:
-    """Anchor centres (x, y) [2254, 2] in [0, 1]: at strides 8, 16 and 32; 2, 2 and 6 for a cell."""
+    """Anchor centers (x, y) [2254, 2] in [0, 1]: at strides 8, 16 and 32; 2, 2 and 6 for a cell."""
     anchors = []
     for stride, count in ((8, 2), (16, 2), (32, 6)):
-        centres = (np.arange(_FINDER_SIZE // stride) + 0.5) * stride / _FINDER_SIZE
-        y, x = np.meshgrid(centres, centres, indexing="ij")
+        centers = (np.arange(_FINDER_SIZE // stride) + 0.5) * stride / _FINDER_SIZE
+        y, x = np.meshgrid(centers, centers, indexing="ij")
         anchors.append(np.stack([x.ravel(), y.ravel()], axis=1).repeat(count, axis=0))
     return np.concatenate(anchors)
 

@@ -121,9 +121,9 @@ def choose_pairs(factors: dict, count: int) -> list[tuple[str, str]]:
     """
     names = sorted(factors)
     pairs = []
-    for name in (names[i] for i in _spread(len(names), count)):
+    for start in _spread(len(names), count):
+        name = names[start]
         # The nearest following image of another identity (first 4 characters) and camera (7th).
-        start = names.index(name)
         others = (names[(start + k) % len(names)] for k in range(1, len(names)))
         other = next((o for o in others if o[:4] != name[:4] and o[6] != name[6]), None)
         if other is None:

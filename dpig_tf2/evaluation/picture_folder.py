@@ -51,7 +51,7 @@ class PictureFolder:
             target: the person that it should show: image uint8 [H, W, 3], body_mask [H, W, 1] in
                 {0, 1}, keypoints [18, 3] in pixels.
         """
-        sides = [Namer().name(side or "unnamed") for side in pair]
+        sides = [Namer().name(side, "unnamed") for side in pair]
         name = self._namer.name("_to_".join(sides) + ".png") + ".png"
         save_png(self.path / "generated" / name, generated)
         save_png(self.path / "target" / name, target["image"])

@@ -49,6 +49,7 @@ def psnr(generated: np.ndarray, target: np.ndarray) -> float:
 
 
 def check_pair(generated: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both images as float64, still in levels of [0, 255]; raises as `l1`."""
     generated, target = _check_image(generated, "generated"), _check_image(target, "target")
     if generated.shape != target.shape:
         raise DpigError(

@@ -30,10 +30,13 @@ _NAMES_SHOWN = 5
 class StageImport:
     """State of one stage's trainer, filled from a checkpoint.
 
-    arrays: {path: value} for every variable in `trainer.state_variables()`.
-    step: steps that the stage has done.
-    rates: {field of `StageConfig`: learning rate that halvings have led to that of the checkpoint}.
-    report: what was imported, left out and guessed; JSON values.
+    Attributes:
+        stage: its name.
+        step: steps that the stage has done.
+        arrays: {path: value} for every variable in `trainer.state_variables()`.
+        rates: {field of `StageConfig`: initial learning rate, which the halvings up to `step` turn
+            into that of the checkpoint}.
+        report: what was imported, left out and guessed; JSON values.
     """
 
     stage: str

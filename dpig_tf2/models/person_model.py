@@ -1,5 +1,7 @@
-"""What trained networks can do, as TensorFlow functions: the one place for training, sampling,
-serving and benchmarks."""
+"""What trained networks can do, as TensorFlow functions.
+
+The one place of it for training, sampling, serving and benchmarks.
+"""
 
 import tensorflow as tf
 

@@ -47,6 +47,8 @@ class Margins:
 
 @dataclasses.dataclass(frozen=True)
 class BoxRule:
+    """How much boxes are grown: in photos with both lower legs in sight, and in all others."""
+
     whole_body: Margins
     cropped: Margins
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -117,6 +118,9 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
                 raise DpigError("This file holds more pictures than a result has.", file=path)
             command, captions = str(made["command"]), [str(text) for text in made["captions"]]
             verb, columns = str(made["verb"]), int(made["columns"])
+            # The verb becomes part of a file's name.
+            if len(captions) != len(codes) or not re.fullmatch("[a-z]{1,20}", verb):
+                raise DpigError("This file is damaged.", file=path)
             animated, networks = bool(made["animated"]), made["networks"]
     except DpigError:
         raise
@@ -132,7 +136,7 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
             field="networks",
         )
     images = sampler.draw(codes).images
-    pictures = [Picture(c, i) for c, i in zip(captions, images, strict=False)]
+    pictures = [Picture(c, i) for c, i in zip(captions, images, strict=True)]
     return Result(verb, pictures, codes, command, {}, None, max(1, columns), animated)
 
 

@@ -16,7 +16,6 @@ from dpig_tf2.preparation import conversion, photos, raw_records
 
 SPLITS = ("train", "test", "test_samples", "all")
 WORD_VECTOR_SIZES = (25, 50, 100, 150)
-# First names of the sorted test folder: junk (-1) and distractors (0000), which are not persons.
 _NAME = re.compile(r"\d{4}_c\d.*")
 _POSES = "Market-1501_PoseFiltered/{kind}_dic_Market-1501_{part}.p"
 _ATTRIBUTES = "Market-1501_Attribute"

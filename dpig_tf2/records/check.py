@@ -124,7 +124,7 @@ def _values(features, key) -> Sequence:
 
 
 def _picture_lengths(features, sides):
-    """How many pixels each picture has that a record holds, by key; the images are none of them."""
+    """{key: number of pixels} of the masks and segmentations that a record holds."""
     keys = (key for f in schema.FEATURES if f.length == "H*W" for key in f.keys[:sides])
     held = (key for key in keys if key in features and features[key].WhichOneof("kind"))
     return {key: len(_values(features, key)) for key in held}

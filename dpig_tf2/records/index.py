@@ -1,5 +1,6 @@
 """Where every record of a set of record files begins, and reading records by number."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -86,6 +87,7 @@ def read_at(paths: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
 
     Raises:
         tf.errors.DataLossError: from the graph, if a checksum is wrong.
+        tf.errors.InvalidArgumentError: from the graph, if a file ends there.
     """
     read = tf.map_fn(
         lambda place: _records_from(*place).take(1).get_single_element(),
@@ -147,25 +149,30 @@ class RecordReader:
         return RecordError(message, file=path, record=record)
 
     def read(self, number: int) -> bytes:
-        """The serialized example. Raises RecordError if its checksum is wrong."""
+        """The serialized example. Raises RecordError if its checksum is wrong, or it is gone."""
         (which,), (offset,) = self.places([number])
         try:
             return bytes(_read_now([os.fsencode(self.files[which].path)], [offset])[0].numpy())
         except tf.errors.DataLossError as error:
             raise self.error(number, "wrong checksum") from error
+        except tf.errors.InvalidArgumentError as error:
+            raise self.error(number, "is not there any more") from error
 
     def scan(self) -> Iterator[tuple[int, bytes | None]]:
-        """(number, serialized example) of every record; None where the checksum is wrong."""
+        """(number, serialized example) of every record; None where it cannot be read.
+
+        Its checksum is wrong, or its file was cut off after it was indexed.
+        """
         number = 0
         while number < len(self):
             (which,), (offset,) = self.places([number])
             stop = int(self._starts[which + 1])
             records = self._from(which, offset).take(stop - number)
-            try:
+            with contextlib.suppress(tf.errors.DataLossError):
                 for serialized in records.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
                     yield number, bytes(serialized)
                     number += 1
-            except tf.errors.DataLossError:
+            if number < stop:
                 yield number, None
                 number += 1
 

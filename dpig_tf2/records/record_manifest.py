@@ -35,7 +35,7 @@ def problems(
         return [str(error)]
     if manifest is None:
         return []
-    listed = {n: facts for n, facts in manifest["files"].items() if isinstance(facts, dict)}
+    listed = manifest["files"]
     there = {file.name: (file, count) for file, count in files.items()}
     found = [
         f"{path.parent / name} is missing, {path.name} lists it"
@@ -48,10 +48,7 @@ def problems(
         if facts is None:
             found.append(f"{file} is not listed in {path.name}")
             continue
-        for what, value in (
-            ("examples", count),
-            ("bytes", file.stat().st_size),
-        ):
+        for what, value in (("examples", count), ("bytes", file.stat().st_size)):
             if facts.get(what, value) != value:
                 found.append(f"{file} has {value} {what}, {path.name} says {facts[what]}")
                 break

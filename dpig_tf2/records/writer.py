@@ -23,9 +23,8 @@ _CHUNK = 256  # pairs whose persons are drawn together
 _CACHED_BYTES = 1 << 27  # of serialized features, for the other pairs of the same person
 _DESCRIBED_PERSONS = 2000  # that came without serialized features, 30 to 200 kB each
 _KNOWN_PERSONS = 100_000  # whose checksums are kept, a kilobyte each
+
 Checked = tuple[bytes, int]  # an example with its CRC-32C
-
-
 Described = dict[str, bytes]  # serialized features by `Feature.key`, the same on both sides
 Value = TypeVar("Value")
 Lazy = Value | Callable[[], Value | None] | None

@@ -46,6 +46,12 @@ def _numbers(name, values):
     return values
 
 
+def of_one(name: str, values, axes: int) -> np.ndarray:
+    """Numbers of one person, of so many axes with that of the batch, which may be left out."""
+    values = _numbers(name, values)
+    return values[None] if values.ndim == axes - 1 else values
+
+
 def check_code(model: ModelConfig, name: str, code, factor: str) -> np.ndarray:
     """Codes or noise of one factor, float32 [B, E]."""
     shape = (None, model.embedding_size(factor))

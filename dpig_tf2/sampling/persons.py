@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dpig_tf2.detection.crops import Crop
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, shown
 from dpig_tf2.preparation import photos
 
 
@@ -110,15 +110,27 @@ def concatenate(batches: Iterable[Persons]) -> Persons:
 
 
 class Namer:
-    """Gives each image a name that is unique and fit to be a file name."""
+    """Gives each image a name that is unique and fit to be a file name, whoever named it."""
 
     def __init__(self):
         self._used: set[str] = set()
 
-    def name(self, source: str) -> str:
-        """`photos/a b.jpg` -> `photos_a b`; a name that was given before gets -2, -3, ..."""
+    def name(self, source: str, otherwise: str | None = None) -> str:
+        """`photos/a b.jpg` -> `photos_a b`; a name that was given before gets -2, -3, ...
+
+        Args:
+            source: path or name; of what cannot be printed there is a _ for each character.
+            otherwise: taken where nothing of the source can be in a name.
+
+        Raises:
+            DpigError: if nothing can, and there is no other.
+        """
         path = pathlib.PurePosixPath(source.replace("\\", "/"))
-        stem = "_".join(part for part in path.with_suffix("").parts if part not in ("/", "..", "."))
+        parts = [part.strip("/") for part in (*path.parent.parts, path.stem)]  # "//" may be one
+        stem = "_".join(part for part in parts if part not in ("", "..", "."))
+        stem = "".join(c if c.isprintable() else "_" for c in stem) or otherwise
+        if not stem:
+            raise DpigError(f"{shown(source)} is no name")
         name, number = stem, 1
         while name in self._used:
             number += 1

@@ -111,9 +111,8 @@ class RecordReader:
         digest.update(person["keypoints"][i].tobytes())
         if digest.digest() not in self._names:
             fallback = f"image_{len(self._names):06d}"  # older records name no images
-            self._names[digest.digest()] = self._namer.name(
-                given.decode(errors="replace") or fallback
-            )
+            name = self._namer.name(given.decode(errors="replace"), fallback)
+            self._names[digest.digest()] = name
         return self._names[digest.digest()]
 
     def _usable(self, name, persons, i):

@@ -10,7 +10,6 @@ from dpig_tf2.execution import Execution
 from dpig_tf2.models import loading
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.convolution_speed import measured_execution
-from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 from dpig_tf2.presets import registry
 from dpig_tf2.sampling import checks, interpolation, inversion, mixing
 from dpig_tf2.sampling.checks import SamplerError
@@ -234,8 +233,8 @@ class PersonSampler:
             # ~seed: other noise than that of the samples, so that a held factor is none of them.
             person = self.seed_codes(1, ~seed, held, truncation)
         else:
-            keypoints = np.asarray(keypoints, np.float32).reshape(-1, NUM_KEYPOINTS, 3)
-            images = np.asarray(image).reshape(-1, *np.shape(image)[-3:])
+            images = checks.of_one("image", image, 4)
+            keypoints = checks.of_one("keypoints", keypoints, 3)
             person = self.person_codes(images, keypoints, **parts).only(held)
         sampled = self.seed_codes(n, seed, factors, truncation)
         return self.draw(person.repeat(n).replace(**sampled.as_arrays()))

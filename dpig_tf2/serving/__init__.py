@@ -1,1 +1,1 @@
-"""SavedModel export."""
+"""Export as SavedModel, ONNX and LiteRT."""

@@ -75,7 +75,7 @@ def export(
 
 
 def _export(config, networks, directory, settings, calibration, progress):
-    for left in directory.glob(".*.tmp"):  # by a killed export: the folder is locked
+    for left in directory.glob(".[0-9]*.[0-9]*.tmp"):  # by a killed export: the folder is locked
         shutil.rmtree(left, ignore_errors=True)
     version = settings.version or _next_version(directory)
     target = directory / str(version)

@@ -111,7 +111,7 @@ def quantize(
         networks: names of the networks; what lies outside of them, as the drawing of pose maps,
             keeps its precision, as do their output layers, in which colors may share one range
             with what is far larger.
-    """  # fmt: skip
+    """
     from onnxruntime import quantization
 
     weights = {each.name for each in model.graph.initializer}

@@ -208,10 +208,10 @@ class _ScenePainter:
 
     def road(self) -> None:
         horizon = self._background.horizon
-        kerb = horizon + 0.09
+        curb = horizon + 0.09
         pavement = _scaled(self._background.ground, 1.35)
-        self._draw.rectangle(self._box(-self._half, horizon, self._half, kerb), fill=pavement)
-        self._line(-self._half, kerb, self._half, kerb, _scaled(pavement, 1.15), 0.014)
+        self._draw.rectangle(self._box(-self._half, horizon, self._half, curb), fill=pavement)
+        self._line(-self._half, curb, self._half, curb, _scaled(pavement, 1.15), 0.014)
         for column in self._columns(3 * self._background.period):
             self._line(column, 0.8, column + 0.2, 0.8, (214, 212, 200), 0.02)
 

@@ -128,6 +128,7 @@ def _encode_images(run, data, report):
         )
         done += len(encoded[-1])
         report(done)
+    _require_rows(done, run.config.appearance_mapping.batch_size, "appearance_mapping")
     return model.split_appearance(np.concatenate(encoded))
 
 

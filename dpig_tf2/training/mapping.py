@@ -1,5 +1,7 @@
 """Stage II: mapping networks from Gaussian noise to embeddings, against embedding critics."""
 
+import functools
+
 import tensorflow as tf
 
 from dpig_tf2.config import Config
@@ -37,7 +39,7 @@ class MappingTrainer(StageTrainer):
         for factor in self.factors:
             index = self.updates_per_step - len(batches)
             noise = self._noise(factor, batches.pop(0), index)
-            update = lambda factor=factor, noise=noise: self.update_mapping(factor, noise)  # noqa: E731
+            update = functools.partial(self.update_mapping, factor, noise)
             logs[f"loss/{factor}_mapping"] = self.unless_first_step(update)
             for _ in range(self.settings.critic_updates):
                 index = self.updates_per_step - len(batches)

@@ -1,1 +1,1 @@
-"""Pictures for people: sheets, skeletons, labels."""
+"""Pictures for people: sheets, skeletons, labels, charts, heat maps."""

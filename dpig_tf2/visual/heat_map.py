@@ -12,7 +12,9 @@ _POSITIVE, _NEGATIVE = (40, 110, 190), (200, 70, 50)  # the colors of 1 and of -
 _EMPTY = (226, 226, 226)
 
 
-def heat_map(rows: Mapping[str, Sequence[float | None]], columns: Sequence[str], title: str):
+def heat_map(
+    rows: Mapping[str, Sequence[float | None]], columns: Sequence[str], title: str
+) -> np.ndarray:
     """A table uint8 [H, W, 3]: white at 0, blue at 1, red at -1, the number in every cell.
 
     Args:

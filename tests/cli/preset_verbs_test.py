@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -91,6 +92,17 @@ def test_packed_listed_and_used(dpig, packed, run_dir, home, monkeypatch):
     assert half.model.networks.keys() == full.model.networks.keys()
     pictures = [s.sample(4, ["foreground"], seed=3).images.astype(int) for s in (full, half)]
     assert 0 < np.abs(pictures[0] - pictures[1]).max() <= 3
+
+
+def test_a_card_sends_nothing_but_text_to_the_terminal(dpig, home):
+    folder = home / "cache" / "dpig_tf2" / "presets" / "odd"
+    folder.mkdir(parents=True)
+    card = {name: "clear\x1b[2J the\nscreen" for name in _PROSE}
+    (folder / "card.json").write_text(json.dumps(card))
+    for arguments in (["presets"], ["presets", "--name=odd"]):
+        shown = dpig(*arguments).stdout
+        assert "clear\\x1b[2J the screen" in shown and "\x1b" not in shown
+    shutil.rmtree(folder)
 
 
 def test_a_damaged_preset_is_one_line(dpig, packed, home):

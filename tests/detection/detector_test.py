@@ -40,7 +40,7 @@ def share_near(found, true):
 
 @pytest.fixture(scope="module")
 def scene():
-    """A wide picture of two persons on grey, the larger one in the middle, and their keypoints."""
+    """A wide picture of two persons on gray, the larger one in the middle, and their keypoints."""
     photo = np.full((384, 640, 3), 120, np.uint8)
     small, small_keypoints, _ = synthetic_person(104, 200, 100)
     large, large_keypoints, _ = synthetic_person(100, 300, 150)

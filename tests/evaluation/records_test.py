@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import records as evaluation_records
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
@@ -118,6 +119,16 @@ def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, reco
     assert scores["count"] == 3
     assert scores["skipped"][0] == "some record: truncated"
     assert scores["skipped"][1].endswith(": not one keypoint is visible")
+
+
+def test_where_nothing_can_be_scored_the_reason_is_told(tiny_config, records, monkeypatch):
+    def unseen(batch):
+        keypoints = np.zeros_like(batch["source"]["keypoints"])
+        return batch | {"source": batch["source"] | {"keypoints": keypoints}}
+
+    _changed(monkeypatch, unseen)
+    with pytest.raises(DpigError, match=r"Not one pair .*: not one keypoint is visible"):
+        score_records(Copier(tiny_config), records, "reconstruct", ImageScores("tf"), limit=4)
 
 
 def test_masks_of_another_radius_are_for_the_scores_alone(tiny_config, records):

@@ -235,7 +235,8 @@ def test_files_that_are_no_results_get_a_sentence(studio, members, poses, tmp_pa
     with pytest.raises(DpigError, match="no result of this page"):
         results.restore(path, studio.sampler)
     content = results.archive(studio.repose(members[0], poses[0]), studio.fingerprint)
-    for change in ({"networks": "others"}, {"captions": 3}, {"columns": "x"}):
+    changes = {"networks": "others"}, {"captions": 3}, {"captions": []}, {"columns": "x"}
+    for change in (*changes, {"verb": "../a"}, {"verb": "a" * 300}):
         with (
             zipfile.ZipFile(io.BytesIO(content)) as file,
             zipfile.ZipFile(path, "w") as changed,

@@ -73,6 +73,19 @@ def test_wrong_checksum_names_file_and_record(path):
     assert (raised.value.file, raised.value.record) == (str(path), 1)
 
 
+@pytest.mark.parametrize("left", [26, 26 + 27, 26 + 27 + 5])
+def test_a_file_that_was_cut_off_since_names_what_is_lost(path, left):
+    reader = index.RecordReader([index.index_file(path)])
+    path.write_bytes(path.read_bytes()[:left])
+    whole = 1 if left == 26 else 2
+    assert [number for number, serialized in reader.scan() if serialized is None] == [
+        *range(whole, 5)
+    ]
+    for number in range(whole, 5):
+        with pytest.raises(RecordError, match=f"record {number}: "):
+            reader.read(number)
+
+
 def test_checksum_of_known_bytes():
     # CRC-32C of "123456789" is 0xE3069283; the mask rotates it by 15 bits and adds a constant.
     crc = 0xE3069283

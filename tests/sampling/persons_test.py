@@ -26,10 +26,19 @@ def _persons(*names):
         ("/etc/../photo.png", "etc_photo"),
         ("C:\\photos\\me.png", "C:_photos_me"),
         ("no ending", "no ending"),
+        ("//etc/photo.png", "etc_photo"),  # two slashes lead as one does
+        ("a\0b\x1b[2J.png", "a_b_[2J"),
     ],
 )
 def test_names_are_fit_for_files(source, name):
     assert Namer().name(source) == name
+
+
+@pytest.mark.parametrize("source", ["", ".", "..", "/", "//", "\\"])
+def test_what_is_no_name_is_replaced_or_refused(source):
+    assert Namer().name(source, "image_000001") == "image_000001"
+    with pytest.raises(DpigError, match="is no name"):
+        Namer().name(source)
 
 
 def test_names_are_unique():

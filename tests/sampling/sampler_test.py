@@ -370,6 +370,10 @@ def test_sampling_refuses(sampler, deepfashion, person):
         sampler.sample(1, ["pose"], image=person[0])
     with pytest.raises(SamplerError, match="count must be a whole number from 1 to .*, got 0"):
         sampler.sample(0, ["pose"], *person)
+    with pytest.raises(SamplerError, match=r"keypoints has shape \[1, 17, 3\]"):
+        sampler.sample(1, ["pose"], person[0], person[1][..., :17, :])
+    with pytest.raises(SamplerError, match="keypoints must hold numbers in one shape"):
+        sampler.sample(1, ["pose"], person[0], [[1, 2, 1], [3, 4]])
 
 
 def test_sampling_names_the_network_that_is_missing(sampler, person):

@@ -398,9 +398,10 @@ def test_one_export_at_a_time_which_removes_what_a_killed_one_left(sampler, tmp_
     poses = sampler.config, {"pose_encoder": sampler.model.networks["pose_encoder"]}
     with locks.writing(tmp_path / "held"), pytest.raises(locks.LockedError, match="held"):
         export(*poses, tmp_path / "held")
-    (tmp_path / "free" / ".1.12.tmp").mkdir(parents=True)
+    for name in (".1.12.tmp", ".mine.tmp"):
+        (tmp_path / "free" / name).mkdir(parents=True)
     assert export(*poses, tmp_path / "free").name == "1"
-    assert [path.name for path in (tmp_path / "free").iterdir()] == ["1"]
+    assert {path.name for path in (tmp_path / "free").iterdir()} == {"1", ".mine.tmp"}
 
 
 def test_versions_count_up_and_are_never_replaced(sampler, tmp_path):

@@ -87,6 +87,19 @@ def test_embeddings_are_computed_once(finished, tmp_path, monkeypatch):
         np.testing.assert_allclose(codes, embeddings[factor], rtol=1e-5, atol=1e-6)
 
 
+def test_photos_of_which_nobody_is_seen_are_refused(finished, monkeypatch):
+    run, data = finished
+    persons = RecordPairs.persons
+
+    def unseen(self, model):
+        return (person | {"keypoints": 0 * person["keypoints"]} for person in persons(self, model))
+
+    monkeypatch.setattr(RecordPairs, "persons", unseen)
+    monkeypatch.setattr(RecordPairs, "fingerprint", lambda self: b"others")
+    with pytest.raises(ConfigError, match="stage appearance_mapping: 0 distinct persons are too"):
+        training_data.stage_arrays(run, "appearance_mapping", data, print)
+
+
 # ---- poses alone, which train in moments
 
 

@@ -31,7 +31,7 @@ def test_enlargement_repeats_pixels():
     np.testing.assert_array_equal(sheet, picture.repeat(4, axis=0).repeat(4, axis=1))
 
 
-def test_grey_and_single_channel_pictures():
+def test_gray_and_single_channel_pictures():
     gray = np.full((6, 6), 77, np.uint8)
     sheet = sheets.labeled_sheet([[gray, gray[:, :, None]]], gap=0)
     assert np.all(sheet == 77) and sheet.shape == (6, 12, 3)

@@ -102,7 +102,7 @@ def load(
         path: file, or folder of files (also in folders below), each for one photo or for many.
         keypoint_format: one of `FORMATS`, or "auto": by the content.
         image_names: the photos, as paths below their folder; a name in the file means the one with
-            which it shares the longest path. None: the names are those of the file.
+            which it shares the longest path. Empty: the names are those of the file.
         photo_sizes: {name: (rows, columns[, EXIF orientation])} of the photos as they are seen, or
             a function of the name that returns this or None. Asked only where the file says what
             size it means, or has normalized coordinates.

@@ -23,7 +23,7 @@ _COUNTS = (17, 18, 25, 26, 133, 136)
 
 def recognizes(content: object) -> bool:
     if isinstance(content, list):
-        return coco_results._is_results(content, str)
+        return coco_results.is_results(content, str)
     return isinstance(content, dict) and (
         "bodies" in content or any(_is_photo(value) for value in content.values())
     )

@@ -16,10 +16,10 @@ COUNTS = (17, 26, 133, 136)
 
 
 def recognizes(content: object) -> bool:
-    return _is_results(content, int)
+    return is_results(content, int)
 
 
-def _is_results(content, kind):
+def is_results(content: object, kind: type) -> bool:
     """Whether it is a results list whose first usable entry has an image_id of that kind."""
     if not isinstance(content, list):
         return False

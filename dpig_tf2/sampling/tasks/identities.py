@@ -14,7 +14,6 @@ TRAIN, QUERY, GALLERY = FOLDERS = ("bounding_box_train", "query", "bounding_box_
 CAMERAS = SEQUENCES = 6  # as Market-1501 has them; readers refuse others
 MAX_IDENTITIES, MAX_IMAGES = 9999, 999_999  # digits of the file names
 _IMAGES_ON_SHEET = 12
-_NO_SEED_BITS = 1  # a seed is a non-negative int32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +72,7 @@ def image_name(identity: int, index: int) -> str:
 def identity_seed(seed: int, identity: int) -> int:
     """Seed of one identity's noise; it does not depend on how many identities there are."""
     state = np.random.SeedSequence([seed, identity]).generate_state(1)
-    return int(state[0] >> _NO_SEED_BITS)
+    return int(state[0] >> 1)  # of 32 bits: a seed is a non-negative int32
 
 
 def write_identities(
