@@ -73,9 +73,12 @@ def _acquired(path, folder, wait):
     """The lock file, open and locked."""
     end = time.monotonic() + wait
     while True:
-        folder.mkdir(parents=True, exist_ok=True)  # its owner may have removed it
-        # No link is followed: it may lead to a file that is not ours to write.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            # No link is followed: it may lead to a file that is not ours to write.
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:
+            continue  # another process has just removed the folder that it had made
         file = open(descriptor, "r+", encoding="utf-8", errors="replace")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -116,10 +117,14 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
             codes = PersonCodes(**arrays).check(sampler.config.model)
             if len(codes) > _MOST_PICTURES:
                 raise DpigError("This file holds more pictures than a result has.", file=path)
-            command, captions = str(made["command"]), [str(text) for text in made["captions"]]
+            captions = [str(text) for text in made["captions"]]
+            # People may run what is shown as the command: one call of dpig, without a second one.
+            program, *arguments = shlex.split(str(made["command"]))
+            command = shlex.join(["dpig", *arguments])
             verb, columns = str(made["verb"]), int(made["columns"])
             # The verb becomes part of a file's name.
-            if len(captions) != len(codes) or not re.fullmatch("[a-z]{1,20}", verb):
+            sound = program == "dpig" and re.fullmatch("[a-z]{1,20}", verb)
+            if len(captions) != len(codes) or not sound:
                 raise DpigError("This file is damaged.", file=path)
             animated, networks = bool(made["animated"]), made["networks"]
     except DpigError:

@@ -318,9 +318,8 @@ class Studio:
         return image.astype(np.float32)
 
     def _command(self, verb, **flags):
-        flags = self._networks | flags
-        given = " ".join(f"--{name}={shlex.quote(str(value))}" for name, value in flags.items())
-        return f"dpig {verb} {given}"
+        given = [f"--{name}={value}" for name, value in (self._networks | flags).items()]
+        return shlex.join(["dpig", verb, *given])
 
 
 def _with_factor(codes, others, factor) -> PersonCodes:

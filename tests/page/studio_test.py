@@ -229,6 +229,23 @@ def test_an_animation_goes_along_with_frames(studio):
         assert file.read("animation.webp")[8:12] == b"WEBP"
 
 
+def _changed(content, change):
+    """A download of which something else is said."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as file, zipfile.ZipFile(changed, "w") as other:
+        other.writestr("made.json", json.dumps(json.loads(file.read("made.json")) | change))
+        other.writestr("codes.npz", file.read("codes.npz"))
+    return changed.getvalue()
+
+
+def test_a_command_of_a_stranger_is_one_call_of_dpig(studio, members, poses, tmp_path):
+    content = results.archive(studio.repose(members[0], poses[0]), studio.fingerprint)
+    path = tmp_path / "a.zip"
+    path.write_bytes(_changed(content, {"command": "dpig draw --out_dir='a b'; rm -r a\nrm $(b)"}))
+    shown = results.restore(path, studio.sampler).command
+    assert shown == "dpig draw '--out_dir=a b;' rm -r a rm '$(b)'"
+
+
 def test_files_that_are_no_results_get_a_sentence(studio, members, poses, tmp_path):
     path = tmp_path / "a.zip"
     path.write_bytes(b"nothing")
@@ -236,14 +253,9 @@ def test_files_that_are_no_results_get_a_sentence(studio, members, poses, tmp_pa
         results.restore(path, studio.sampler)
     content = results.archive(studio.repose(members[0], poses[0]), studio.fingerprint)
     changes = {"networks": "others"}, {"captions": 3}, {"captions": []}, {"columns": "x"}
+    changes += {"command": "rm -r a"}, {"command": "dpig 'a"}, {"command": ""}
     for change in (*changes, {"verb": "../a"}, {"verb": "a" * 300}):
-        with (
-            zipfile.ZipFile(io.BytesIO(content)) as file,
-            zipfile.ZipFile(path, "w") as changed,
-        ):
-            made = json.loads(file.read("made.json")) | change
-            changed.writestr("made.json", json.dumps(made))
-            changed.writestr("codes.npz", file.read("codes.npz"))
+        path.write_bytes(_changed(content, change))
         with pytest.raises(DpigError) as caught:
             results.restore(path, studio.sampler)
         assert caught.value.file == str(path)
