@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from dpig_tf2.errors import DpigError, printable, shown
 from dpig_tf2.io import hashes
-from dpig_tf2.io.atomic import replacing
+from dpig_tf2.io.atomic import replacing, write_text
 from dpig_tf2.progress import Progress
 
 _CHUNK = 1 << 20
@@ -173,11 +173,13 @@ def _download(url, partial, origin, any_origin):
             return
         raise
     with response:
-        origin.write_text(f"{url}\n{_version(response.headers)}")
         if response.status != _PARTIAL:
             have = 0
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             raise DownloadError(f"the server did not continue at byte {have}")
+        if not have:
+            partial.unlink(missing_ok=True)  # before what is there would be taken for this one's
+        write_text(origin, f"{url}\n{_version(response.headers)}")
         _receive(response, partial, have)
 
 

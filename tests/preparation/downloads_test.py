@@ -8,6 +8,7 @@ import stat
 import tarfile
 import threading
 import zipfile
+from unittest.mock import Mock
 
 import pytest
 
@@ -92,6 +93,17 @@ def test_without_checksum_another_source_begins_anew(server, tmp_path):
         downloads.fetch(target, [f"{server.url}/cut"])
     assert downloads.fetch(target, [f"{server.url}/file"]).read_bytes() == CONTENT
     assert server.ranges == [None, None]
+
+
+def test_a_kill_before_the_first_byte_mixes_no_sources(server, tmp_path, monkeypatch):
+    target = tmp_path / "a.bin"
+    with pytest.raises(downloads.DownloadError):
+        downloads.fetch(target, [f"{server.url}/cut"])
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(downloads, "_receive", Mock(side_effect=KeyboardInterrupt))
+        downloads.fetch(target, [f"{server.url}/file"])
+    assert downloads.fetch(target, [f"{server.url}/file"]).read_bytes() == CONTENT
+    assert server.ranges == [None, None, None]
 
 
 @pytest.mark.parametrize(("version", "kept"), [(1, 2000), (2, 1000)])
