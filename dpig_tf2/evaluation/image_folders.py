@@ -81,8 +81,8 @@ def pair_by_name(
     common = sorted(generated.keys() & target.keys())
     if not common:
         raise DpigError(
-            f"No image of {generated_dir} has the name of one in {target_dir}: "
-            f"{_first_names(generated.values())} against {_first_names(target.values())}."
+            f"no image of {generated_dir} has the name of one in {target_dir}: "
+            f"{_first_names(generated.values())} against {_first_names(target.values())}"
         )
     if not allow_unmatched:
         _refuse_unmatched(generated, target, generated_dir, target_dir)
@@ -127,7 +127,7 @@ def pair_by_list(
     if not pairs or (missing and not allow_unmatched):
         raise DpigError(
             f"{len(missing)} of {len(listed)} listed pairs lack an image in {generated_dir} or "
-            f"{target_dir}: {_first(missing)}.",
+            f"{target_dir}: {_first(missing)}",
             file=generated_dir,
         )
     return pairs
@@ -184,7 +184,7 @@ def score_folders(
             names.append(name)
             scored.append((path, target_path))
     if not names:
-        raise DpigError(f"Not one of {len(pairs)} pairs can be scored; the first: {skipped[0]}")
+        raise DpigError(f"not one of {len(pairs)} pairs can be scored; the first: {skipped[0]}")
     if keypoints is not None:
         scores.set_keypoints(*_matched_keypoints(scored, *keypoints))
     return scores.summary() | {
@@ -204,7 +204,7 @@ def image_files(folder: PathLike) -> dict[str, Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DpigError(f"{folder} is not a folder.", file=folder)
+        raise DpigError(f"{folder} is not a folder", file=folder)
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         # macOS leaves `._name.jpg` files beside the real ones in archives.
@@ -213,10 +213,10 @@ def image_files(folder: PathLike) -> dict[str, Path]:
         twin = files.setdefault(path.stem.casefold(), path)
         if twin is not path:
             raise DpigError(
-                f"{twin} and {path.name} have the same name, expected one of them.", file=twin
+                f"{twin} and {path.name} have the same name, expected one of them", file=twin
             )
     if not files:
-        raise DpigError(f"{folder} has no image ({', '.join(IMAGE_SUFFIXES)}).", file=folder)
+        raise DpigError(f"{folder} has no image ({', '.join(IMAGE_SUFFIXES)})", file=folder)
     return files
 
 
@@ -234,10 +234,10 @@ def read_image(path: PathLike, panel: Panel = _WHOLE) -> np.ndarray:
     try:
         image = open_image(path)
     except DpigError as error:
-        raise DpigError(f"{path} {error}.", file=path) from error
+        raise DpigError(f"{path} {error}", file=path) from error
     if image.mode not in _READABLE_MODES:
         raise DpigError(
-            f"{path} has pixels of mode {image.mode}, expected 8-bit gray or RGB.", file=path
+            f"{path} has pixels of mode {image.mode}, expected 8-bit gray or RGB", file=path
         )
     try:
         with decoding(path):
@@ -245,9 +245,9 @@ def read_image(path: PathLike, panel: Panel = _WHOLE) -> np.ndarray:
             alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
             pixels = np.asarray(image.convert("RGB"))[:, panel.columns(image.width)]
     except DpigError as error:
-        raise DpigError(f"{path} {error}.", file=path) from error
+        raise DpigError(f"{path} {error}", file=path) from error
     if alpha is not None and np.asarray(alpha).min() < 255:
-        raise DpigError(f"{path} has transparent pixels, expected an opaque image.", file=path)
+        raise DpigError(f"{path} has transparent pixels, expected an opaque image", file=path)
     return pixels
 
 
@@ -297,8 +297,8 @@ def _matched_keypoints(scored, generated, target) -> tuple[np.ndarray, np.ndarra
     if not usable or (sides[0] and not any(pair[0] in sides[0] for pair in keys)):
         images = _first(path.stem for path, _ in scored)
         raise DpigError(
-            f"No scored image has keypoints on both sides: images {images}, generated "
-            f"keypoints {_first(generated)}, target keypoints {_first(target)}."
+            f"no scored image has keypoints on both sides: images {images}, generated "
+            f"keypoints {_first(generated)}, target keypoints {_first(target)}"
         )
     missed = np.zeros((18, 3), np.float32)
     found = np.stack([sides[0].get(key, missed) for key, _ in usable])
@@ -311,7 +311,7 @@ def _mask_paths(pairs: list[tuple[str, Path, Path]], mask_dir: PathLike) -> list
     if missing:
         raise DpigError(
             f"{mask_dir} has no mask for {len(missing)} of {len(pairs)} images: "
-            f"{_first_names(missing)}.",
+            f"{_first_names(missing)}",
             file=mask_dir,
         )
     return [masks[target.stem.casefold()] for _, _, target in pairs]
@@ -324,7 +324,7 @@ def _refuse_unmatched(
     if unmatched:
         raise DpigError(
             f"{len(unmatched)} of {len(files)} images of {folder} have no image of that name in "
-            f"{other_folder}: {_first_names(unmatched)}."
+            f"{other_folder}: {_first_names(unmatched)}"
         )
 
 

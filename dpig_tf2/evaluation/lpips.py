@@ -64,8 +64,8 @@ class Lpips:
         """
         if min(generated.shape[:2]) < _SMALLEST:
             raise DpigError(
-                f"Images of {generated.shape[0]}x{generated.shape[1]} pixels, LPIPS needs at least "
-                f"{_SMALLEST}x{_SMALLEST}."
+                f"images of {generated.shape[0]}x{generated.shape[1]} pixels, LPIPS needs at least "
+                f"{_SMALLEST}x{_SMALLEST}"
             )
         pair = tf.constant(np.stack([generated, target]), tf.float32)
         return float(self._distance(pair))

@@ -71,7 +71,7 @@ class PairScores:
         """
         count = len(self._values["ssim"])
         if count == 0:
-            raise DpigError("No image pair to score, expected at least one.")
+            raise DpigError("no image pair to score, expected at least one")
         metrics = {
             name: _summarize(values)
             for name, values in self._values.items()
@@ -96,7 +96,7 @@ def score_pairs(
         DpigError: no pairs, another number of masks than of pairs, or as for `PairScores.add`.
     """
     if masks is not None and len(masks) != len(pairs):
-        raise DpigError(f"{len(masks)} masks for {len(pairs)} image pairs, expected one each.")
+        raise DpigError(f"{len(masks)} masks for {len(pairs)} image pairs, expected one each")
     scores = PairScores(protocol)
     for (generated, target), mask in zip(pairs, masks or [None] * len(pairs), strict=True):
         scores.add(generated, target, mask)

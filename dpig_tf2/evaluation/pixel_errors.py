@@ -53,8 +53,8 @@ def check_pair(generated: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
     generated, target = _check_image(generated, "generated"), _check_image(target, "target")
     if generated.shape != target.shape:
         raise DpigError(
-            f"Generated image of shape {generated.shape}, target image of shape {target.shape}, "
-            "expected one shape."
+            f"generated image of shape {generated.shape}, target image of shape {target.shape}, "
+            "expected one shape"
         )
     return generated, target
 
@@ -62,11 +62,11 @@ def check_pair(generated: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
 def _check_image(image: np.ndarray, role: str) -> np.ndarray:
     image = np.asarray(image, np.float64)
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise DpigError(f"The {role} image has shape {image.shape}, expected [H, W, 3].")
+        raise DpigError(f"the {role} image has shape {image.shape}, expected [H, W, 3]")
     # Written so that NaN fails too. An image left in [-1, 1] units shows by its negative values.
     if not (image.min() >= 0.0 and image.max() <= MAX_LEVEL):
         raise DpigError(
-            f"The {role} image has values in [{image.min():g}, {image.max():g}], "
-            "expected levels of [0, 255]."
+            f"the {role} image has values in [{image.min():g}, {image.max():g}], "
+            "expected levels of [0, 255]"
         )
     return image

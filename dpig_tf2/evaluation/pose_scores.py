@@ -24,7 +24,7 @@ def keypoint_error(predicted: np.ndarray, target: np.ndarray) -> dict:
     """
     predicted, target = _check_poses(predicted), _check_poses(target)
     if len(predicted) != len(target):
-        raise DpigError(f"{len(predicted)} predicted poses for {len(target)} target poses.")
+        raise DpigError(f"{len(predicted)} predicted poses for {len(target)} target poses")
     compared = (predicted[..., 2] == 1) & (target[..., 2] == 1)
     distances = np.linalg.norm(predicted[..., :2] - target[..., :2], axis=-1)[compared]
     return {
@@ -76,7 +76,7 @@ def pose_frechet_distance(
         DpigError: not [N, 18, 3] poses, fewer than two in a set, or a size below 1.
     """
     if height < 1 or width < 1:
-        raise DpigError(f"Image size {height}x{width}, expected at least 1x1.")
+        raise DpigError(f"image size {height}x{width}, expected at least 1x1")
     features_a, features_b = (
         normalize(_check_poses(poses), height, width).numpy().reshape(len(poses), -1)
         for poses in (poses_a, poses_b)
@@ -87,7 +87,7 @@ def pose_frechet_distance(
 def _check_poses(poses: np.ndarray) -> np.ndarray:
     poses = np.asarray(poses, np.float64)
     if poses.ndim != 3 or poses.shape[1:] != (18, 3) or len(poses) == 0:
-        raise DpigError(f"Poses of shape {poses.shape}, expected [N >= 1, 18, 3].")
+        raise DpigError(f"poses of shape {poses.shape}, expected [N >= 1, 18, 3]")
     if not np.all(np.isin(poses[..., 2], (0.0, 1.0))):
-        raise DpigError("Poses with a visibility other than 0 and 1.")
+        raise DpigError("poses with a visibility other than 0 and 1")
     return poses

@@ -92,7 +92,7 @@ def score_records(
                 pictures.add(pairs[index], image, person)
         report(f"{task}: {len(names)} pairs")
     if skipped and not names:
-        raise DpigError(f"Not one pair can be scored; the first: {skipped[0]}")
+        raise DpigError(f"not one pair can be scored; the first: {skipped[0]}")
     if pictures is not None:
         pictures.finish()
     if found:

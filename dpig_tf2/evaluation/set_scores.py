@@ -27,12 +27,12 @@ def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float,
     """
     probabilities = np.asarray(probabilities, np.float64)
     if probabilities.ndim != 2:
-        raise DpigError(f"Probabilities of shape {probabilities.shape}, expected [N, C].")
+        raise DpigError(f"probabilities of shape {probabilities.shape}, expected [N, C]")
     sums = probabilities.sum(axis=1)
     if not (np.all(probabilities >= 0.0) and np.allclose(sums, 1.0, atol=1e-3)):
-        raise DpigError("Probabilities must be at least 0 and sum to 1 for each image.")
+        raise DpigError("probabilities must be at least 0 and sum to 1 for each image")
     if not 1 <= splits <= len(probabilities):
-        raise DpigError(f"{splits} splits of {len(probabilities)} images, expected 1 to N.")
+        raise DpigError(f"{splits} splits of {len(probabilities)} images, expected 1 to N")
     scores = [_inception_score_of(split) for split in np.array_split(probabilities, splits)]
     return float(np.mean(scores)), float(np.std(scores))
 
@@ -86,7 +86,7 @@ def kernel_distance(
     """
     features_a, features_b = _check_features(features_a, features_b)
     if subsets < 1 or subset_size < 2:
-        raise DpigError(f"{subsets} subsets of {subset_size}, expected at least 1 of at least 2.")
+        raise DpigError(f"{subsets} subsets of {subset_size}, expected at least 1 of at least 2")
     size = min(subset_size, len(features_a), len(features_b))
     random = np.random.default_rng(seed)
     distances = [
@@ -120,7 +120,7 @@ def precision_and_recall(
     real, sampled = _check_features(real, sampled)
     most = min(len(real), len(sampled)) - 1
     if not 1 <= neighbors <= most:
-        raise DpigError(f"{neighbors} neighbors, expected 1 to {most}.")
+        raise DpigError(f"{neighbors} neighbors, expected 1 to {most}")
     distances = cdist(sampled, real)
     precise = distances <= _neighbor_distances(real, neighbors)
     recalled = distances <= _neighbor_distances(sampled, neighbors)[:, None]
@@ -147,13 +147,13 @@ def _check_features(
     features_a, features_b = np.asarray(features_a, np.float64), np.asarray(features_b, np.float64)
     for features in (features_a, features_b):
         if features.ndim != 2 or len(features) < 2:
-            raise DpigError(f"Features of shape {features.shape}, expected [N >= 2, D].")
+            raise DpigError(f"features of shape {features.shape}, expected [N >= 2, D]")
         if not np.all(np.isfinite(features)):
-            raise DpigError("Features contain NaN or infinite values.")
+            raise DpigError("features contain NaN or infinite values")
     if features_a.shape[1] != features_b.shape[1]:
         raise DpigError(
-            f"Features of {features_a.shape[1]} and {features_b.shape[1]} dimensions, "
-            "expected the same."
+            f"features of {features_a.shape[1]} and {features_b.shape[1]} dimensions, "
+            "expected the same"
         )
     return features_a, features_b
 

@@ -66,7 +66,7 @@ def resolve_protocol(protocol: str | SsimProtocol) -> SsimProtocol:
     if isinstance(protocol, SsimProtocol):
         return protocol
     if protocol not in PROTOCOLS:
-        raise DpigError(f"Unknown protocol {protocol!r}, expected one of {', '.join(PROTOCOLS)}.")
+        raise DpigError(f"unknown protocol {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[protocol]
 
 
@@ -109,7 +109,7 @@ def masked_ssim(
     protocol = resolve_protocol(protocol)
     generated, target = check_pair(generated, target)
     if not np.any(mask):
-        raise DpigError("The mask is empty, expected at least one pixel set.")
+        raise DpigError("the mask is empty, expected at least one pixel set")
     return _structural_similarity(apply_mask(generated, mask), apply_mask(target, mask), protocol)
 
 
@@ -126,11 +126,11 @@ def apply_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     image, mask = np.asarray(image), np.asarray(mask)
     if mask.shape not in (image.shape[:2], (*image.shape[:2], 1)):
         raise DpigError(
-            f"Mask of shape {mask.shape} for an image of shape {image.shape}, expected "
-            f"{image.shape[:2]} or {(*image.shape[:2], 1)}."
+            f"mask of shape {mask.shape} for an image of shape {image.shape}, expected "
+            f"{image.shape[:2]} or {(*image.shape[:2], 1)}"
         )
     if not np.all((mask == 0) | (mask == 1)):
-        raise DpigError(f"Mask with values up to {np.max(mask)}, expected only 0 and 1.")
+        raise DpigError(f"mask with values up to {np.max(mask)}, expected only 0 and 1")
     return image * mask.reshape(*image.shape[:2], 1).astype(image.dtype)
 
 
@@ -141,8 +141,8 @@ def _structural_similarity(
     size = protocol.window_size
     if min(generated.shape[:2]) < size:
         raise DpigError(
-            f"Images of {generated.shape[0]}x{generated.shape[1]} pixels, protocol "
-            f"{protocol.name!r} needs at least {size}x{size}."
+            f"images of {generated.shape[0]}x{generated.shape[1]} pixels, protocol "
+            f"{protocol.name!r} needs at least {size}x{size}"
         )
     data_range = _data_range(generated, target, protocol)
     if data_range < _FLAT_IMAGE_RANGE:

@@ -59,7 +59,7 @@ def test_pairs_are_matched_by_name_whatever_case_and_extension(tmp_path):
 def test_unmatched_names_are_refused_unless_allowed(folders, side):
     for index in range(7):
         save(folders[side] / f"extra{index}.png", noise_image(index))
-    with pytest.raises(ValueError, match=r"7 of 9 images .*extra0.png, .*extra4.png, \.\.\.\.$"):
+    with pytest.raises(ValueError, match=r"7 of 9 images .*extra0.png, .*extra4.png, \.\.\.$"):
         pair_by_name(*folders)
     assert [name for name, _, _ in pair_by_name(*folders, allow_unmatched=True)] == ["a", "b"]
 
@@ -67,7 +67,7 @@ def test_unmatched_names_are_refused_unless_allowed(folders, side):
 def test_folders_without_common_name_are_refused_even_if_unmatched_is_allowed(tmp_path):
     save(tmp_path / "one" / "a.png", noise_image(0))
     save(tmp_path / "two" / "b.png", noise_image(0))
-    with pytest.raises(ValueError, match="No image .*a.png against b.png"):
+    with pytest.raises(ValueError, match="no image .*a.png against b.png"):
         pair_by_name(tmp_path / "one", tmp_path / "two", allow_unmatched=True)
 
 
@@ -129,7 +129,7 @@ def test_missing_mask_is_refused(folders, tmp_path):
 def test_mask_of_another_size_is_refused_by_file_name(folders, tmp_path):
     for name in ("a", "b"):
         save(tmp_path / "masks" / f"{name}.png", np.ones((16, 24), np.uint8))
-    with pytest.raises(ValueError, match=r"masks.a\.png: Mask of shape \(16, 24\)"):
+    with pytest.raises(ValueError, match=r"masks.a\.png: mask of shape \(16, 24\)"):
         score_folders(*folders, ImageScores("dpig"), tmp_path / "masks")
 
 
@@ -144,7 +144,7 @@ def test_one_bad_pair_is_reported_and_the_rest_is_scored(folders):
 def test_folders_without_one_good_pair_are_refused(folders):
     for name in ("a.png", "b.png"):
         (folders[1] / name).write_bytes(b"GIF89a")
-    with pytest.raises(ValueError, match=r"Not one of 2 pairs .*target.a\.png is not a JPEG"):
+    with pytest.raises(ValueError, match=r"not one of 2 pairs .*target.a\.png is not a JPEG"):
         score_folders(*folders, ImageScores("dpig"))
 
 

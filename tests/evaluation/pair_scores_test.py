@@ -38,7 +38,7 @@ def test_further_scores_of_a_pair_are_summarized_like_the_others(pair):
 
 
 def test_score_pairs_refuses_bad_lists(pair, mask):
-    with pytest.raises(ValueError, match="No image pair"):
+    with pytest.raises(ValueError, match="no image pair"):
         score_pairs([], "dpig")
     with pytest.raises(ValueError, match="2 masks for 1 image pairs"):
         score_pairs([pair], "dpig", [mask, mask])
@@ -48,6 +48,6 @@ def test_a_refused_pair_leaves_the_scores_unchanged(pair, mask):
     scores = PairScores("dpig")
     scores.add(*pair)
     before = scores.summary()
-    with pytest.raises(ValueError, match="Mask of shape"):
+    with pytest.raises(ValueError, match="mask of shape"):
         scores.add(*pair, mask[:-1])
     assert scores.summary() == before

@@ -127,7 +127,7 @@ def test_where_nothing_can_be_scored_the_reason_is_told(tiny_config, records, mo
         return batch | {"source": batch["source"] | {"keypoints": keypoints}}
 
     _changed(monkeypatch, unseen)
-    with pytest.raises(DpigError, match=r"Not one pair .*: not one keypoint is visible"):
+    with pytest.raises(DpigError, match=r"not one pair .*: not one keypoint is visible"):
         score_records(Copier(tiny_config), records, "reconstruct", ImageScores("tf"), limit=4)
 
 

@@ -137,7 +137,7 @@ def test_mask_shapes_and_values(pair, mask):
     assert masked_ssim(*pair, mask.astype(bool), "dpig") == flat
     with pytest.raises(ValueError, match="values up to 255, expected only 0 and 1"):
         masked_ssim(*pair, mask * 255, "dpig")
-    with pytest.raises(ValueError, match=r"Mask of shape \(20, 32\)"):
+    with pytest.raises(ValueError, match=r"mask of shape \(20, 32\)"):
         masked_ssim(*pair, mask.T, "dpig")
     with pytest.raises(ValueError, match="mask is empty"):
         masked_ssim(*pair, 0 * mask, "dpig")
