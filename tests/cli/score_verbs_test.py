@@ -248,6 +248,14 @@ def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
             ["--run_dir=nowhere", "--keypoints=k", "--hold_out=0.1"],
             "nowhere is not a run folder",
         ),
+        ("evaluate", ["--run_dir=r", "--data_dir=c", "--out=."], "--out=.: is a folder"),
+        (
+            "evaluate_detector",
+            ["--images=i", "--keypoints=k", "--out=."],
+            "--out=.: is a folder, expected a file",
+        ),
+        ("detect_poses", ["--images=i", "--out=."], "--out=.: is a folder, expected a file"),
+        ("benchmark", ["--what=machine", "--out=."], "--out=.: is a folder, expected a file"),
         ("evaluate_poses", ["--run_dir=r"], "--keypoints and --hold_out must be given"),
     ],
 )
