@@ -168,7 +168,7 @@ def test_a_stop_does_not_wait_for_a_long_step(when, signals):
     finally:
         process.kill()
     assert process.returncode == 130
-    assert errors.splitlines()[-1] == "dpig train: interrupted within a step"
+    assert errors.splitlines()[-1] == "dpig: interrupted within a step"
 
 
 def test_resumed_pose_stages_equal_uninterrupted_ones(half_posed, posed, poses):
