@@ -101,6 +101,10 @@ def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
     assert scores["held_out"] == 12
     assert scores["sampling"]["samples"] == 5000
     assert (tmp_path / "scores_poses.png").exists()
+    (tmp_path / "poses.csv").write_text(f"{rows[0]}\n0.jpg: {[400] * 18}: {[5] * 18}\n")
+    result = run_verb("evaluate_poses", *flags, "--hold_out=0")
+    assert result.returncode == 1
+    assert "poses.csv: 0.jpg: nose at row 400, column 5 is far outside" in result.stderr
 
 
 def test_scores_are_kept_if_their_picture_cannot_be(run, synthetic_data, tmp_path):

@@ -526,6 +526,16 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
     assert step == last, "nothing that was logged is lost"
 
 
+def test_poses_in_pixels_of_larger_images_are_refused(tmp_path):
+    rows = "".join(f"{i}.jpg: {[400] * 18}: {list(range(i, i + 18))}\n" for i in range(40))
+    (tmp_path / "k.csv").write_text("name:keypoints_y:keypoints_x\n" + rows)
+    flags = ["--preset=synthetic", "--stage=pose", f"--keypoints={tmp_path / 'k.csv'}"]
+    result = run_program(f"--run_dir={tmp_path / 'run'}", *flags, "--set=pose.batch_size=4")
+    assert result.returncode == 1
+    assert "k.csv: 0.jpg: nose at row 400, column 0 is far outside the image" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
