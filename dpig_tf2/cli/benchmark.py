@@ -92,9 +92,7 @@ _QUICK = flags.DEFINE_bool(
 _RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS, required=False)  # for serving
 # For input; synthetic persons are drawn without them.
 _RECORDS = person_flags.RecordFlags(FLAGS, split="train", skippable=False)
-_OUT = flags.DEFINE_string(
-    "out", None, "JSON file to write, anew after each kind of measurement.", flag_values=FLAGS
-)
+_OUT = flag_groups.define_out(FLAGS, "JSON file to write, anew after each kind of measurement.")
 _MARKDOWN = flags.DEFINE_string(
     "markdown",
     None,

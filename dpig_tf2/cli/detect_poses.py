@@ -14,15 +14,13 @@ import pathlib
 
 from absl import flags
 
-from dpig_tf2.cli import person_flags, program
+from dpig_tf2.cli import flag_groups, person_flags, program
 
 FLAGS = flags.FlagValues()
 _IMAGES = flags.DEFINE_string(
     "images", None, "Folder with photos of any size.", required=True, flag_values=FLAGS
 )
-_OUT = flags.DEFINE_string(
-    "out", None, "CSV file for the keypoints.", required=True, flag_values=FLAGS
-)
+_OUT = flag_groups.define_out(FLAGS, "CSV file for the keypoints.", required=True)
 _POSE_MODEL = person_flags.define_pose_model(FLAGS)
 _WANTED = person_flags.define_persons(FLAGS)
 _BACKGROUND = person_flags.BackgroundFlag(FLAGS)

@@ -2,7 +2,7 @@
 
 Examples:
     dpig draw --run_dir=preset:persons_128x64 --codes=codes.npz
-    dpig draw --run_dir=runs/demo --codes=runs/demo/samples/sample/codes/seed0_000.npz --out_dir=x
+    dpig draw --run_dir=runs/demo --codes=runs/demo/samples/sample/codes/seed0_held.npz --out_dir=x
 
 The file has an array for each factor (foreground, background or appearance) and keypoints or a pose
 code, of one person or of many. Writes pictures, their codes, and samples.json, which tells what
@@ -21,10 +21,10 @@ _CODES = flags.DEFINE_string(
 
 
 def main() -> int:
-    _PICTURES.model()
+    model = _PICTURES.model()
     from dpig_tf2.sampling.tasks import draw
 
-    codes = draw.read_codes(_CODES.value)
+    codes = draw.read_codes(_CODES.value, model)
 
     def task(context):
         draw.draw(context, codes)

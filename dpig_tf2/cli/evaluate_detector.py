@@ -41,7 +41,7 @@ _FURTHER_LOOKS = flags.DEFINE_integer(
 _SCENES = flags.DEFINE_integer(
     "scenes", 17, "Number of pictures without a person.", lower_bound=0, flag_values=FLAGS
 )
-_OUT = flags.DEFINE_string("out", None, "JSON file for the scores.", flag_values=FLAGS)
+_OUT = flag_groups.define_out(FLAGS, "JSON file for the scores.")
 
 _SCENE_SIZES = ((256, 256), (128, 64), (256, 128))
 

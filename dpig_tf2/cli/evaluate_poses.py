@@ -36,12 +36,12 @@ _SEED = flag_groups.define_seed(FLAGS, "the sampled poses")
 
 
 def main() -> int:
-    _SCORES.run_folder.config()  # a wrong folder is refused before TensorFlow is loaded
+    model = _SCORES.run_folder.config().model  # refuses a wrong folder before TensorFlow is loaded
     from dpig_tf2.evaluation.poses import score_poses
     from dpig_tf2.pipeline.arrays import hold_out
     from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 
-    _, keypoints = read_keypoint_csv(_KEYPOINTS.value)
+    _, keypoints = read_keypoint_csv(_KEYPOINTS.value, (model.height, model.width))
     training, held_out = (
         part[(part[..., 2] > 0).any(axis=1)] for part in hold_out(keypoints, _HOLD_OUT.value)
     )

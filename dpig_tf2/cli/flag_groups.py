@@ -196,6 +196,20 @@ def define_seed(flag_values: flags.FlagValues, what: str) -> flags.FlagHolder:
     )
 
 
+def define_out(
+    flag_values: flags.FlagValues, what: str, required: bool = False
+) -> flags.FlagHolder:
+    """--out, a file; a folder is refused before what goes into the file is computed."""
+    out = flags.DEFINE_string("out", None, what, required=required, flag_values=flag_values)
+    flags.register_validator(
+        "out",
+        lambda path: not (path and pathlib.Path(path).is_dir()),
+        "is a folder, expected a file",
+        flag_values=flag_values,
+    )
+    return out
+
+
 def factor_subsets(model: configuration.ModelConfig, holder: flags.FlagHolder) -> list[tuple]:
     """The factors of every value of a flag such as --factors=foreground,pose or --factors=all."""
     subsets = []

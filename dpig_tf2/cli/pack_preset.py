@@ -43,6 +43,11 @@ def main() -> None:
         raise program.FlagError(
             f"--name={_NAME.value}: expected letters, digits and _", field="name"
         )
+    if not _OUT_DIR.value and registry.is_shipped(_NAME.value):
+        raise program.FlagError(
+            f"--name={_NAME.value}: a preset of the package has that name, choose another",
+            field="name",
+        )
     card = cards.Card.read(_CARD.value)
     run = _RUN_FOLDER.open()
     figures = read_json(run.metrics, finite=True) if run.metrics.exists() else {}

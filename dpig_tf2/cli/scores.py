@@ -7,7 +7,7 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli import program
-from dpig_tf2.cli.flag_groups import RunFolderFlags
+from dpig_tf2.cli.flag_groups import RunFolderFlags, define_out
 
 
 class ScoreVerb:
@@ -20,12 +20,10 @@ class ScoreVerb:
 
     def __init__(self, flag_values: flags.FlagValues, required: bool = True):
         self.run_folder = RunFolderFlags(flag_values, required)
-        self._out = flags.DEFINE_string(
-            "out",
-            None,
+        self._out = define_out(
+            flag_values,
             "JSON file for the scores; a picture goes beside it. By default an entry of "
             "RUN_DIR/metrics.json, and RUN_DIR/samples.",
-            flag_values=flag_values,
         )
 
     def sampler(self):

@@ -400,7 +400,7 @@ def _data(config):
         path = pathlib.Path(_KEYPOINTS.value)
         if path.is_dir():
             path = _poses_of_photos(path, config.model)
-        _, keypoints = read_keypoint_csv(path)
+        _, keypoints = read_keypoint_csv(path, (config.model.height, config.model.width))
         return Poses(hold_out(keypoints, _HOLD_OUT.value)[0])
     records = RecordSet.open(_RECORDS.data_dir.value, _RECORDS.split.value)
     return RecordPairs(records, _CACHE.value, _RECORDS.skip_bad_records.value)

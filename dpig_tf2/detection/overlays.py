@@ -10,6 +10,7 @@ from dpig_tf2.visual.skeletons import pose_picture
 
 _TINT = (255, 90, 0)
 _TINT_STRENGTH = 0.35
+_MOST_WIDTH = 4  # heights
 
 
 def overlay(photo: np.ndarray, persons: Sequence[Person], height: int = 256) -> np.ndarray:
@@ -18,11 +19,13 @@ def overlay(photo: np.ndarray, persons: Sequence[Person], height: int = 256) -> 
     Args:
         photo: uint8 [H, W, 3].
         persons: what the detector found in it.
-        height: of the result, pixels; the width follows.
+        height: of the result, pixels; the width follows. A photo more than four times as wide as
+            high is drawn lower, so that it does not widen a sheet without end.
 
     Returns:
         uint8 [height, width, 3].
     """
+    height = max(1, min(height, round(_MOST_WIDTH * height * photo.shape[0] / photo.shape[1])))
     scale = height / photo.shape[0]
     width = max(1, round(photo.shape[1] * scale))
     picture = np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS))

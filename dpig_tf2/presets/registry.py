@@ -45,6 +45,11 @@ def fetched_folder(name: str) -> pathlib.Path:
     return cache_folder("presets") / name
 
 
+def is_shipped(name: str) -> bool:
+    """Whether the package has a card of that name, which is shown whatever the cache holds."""
+    return (_SHIPPED / name / FILE).exists()
+
+
 def names() -> list[str]:
     """All presets of which there is a card: those of the package first."""
     found = {}

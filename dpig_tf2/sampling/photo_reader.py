@@ -177,22 +177,25 @@ def read_poses(
     )
     namer, left_out = Namer(), []
     names, poses, notes = [], [], list(annotations.problems)
+    guessed = f"{model.height} x {model.width} pixels"
     for source, keypoints in list(annotations.keypoints.items())[:limit]:
         known = size or annotations.sizes.get(source)
+        name = None
         try:
             name = namer.name(source)  # refuses an empty one
             placement = photos.place(known or model_size, model_size, resize)
             poses.append(fit_keypoints(keypoints, placement))
             names.append(name)
         except ValueError as error:
-            left_out.append(f"{path}: {source}: {error}")
+            outside = name and not known and keypoints[:, 2].any()
+            way_out = f" of {guessed}; --target_size says how large it is" if outside else ""
+            left_out.append(f"{path}: {source}: {error}{way_out}")
             continue
         given, kept = (int(np.count_nonzero(points[:, 2])) for points in (keypoints, poses[-1]))
         if kept < given and not known:
             notes.append(
                 f"{path}: {source}: {given - kept} of {given} keypoints are outside of "
-                f"{model.height} x {model.width} pixels and count as missing; --target_size says "
-                "how large their image is"
+                f"{guessed} and count as missing; --target_size says how large their image is"
             )
     if not poses:
         reasons = [*left_out, *annotations.problems]

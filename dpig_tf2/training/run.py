@@ -450,7 +450,7 @@ class _StopRequest:
                 if self.deferred and may_wait:
                     may_wait = False
                 elif not self._left.wait(self.PATIENCE):
-                    os.write(2, b"dpig train: interrupted within a step\n")
+                    os.write(2, b"dpig: interrupted within a step\n")
                     os._exit(_EXIT_INTERRUPTED)
 
     def _request(self, number, frame):

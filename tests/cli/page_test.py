@@ -114,8 +114,14 @@ def test_draw_repeats_pictures_from_their_codes(run_dir, tmp_path):
     for row in range(3):
         drawn = read_rgb(tmp_path / "o" / f"person_{row:03d}.png")
         np.testing.assert_array_equal(drawn, samples.images[row])
-    np.savez(tmp_path / "codes.npz", other=np.zeros(3))
-    process = _start("draw", *flags)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 1
-    assert "expected codes of persons, found other" in errors
+    short = codes.as_arrays() | {"foreground": codes.code("foreground")[:, 1:]}
+    for arrays, message in (
+        ({"other": np.zeros(3)}, "expected codes of persons, found other"),
+        ({}, "codes: missing foreground, background, pose"),
+        (short, "foreground code has shape"),
+    ):
+        np.savez(tmp_path / "codes.npz", **arrays)
+        process = _start("draw", *flags)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 1
+        assert f"error: {tmp_path / 'codes.npz'}: {message}" in errors

@@ -395,7 +395,10 @@ _REFUSED = {
         (["--data_dir=d", "--precision=mixed_bfloat16"], "unknown flag --precision"),
         (["--data_dir=d", "--candidates=4"], "unknown flag --candidates"),
     ],
-    "mix": [(["--regions=head"], "--data_dir, --image or --images must be given")],
+    "mix": [
+        (["--regions=head"], "--data_dir, --image or --images must be given"),
+        (["--data_dir=d", "--regions="], "--regions must name a region"),
+    ],
     "overview": [([], "--data_dir, --image or --images must be given")],
     "identities": [
         (

@@ -124,6 +124,11 @@ def test_a_damaged_preset_is_one_line(dpig, packed, home):
         (["presets", "--name=nobody"], "no preset of weights is called 'nobody'; known:"),
         (["train", "--run_dir=preset:tiny", "--preset=synthetic", "--data_dir=x"], "read only"),
         (["pack_preset", "--run_dir=x", "--name=../x", "--card=c"], "expected letters"),
+        (
+            ["pack_preset", "--run_dir=x", "--name=persons_128x64", "--card=c"],
+            "--name=persons_128x64: a preset of the package has that name",
+        ),
+        (["pack_preset", "--run_dir=x", "--name=released_market1501", "--card=c"], "has that name"),
     ],
 )
 def test_refusals_are_one_line(dpig, arguments, message):

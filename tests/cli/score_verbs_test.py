@@ -101,6 +101,10 @@ def test_poses_are_scored_on_the_part_held_out(run, tmp_path):
     assert scores["held_out"] == 12
     assert scores["sampling"]["samples"] == 5000
     assert (tmp_path / "scores_poses.png").exists()
+    (tmp_path / "poses.csv").write_text(f"{rows[0]}\n0.jpg: {[400] * 18}: {[5] * 18}\n")
+    result = run_verb("evaluate_poses", *flags, "--hold_out=0")
+    assert result.returncode == 1
+    assert "poses.csv: 0.jpg: nose at row 400, column 5 is far outside" in result.stderr
 
 
 def test_scores_are_kept_if_their_picture_cannot_be(run, synthetic_data, tmp_path):
@@ -248,6 +252,14 @@ def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
             ["--run_dir=nowhere", "--keypoints=k", "--hold_out=0.1"],
             "nowhere is not a run folder",
         ),
+        ("evaluate", ["--run_dir=r", "--data_dir=c", "--out=."], "--out=.: is a folder"),
+        (
+            "evaluate_detector",
+            ["--images=i", "--keypoints=k", "--out=."],
+            "--out=.: is a folder, expected a file",
+        ),
+        ("detect_poses", ["--images=i", "--out=."], "--out=.: is a folder, expected a file"),
+        ("benchmark", ["--what=machine", "--out=."], "--out=.: is a folder, expected a file"),
         ("evaluate_poses", ["--run_dir=r"], "--keypoints and --hold_out must be given"),
     ],
 )

@@ -177,6 +177,11 @@ def test_overlay_draws_each_person(detector, scene):
     assert not changed[:, 220:].any()
 
 
+def test_overlay_of_a_very_wide_photo_is_lower():
+    assert overlay(np.zeros((100, 400, 3), np.uint8), []).shape == (256, 1024, 3)
+    assert overlay(np.zeros((100, 800, 3), np.uint8), []).shape == (128, 1024, 3)
+
+
 def test_detection_needs_no_tensorflow(pose_model):
     program = (
         "import sys; sys.modules['tensorflow'] = None\n"

@@ -219,7 +219,9 @@ def test_a_download_holds_everything_and_is_opened_again(studio, members, poses,
     np.testing.assert_array_equal(again.pictures[0].image, result.pictures[0].image)
     assert again.command == result.command
     # `dpig draw` reads the codes too.
-    drawn = studio.sampler.draw(read_codes(tmp_path / "codes.npz")).images
+    drawn = studio.sampler.draw(
+        read_codes(tmp_path / "codes.npz", studio.sampler.config.model)
+    ).images
     np.testing.assert_array_equal(drawn[0], result.pictures[0].image)
 
 

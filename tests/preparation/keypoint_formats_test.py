@@ -71,6 +71,16 @@ def test_faults_of_a_csv_are_named(tmp_path, line, message):
         keypoint_formats.read_keypoint_csv(path)
 
 
+def test_a_csv_in_pixels_of_larger_images_is_refused(tmp_path):
+    lines = [csv_line("a.jpg", keypoints()), csv_line("b.jpg", keypoints() * [9, 9, 1])]
+    path = write_csv(tmp_path / "k.csv", *lines)
+    assert len(keypoint_formats.read_keypoint_csv(path)[0]) == 2, "any size will do"
+    size = tuple(int(n) + 1 for n in keypoints()[:, :2].max(axis=0))
+    with pytest.raises(ValueError, match="k.csv: b.jpg: .* is far outside the image") as refused:
+        keypoint_formats.read_keypoint_csv(path, size)
+    assert refused.value.file == str(path)
+
+
 def test_the_first_of_doubled_rows_is_kept(tmp_path):
     other = keypoints() * [0.5, 0.5, 1]
     path = write_csv(tmp_path / "k.csv", csv_line("a.jpg", keypoints()), csv_line("a.jpg", other))

@@ -259,9 +259,11 @@ def test_a_file_without_a_usable_pose_is_refused_with_the_first_reason(tiny_conf
     path = tmp_path / "k.csv"
     numbers = f"{[500] * 18}: {[20] * 18}"
     path.write_text(f"name:keypoints_y:keypoints_x\na.jpg: {numbers}\nb.jpg: {numbers}\nc.jpg: x\n")
-    with pytest.raises(DpigError, match="no usable pose; .*a.jpg: not one keypoint") as refused:
-        read_poses(str(path), "auto", None, "stretch", tiny_config.model, None)
-    assert refused.value.file == str(path)
+    reason = "no usable pose; .*a.jpg: not one keypoint is visible inside the image"
+    for size, way_out in ((None, " of 64 x 32 pixels; --target_size says"), ((64, 32), "$")):
+        with pytest.raises(DpigError, match=reason + way_out) as refused:
+            read_poses(str(path), "auto", size, "stretch", tiny_config.model, None)
+        assert refused.value.file == str(path)
 
 
 @pytest.mark.parametrize(

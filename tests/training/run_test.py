@@ -181,7 +181,7 @@ def test_a_stop_does_not_wait_for_a_long_step(when, signals):
     finally:
         process.kill()
     assert process.returncode == 130
-    assert errors.splitlines()[-1] == "dpig train: interrupted within a step"
+    assert errors.splitlines()[-1] == "dpig: interrupted within a step"
 
 
 def test_resumed_pose_stages_equal_uninterrupted_ones(half_posed, posed, poses):
@@ -537,6 +537,16 @@ def test_sigterm_saves_a_checkpoint_and_exits(tmp_path, tiny_overrides, syntheti
     step = RunFolder.open(tmp_path / "run").latest_step("pose")
     last = json.loads(scalars.read_text().splitlines()[-1])["step"]
     assert step == last, "nothing that was logged is lost"
+
+
+def test_poses_in_pixels_of_larger_images_are_refused(tmp_path):
+    rows = "".join(f"{i}.jpg: {[400] * 18}: {list(range(i, i + 18))}\n" for i in range(40))
+    (tmp_path / "k.csv").write_text("name:keypoints_y:keypoints_x\n" + rows)
+    flags = ["--preset=synthetic", "--stage=pose", f"--keypoints={tmp_path / 'k.csv'}"]
+    result = run_program(f"--run_dir={tmp_path / 'run'}", *flags, "--set=pose.batch_size=4")
+    assert result.returncode == 1
+    assert "k.csv: 0.jpg: nose at row 400, column 0 is far outside the image" in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

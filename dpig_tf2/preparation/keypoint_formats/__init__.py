@@ -17,7 +17,7 @@ import numpy as np
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.folders import files_below
 from dpig_tf2.io.json_files import read_json
-from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
+from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, is_far_outside
 from dpig_tf2.preparation.keypoint_formats import (
     alphapose,
     coco,
@@ -147,22 +147,36 @@ def load(
     return annotations
 
 
-def read_keypoint_csv(path) -> tuple[list[str], np.ndarray]:
+def read_keypoint_csv(path, size: tuple[int, int] | None = None) -> tuple[list[str], np.ndarray]:
     """Names, and keypoints float32 [N, 18, 3] in pixels, of a keypoint CSV.
 
     The file has lines `name: [18 rows]: [18 columns]` under a header; -1 is a missing keypoint,
     which becomes (0, 0, 0).
 
+    Args:
+        path: the file.
+        size: (rows, columns) of the images that it must be in pixels of; None: any.
+
     Raises:
-        KeypointsError: naming the file and line of the first problem. A doubled row is none: the
-            first one is kept, and a line says so.
+        KeypointsError: naming the file and line of the first problem, or a keypoint far outside of
+            the images. A doubled row is none: the first one is kept, and a line says so.
     """
     annotations = load(path, keypoint_csv.NAME)
     for problem in annotations.problems:
         if not problem.endswith(KEPT):
             raise KeypointsError(problem, file=path)
         write_line(f"note: {problem}")
-    return list(annotations.keypoints), np.stack(list(annotations.keypoints.values()))
+    names, keypoints = list(annotations.keypoints), np.stack(list(annotations.keypoints.values()))
+    if size and (far := np.argwhere(is_far_outside(keypoints, *size))).size:
+        person, number = far[0]
+        row, column = keypoints[person, number, :2]
+        raise KeypointsError(
+            f"{path}: {shown(names[person])}: {KEYPOINT_NAMES[number]} at row {row:g}, column "
+            f"{column:g} is far outside the image; expected pixels of images of {size[0]} x "
+            f"{size[1]}",
+            file=path,
+        )
+    return names, keypoints
 
 
 def _add(annotations, name, entry, frames, everyone):

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from dpig_tf2.config import ModelConfig
 from dpig_tf2.io import array_files
 from dpig_tf2.sampling.checks import SamplerError
 from dpig_tf2.sampling.person_codes import PersonCodes
@@ -12,24 +13,27 @@ from dpig_tf2.sampling.tasks.context import Context, generate_missing
 _OF_ONE = {"keypoints": 2}  # axes of the array of one person; 1 for all others
 
 
-def read_codes(path: str | os.PathLike) -> PersonCodes:
+def read_codes(path: str | os.PathLike, model: ModelConfig) -> PersonCodes:
     """The persons of a file, of one or of many; keypoints count before a pose code.
 
     Raises:
         WeightsError: if the file is damaged.
-        SamplerError: if it holds something else.
+        SamplerError: naming the file, if it holds something else, or codes of another model.
     """
     arrays = array_files.load(path)
     if "keypoints" in arrays:
         arrays.pop("pose", None)
     try:
-        return PersonCodes(
+        codes = PersonCodes(
             **{n: v[None] if v.ndim == _OF_ONE.get(n, 1) else v for n, v in arrays.items()}
         )
+        return codes.check(model)
     except TypeError:
         raise SamplerError(
             f"{path}: expected codes of persons, found {', '.join(arrays)}", file=path
         ) from None
+    except SamplerError as error:
+        raise SamplerError(f"{path}: {error}", file=path, field=error.field) from None
 
 
 def draw(context: Context, codes: PersonCodes) -> None:
