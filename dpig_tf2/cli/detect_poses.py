@@ -25,11 +25,8 @@ _POSE_MODEL = person_flags.define_pose_model(FLAGS)
 _WANTED = person_flags.define_persons(FLAGS)
 _BACKGROUND = person_flags.BackgroundFlag(FLAGS)
 _LIMIT = person_flags.define_limit(FLAGS, "photos")
-_SHEETS = flags.DEFINE_string(
-    "sheets",
-    None,
-    "Folder for picture sheets of what was found, 24 photos each.",
-    flag_values=FLAGS,
+_SHEETS = flag_groups.define_out_dir(
+    FLAGS, "Folder for picture sheets of what was found, 24 photos each.", name="sheets"
 )
 
 _SHEET_COLUMNS, _SHEET_ROWS = 8, 3

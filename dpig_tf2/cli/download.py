@@ -18,16 +18,13 @@ import pathlib
 
 from absl import flags
 
-from dpig_tf2.cli import program
+from dpig_tf2.cli import flag_groups, program
 from dpig_tf2.errors import DpigError
 
 FLAGS = flags.FlagValues()
 ARGUMENTS = ("WHAT",)
-_OUT_DIR = flags.DEFINE_string(
-    "out_dir",
-    None,
-    "Folder for the archives and what they hold, or for the model; created if absent.",
-    flag_values=FLAGS,
+_OUT_DIR = flag_groups.define_out_dir(
+    FLAGS, "Folder for the archives and what they hold, or for the model; created if absent."
 )
 _ARCHIVE = flags.DEFINE_multi_enum(
     "archive",

@@ -19,12 +19,10 @@ from dpig_tf2.serving.formats import DESCRIPTION, FORMATS, QUANTIZATIONS, Export
 
 FLAGS = flags.FlagValues()
 _RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS)
-_OUT_DIR = flags.DEFINE_string(
-    "out_dir",
-    None,
+_OUT_DIR = flag_groups.define_out_dir(
+    FLAGS,
     "Folder for all versions of the model. By default RUN_DIR/export, for onnx and litert "
     "RUN_DIR/export_FORMAT.",
-    flag_values=FLAGS,
 )
 _VERSION = flags.DEFINE_integer(
     "version",

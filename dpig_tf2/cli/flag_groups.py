@@ -210,6 +210,20 @@ def define_out(
     return out
 
 
+def define_out_dir(
+    flag_values: flags.FlagValues, what: str, required: bool = False, name: str = "out_dir"
+) -> flags.FlagHolder:
+    """--out_dir, a folder; a file is refused before what goes into the folder is computed."""
+    out_dir = flags.DEFINE_string(name, None, what, required=required, flag_values=flag_values)
+    flags.register_validator(
+        name,
+        lambda path: not (path and pathlib.Path(path).is_file()),
+        "is a file, expected a folder",
+        flag_values=flag_values,
+    )
+    return out_dir
+
+
 def factor_subsets(model: configuration.ModelConfig, holder: flags.FlagHolder) -> list[tuple]:
     """The factors of every value of a flag such as --factors=foreground,pose or --factors=all."""
     subsets = []

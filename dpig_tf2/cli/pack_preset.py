@@ -25,12 +25,10 @@ _NAME = flags.DEFINE_string(
 _CARD = flags.DEFINE_string(
     "card", None, "JSON file with the prose of the card.", required=True, flag_values=FLAGS
 )
-_OUT_DIR = flags.DEFINE_string(
-    "out_dir",
-    None,
+_OUT_DIR = flag_groups.define_out_dir(
+    FLAGS,
     "Folder in which the preset's own folder is made. By default that of the user's cache where "
     "presets are looked for.",
-    flag_values=FLAGS,
 )
 
 

@@ -23,9 +23,7 @@ _RUN_DIR = flags.DEFINE_string(
     required=True,
     flag_values=FLAGS,
 )
-_OUT_DIR = flags.DEFINE_string(
-    "out_dir", None, "Run folder to make.", required=True, flag_values=FLAGS
-)
+_OUT_DIR = flag_groups.define_out_dir(FLAGS, "Run folder to make.", required=True)
 _PERSONS = person_flags.PersonFlags(FLAGS)
 _EXECUTION = flag_groups.ExecutionFlags(FLAGS)
 _ONE_PERSON = flags.DEFINE_bool(

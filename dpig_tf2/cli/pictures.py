@@ -33,11 +33,8 @@ class PictureVerb:
             lower_bound=1,
             flag_values=flag_values,
         )
-        self._out_dir = flags.DEFINE_string(
-            "out_dir",
-            None,
-            f"Folder for the pictures. By default RUN_DIR/samples/{name}.",
-            flag_values=flag_values,
+        self._out_dir = flag_groups.define_out_dir(
+            flag_values, f"Folder for the pictures. By default RUN_DIR/samples/{name}."
         )
         self._overwrite = flags.DEFINE_bool(
             "overwrite",

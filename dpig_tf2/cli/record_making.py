@@ -13,12 +13,8 @@ class RecordOutputFlags:
     """
 
     def __init__(self, flag_values: flags.FlagValues, splits: str = "Any name will do."):
-        self.out_dir = flags.DEFINE_string(
-            "out_dir",
-            None,
-            "Folder for the records, created if absent.",
-            required=True,
-            flag_values=flag_values,
+        self.out_dir = flag_groups.define_out_dir(
+            flag_values, "Folder for the records, created if absent.", required=True
         )
         self.split = flags.DEFINE_string(
             "split",

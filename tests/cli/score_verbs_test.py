@@ -259,6 +259,12 @@ def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
             "--out=.: is a folder, expected a file",
         ),
         ("detect_poses", ["--images=i", "--out=."], "--out=.: is a folder, expected a file"),
+        (
+            "detect_poses",
+            ["--images=i", "--out=o", f"--sheets={__file__}"],
+            "score_verbs_test.py: is a file, expected a folder",
+        ),
+        ("sample", ["--run_dir=r", f"--out_dir={__file__}"], "is a file, expected a folder"),
         ("benchmark", ["--what=machine", "--out=."], "--out=.: is a folder, expected a file"),
         ("evaluate_poses", ["--run_dir=r"], "--keypoints and --hold_out must be given"),
     ],
