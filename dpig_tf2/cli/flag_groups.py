@@ -200,28 +200,27 @@ def define_out(
     flag_values: flags.FlagValues, what: str, required: bool = False
 ) -> flags.FlagHolder:
     """--out, a file; a folder is refused before what goes into the file is computed."""
-    out = flags.DEFINE_string("out", None, what, required=required, flag_values=flag_values)
-    flags.register_validator(
-        "out",
-        lambda path: not (path and pathlib.Path(path).is_dir()),
-        "is a folder, expected a file",
-        flag_values=flag_values,
-    )
-    return out
+    wrong = pathlib.Path.is_dir, "is a folder, expected a file"
+    return _define_output(flag_values, "out", what, required, *wrong)
 
 
 def define_out_dir(
     flag_values: flags.FlagValues, what: str, required: bool = False, name: str = "out_dir"
 ) -> flags.FlagHolder:
     """--out_dir, a folder; a file is refused before what goes into the folder is computed."""
-    out_dir = flags.DEFINE_string(name, None, what, required=required, flag_values=flag_values)
+    wrong = pathlib.Path.is_file, "is a file, expected a folder"
+    return _define_output(flag_values, name, what, required, *wrong)
+
+
+def _define_output(flag_values, name, what, required, is_wrong, message):
+    flag = flags.DEFINE_string(name, None, what, required=required, flag_values=flag_values)
     flags.register_validator(
         name,
-        lambda path: not (path and pathlib.Path(path).is_file()),
-        "is a file, expected a folder",
+        lambda path: not (path and is_wrong(pathlib.Path(path))),
+        message,
         flag_values=flag_values,
     )
-    return out_dir
+    return flag
 
 
 def factor_subsets(model: configuration.ModelConfig, holder: flags.FlagHolder) -> list[tuple]:
