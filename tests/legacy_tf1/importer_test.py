@@ -8,7 +8,7 @@ from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, CheckpointError
 from dpig_tf2.models import weights
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import trainers
-from tests.legacy_tf1.reference import Reference
+from tests.legacy_tf1.reference import STAGES, Reference
 
 pytestmark = pytest.mark.slow  # writes and reads whole checkpoints
 
@@ -266,15 +266,20 @@ def test_checkpoints_of_other_sizes_do_not_belong_together(reference, pose_mappi
         importer.infer_sizes(reference.config("m4"), checkpoints)
 
 
-def test_a_mapping_trained_with_another_encoder_is_noted(reference, pose_mapping):
-    name = "PoseAE/G_Pose_Encoder/fully_connected/biases"
-    retrained = pose_mapping | {name: pose_mapping[name] + np.float32(0.1)}
-    checkpoints = {
-        "pose": reference.checkpoint("m2"),
-        "pose_mapping": Checkpoint("mapping", retrained),
-    }
-    notes = importer.frozen_differences(checkpoints, reference.config("m4"))
-    assert notes == ["mapping was trained with another pose_encoder"]
+@pytest.mark.parametrize(
+    ("owner", "mapping", "network"),
+    [("m2", "m4", "pose_encoder"), ("m1", "m3", "appearance_encoder")],
+)
+def test_a_mapping_trained_with_another_encoder_is_noted(reference, owner, mapping, network):
+    config, stage = reference.config(mapping), STAGES[mapping]
+    tensors = reference.checkpoint(mapping).tensors
+    name = next(iter(variable_map.frozen_tables(stage, config.model)[network]))
+    first = {STAGES[owner]: reference.checkpoint(owner)}
+    same = {stage: Checkpoint("mapping", tensors)}
+    assert importer.frozen_differences(first | same, config) == []
+    retrained = Checkpoint("mapping", tensors | {name: tensors[name] + np.float32(0.1)})
+    notes = importer.frozen_differences(first | {stage: retrained}, config)
+    assert notes == [f"mapping was trained with another {network}"]
 
 
 def test_checksums_depend_on_values_and_names():
