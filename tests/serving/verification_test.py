@@ -30,6 +30,19 @@ def test_persons_take_the_pose_of_the_next_one(sampler):
     np.testing.assert_array_equal(inputs["target_keypoints"], persons["keypoints"][[1, 2, 0]])
 
 
+def test_pictures_may_differ_by_a_level(sampler):
+    persons = verification.synthetic_persons(sampler.config.model, 2)
+
+    def run(inputs):
+        images = sampler.transfer(**inputs)
+        images[0, 0, 0, 0] ^= 8
+        return {"images": images}
+
+    signature = available_signatures(sampler.model)[0]["transfer"]
+    found = verification.differences(signature, sampler, run, persons)["images"]
+    assert 7 <= found["max"] <= 9 and found["allowed"] == 1
+
+
 @pytest.fixture
 def recorded(tiny_config, monkeypatch):
     """Persons of records of which the given number have visible keypoints, the last ones."""
