@@ -53,6 +53,18 @@ def test_open_refuses_what_is_no_run(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"config.json: .*missing or unknown fields"):
         RunFolder.open(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="config.json") as caught:
+        RunFolder.open(tmp_path)
+    assert caught.value.file == str(tmp_path / "config.json")
+
+
+def test_a_bad_setting_is_named(run):
+    file = run.path / "config.json"
+    file.write_text(file.read_text().replace('"steps": ', '"steps": -'))
+    with pytest.raises(ConfigError, match="config.json: ") as caught:
+        RunFolder.open(run.path)
+    assert caught.value.file == str(file) and caught.value.field.endswith(".steps")
 
 
 # ---- checkpoints
@@ -156,7 +168,7 @@ def test_scores_that_end_at_once_lose_none(run):
     assert sorted(os.listdir(run.path)) == ["config.json", "metrics.json"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "\x00\xff"])
+@pytest.mark.parametrize("text", ["{", "[]", "\x00\xff", '{"transfer": NaN}'])
 def test_damaged_metrics_are_named_and_left(run, text):
     path = run.path / "metrics.json"
     path.write_bytes(text.encode("latin-1"))
@@ -167,8 +179,18 @@ def test_damaged_metrics_are_named_and_left(run, text):
 
 def test_starting_a_stage_removes_what_training_left_and_nothing_of_others(tmp_path):
     run = RunFolder.create(tmp_path / "run", config.preset("synthetic"))
-    left = ["checkpoints/pose/.step-00000001.npz.12.tmp", "samples/.pose-00000001.png.12.tmp"]
-    others = [".metrics.json.34.tmp", "samples/sample/.seed0_000.png.34.tmp"]
+    left = [
+        ".config.json.12.tmp",
+        "checkpoints/pose/.step-00000001.npz.12.tmp",
+        "logs/pose/.scalars.jsonl.12.tmp",
+        "cache/.embeddings-0123abcd.npz.12.tmp",
+        "samples/.pose-00000001.png.12.tmp",
+    ]
+    others = [
+        ".metrics.json.34.tmp",
+        "samples/.evaluation.png.34.tmp",
+        "samples/sample/.seed0_000.png.34.tmp",
+    ]
     for name in left + others:
         (run.path / name).parent.mkdir(parents=True, exist_ok=True)
         (run.path / name).touch()

@@ -85,7 +85,7 @@ class PairFile:
     def append(self, pairs: np.ndarray) -> None:
         """Adds integers [n, 2]."""
         with naming(self.path):
-            self._file.write(np.ascontiguousarray(pairs, DTYPE).tobytes())
+            self._file.write(np.asarray(pairs, DTYPE).tobytes())
         self._count += len(pairs)
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -98,7 +98,7 @@ class PairFile:
     def shuffle(self, generator: random.Random) -> None:
         """Brings the pairs into the release's order, in the file."""
         self._flush()
-        if self._count > 1:
+        if self._count:  # an empty file cannot be mapped
             # A pair is one item of eight bytes.
             items = np.memmap(self._file, np.int64, "r+", shape=(self._count,))
             python2_shuffle(items.data, generator)

@@ -29,13 +29,14 @@ def pictures(seed, count=20):
 
 @pytest.fixture
 def scored():
-    """A summary with everything, and the pictures it is of; the last pair has no mask."""
+    """A summary with everything, and the pictures it is of; the last two have no mask."""
     generated, target = pictures(0) // 2, pictures(1)
     mask = np.zeros((16, 12), np.uint8)
     mask[4:9] = 1
     scores = ImageScores("dpig", Channels(), Distance())
-    for index, pair in enumerate(zip(generated, target, strict=True)):
-        scores.add(*pair, mask if index < 19 else None)
+    masks = [mask] * 18 + [np.zeros_like(mask), None]
+    for pair in zip(generated, target, masks, strict=True):
+        scores.add(*pair)
     return scores.summary(), generated, target, mask
 
 
@@ -55,15 +56,17 @@ def test_set_scores_are_those_of_the_features(scored):
         "value": pytest.approx(frechet_distance(features, others)),
         "count": 20,
     }
-    assert found["kid"]["value"] == pytest.approx(kernel_distance(features, others)[0])
+    distance, deviation = kernel_distance(features, others)
+    assert found["kid"]["value"] == pytest.approx(distance)
+    assert found["kid"]["standard_deviation"] == pytest.approx(deviation)
     probabilities = (features + 1) / (features + 1).sum(axis=1, keepdims=True)
     expected, deviation = inception_score(probabilities, 10)
     assert found["inception_score"]["value"] == pytest.approx(expected)
     assert found["inception_score"]["standard_deviation"] == pytest.approx(deviation)
-    masked = np.stack([network.prepare(apply_mask(i, mask)) for i in generated[:19]])
+    masked = np.stack([network.prepare(apply_mask(i, mask)) for i in generated[:18]])
     expected, _ = inception_score((masked + 1) / (masked + 1).sum(1, keepdims=True), 10)
     assert found["mask_inception_score"]["value"] == pytest.approx(expected)
-    assert found["mask_inception_score"]["count"] == 19
+    assert found["mask_inception_score"]["count"] == 18
 
 
 def test_networks_and_the_pair_distance_are_in_the_summary(scored):
@@ -74,6 +77,17 @@ def test_networks_and_the_pair_distance_are_in_the_summary(scored):
     }
     assert summary["metrics"]["lpips"]["per_image"][3] == Distance()(generated[3], target[3])
     json.dumps(summary, allow_nan=False)
+
+
+def test_keypoints_of_generated_pictures_are_compared_to_the_targets():
+    target = np.random.default_rng(0).uniform(0, 12, (2, 18, 3)).astype(np.float32)
+    target[..., 2] = 1
+    missed = target * [[[1.0]], [[0.0]]]
+    scores = ImageScores("tf")
+    scores.add(pictures(0)[0], pictures(1)[0])
+    scores.set_keypoints(missed, target)
+    found = scores.summary()["metrics"]["pose_error"]
+    assert (found["pixel_error"], found["missed"], found["found"]) == (0, 1, 0.5)
 
 
 def test_what_is_not_computed_is_none_with_a_reason():

@@ -1,5 +1,7 @@
 """Linear probes of codes that know a factor, and of codes that know nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ def scores(persons):
     codes = {
         "both": np.concatenate([colors, walls], axis=1) @ mixing,
         "noise": random.normal(size=(PERSONS, 10)),
+        "constant": np.full((PERSONS, 10), 3.0),
     }
     return probes.probe(codes, persons)
 
@@ -37,13 +40,37 @@ def test_a_code_is_credited_with_what_it_holds_and_no_more(scores):
     for properties in r2.values():
         for name, found in properties.items():
             assert found["noise"] < 0.15, name
+            assert found["constant"] == pytest.approx(0, abs=0.15), name
 
 
-def test_choices_are_compared_with_the_most_frequent_answer(scores):
+def test_choices_are_compared_with_the_most_frequent_answer(scores, persons):
     scene = scores["accuracy"]["background"]["scene"]
     assert scene["both"] > 0.8, "walls tell the scene"
     assert scene["noise"] < 0.6
-    assert 0.2 < scene["chance"] < 0.6
+    hair = [person["foreground"].hair_style for person in persons]
+    most_frequent = max(set(hair), key=hair[:160].count)
+    found = scores["accuracy"]["foreground"]["hair style"]["chance"]
+    assert found == hair[160:].count(most_frequent) / 80
+
+
+def test_a_property_of_several_numbers_is_known_by_all_of_them(persons):
+    poses = [person["pose"] for person in persons]
+    limbs = ("right_arm", "left_arm", "right_leg", "left_leg")
+    codes = {
+        limb.replace("_", " "): [dataclasses.astuple(getattr(pose, limb)) for pose in poses]
+        for limb in limbs
+    }
+    codes["direction"] = [(np.sin(pose.yaw), np.cos(pose.yaw)) for pose in poses]
+    codes["place"] = [(pose.row, pose.column) for pose in poses]
+    codes["row"] = [(pose.row,) for pose in poses]
+    codes = {name: np.array(code) for name, code in codes.items()}
+    r2 = probes.probe(codes, persons)["r2"]["pose"]
+    for name in codes.keys() - {"row"}:
+        assert r2[name][name] > 0.99, name
+        assert max(r2[name].values()) == r2[name][name], name
+    # Each number counts by what it varies among the scored, in deviations of the fitted.
+    row, column = (codes["place"][160:].std(axis=0) / codes["place"][:160].std(axis=0)) ** 2
+    assert r2["place"]["row"] == pytest.approx(row / (row + column), abs=0.03)
 
 
 def test_persons_fitted_on_are_not_scored(scores):
@@ -62,10 +89,11 @@ def test_a_seed_gives_the_same_persons(persons):
     assert first != probes.new_persons(places, 5, seed=2)
 
 
-def test_ridge_takes_the_penalty_that_predicts_left_out_persons_best():
-    random = np.random.default_rng(2)
-    known, asked = random.normal(2.0, 3.0, size=(30, 8)), random.normal(size=(5, 8))
-    values = known[:, :2] + random.normal(size=(30, 2))
+@pytest.mark.parametrize(("seed", "count"), [(2, 30), (0, 10), (2, 10), (5, 12)])
+def test_ridge_takes_the_penalty_that_predicts_left_out_persons_best(seed, count):
+    random = np.random.default_rng(seed)
+    known, asked = random.normal(2.0, 3.0, size=(count, 8)), random.normal(size=(5, 8))
+    values = known[:, :2] + random.normal(size=(count, 2))
 
     def predicted(rows, targets, questions, penalty):
         """Closed form, on codes scaled as in the whole."""
@@ -78,7 +106,7 @@ def test_ridge_takes_the_penalty_that_predicts_left_out_persons_best():
         return (questions - rows.mean(axis=0)) @ weights + targets.mean(axis=0)
 
     def left_out_error(penalty):
-        rest = ~np.eye(30, dtype=bool)
+        rest = ~np.eye(count, dtype=bool)
         found = [predicted(known[r], values[r], known[~r], penalty)[0] for r in rest]
         return np.sum((np.array(found) - values) ** 2)
 

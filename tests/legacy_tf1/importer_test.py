@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pytest
 
+from dpig_tf2.config import ConfigError
+from dpig_tf2.io import locks
 from dpig_tf2.legacy_tf1 import importer, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, CheckpointError
 from dpig_tf2.models import weights
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import trainers
-from tests.legacy_tf1.reference import Reference
+from tests.legacy_tf1.reference import STAGES, Reference
 
 pytestmark = pytest.mark.slow  # writes and reads whole checkpoints
 
@@ -69,9 +71,11 @@ def test_absent_slots_and_rates_start_afresh_and_are_reported(reference, pose_ma
     assert imported.report["optimizer_slots_imported"] == 0
 
 
-def test_new_moments_count_their_updates_from_zero(reference):
+@pytest.mark.parametrize("absent", ["/Adam", "/fully_connected/weights/Adam_1"])
+def test_new_moments_count_their_updates_from_zero(reference, absent):
     """Adam divides young moments by what they lack; the step itself is kept."""
-    tensors = {n: v for n, v in reference.checkpoint("m2").tensors.items() if "/Adam" not in n}
+    tensors = {n: v for n, v in reference.checkpoint("m2").tensors.items() if absent not in n}
+    assert len(tensors) < len(reference.checkpoint("m2").tensors)
     imported = _import(reference, tensors, model="m2")
     assert imported.arrays["pose_optimizer/iteration"] == 0
     assert imported.arrays["step"] == 3
@@ -116,9 +120,10 @@ def test_a_misshapen_slot_fails_by_name(reference, pose_mapping):
         _import(reference, pose_mapping | {name: np.ones(3, np.float32)})
 
 
-def test_a_variable_that_sizes_are_read_from_is_still_named(reference, pose_mapping):
+@pytest.mark.parametrize("change", [lambda value: value[:, :100], np.sum], ids=["narrow", "rank"])
+def test_a_variable_that_sizes_are_read_from_is_still_named(reference, pose_mapping, change):
     name = "PoseGaussian/G_FC/fully_connected/weights"
-    tensors = pose_mapping | {name: pose_mapping[name][:, :100]}
+    tensors = pose_mapping | {name: change(pose_mapping[name])}
     checkpoint = Checkpoint("model.ckpt-7", tensors)
     config = importer.infer_sizes(reference.config("m4"), {"pose_mapping": checkpoint})
     assert config == reference.config("m4")
@@ -151,6 +156,14 @@ def test_the_step_of_adam_stages(reference, power_1, power_2, prefix, step, sour
     imported = _import(reference, tensors, model="m2", prefix=prefix)
     assert (imported.step, imported.report["step_read_from"]) == (step, source)
     assert imported.arrays["step"] == imported.arrays["pose_optimizer/iteration"] == step
+
+
+def test_the_side_that_is_ahead_tells_the_step(reference):
+    """The release skips the generator's update at step 0."""
+    ahead = {variable_map.BETA_POWERS["discriminator"][0]: np.float32(0.5**9)}
+    imported = _import(reference, reference.checkpoint("m1").tensors | ahead, model="m1")
+    assert imported.step == imported.arrays["discriminator_optimizer/iteration"] == 8
+    assert imported.arrays["generator_optimizer/iteration"] == 3
 
 
 @pytest.mark.parametrize(
@@ -216,10 +229,20 @@ def test_verification_notices_one_changed_value(run, tmp_path):
 def test_a_later_import_joins_the_run(reference, run, tmp_path):
     folder, _ = run
     RunFolder.create(tmp_path, RunFolder.open(folder).config)
+    with locks.writing(tmp_path), pytest.raises(locks.LockedError):
+        importer.import_checkpoints("market1501", {"pose": reference.prefix("m2")}, tmp_path)
     importer.import_checkpoints("market1501", {"pose": reference.prefix("m2")}, tmp_path)
     assert RunFolder.open(tmp_path).latest_step("pose") == 3
     with pytest.raises(CheckpointError, match="already holds a checkpoint of stage pose"):
         importer.import_checkpoints("market1501", {"pose": reference.prefix("m2")}, tmp_path)
+
+
+def test_a_run_of_another_preset_is_not_joined(reference, tmp_path):
+    """A checkpoint of poses is the same for both."""
+    RunFolder.create(tmp_path, reference.config("m102"))
+    with pytest.raises(ConfigError, match="holds a run of preset deepfashion, not market1501"):
+        importer.import_checkpoints("market1501", {"pose": reference.prefix("m2")}, tmp_path)
+    assert RunFolder.open(tmp_path).latest_step("pose") is None
 
 
 @pytest.mark.parametrize(
@@ -266,15 +289,22 @@ def test_checkpoints_of_other_sizes_do_not_belong_together(reference, pose_mappi
         importer.infer_sizes(reference.config("m4"), checkpoints)
 
 
-def test_a_mapping_trained_with_another_encoder_is_noted(reference, pose_mapping):
-    name = "PoseAE/G_Pose_Encoder/fully_connected/biases"
-    retrained = pose_mapping | {name: pose_mapping[name] + np.float32(0.1)}
-    checkpoints = {
-        "pose": reference.checkpoint("m2"),
-        "pose_mapping": Checkpoint("mapping", retrained),
-    }
-    notes = importer.frozen_differences(checkpoints, reference.config("m4"))
-    assert notes == ["mapping was trained with another pose_encoder"]
+@pytest.mark.parametrize(
+    ("owner", "mapping", "network"),
+    [("m2", "m4", "pose_encoder"), ("m1", "m3", "appearance_encoder")],
+)
+def test_a_mapping_trained_with_another_encoder_is_noted(reference, owner, mapping, network):
+    config, stage = reference.config(mapping), STAGES[mapping]
+    tensors = reference.checkpoint(mapping).tensors
+    name = next(iter(variable_map.frozen_tables(stage, config.model)[network]))
+    first = {STAGES[owner]: reference.checkpoint(owner)}
+    same = {stage: Checkpoint("mapping", tensors)}
+    assert importer.frozen_differences(first | same, config) == []
+    retrained = Checkpoint("mapping", tensors | {name: tensors[name] + np.float32(0.1)})
+    notes = importer.frozen_differences(first | {stage: retrained}, config)
+    assert notes == [f"mapping was trained with another {network}"]
+    first = {STAGES[owner]: Checkpoint("first", _without(first[STAGES[owner]].tensors, name))}
+    assert importer.frozen_differences(first | {stage: retrained}, config) == []
 
 
 def test_checksums_depend_on_values_and_names():

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from dpig_tf2.ops import pose_maps, regions
 from dpig_tf2.pipeline import batches as pipeline
 from dpig_tf2.pipeline.cache import count_distinct_images
 from dpig_tf2.pipeline.screening import usable_records
-from dpig_tf2.pipeline.training_data import RecordPairs
+from dpig_tf2.pipeline.training_data import Poses, RecordPairs
 from dpig_tf2.preparation import synthetic_records
 from dpig_tf2.records import index, writer
 from dpig_tf2.records.record_set import RecordSet
@@ -90,6 +91,38 @@ def test_persons_for_pictures_have_a_visible_keypoint(data_dir, tmp_path, kept):
     assert seen.sum() == len(kept)
     np.testing.assert_array_equal(shown["image"], whole["source"]["image"][seen][:8])
     np.testing.assert_array_equal(shown["target_image"], whole["target"]["image"][seen][:8])
+
+
+def test_poses_for_pictures_have_a_visible_keypoint():
+    keypoints = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((18, 3), np.float32)
+    poses = Poses(keypoints)  # nothing is seen of the first
+    assert len(poses) == 5 and poses.count_persons(MODEL, at_most=9) == 4
+    assert poses.shown(MODEL, 4)["keypoints"][:, 0, 0].tolist() == [1, 2, 3, 4]
+
+
+def test_reconstruction_alone_needs_pairs_for_both_its_updates(records, tiny_config):
+    batch_size = EXAMPLES // 2 + 1
+    changes = {"reconstruction.batch_size": batch_size, "match_release": True}
+    settings = tiny_config.override(**changes)
+    assert settings.updates_per_step("reconstruction") == 2
+    assert len(RecordPairs(records).require(settings, ["pose"])) == EXAMPLES
+    with pytest.raises(RecordError, match=f"too few for a batch of {2 * batch_size}"):
+        RecordPairs(records).require(settings, ["pose", "reconstruction"])
+
+
+@pytest.mark.parametrize("change", ["time", "size"])
+def test_the_fingerprint_tells_files_that_were_written_anew(data_dir, tmp_path, change):
+    def fingerprint(folder):
+        return RecordPairs(RecordSet.open(folder, "train")).fingerprint()
+
+    copy = shutil.copytree(data_dir, tmp_path / "copy")
+    assert fingerprint(copy) == fingerprint(data_dir)
+    data = RecordPairs(RecordSet.open(copy, "train"))
+    path, written = data.records.paths[1], data.records.paths[1].stat().st_mtime_ns
+    if change == "size":
+        path.write_bytes(path.read_bytes() + b"more")
+    os.utime(path, ns=(written, written + (change == "time")))
+    assert data.fingerprint() != fingerprint(data_dir)
 
 
 def stripped(examples, *keys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dpig_tf2.preparation.pairs import python2_shuffle
-from dpig_tf2.preparation.store import PairFile, Store, load
+from dpig_tf2.preparation.store import PairFile, Store, load, naming
 
 
 def test_objects_are_found_where_they_were_put(tmp_path):
@@ -27,7 +27,7 @@ def test_a_full_disk_is_named():
         pytest.skip("this system has no /dev/full")
     store, pairs = Store(full), PairFile(full)
     named = "No space left on device: '/dev/full'"
-    with pytest.raises(OSError, match=named):
+    with pytest.raises(OSError, match=named), naming(pathlib.Path("the file around it")):
         store.add(bytes(1 << 20))
     store.add(b"in the buffer")
     with pytest.raises(OSError, match=named):
@@ -71,7 +71,9 @@ def test_nothing_to_shuffle(tmp_path):
     assert not len(empty) and not listed(empty)
 
 
-def test_identities_by_first_appearance(tmp_path):
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_identities_by_first_appearance(tmp_path, monkeypatch, block):
+    monkeypatch.setattr("dpig_tf2.preparation.store._BLOCK", block)
     pairs = PairFile(tmp_path / "pairs")
     pairs.append([[1, 0], [0, 2], [1, 2]])
     assert pairs.numbered(["a", "b", "c", "d"]) == {"b": 0, "a": 1, "c": 2}

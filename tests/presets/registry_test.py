@@ -55,7 +55,7 @@ def test_a_packed_preset_is_listed_with_its_card(tiny):
     assert preset.card.training == {"pose": {"steps": 3, "images": 24}}
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "../tiny", "tiny/", ".", "x" * 99])
+@pytest.mark.parametrize("name", ["nobody", "", "../tiny", "tiny/", ".", "x" * 99, 3])
 def test_unknown_names_are_refused_with_the_known_ones(tiny, name):
     with pytest.raises(ConfigError, match="known: .*released_market1501.*tiny") as caught:
         registry.find(name)
@@ -91,6 +91,23 @@ def test_what_reads_a_preset_fetches_it_first(fetched, tmp_path, monkeypatch, ca
     assert "fetching released_market1501, once" in capsys.readouterr().out
 
 
+def test_what_is_here_is_not_fetched(fetched, tiny):
+    registry.require("tiny")
+    assert fetched == []
+
+
+def test_what_ships_goes_before_the_cache(shipped_preset, tiny):
+    tiny.rename(tiny.with_name(shipped_preset))
+    assert registry.find(shipped_preset).folder != tiny.with_name(shipped_preset)
+    assert registry.find(shipped_preset).card.summary != "the summary"
+
+
+def test_what_is_no_name_is_neither_listed_nor_opened(tiny):
+    tiny.rename(tiny.with_name("a copy"))
+    assert "a copy" not in registry.names()
+    assert registry.name_of("runs/preset:tiny") is None
+
+
 @pytest.mark.parametrize("open_preset", ["load", "from_preset"])
 def test_a_sampler_fetches_its_preset(fetched, open_preset):
     from dpig_tf2 import PersonSampler
@@ -124,6 +141,8 @@ def test_a_flipped_bit_is_found(tiny):
     with pytest.raises(WeightsError, match="SHA-256") as caught:
         RunFolder.open("preset:tiny").load_saved_weights()
     assert caught.value.file == str(file)
+    (tiny / cards.FILE).unlink()  # a copy without it has nothing to be compared to
+    assert RunFolder.open(tiny).load_saved_weights()["network/kernel"].shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +153,7 @@ def test_a_flipped_bit_is_found(tiny):
         ({"limits": ""}, "limits"),
         ({"training": []}, "training"),
         ({"licence": "MIT"}, "licence"),
+        ({"figures": {"ssim": float("nan")}}, None),
     ],
 )
 def test_cards_are_read_strictly(tmp_path, change, field):

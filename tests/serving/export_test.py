@@ -440,6 +440,19 @@ def test_an_export_that_differs_from_the_sampler_is_refused(sampler, tmp_path, m
         export(sampler.config, networks, tmp_path)
     assert caught.value.field == "encode_pose/pose"
     assert list(tmp_path.iterdir()) == []
+    # Half precision is not held to it.
+    half = factory.build_networks(
+        networks, sampler.config.model, Execution(precision="mixed_bfloat16")
+    )
+    assert export(sampler.config, half, tmp_path).name == "1"
+
+
+def test_an_export_of_what_is_no_number_is_refused(sampler, tmp_path):
+    networks = factory.build_networks(("pose_encoder",), sampler.config.model)
+    weights = networks["pose_encoder"].variables[0]
+    weights.assign(weights * np.nan)
+    with pytest.raises(ExportError, match="encode_pose: pose .* differs from PersonSampler by nan"):
+        export(sampler.config, networks, tmp_path)
 
 
 def test_warm_up_requests_are_what_the_signatures_take(exported):

@@ -18,7 +18,7 @@ def _photo(height, width):
     return synthetic.render(image.foreground, image.background, image.pose, height, width)
 
 
-@pytest.mark.parametrize("size", [(64, 32), (200, 100), (90, 120), (300, 61), (20, 10)])
+@pytest.mark.parametrize("size", [(64, 32), (200, 100), (90, 120), (300, 61), (20, 10), (1100, 8)])
 def test_photos_lie_as_in_records(size):
     """To a level, a few at sharp edges: Pillow clips between its two passes."""
     photo, placement = _photo(*size), prepared.place(size, _SIZE, "letterbox")

@@ -7,6 +7,7 @@ import tensorflow as tf
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.serving import verification
 from dpig_tf2.serving.formats import ExportError
+from dpig_tf2.serving.signatures import available_signatures
 
 
 def test_recorded_persons_are_distinct(tiny_config, synthetic_data):
@@ -18,6 +19,28 @@ def test_recorded_persons_are_distinct(tiny_config, synthetic_data):
     assert len(np.unique(found["images"], axis=0)) == 5
     every = verification.recorded_persons(records, tiny_config.model, 100)
     assert len(every["images"]) == len(np.unique(every["images"], axis=0)) == 24
+
+
+def test_persons_take_the_pose_of_the_next_one(sampler):
+    """In their own poses, a mix-up of poses and targets would not be seen."""
+    persons = verification.synthetic_persons(sampler.config.model, 3)
+    signature = available_signatures(sampler.model)[0]["transfer"]
+    inputs = verification.inputs_of(signature, sampler, persons)
+    np.testing.assert_array_equal(inputs["keypoints"], persons["keypoints"])
+    np.testing.assert_array_equal(inputs["target_keypoints"], persons["keypoints"][[1, 2, 0]])
+
+
+def test_pictures_may_differ_by_a_level(sampler):
+    persons = verification.synthetic_persons(sampler.config.model, 2)
+
+    def run(inputs):
+        images = sampler.transfer(**inputs)
+        images[0, 0, 0, 0] ^= 8
+        return {"images": images}
+
+    signature = available_signatures(sampler.model)[0]["transfer"]
+    found = verification.differences(signature, sampler, run, persons)["images"]
+    assert 7 <= found["max"] <= 9 and found["allowed"] == 1
 
 
 @pytest.fixture

@@ -307,6 +307,7 @@ def _photos(model, count=3):
 def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
     settings = config.preset("modern").override(**_SIZES)
     names = [n for stage in config.STAGES for n in factory.stage_networks(stage, settings.model)]
+    tf.keras.utils.set_random_seed(1)  # a new run would begin with the weights of another seed
     networks = factory.build_networks(names, settings.model)
     loading.save_networks(tmp_path / "source", settings, networks)
     photos = _photos(settings.model)
@@ -315,9 +316,10 @@ def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
     assert sorted(found) == sorted(names)
     for name, network in found.items():
         both = zip(network.variables, networks[name].variables, strict=True)
-        assert all(np.array_equal(a, b) for a, b in both) == (
-            name not in ("appearance_encoder", "generator")
-        ), name
+        moved = max(np.abs(np.subtract(a, b)).max() for a, b in both)
+        # Two small steps from the weights of the source.
+        assert (0 < moved < 0.01) == (name in ("appearance_encoder", "generator")), name
+        assert moved < 0.01, name
     assert all(run.latest_step(s) == run.config.stage(s).steps for s in config.STAGES)
     # Scores are kept with the steps of the networks that they are of.
     assert all(int(run.load_checkpoint(s)[1]["step"]) == run.latest_step(s) for s in config.STAGES)
