@@ -22,7 +22,11 @@ RUN=runs/demo
 SECONDS=0 # bash counts it up
 
 left() { echo $((60 * TIME - SECONDS > 0 ? 60 * TIME - SECONDS : 0)); }
-step() { echo; echo "== $* (at most $((($(left) + 59) / 60)) minutes left)"; }
+step() {
+  local minutes=$((($(left) + 59) / 60))
+  echo
+  if ((minutes)); then echo "== $* (at most $minutes minutes left)"; else echo "== $* (TIME=$TIME is over)"; fi
+}
 dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
 
 # Runs a command unless the file that it ends with is there.
