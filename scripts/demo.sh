@@ -81,7 +81,7 @@ unless "$RUN/samples/overview/sheets/*" dpig overview --run_dir=$RUN --data_dir=
 step "6/7 SavedModel"
 unless "$RUN/saved_model/*/saved_model.pb" dpig export --run_dir=$RUN --out_dir=$RUN/saved_model
 
-step "7/7 done; look at"
+echo; echo "== 7/7 done; look at"
 echo "  pictures      $ROOT/$RUN/samples/overview/sheets/overview.png"
 echo "                $ROOT/$RUN/samples/disentanglement.png"
 echo "  scores        $ROOT/$RUN/metrics.json"

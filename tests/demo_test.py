@@ -65,7 +65,8 @@ def test_it_promises_no_end_that_is_past(demo, tmp_path):
     said, status, _ = demo(TIME="11")
     assert status == 0, said
     assert "== 4/7 scores on held-out persons against true renders (TIME=11 is over)" in said
-    assert "minutes left" not in said and "at most 1 minutes left" in demo(TIME="12")[0]
+    assert "minutes left" not in said and said.splitlines()[-6] == "== 7/7 done; look at"
+    assert "at most 1 minutes left" in demo(TIME="12")[0]
 
 
 @pytest.mark.parametrize("minutes", [3, 12, 45])
