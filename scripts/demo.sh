@@ -22,7 +22,11 @@ RUN=runs/demo
 SECONDS=0 # bash counts it up
 
 left() { echo $((60 * TIME - SECONDS > 0 ? 60 * TIME - SECONDS : 0)); }
-step() { echo; echo "== $* (at most $((($(left) + 59) / 60)) minutes left)"; }
+step() {
+  local minutes=$((($(left) + 59) / 60))
+  echo
+  if ((minutes)); then echo "== $* (at most $minutes minutes left)"; else echo "== $* (TIME=$TIME is over)"; fi
+}
 dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
 
 # Runs a command unless the file that it ends with is there.
@@ -77,7 +81,7 @@ unless "$RUN/samples/overview/sheets/*" dpig overview --run_dir=$RUN --data_dir=
 step "6/7 SavedModel"
 unless "$RUN/saved_model/*/saved_model.pb" dpig export --run_dir=$RUN --out_dir=$RUN/saved_model
 
-step "7/7 done; look at"
+echo; echo "== 7/7 done; look at"
 echo "  pictures      $ROOT/$RUN/samples/overview/sheets/overview.png"
 echo "                $ROOT/$RUN/samples/disentanglement.png"
 echo "  scores        $ROOT/$RUN/metrics.json"

@@ -59,6 +59,16 @@ def test_it_tells_where_training_was_too_short_for_pictures(demo, steps, told):
     assert ("in TIME=2 minutes there was time for 9 steps only" in said) == told
 
 
+def test_it_promises_no_end_that_is_past(demo, tmp_path):
+    script = tmp_path / "scripts" / "demo.sh"
+    script.write_text(script.read_text().replace("\nSECONDS=0 ", "\nSECONDS=700 "))
+    said, status, _ = demo(TIME="11")
+    assert status == 0, said
+    assert "== 4/7 scores on held-out persons against true renders (TIME=11 is over)" in said
+    assert "minutes left" not in said and said.splitlines()[-6] == "== 7/7 done; look at"
+    assert "at most 1 minutes left" in demo(TIME="12")[0]
+
+
 @pytest.mark.parametrize("minutes", [3, 12, 45])
 def test_training_leaves_time_for_what_comes_after_it(demo, minutes):
     _, _, calls = demo(TIME=str(minutes))

@@ -18,7 +18,9 @@ _NO_INCEPTION = "not computed: no Inception weights (--inception_weights or --do
 _NO_LPIPS = "not computed: no LPIPS weights (--lpips_weights)"
 _NO_MASKS = "not computed: no pair has a mask (of folders: --masks)"
 _TOO_FEW = "not computed: needs at least two pairs"
-_NO_KEYPOINTS = "not computed: no keypoints of generated pictures (give or detect them)"
+_NO_KEYPOINTS = (
+    "not computed: no keypoints of generated pictures (--detect_poses, or --generated_keypoints)"
+)
 
 _SPLITS = 10  # of the inception score, as in published tables
 

@@ -35,8 +35,8 @@ _NO_MODEL = (
     "Persons in photos are found by a model that is not on this machine: run `dpig download "
     "pose_model` once (and `pip install 'dpig-tf2[pose]'`), then start the page again."
 )
+_MOST_COLUMNS = 9  # of pictures, so that each can be seen
 _SECONDS_KEPT = 900  # of uploads and downloads
-_OWN = "Your photo"
 _NEW, _KEPT = "new", "kept"
 
 
@@ -111,7 +111,7 @@ class Page:
                     components.skeleton_value(start.keypoints, self.model, start.image),
                     "source-pose",
                 )
-                self.upload = _photo_input("Add a photo of your own", "photo")
+                self.upload, self.upload_said = _photo_input("Add a photo of your own", "photo")
             with gr.Column(min_width=280):
                 _step("2. Pose", "Choose one, let the network invent one, or drag the points.")
                 options = [
@@ -124,7 +124,7 @@ class Page:
                 )
                 another = gr.Button("Invent a pose", size="sm", elem_id="invent-pose")
                 seed = gr.State(1)
-                like = _photo_input("Take the pose of a photo", "pose-photo")
+                like, like_said = _photo_input("Take the pose of a photo", "pose-photo")
             with gr.Column(min_width=280):
                 _step("3. Result", "Made anew with every change.")
                 button = gr.Button("Re-pose", variant="primary", elem_id="run-repose")
@@ -140,12 +140,13 @@ class Page:
             (gallery.input, self._gallery_pose, [gallery], self.target_pose),
         ):
             _then(_on(listener, choose, given, [shown]), run, inputs, outputs)
-        invented = _on(another.click, self._invented, [seed], [self.target_pose, seed, outputs[0]])
-        _then(invented, run, inputs, outputs)
+        wanted = [gallery, self.target_pose]
+        invented = _on(another.click, self._invented, [seed], [outputs[0], *wanted, seed])
+        self._then_repose(invented, outputs[0])
         taken = _on(
-            like.upload, self._pose_of, [like], [self.target_pose, outputs[0]], preprocess=False
+            like.upload, self._pose_of, [like], [like_said, *wanted, like], preprocess=False
         )
-        self._then_repose(taken)
+        self._then_repose(taken, like_said)
         return run, inputs, outputs
 
     def _new_tab(self):
@@ -168,7 +169,7 @@ class Page:
                     0.2, 1, 1, step=0.05, label="Variety", info="Less stays nearer to the average."
                 )
                 with gr.Row():
-                    seed = gr.Number(1, label="Seed", precision=0, minimum=0, min_width=90)
+                    seed = _seed_input("Seed", 1)
                     another = gr.Button("Another seed", elem_id="another-seed", min_width=90)
                 button = gr.Button("Make persons", variant="primary", elem_id="run-new")
             with gr.Column(scale=2, min_width=300):
@@ -224,8 +225,8 @@ class Page:
                     start = self._picker("From", "interpolate-from", 0)
                     end = self._picker("To", "interpolate-to", 4)
                 with gr.Row(visible=False) as seeds:
-                    first = gr.Number(1, label="From seed", precision=0, minimum=0)
-                    last = gr.Number(2, label="To seed", precision=0, minimum=0)
+                    first = _seed_input("From seed", 1)
+                    last = _seed_input("To seed", 2)
                 changing = gr.CheckboxGroup(
                     factors, value=list(self.model.factors), label="What changes on the way"
                 )
@@ -251,9 +252,9 @@ class Page:
                 made.append(self._interpolate(*choices, progress=progress))
                 return made[0]
 
-            texts = self._do(interpolate, *choices)
+            said, _, *others = self._do(interpolate, *choices)
             shown = components.flipbook_value(made[0].pictures) if made else gr.skip()
-            return (*texts, shown)
+            return (said, "", *others, shown)
 
         inputs = [kind, start, end, first, last, changing, steps, self.own]
         _on(button.click, run, inputs, [*outputs, flipbook])
@@ -319,11 +320,11 @@ class Page:
         )
 
     def _disentangle(self, first, second, own) -> Result:
-        return self.studio.disentangle(self._member(first, own), self._member(second, own))
+        return self.studio.disentangle(*self._two(first, second, own))
 
     def _table(self, first, second, own):
         try:
-            scores = self.studio.moved(self._member(first, own), self._member(second, own))
+            scores = self.studio.moved(*self._two(first, second, own))
         except DpigError:  # the pictures beside it have said so
             return ""
         if scores is None:
@@ -339,6 +340,11 @@ class Page:
             raise DpigError("Choose a person first.", field="person")
         return members[int(number)]
 
+    def _two(self, first, second, own) -> tuple[Member, Member]:
+        if first == second:
+            raise DpigError("Choose two different persons.", field="person")
+        return self._member(first, own), self._member(second, own)
+
     def _shown_source(self, number, own):
         member = self._member(number, own)
         return components.skeleton_value(member.keypoints, self.model, member.image)
@@ -347,19 +353,22 @@ class Page:
         return components.skeleton_value(self.poses[int(number)], self.model)
 
     def _invented(self, seed):
+        """An invented pose: message, no choice of the gallery, pose, next seed."""
         try:
             pose = self.studio.sampled_pose(int(seed))
         except DpigError as error:
-            return gr.skip(), gr.skip(), components.message(str(error), "error")
-        return components.skeleton_value(pose, self.model), int(seed) + 1, ""
+            return components.message(_sentence(error), "error"), *[gr.skip()] * 3
+        return "", gr.update(value=None), components.skeleton_value(pose, self.model), int(seed) + 1
 
     def _pose_of(self, file):
+        """The pose of a photo: message, no choice of the gallery, pose, room for another photo."""
         try:
             member = self._found(file, "")
         except DpigError as error:
-            return gr.skip(), components.message(str(error), "error")
+            return components.message(str(error), "error"), gr.skip(), gr.skip(), None
         value = components.skeleton_value(member.keypoints, self.model)
-        return value, components.message("The pose of the photo was found.")
+        said = components.message("The pose of the photo was found.")
+        return said, gr.update(value=None), value, None
 
     def _found(self, file, label) -> Member:
         if self.detector is None:
@@ -367,45 +376,49 @@ class Page:
         return cast.member_on_photo(_path(file), label, self.model, self.detector)
 
     def _added(self, file, own):
-        """A person of a photo more, chosen for re-posing: message, persons, pickers, pose."""
+        """A person of a photo more, chosen for re-posing: message, persons, pickers, pose, room."""
         try:
-            member = self._found(file, f"{_OWN} {len(own) + 1}" if own else _OWN)
+            member = self._found(file, f"Photo {len(own) + 1}")
         except DpigError as error:
-            unchanged = [gr.skip() for _ in self.pickers]
-            return (components.message(str(error), "error"), own, *unchanged, gr.skip())
+            said = components.message(str(error), "error")
+            return (said, own, *self._choices(own), gr.skip(), None)
         own = [*own, member]
-        options = self._options(own)
-        number = len(self.examples) + len(own) - 1
-        pickers = []
-        for picker in self.pickers:
-            # All properties: those of a tab that was not open yet would be lost.
-            changed: dict[str, Any] = {**picker.props, "options": options}
-            if picker is self.source:
-                changed["value"] = number
-            pickers.append(gr.update(**changed))
-        text = f"{member.label} was added: it can be chosen in every tab."
+        pickers = self._choices(own, len(self.examples) + len(own) - 1)
+        said = components.message(f"{member.label} was added: it can be chosen in every tab.")
         pose = components.skeleton_value(member.keypoints, self.model, member.image)
-        return (components.message(text), own, *pickers, pose)
+        return (said, own, *pickers, pose, None)
+
+    def _choices(self, own, source=None):
+        """What changes of the pickers: who can be chosen, and who is chosen for re-posing."""
+        options = components.picker_options(self._pictures(own))
+        # All properties, also if none changes: a tab that was not open yet would lose the others.
+        changes: list[dict[str, Any]] = [
+            {**each.props, "options": options} for each in self.pickers
+        ]
+        if source is not None:
+            changes[self.pickers.index(self.source)]["value"] = source
+        return [gr.update(**change) for change in changes]
 
     def _wire_upload(self):
         added = _on(
             self.upload.upload,
             self._added,
             [self.upload, self.own],
-            [self.repose_outputs[0], self.own, *self.pickers, self.source_pose],
+            [self.upload_said, self.own, *self.pickers, self.source_pose, self.upload],
             preprocess=False,
         )
-        self._then_repose(added)
+        self._then_repose(added, self.upload_said)
 
-    def _then_repose(self, event):
-        """Re-poses after an event whose message stays; not after one that said an error."""
-        message, *others = self.repose_outputs
+    def _then_repose(self, event, message):
+        """Re-poses after an event, but not after one whose message is an error."""
+        outputs = self.repose_outputs
 
         def run(said, *inputs):
-            failed = "alert" in (said or "")
-            return [gr.skip()] * len(others) if failed else self.repose_run(*inputs)[1:]
+            return (
+                [gr.skip()] * len(outputs) if "alert" in (said or "") else self.repose_run(*inputs)
+            )
 
-        _then(event, run, [message, *self.repose_inputs], others)
+        _then(event, run, [message, *self.repose_inputs], outputs)
 
     def _do(self, work: Callable[..., Result], *choices):
         """What a result panel shows of a piece of work: message, pictures, command, download."""
@@ -416,11 +429,10 @@ class Page:
         pictures = list(result.pictures)
         if result.pasted is not None:
             pictures.append(Picture("In the photo", result.pasted))
-        columns = min(result.columns, len(pictures))
-        shown = "" if result.animated else components.figures(pictures, columns)
+        columns = min(result.columns, len(pictures), _MOST_COLUMNS)
         return (
             components.message(" ".join(result.notes)),
-            shown,
+            components.figures(pictures, columns),
             result.command,
             gr.update(value=self._file(result), interactive=True),
         )
@@ -445,9 +457,6 @@ class Page:
 
     def _pictures(self, own: Sequence[Member]) -> list[Picture]:
         return [Picture(member.label, member.image) for member in (*self.examples, *own)]
-
-    def _options(self, own):
-        return components.picker_options(self._pictures(own))
 
 
 def mount_options() -> dict:
@@ -515,7 +524,8 @@ def _unless_done(run, count):
 
 
 def _photo_input(label, name):
-    return gr.Image(
+    """Where a photo is given, and under it what is said about the photo."""
+    photo = gr.Image(
         label=label,
         show_label=False,
         placeholder=f"{label}: drop it here, paste it, or click",
@@ -525,6 +535,12 @@ def _photo_input(label, name):
         elem_id=name,
         elem_classes="photo",
     )
+    return photo, gr.HTML("", elem_id=f"{name}-message", elem_classes="said")
+
+
+def _seed_input(label, value):
+    """A seed; `studio` says which there are, in the place where its other errors are said."""
+    return gr.Number(value, label=label, precision=0, min_width=90)
 
 
 def _step(title, text):

@@ -212,7 +212,7 @@ class Studio:
                 steps=steps,
             )
             files = person_files({"person": start, "other": end})
-        elif isinstance(start, int) and isinstance(end, int):
+        else:
             seeds = [_within("seed", seed, 0, LARGEST_SEED) for seed in (start, end)]
             first, last = (
                 {f: self.sampler.draw_noise(1, f, seed) for f in factors} for seed in seeds
@@ -221,13 +221,11 @@ class Studio:
             codes = interpolation.codes_between_noise(self.sampler, first, last, held, steps)
             command = self._command(
                 "interpolate",
-                seeds=f"{start},{end}",
+                seeds=",".join(map(str, seeds)),
                 factors=",".join(factors),
                 steps=steps,
             )
             files = {}
-        else:
-            raise DpigError("Choose two persons or two seeds.", field="end")
         images = []
         progress(0, steps)
         for first in range(0, steps, _FRAMES_AT_ONCE):

@@ -76,8 +76,8 @@ class PersonalPhotos(TrainingData):
         return tf.data.Dataset.zip(fresh, drawn).map(joined).prefetch(4)
 
     def shown(self, model, count):
-        """The photos themselves, `count` of them, each in the pose of the next one."""
-        rows = np.arange(count) % len(self)
+        """The photos themselves, at most `count` of them, each in the pose of the next one."""
+        rows = np.arange(min(count, len(self)))
         person = as_person(self.images[rows], self.keypoints[rows], model)
         other = tf.nest.map_structure(lambda x: tf.roll(x, -1, axis=0), person)
         return as_shown({"source": person, "target": other})

@@ -53,7 +53,7 @@ class TrainingData(abc.ABC):
 
     @abc.abstractmethod
     def shown(self, model: ModelConfig, count: int) -> dict[str, np.ndarray]:
-        """`count` persons for the pictures of a run; of records fewer, if there are no more.
+        """`count` persons for the pictures of a run; fewer, if records or photos have no more.
 
         Returns:
             A person with `target_keypoints` and `target_image`; of poses alone `keypoints`. Each

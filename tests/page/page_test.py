@@ -51,6 +51,7 @@ def page(browser, address, request):
     asked, faults = [], []
     opened.on("request", lambda each: asked.append(each.url))
     opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("console", lambda each: each.type == "error" and faults.append(each.text))
     opened.goto(address)
     opened.wait_for_selector("#repose-pictures img")
     yield opened
@@ -147,20 +148,56 @@ def test_a_photo_is_added_everywhere_and_put_back(page, tmp_path):
     result = "#repose-pictures img"
     before = _picture(page, result)
     page.locator("#photo input[type=file]").set_input_files(_photo(tmp_path / "me.png"))
-    page.wait_for_selector("#repose-message .message")
-    assert "was added" in page.inner_text("#repose-message")
+    page.wait_for_selector("#photo-message .message")
+    assert "Photo 1 was added" in page.inner_text("#photo-message")
     assert page.locator("#repose-person label").count() == 9
     _changed(page, result, before)
     page.wait_for_function("document.querySelectorAll('#repose-pictures img').length === 2")
+    # There is room for another one at once.
+    page.locator("#photo input[type=file]").set_input_files(_photo(tmp_path / "too.png", 2))
+    page.wait_for_selector("#repose-person label:nth-child(10)")
     # The pose of a photo.
     shown = _points(page, "target-pose")
     page.locator("#pose-photo input[type=file]").set_input_files(_photo(tmp_path / "you.png", 1))
     page.wait_for_function(
-        "document.querySelector('#repose-message').innerText.includes('pose of the photo')"
+        "document.querySelector('#pose-photo-message').innerText.includes('pose of the photo')"
     )
     assert _points(page, "target-pose") != shown
+    assert not page.locator("#repose-pose input:checked").count()
     _open(page, "Mix")
-    page.wait_for_selector("#mix-donor-1 label:nth-child(9)")
+    page.wait_for_selector("#mix-donor-1 label:nth-child(10)")
+
+
+def test_a_pose_can_be_chosen_again(page):
+    board = page.locator("#target-pose .board")
+    is_drawn = "points => document.querySelector('#target-pose .board').innerHTML === points"
+    first = board.inner_html()
+    for tool, stays in (("#target-pose [data-do=mirror]", 1), ("#invent-pose", 0)):
+        page.click(tool)
+        page.wait_for_function(f"points => !({is_drawn})(points)", arg=first)
+        page.wait_for_function(
+            "n => document.querySelectorAll('#repose-pose input:checked').length === n", arg=stays
+        )
+        page.locator("#repose-pose label").first.click()
+        page.wait_for_function(is_drawn, arg=first)
+
+
+def test_the_chosen_person_is_seen(page):
+    _open(page, "Disentangle")
+    page.locator("#disentangle-second").scroll_into_view_if_needed()
+    page.wait_for_function(
+        """() => {
+          const strip = document.querySelector('#disentangle-second .strip');
+          const chosen = strip.querySelector('input:checked').closest('label');
+          const [one, all] = [chosen, strip].map((each) => each.getBoundingClientRect());
+          return one.left >= all.left && one.right <= all.right;
+        }"""
+    )
+    # And the whole table, where a phone has room for it.
+    page.wait_for_selector("#disentangle-table td")
+    right = page.locator("#disentangle-table").bounding_box()
+    cell = page.locator("#disentangle-table tr:last-child td:last-child").bounding_box()
+    assert cell["x"] + cell["width"] <= right["x"] + right["width"]
 
 
 def _nobody(path):
@@ -182,12 +219,17 @@ def _tiny(path):
 def test_bad_photos_get_a_sentence(page, tmp_path, make, sentence):
     make(tmp_path / "bad.png")
     page.locator("#photo input[type=file]").set_input_files(tmp_path / "bad.png")
-    page.wait_for_selector("#repose-message [role=alert]")
-    text = page.inner_text("#repose-message")
+    page.wait_for_selector("#photo-message [role=alert]")
+    text = page.inner_text("#photo-message")
     assert sentence in text and "Traceback" not in text
     assert page.locator("#repose-person label").count() == 8
-    page.click("#run-repose")  # goes on as if nothing had happened
-    page.wait_for_selector("#repose-message [role=alert]", state="detached")
+    # All goes on as if nothing had happened, in tabs that were not open yet too.
+    page.locator("#photo input[type=file]").set_input_files(_photo(tmp_path / "good.png"))
+    page.wait_for_selector("#photo-message [role=alert]", state="detached")
+    page.locator("#photo input[type=file]").set_input_files(tmp_path / "bad.png")
+    page.wait_for_selector("#photo-message [role=alert]")
+    _open(page, "Mix")
+    page.wait_for_selector("#mix-base label:nth-child(9)")
 
 
 def test_new_persons(page, tmp_path):
@@ -206,6 +248,12 @@ def test_new_persons(page, tmp_path):
     page.click("#run-new")
     page.wait_for_selector("#new-message [role=alert]")
     assert "at least one factor" in page.inner_text("#new-message")
+    page.locator("#new-pose").get_by_text("New").click()
+    page.get_by_label("Seed", exact=True).fill("-1")
+    page.click("#run-new")
+    page.wait_for_function(
+        "document.querySelector('#new-message').innerText.includes('seed must be')"
+    )
     with zipfile.ZipFile(_download(page, "new", tmp_path)) as file:
         assert json.loads(file.read("made.json"))["command"].startswith("dpig sample ")
 
@@ -238,8 +286,13 @@ def test_interpolate(page, tmp_path):
     page.keyboard.press("End")
     assert _changed(page, frame, first)
     assert page.inner_text("#frames figcaption") == "Frame 9 of 9"
-    with zipfile.ZipFile(_download(page, "interpolate", tmp_path)) as file:
+    path = _download(page, "interpolate", tmp_path)
+    with zipfile.ZipFile(path) as file:
         assert "animation.webp" in file.namelist()
+    page.get_by_text("Open a downloaded result").click()
+    page.locator("#result-file input[type=file]").set_input_files(path)
+    page.wait_for_selector("#opened-pictures img")
+    assert page.locator("#opened-pictures img").count() == 9
 
 
 def test_disentangle(page, tmp_path):
@@ -252,6 +305,10 @@ def test_disentangle(page, tmp_path):
     page.click("#run-disentangle")
     _changed(page, result, first)
     assert _download(page, "disentangle", tmp_path).stat().st_size > 1000
+    page.locator("#disentangle-second input").nth(3).check(force=True)
+    page.click("#run-disentangle")
+    page.wait_for_selector("#disentangle-message [role=alert]")
+    assert "two different persons" in page.inner_text("#disentangle-message")
 
 
 def test_pages_of_others_get_nothing(address):

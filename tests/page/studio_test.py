@@ -148,7 +148,8 @@ def test_the_way_between_persons_and_seeds(studio, members):
     for arguments, field in (
         ((members[0], members[1], [], 3), "factors"),
         ((members[0], members[1], ["pose"], 1), "number of frames"),
-        ((members[0], 3, ["pose"], 3), "end"),
+        ((members[0], 3, ["pose"], 3), "seed"),
+        ((None, 3, ["pose"], 3), "seed"),
         ((-1, 3, ["pose"], 3), "seed"),
     ):
         with pytest.raises(DpigError) as caught:

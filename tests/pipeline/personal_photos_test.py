@@ -64,6 +64,13 @@ def test_half_of_a_batch_are_photos_of_one_identity_each(model):
     assert pairs == {(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)}
 
 
+def test_every_photo_is_shown_once_in_the_pose_of_the_next(model):
+    photos = _photos(model)
+    shown = photos.shown(model, 8)
+    np.testing.assert_allclose(shown["target_image"], np.roll(shown["image"], -1, 0))
+    assert len(shown["image"]) == 3 and len(photos.shown(model, 2)["image"]) == 2
+
+
 def test_any_batch_is_found_without_those_before(model):
     photos = _photos(model)
     batches = list(itertools.islice(photos.batches(model, 4).as_numpy_iterator(), 3))
