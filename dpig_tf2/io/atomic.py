@@ -1,10 +1,11 @@
-"""Files that are complete or not there at all."""
+"""Files and folders that are complete or not there at all."""
 
 import contextlib
 import glob
 import json
 import os
 import pathlib
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -32,6 +33,28 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """As `replacing`, of a folder that is whole. For one process at a time, see `locks`.
+
+    What a killed process left beside it is removed first.
+    """
+    path = pathlib.Path(path)
+    for left in path.parent.glob(_TEMPORARY.format(name=glob.escape(path.name), process="[0-9]*")):
+        shutil.rmtree(left, ignore_errors=True)
+    new = temporary_path(path)
+    old = new.with_suffix(".old.tmp")
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if path.exists():
+            os.rename(path, old)
+        os.rename(new, path)
+    finally:
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def temporary_path(path: str | os.PathLike) -> pathlib.Path:
