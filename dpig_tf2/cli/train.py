@@ -224,7 +224,7 @@ def main() -> int:
 
     folder = RunFolder.plan(_RUN_DIR.value, config)
     what = " with ".join(filter(None, (config.preset, ", ".join(_changes(config)))))
-    program.say(f"preset {what}; all settings: {folder.path / 'config.json'}")
+    program.say(f"preset {what}")
     _RECORDS.require()
     from dpig_tf2.training import distribution
 
@@ -264,7 +264,7 @@ def _train(folder, stages, execution, minutes):
         minutes=minutes,
     )
     training.train(folder, stages, data, options, _INIT_FROM.value)
-    program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")
+    program.say(f"trained: {', '.join(stages)}; all settings: {folder.path / 'config.json'}")
 
 
 def _check_data_flags():
