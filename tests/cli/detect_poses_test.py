@@ -70,7 +70,7 @@ def test_csv_sheets_and_what_was_skipped(photos, pose_model, tmp_path):
     flags = [f"--images={folder}", f"--out={tmp_path}/second.csv"]
     done = run("detect_poses", *flags, DPIG_POSE_MODEL=str(pose_model))
     assert done.returncode == 1
-    assert "a person was found on 1 of 2 photos" in done.stdout
+    assert "a person was found on 1 of 3 photos" in done.stdout
     assert f"skipped: {folder}/empty.png: no person was found" in done.stdout
     assert f"skipped: {folder}/te\\x1b[2Jxt.png: is not a" in done.stdout
     assert "detecting: 3/3, " in done.stderr
