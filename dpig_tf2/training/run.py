@@ -79,6 +79,7 @@ def train(
     data: TrainingData,
     options: RunOptions,
     init_from: str | os.PathLike | None = None,
+    locked: bool = False,
 ) -> None:
     """Runs stages in order; a finished stage is skipped, an interrupted one resumed.
 
@@ -93,6 +94,7 @@ def train(
         init_from: run folder, saved sampler or `preset:NAME` whose weights a stage begins with,
             where path and shape agree; a stage that has a checkpoint goes on from there.
             Refused where it has networks of a stage and nothing of them agrees.
+        locked: the caller holds the lock of the run folder.
 
     Raises:
         ConfigError, RecordError, WeightsError: if the data or a checkpoint does not serve a stage.
@@ -111,7 +113,8 @@ def train(
     first_weights = _first_weights(run, unfinished, init_from)
     if unfinished:
         data = prepared(data, run.config, unfinished)
-    lock = locks.writing(run.path) if devices.is_chief else contextlib.nullcontext()
+    needs_lock = devices.is_chief and not locked
+    lock = locks.writing(run.path) if needs_lock else contextlib.nullcontext()
     with lock, devices.noticing_lost_workers(), _StopRequest() as stop:
         devices.check_same("their flags", run.config.to_json())
         devices.check_same("the number of examples", len(data))
