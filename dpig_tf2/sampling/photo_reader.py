@@ -212,9 +212,7 @@ def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndar
         DpigError: if none is left.
     """
     moved = placement.keypoints(keypoints)
-    beyond = (moved[:, :2] < 0) | (moved[:, :2] >= (placement.height, placement.width))
-    outside = np.any(beyond, axis=1, keepdims=True)
-    return _checked(np.where(outside, np.float32(0), moved))
+    return _checked(np.where(placement.is_outside(moved)[:, None], np.float32(0), moved))
 
 
 def _checked(keypoints):
