@@ -70,21 +70,21 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replaces a text file, UTF-8."""
+    """Replaces a text file, UTF-8, and removes what killed processes left of it long ago."""
+    path = pathlib.Path(path)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+    with contextlib.suppress(OSError):  # another process may be removing it
+        remove_temporaries(path.parent, glob.escape(path.name), _ABANDONED)
 
 
 def write_json(path: str | os.PathLike, value) -> None:
-    """Replaces a JSON file, and removes what killed processes left of it long ago.
+    """Replaces a JSON file, as `write_text`.
 
     Raises:
         ValueError: if a number is not finite, which JSON does not know; the file stays as it was.
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
-    path = pathlib.Path(path)
-    with contextlib.suppress(OSError):  # another process may be removing it
-        remove_temporaries(path.parent, glob.escape(path.name), _ABANDONED)
 
 
 def remove_temporaries(
