@@ -17,6 +17,7 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli import flag_groups, person_flags, program
+from dpig_tf2.errors import counted
 
 FLAGS = flags.FlagValues()
 _RUN_DIR = flags.DEFINE_string(
@@ -431,7 +432,7 @@ def _poses_of_photos(folder, model):
         program.say(f"left out: {line}")
     persons = concatenate(batches)
     write_text(path, keypoint_csv(dict(zip(persons.names, persons.keypoints, strict=True))))
-    program.say(f"poses found in {len(persons)} of {reader.total} photos: {path}")
+    program.say(f"poses found in {len(persons)} of {counted(reader.total, 'photo')}: {path}")
     return path
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dpig_tf2.detection.detector import Person, PoseDetector
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.io.atomic import write_text
 
 
@@ -150,9 +150,9 @@ class DetectedPoses(PhotoPoses):
         return lines
 
     def _summary(self, photos):
-        where = f"on {len(self.found)} of {photos} photos"
+        where = f"on {len(self.found)} of {counted(photos, 'photo')}"
         if self._everyone:
-            return f"{sum(map(len, self.found.values()))} persons were found {where}"
+            return f"{counted(sum(map(len, self.found.values())), 'person')} found {where}"
         if not self._with_several:
             return f"a person was found {where}"
         return (

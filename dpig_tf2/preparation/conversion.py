@@ -19,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.io import atomic
 from dpig_tf2.io.hashes import sha256_of_arrays, sha256_of_texts
 from dpig_tf2.ops import drawing
@@ -428,9 +428,10 @@ class Session:
         self._output.check(int(in_pairs.sum()) if is_lean else len(pairs))
         people = {persons[number].identity for number in np.flatnonzero(in_pairs).tolist()}
         plan = (
-            f"{len(pairs)} examples of {len(people)} identities from {len(used)} of {num_images} "
-            f"images, {self.target.height} x {self.target.width} pixels, in "
-            f"{self.options.num_shards} files {self._output.name}"
+            f"{counted(len(pairs), 'example')} of "
+            f"{counted(len(people), 'identity', 'identities')} from {len(used)} of "
+            f"{counted(num_images, 'image')}, {self.target.height} x {self.target.width} pixels, "
+            f"in {counted(self.options.num_shards, 'file')} {self._output.name}"
         )
         if self._store is None:
             return Conversion(None, plan, tuple(self.problems), left_out)

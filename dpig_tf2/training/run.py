@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import PREDECESSORS, STAGES, ConfigError
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.execution import Execution
 from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
@@ -279,7 +279,7 @@ class _StageRun:
         """The steps that the stage shall have, of which so many fit into its time."""
         self.limit = None
         stage, settings = self.trainer.stage, self.run.config.stage(self.trainer.stage)
-        minutes = f"{self.options.minutes[stage]:g} minutes"
+        minutes = counted(f"{self.options.minutes[stage]:g}", "minute")
         if fitting >= total:
             say(stage, f"all {total} steps fit into {minutes}")
             return total
