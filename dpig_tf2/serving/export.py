@@ -151,9 +151,9 @@ class _Export:
         if kind == "onnx":
             prefix = runtimes.ONNX_OUTPUT
             variables = [v for n in signature.networks for v in self.networks[n].variables]
-            weights = {f"weights_{i}": variable for i, variable in enumerate(variables)}
-            graph = signature.trace(rows, with_checks=False, prefix=prefix, weights=weights)
-            model = onnx_format.convert(graph, weights, name)
+            named = {f"weights_{i}": variable for i, variable in enumerate(variables)}
+            graph = signature.trace(rows, with_checks=False, prefix=prefix, weights=named)
+            model = onnx_format.convert(graph, named, name)
             if to_int8:
                 onnx_format.quantize(model, file, self._calibration(signature, rows), inside)
             else:
