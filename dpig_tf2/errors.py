@@ -36,6 +36,11 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def counted(number: int | str, one: str, many: str | None = None) -> str:
+    """A number of things as it is said: "1 photo", "2 photos"; `many` where no s is added."""
+    return f"{number} {one if str(number) == '1' else many or one + 's'}"
+
+
 def shown(value: object) -> str:
     """A value for a message, in one line that is cut where it is long."""
     text = " ".join(repr(value).split())

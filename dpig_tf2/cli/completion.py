@@ -14,13 +14,24 @@ from dpig_tf2.cli import program, verbs
 
 FLAGS = flags.FlagValues()
 
-# Bash takes "=" for a word of its own: a value follows in the next word.
+# Bash takes "=" and ":" for words of their own: the value of a flag is up to three words.
 _SCRIPT = """_dpig() {
-  local current="${COMP_WORDS[COMP_CWORD]}" flag="" words=""
+  local at=$COMP_CWORD current="${COMP_WORDS[COMP_CWORD]}" flag="" words="" before="" listed=""
+  if [[ "$current" == ":" ]]; then
+    at=$((at - 1)) current=""
+    before="${COMP_WORDS[at]}:"
+  elif (( at > 3 )) && [[ "${COMP_WORDS[at - 1]}" == ":" ]]; then
+    at=$((at - 2))
+    before="${COMP_WORDS[at]}:"
+  fi
   if [[ "$current" == "=" ]]; then
-    flag="${COMP_WORDS[COMP_CWORD - 1]}" current=""
-  elif [[ "${COMP_WORDS[COMP_CWORD - 1]}" == "=" ]]; then
-    flag="${COMP_WORDS[COMP_CWORD - 2]}"
+    flag="${COMP_WORDS[at - 1]}" current=""
+  elif [[ "${COMP_WORDS[at - 1]}" == "=" ]]; then
+    flag="${COMP_WORDS[at - 2]}"
+  fi
+  if [[ -n "$flag" && "$current" == *,* ]]; then
+    listed="${current%%,*},"
+    current="${current##*,}"
   fi
   if (( COMP_CWORD == 1 )); then
     words="%(verbs)s"
@@ -33,7 +44,8 @@ _SCRIPT = """_dpig() {
 %(flags)s
     esac
   fi
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  COMPREPLY=($(compgen -P "$listed" -W "$words" -- "$before$current"))
+  COMPREPLY=("${COMPREPLY[@]#"$before"}")
   if [[ "${#COMPREPLY[@]}" -eq 1 && "${COMPREPLY[0]}" == *= ]]; then
     compopt -o nospace
   fi
@@ -47,20 +59,33 @@ def main() -> None:
 
 def script() -> str:
     """The bash script."""
-    modules = {verb: verbs.load(verb) for verb in verbs.VERBS}
-    flag_lines = [
-        f'      {verb}) words="{" ".join([*program.flag_names(module), "--help"])}" ;;'
-        for verb, module in modules.items()
-    ]
-    value_lines = [
-        f'      "{verb} --{flag}") words="{" ".join(choices)}" ;;'
-        for verb, module in modules.items()
-        for flag, choices in program.flag_choices(module).items()
-    ]
+    flag_lines, value_lines, known = [], [], _known_values()
+    for verb in verbs.VERBS:
+        module = verbs.load(verb)
+        names = program.flag_names(module)
+        negated = [name.replace("--", "--no", 1) for name in names if not name.endswith("=")]
+        flag_lines.append(f'      {verb}) words="{" ".join([*names, *negated, "--help"])}" ;;')
+        named = {flag: known[flag] for flag in known if f"--{flag}=" in names}
+        for flag, values in (named | program.flag_choices(module)).items():
+            value_lines.append(f'      "{verb} --{flag}") words="{" ".join(values)}" ;;')
     return _SCRIPT % {
         "verbs": " ".join(verbs.VERBS),
         "flags": "\n".join(flag_lines),
         "values": "\n".join(value_lines),
+    }
+
+
+def _known_values():
+    """{flag: values that serve, among others or in lists}."""
+    from dpig_tf2.ops.body_parts import REGION_CHOICES
+    from dpig_tf2.presets import registry
+
+    presets = [f"{registry.PREFIX}{name}" for name in registry.names()]
+    return {
+        "factors": ("foreground", "background", "appearance", "pose", "all"),
+        "init_from": presets,
+        "regions": REGION_CHOICES,
+        "run_dir": presets,
     }
 
 

@@ -59,7 +59,7 @@ def main() -> int:
         _write_sheet(pages + 1, page)
     for reason in skipped:
         program.say(f"skipped: {reason}")
-    for line in poses.keep(_OUT.value):
+    for line in poses.keep(_OUT.value, len(names)):
         program.say(line)
     return 1 if skipped else 0
 

@@ -19,7 +19,7 @@ import pathlib
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, program
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 
 FLAGS = flags.FlagValues()
 ARGUMENTS = ("WHAT",)
@@ -132,7 +132,8 @@ def _fetch(folder, sources, variable):
         # Pipelines read one folder, but the archives have theirs.
         paths = downloads.unpack(archive, folder, flat=".tfrecord")
         folders = sorted({str(path.parent) for path in paths})
-        program.say(f"{len(paths)} files of {archive} unpacked to {', '.join(folders)}")
+        files = counted(len(paths), "file")
+        program.say(f"{files} of {archive} unpacked to {', '.join(folders)}")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ _TARGET = flags.DEFINE_string("target", None, "Folder of target images.", flag_v
 _MASKS = flags.DEFINE_string(
     "masks",
     None,
-    "Folder of masks of the target images, for mask-SSIM and the masked inception score.",
+    "Folder of masks of the target images, bright on the person and dark elsewhere, for mask-SSIM "
+    "and the masked inception score.",
     flag_values=FLAGS,
 )
 _PAIRS_CSV = flags.DEFINE_string(

@@ -4,7 +4,8 @@ Examples:
     dpig evaluate_detector --images=photos --keypoints=keypoints.csv
     dpig evaluate_detector --images=photos --keypoints=keypoints.csv --limit=1000 --out=scores.json
 
-Photos without a reference are left out. Synthetic scenes stand for pictures without a person.
+Photos without a reference are left out. Synthetic scenes stand for pictures without a person. Exit
+status 1 if a photo could not be read or its reference is damaged.
 """
 
 import dataclasses
@@ -54,8 +55,8 @@ def main() -> int:
 
     looks = MAX_FURTHER_LOOKS if _FURTHER_LOOKS.value is None else _FURTHER_LOOKS.value
     detector = PoseDetector.load(_POSE_MODEL.value, further_looks=looks)
-    references = _references()
     skipped: list[str] = []
+    references = _references(skipped)
     photos = read_all(_IMAGES.value, sorted(references), skipped)
     compared = ((photo, references[name]) for name, photo in photos)
     measured = accuracy.measure(detector, compared, _scenes(), len(references))
@@ -67,8 +68,8 @@ def main() -> int:
     return 1 if skipped else 0
 
 
-def _references():
-    """{name: reference keypoints} of the photos that are compared."""
+def _references(skipped):
+    """{name: reference keypoints} of the photos that are compared; lines on others to `skipped`."""
     import numpy as np
 
     from dpig_tf2.errors import DpigError
@@ -76,7 +77,7 @@ def _references():
     from dpig_tf2.preparation import keypoint_formats
     from dpig_tf2.preparation.photos import list_images
 
-    names = list_images(_IMAGES.value)
+    names = list_images(_IMAGES.value, skipped)
     annotations = keypoint_formats.load(
         _KEYPOINTS.value,
         _READING.keypoint_format.value,
@@ -86,6 +87,8 @@ def _references():
     )
     for problem in annotations.problems:
         program.say(f"note: {problem}")
+    unusable = sorted(set(names) & set(annotations.unusable))
+    skipped += [f"{pathlib.Path(_IMAGES.value, n)}: unusable keypoints" for n in unusable]
     known = annotations.keypoints
     usable = [name for name in names if name in known and known[name][:, 2].any()]
     if not usable:

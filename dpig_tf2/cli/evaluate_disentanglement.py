@@ -13,6 +13,7 @@ in the run folder and a picture to its samples, or both to where --out says.
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, person_flags, program, scores
+from dpig_tf2.errors import counted
 
 _NAME = "disentanglement"
 
@@ -43,7 +44,7 @@ def main() -> int:
     disentanglement.require_networks(sampler)
     model = sampler.config.model
     pairs = disentanglement.choose_pairs(factors, _LIMIT.value)
-    report(f"rendering {len(pairs)} pairs")
+    report(f"rendering {counted(len(pairs), 'pair')}")
     persons = disentanglement.SyntheticPersons(pairs, factors, model.height, model.width)
     result, sheet = disentanglement.measure(sampler, persons, report)
     if _PROBES.value:

@@ -16,6 +16,7 @@ import pathlib
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, person_flags, program, record_making
+from dpig_tf2.errors import counted
 
 FLAGS = flags.FlagValues()
 _RAW = record_making.RawDataFlags(FLAGS, "Folder of the photos.")
@@ -83,7 +84,7 @@ def main() -> int:
                 program.say(line)
     record_making.print_conversion(conversion)
     if conversion.left_out:
-        program.say(f"{conversion.left_out} images are left out, see the notes")
+        program.say(f"{counted(conversion.left_out, 'image')} left out, see the notes")
     return 1 if conversion.left_out else 0
 
 

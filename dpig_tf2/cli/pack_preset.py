@@ -30,6 +30,9 @@ _OUT_DIR = flag_groups.define_out_dir(
     "Folder in which the preset's own folder is made. By default that of the user's cache where "
     "presets are looked for.",
 )
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Replace a preset of that name.", flag_values=FLAGS
+)
 
 
 def main() -> None:
@@ -67,7 +70,7 @@ def main() -> None:
         if _OUT_DIR.value
         else registry.fetched_folder(_NAME.value)
     )
-    card = packing.pack(folder, config, arrays, card, figures, training)
+    card = packing.pack(folder, config, arrays, card, figures, training, _OVERWRITE.value)
     program.say(
         f"wrote {folder}: {', '.join(sorted(networks))}; {card.parameters:,} parameters, "
         f"{(card.bytes or 0) / 1e6:.1f} MB"

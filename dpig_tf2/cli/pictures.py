@@ -8,7 +8,7 @@ from absl import flags
 
 from dpig_tf2.cli import flag_groups, program
 from dpig_tf2.config import ModelConfig
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 
 _KEYPOINTS = "keypoints.csv"
 
@@ -122,7 +122,8 @@ class PictureVerb:
                     program.say(f"left out: {line}")
         if skipped and not made:
             raise DpigError(f"no usable person; {skipped[0]}")
-        program.say(f"{made} files in {output.path}, {output.reused} of them from before")
+        files = counted(made, "file")
+        program.say(f"{files} in {output.path}, {output.reused} of them from before")
         return 1 if (*skipped, *left_out) else 0
 
 

@@ -3,6 +3,7 @@
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, program
+from dpig_tf2.errors import counted
 from dpig_tf2.io import processor
 
 
@@ -138,5 +139,6 @@ def print_conversion(conversion) -> None:
 
 
 def print_written(written) -> None:
-    reused = f", {written.reused} files were there already" if written.reused else ""
-    program.say(f"{written.examples} examples in {written.shards[0].parent}{reused}")
+    reused = f", {counted(written.reused, 'file')} from before" if written.reused else ""
+    examples = counted(written.examples, "example")
+    program.say(f"{examples} in {written.shards[0].parent}{reused}")

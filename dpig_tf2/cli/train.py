@@ -17,6 +17,7 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli import flag_groups, person_flags, program
+from dpig_tf2.errors import counted
 
 FLAGS = flags.FlagValues()
 _RUN_DIR = flags.DEFINE_string(
@@ -224,7 +225,7 @@ def main() -> int:
 
     folder = RunFolder.plan(_RUN_DIR.value, config)
     what = " with ".join(filter(None, (config.preset, ", ".join(_changes(config)))))
-    program.say(f"preset {what}; all settings: {folder.path / 'config.json'}")
+    program.say(f"preset {what}")
     _RECORDS.require()
     from dpig_tf2.training import distribution
 
@@ -264,7 +265,7 @@ def _train(folder, stages, execution, minutes):
         minutes=minutes,
     )
     training.train(folder, stages, data, options, _INIT_FROM.value)
-    program.say(f"trained: {', '.join(stages)}; run folder {folder.path}")
+    program.say(f"trained: {', '.join(stages)}; all settings: {folder.path / 'config.json'}")
 
 
 def _check_data_flags():
@@ -431,7 +432,7 @@ def _poses_of_photos(folder, model):
         program.say(f"left out: {line}")
     persons = concatenate(batches)
     write_text(path, keypoint_csv(dict(zip(persons.names, persons.keypoints, strict=True))))
-    program.say(f"poses found in {len(persons)} of {reader.total} photos: {path}")
+    program.say(f"poses found in {len(persons)} of {counted(reader.total, 'photo')}: {path}")
     return path
 
 

@@ -68,7 +68,9 @@ class Crop:
         Returns:
             float32 [height, width, 1] in {0, 1}; 0 outside of the photo.
         """
-        soft = self._rectangle(np.asarray(mask, np.float32), np.pad)
+        # A border of nothing: a rectangle outside of the photo begins with what lies at its edge.
+        moved = dataclasses.replace(self, top=self.top + 1, left=self.left + 1)
+        soft = moved._rectangle(np.pad(np.asarray(mask, np.float32), 1), np.pad)
         soft = Image.fromarray(soft).resize((self.width, self.height), Image.Resampling.BOX)
         return (np.asarray(soft) >= least).astype(np.float32)[:, :, None]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dpig_tf2.detection.detector import Person, PoseDetector
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.io.atomic import write_text
 
 
@@ -127,14 +127,19 @@ class DetectedPoses(PhotoPoses):
         persons = self.persons(name, photo)
         return persons[0].keypoints if persons else np.zeros((18, 3), np.float32)
 
-    def keep(self, path: str | os.PathLike) -> list[str]:
-        """Writes `found`, but not over a file in which somebody has changed something."""
+    def keep(self, path: str | os.PathLike, photos: int | None = None) -> list[str]:
+        """Writes `found`, but not over a file in which somebody has changed something.
+
+        Args:
+            path: of the CSV.
+            photos: how many there are to speak of; None: those that could be read.
+        """
         if not self._photos:
             return []
         path, text = pathlib.Path(path), keypoint_csv(self.found)
         # A spreadsheet may have saved it in another encoding.
         there = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
-        lines = [f"{self._summary()}; their keypoints: {path}"]
+        lines = [f"{self._summary(photos or self._photos)}; their keypoints: {path}"]
         if not set(there) <= set(text.splitlines()):
             lines.append(
                 f"note: {path} holds other keypoints than were found now, and is left as it is; "
@@ -144,10 +149,10 @@ class DetectedPoses(PhotoPoses):
             write_text(path, text)
         return lines
 
-    def _summary(self):
-        where = f"on {len(self.found)} of {self._photos} photos"
+    def _summary(self, photos):
+        where = f"on {len(self.found)} of {counted(photos, 'photo')}"
         if self._everyone:
-            return f"{sum(map(len, self.found.values()))} persons were found {where}"
+            return f"{counted(sum(map(len, self.found.values())), 'person')} found {where}"
         if not self._with_several:
             return f"a person was found {where}"
         return (

@@ -18,6 +18,10 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Pillow's names of the pixel formats that become 8-bit RGB without loss.
 _READABLE_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
+# Of a mask, share of levels from a quarter to three quarters of the largest one: masks of 64 x 32
+# that were enlarged fourfold have up to 0.28, photos of Market-1501 0.3 to 0.9.
+_MOST_BETWEEN = 0.3
+
 _NAMES_SHOWN = 5
 
 # How programs name the picture of a source in the pose of a target.
@@ -257,9 +261,16 @@ def read_mask(path: PathLike) -> np.ndarray:
     So masks stored as {0, 1}, as {0, 255} and with the noise of JPEG read the same.
 
     Raises:
-        DpigError: as for `read_image`.
+        DpigError: as for `read_image`, or if many levels are neither dark nor bright, as in photos.
     """
     levels = read_image(path).max(axis=2)
+    share = levels / max(levels.max(), 1)
+    if ((share > 0.25) & (share < 0.75)).mean() > _MOST_BETWEEN:
+        raise DpigError(
+            f"{path} has many levels between dark and bright, expected a mask: bright on the "
+            "person, dark elsewhere",
+            file=path,
+        )
     return (levels > levels.max() / 2).astype(np.uint8)
 
 

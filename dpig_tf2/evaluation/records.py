@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dpig_tf2.detection.photo_poses import DetectedPoses
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
 from dpig_tf2.ops import drawing
@@ -90,7 +90,7 @@ def score_records(
                 examples.append((source["image"][index], image, person["image"]))
             if pictures is not None:
                 pictures.add(pairs[index], image, person)
-        report(f"{task}: {len(names)} pairs")
+        report(f"{task}: {counted(len(names), 'pair')}")
     if skipped and not names:
         raise DpigError(f"not one pair can be scored; the first: {skipped[0]}")
     if pictures is not None:

@@ -1,5 +1,6 @@
 """Arrays on disk: one `.npz` file, written atomically and read strictly."""
 
+import io
 import math
 import os
 import zipfile
@@ -23,9 +24,20 @@ class WeightsError(DpigError):
 def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes {name: array} under a temporary name, flushes it to disk, then renames it."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **cast(Any, arrays))  # stubs: names may be numpy's own arguments
+        _write(file, arrays)
         file.flush()
         os.fsync(file.fileno())
+
+
+def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """{name: array} as the content of a file that `load` reads."""
+    content = io.BytesIO()
+    _write(content, arrays)
+    return content.getvalue()
+
+
+def _write(file, arrays):
+    np.savez(file, **cast(Any, arrays))  # stubs: names may be numpy's own arguments
 
 
 def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:

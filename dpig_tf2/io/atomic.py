@@ -1,10 +1,11 @@
-"""Files that are complete or not there at all."""
+"""Files and folders that are complete or not there at all."""
 
 import contextlib
 import glob
 import json
 import os
 import pathlib
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -34,6 +35,28 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """As `replacing`, of a folder that is whole. For one process at a time, see `locks`.
+
+    What a killed process left beside it is removed first.
+    """
+    path = pathlib.Path(path)
+    for left in path.parent.glob(_TEMPORARY.format(name=glob.escape(path.name), process="[0-9]*")):
+        shutil.rmtree(left, ignore_errors=True)
+    new = temporary_path(path)
+    old = new.with_suffix(".old.tmp")
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if path.exists():
+            os.rename(path, old)
+        os.rename(new, path)
+    finally:
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def temporary_path(path: str | os.PathLike) -> pathlib.Path:
     """A path beside `path` for a file of this process that `remove_temporaries` knows."""
     path = pathlib.Path(path)
@@ -47,21 +70,21 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replaces a text file, UTF-8."""
+    """Replaces a text file, UTF-8, and removes what killed processes left of it long ago."""
+    path = pathlib.Path(path)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+    with contextlib.suppress(OSError):  # another process may be removing it
+        remove_temporaries(path.parent, glob.escape(path.name), _ABANDONED)
 
 
 def write_json(path: str | os.PathLike, value) -> None:
-    """Replaces a JSON file, and removes what killed processes left of it long ago.
+    """Replaces a JSON file, as `write_text`.
 
     Raises:
         ValueError: if a number is not finite, which JSON does not know; the file stays as it was.
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
-    path = pathlib.Path(path)
-    with contextlib.suppress(OSError):  # another process may be removing it
-        remove_temporaries(path.parent, glob.escape(path.name), _ABANDONED)
 
 
 def remove_temporaries(

@@ -31,6 +31,12 @@ REGION_NAMES = (
     "head", "upper_body", "legs", "left_arm", "right_arm", "left_leg", "right_leg",
 )  # fmt: skip
 NUM_REGIONS = len(REGION_NAMES)  # the networks use the first seven groups
+# What people wear covers several regions.
+GARMENTS = {
+    "upper_garment": ("upper_body", "left_arm", "right_arm"),
+    "lower_garment": ("legs", "left_leg", "right_leg"),
+}
+REGION_CHOICES = (*REGION_NAMES, *GARMENTS)
 
 # Both lower legs in sight make a whole-body photo (groups 14 and 16, 1-based).
 LOWER_LEGS = (PART_GROUPS[13], PART_GROUPS[15])

@@ -19,6 +19,7 @@ MAX_UPLOAD = "20mb"
 _LARGEST_SIDE = 1600  # pixels; a larger photo is made smaller before anything is looked for in it
 _SMALLEST_SIDE = 32  # pixels
 _SEED = 2018  # of the synthetic persons
+_PERSONS, _POSES = 8, 12  # to choose from
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,10 +43,10 @@ class Member:
     factors: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
-def synthetic_members(model: ModelConfig, count: int = 8) -> list[Member]:
+def synthetic_members(model: ModelConfig) -> list[Member]:
     """Persons that no camera has seen, each in another place."""
     members = []
-    for number, made in enumerate(synthetic.make_images(_SEED, count, 1), 1):
+    for number, made in enumerate(synthetic.make_images(_SEED, _PERSONS, 1), 1):
         factors = {factor: getattr(made, factor) for factor in synthetic.FACTORS}
         members.append(
             Member(
@@ -58,11 +59,11 @@ def synthetic_members(model: ModelConfig, count: int = 8) -> list[Member]:
     return members
 
 
-def gallery_poses(model: ModelConfig, count: int = 12) -> list[np.ndarray]:
+def gallery_poses(model: ModelConfig) -> list[np.ndarray]:
     """Poses to choose from, float32 [18, 3] each, with every keypoint of the body in the image."""
     poses = []
     rng = np.random.default_rng(_SEED)
-    while len(poses) < count:
+    while len(poses) < _POSES:
         pose = synthetic.pose_keypoints(synthetic.sample_pose(rng), model.height, model.width)
         if pose[:14, 2].all():
             poses.append(pose)

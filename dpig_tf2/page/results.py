@@ -11,7 +11,6 @@ import zipfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
 from dpig_tf2 import __version__
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
@@ -21,9 +20,9 @@ from dpig_tf2.io.images import encode_png
 from dpig_tf2.page.cast import Member
 from dpig_tf2.sampling.person_codes import PersonCodes
 from dpig_tf2.sampling.sampler import PersonSampler
+from dpig_tf2.visual.animations import animation
 from dpig_tf2.visual.sheets import labeled_sheet
 
-_FRAME_MILLISECONDS = 120
 _MADE = "made.json"
 _CODES = "codes.npz"
 _MOST_PICTURES = 64
@@ -77,11 +76,9 @@ def archive(result: Result, fingerprint: str) -> bytes:
         "columns": result.columns,
         "animated": result.animated,
     }
-    codes = io.BytesIO()
-    np.savez(codes, **result.codes.as_arrays())  # type: ignore[arg-type]
     files = {
         _MADE: json.dumps(made, indent=2).encode(),
-        _CODES: codes.getvalue(),
+        _CODES: array_files.encode(result.codes.as_arrays()),
         "command.txt": f"{result.command}\n".encode(),
         "sheet.png": encode_png(sheet(result)),
         **result.files,
@@ -150,25 +147,6 @@ def sheet(result: Result) -> np.ndarray:
     images = [picture.image for picture in result.pictures]
     rows = [images[k : k + result.columns] for k in range(0, len(images), result.columns)]
     return labeled_sheet(rows, scale=max(1, 256 // images[0].shape[0]))
-
-
-def animation(frames: Sequence[np.ndarray]) -> bytes:
-    """Frames uint8 [H, W, 3] forth and back as an endless WebP."""
-    scale = max(1, 256 // frames[0].shape[0])
-    forth = [Image.fromarray(frame) for frame in frames]
-    forth = [f.resize((f.width * scale, f.height * scale), Image.Resampling.BICUBIC) for f in forth]
-    both = forth + forth[-2:0:-1]
-    content = io.BytesIO()
-    both[0].save(
-        content,
-        "WEBP",
-        save_all=True,
-        append_images=both[1:],
-        duration=_FRAME_MILLISECONDS,
-        loop=0,
-        quality=90,
-    )
-    return content.getvalue()
 
 
 def person_files(members: Mapping[str, Member]) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from dpig_tf2 import synthetic
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import movement
-from dpig_tf2.ops.body_parts import REGION_NAMES
+from dpig_tf2.ops.body_parts import GARMENTS, REGION_NAMES
 from dpig_tf2.page.cast import Member
 from dpig_tf2.page.results import Picture, Result, person_files
 from dpig_tf2.presets import registry
@@ -29,7 +29,7 @@ FACTOR_NAMES = {
 MAX_COUNT = 16
 MAX_STEPS = 25
 LARGEST_SEED = 2**31 - 1
-PARTS = (*mixing.GARMENTS, *REGION_NAMES)
+PARTS = (*GARMENTS, *REGION_NAMES)
 _FRAMES_AT_ONCE = 4
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dpig_tf2.config import ModelConfig
+from dpig_tf2.errors import counted
 from dpig_tf2.ops.keypoints import flip_horizontal, is_outside
 from dpig_tf2.pipeline.fresh_persons import FreshPersons, as_person
 from dpig_tf2.pipeline.training_data import TrainingData, as_shown
@@ -43,7 +44,8 @@ class PersonalPhotos(TrainingData):
         return len(self.images)
 
     def describe(self) -> str:
-        return f"{len(self)} photos of {len(set(self.identities))} persons"
+        persons = counted(len(set(self.identities)), "person")
+        return f"{counted(len(self), 'photo')} of {persons}"
 
     def batches(self, model: ModelConfig, batch_size: int, start: int = 0) -> tf.data.Dataset:
         """Batches {"source", "target", "scene"}, as `FreshPersons.batches`.

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import STAGES, Config, ConfigError, ModelConfig
+from dpig_tf2.errors import counted
 from dpig_tf2.pipeline.batches import training_batches, unique_persons
 from dpig_tf2.pipeline.cache import count_distinct_images
 from dpig_tf2.pipeline.screening import require_examples, usable_records
@@ -123,7 +124,7 @@ class RecordPairs(TrainingData):
         return len(self.records)
 
     def describe(self):
-        return f"{len(self)} pairs of {self.records.paths[0].parent}"
+        return f"{counted(len(self), 'pair')} of {self.records.paths[0].parent}"
 
     def shown(self, model, count):
         epoch = training_batches(self.records, model, 1, seed=0).unbatch().take(len(self))
@@ -182,7 +183,7 @@ class Poses(TrainingData):
         return len(self.keypoints)
 
     def describe(self):
-        return f"{len(self)} poses"
+        return counted(len(self), "pose")
 
     def shown(self, model, count):
         seen = with_visible_keypoint(self.keypoints)

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.io import atomic
 from dpig_tf2.io.hashes import sha256_of_arrays, sha256_of_texts
 from dpig_tf2.ops import drawing
@@ -140,7 +140,7 @@ class PhotoFile:
             placement = photos.place(photo.size, self.size, self.resize)
         except DpigError as error:
             return Prepared((f"{self.path}: {error}",))
-        placed, problems = _inside(placement.keypoints(self.keypoints), self.size, self.path)
+        placed, problems = _inside(placement.keypoints(self.keypoints), placement, self.path)
         if not placed[:, 2].any():
             return Prepared((*problems, f"{self.path}: no visible keypoint, skipped"))
         views = tuple(
@@ -155,16 +155,15 @@ class PhotoFile:
         return Prepared(tuple(problems), views, hashlib.sha256(photo.content).hexdigest(), pixels)
 
 
-def _inside(keypoints, size, path):
+def _inside(keypoints, placement, path):
     """Keypoints with those outside the image marked missing, and a line for each of these."""
-    beyond = ~((keypoints[:, :2] >= 0) & (keypoints[:, :2] < size))
-    outside = (keypoints[:, 2] > 0) & beyond.any(axis=1)
+    outside = (keypoints[:, 2] > 0) & placement.is_outside(keypoints)
     problems = []
     for k in np.flatnonzero(outside):
         row, column, _ = keypoints[k]
         problems.append(
             f"{path}: {KEYPOINT_NAMES[k]} is out of frame (row {row:g}, column "
-            f"{column:g} of {size[0]} x {size[1]}), taken as missing"
+            f"{column:g} of {placement.height} x {placement.width}), taken as missing"
         )
     return np.where(outside[:, None], np.float32(0), keypoints), problems
 
@@ -429,9 +428,10 @@ class Session:
         self._output.check(int(in_pairs.sum()) if is_lean else len(pairs))
         people = {persons[number].identity for number in np.flatnonzero(in_pairs).tolist()}
         plan = (
-            f"{len(pairs)} examples of {len(people)} identities from {len(used)} of {num_images} "
-            f"images, {self.target.height} x {self.target.width} pixels, in "
-            f"{self.options.num_shards} files {self._output.name}"
+            f"{counted(len(pairs), 'example')} of "
+            f"{counted(len(people), 'identity', 'identities')} from {len(used)} of "
+            f"{counted(num_images, 'image')}, {self.target.height} x {self.target.width} pixels, "
+            f"in {counted(self.options.num_shards, 'file')} {self._output.name}"
         )
         if self._store is None:
             return Conversion(None, plan, tuple(self.problems), left_out)

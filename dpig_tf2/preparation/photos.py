@@ -60,6 +60,15 @@ class Placement:
         moved[:, :2] = keypoints[:, :2] * self.scale + self.offset
         return np.where(keypoints[:, 2:] > 0, moved, 0).astype(np.float32)
 
+    def is_outside(self, keypoints: np.ndarray) -> np.ndarray:
+        """Which keypoints [18, 3] of the record lie outside of it, bool [18].
+
+        Stricter than `ops.keypoints.is_outside`, which admits what is above -1: where keypoints of
+        the last pixel come to lie when they are mirrored.
+        """
+        inside = (keypoints[:, :2] >= 0) & (keypoints[:, :2] < (self.height, self.width))
+        return ~inside.all(axis=1)
+
     def mask(self, mask: np.ndarray | None, least: float = 0.5) -> np.ndarray | None:
         """A mask of the photo, float [H, W] in [0, 1], as one of the record's image.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from dpig_tf2.errors import counted
 from dpig_tf2.ops import images
 from dpig_tf2.records import (
     decoder,
@@ -228,8 +229,8 @@ class Report:
     def __str__(self) -> str:
         shown = self.problems[:_FIRST_PROBLEMS]
         more = len(self.problems) - len(shown)
-        tail = [f"and {more} more problems"] if more else []
-        verdict = "no problems" if self.ok else f"{len(self.problems)} problems"
+        tail = [f"and {counted(more, 'more problem')}"] if more else []
+        verdict = "no problems" if self.ok else counted(len(self.problems), "problem")
         return "\n".join([*self.lines, *shown, *tail, verdict])
 
 
@@ -331,11 +332,12 @@ def _check_split(name, paths, report, progress):
             tally.add(summary)
         if progress:
             progress(name, number + 1, len(reader))
-    what = "photos" if is_lean else "examples"
-    report.lines.append(f"{name}: {len(reader.files)} files, {len(reader)} {what}")
+    what = "photo" if is_lean else "example"
+    found = f"{counted(len(reader.files), 'file')}, {counted(len(reader), what)}"
+    report.lines.append(f"{name}: {found}")
     for path, count in counts.items():
-        listed = "examples" if path.suffix == schema.PAIRS_ENDING else what
-        report.lines.append(f"  {path.name}: {count} {listed}")
+        listed = "example" if path.suffix == schema.PAIRS_ENDING else what
+        report.lines.append(f"  {path.name}: {counted(count, listed)}")
     report.lines += [f"  {line}" for line in tally.lines()] if tally.read else []
 
 

@@ -55,11 +55,12 @@ def find_splits(
         split, prefix: as for `prefix_and_split`.
 
     Raises:
-        RecordError: if the folder does not exist.
+        RecordError: if there is no such folder.
     """
     data_dir = pathlib.Path(data_dir)
     if not data_dir.is_dir():
-        raise RecordError(f"data folder {data_dir} does not exist", file=data_dir)
+        reason = "is a file, expected a folder" if data_dir.exists() else "does not exist"
+        raise RecordError(f"data folder {data_dir} {reason}", file=data_dir)
     found: dict[tuple[str, str], list[pathlib.Path]] = {}
     for path in sorted(data_dir.iterdir()):
         match = _SHARD.fullmatch(path.name)

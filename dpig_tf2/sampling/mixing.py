@@ -4,17 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dpig_tf2.ops.body_parts import REGION_NAMES
+from dpig_tf2.ops.body_parts import GARMENTS, REGION_CHOICES, REGION_NAMES
 from dpig_tf2.ops.regions import by_region
 from dpig_tf2.sampling.checks import SamplerError
 from dpig_tf2.sampling.person_codes import PersonCodes
-
-# What people wear covers several regions.
-GARMENTS = {
-    "upper_garment": ("upper_body", "left_arm", "right_arm"),
-    "lower_garment": ("legs", "left_leg", "right_leg"),
-}
-REGION_CHOICES = (*REGION_NAMES, *GARMENTS)
 
 
 def expand_regions(names: Sequence[str]) -> tuple[str, ...]:

@@ -3,26 +3,22 @@
 import collections
 import contextlib
 import dataclasses
-import io
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
 import numpy as np
-from PIL import Image
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io import array_files, locks
 from dpig_tf2.io.atomic import remove_temporaries, write_bytes
 from dpig_tf2.io.images import encode_jpeg, encode_png, read_rgb, save_png
 from dpig_tf2.io.manifests import Manifest, OutputError
+from dpig_tf2.visual.animations import animation
 from dpig_tf2.visual.sheets import labeled_sheet
 
 MANIFEST = "samples.json"
-_FRAME_MILLISECONDS = 120
-# Pixels; smaller pictures are enlarged for people by a whole number.
-_SHEET_CELL_HEIGHT, _ANIMATION_HEIGHT = 128, 256
+_SHEET_CELL_HEIGHT = 128  # pixels; smaller pictures are enlarged for people by a whole number
 _KEPT_BYTES = 1 << 28  # pictures kept in memory: a sheet of 16 x 64 of 256 x 256 pixels fits
 
 Cell = np.ndarray | str | None  # of a sheet: a picture, the name of a finished file, or nothing
@@ -129,9 +125,7 @@ class OutputFolder:
     def add(self, item: Item) -> None:
         """Writes a picture (PNG, or JPEG by its ending) and its codes."""
         codes = f"codes/{pathlib.PurePath(item.name).stem}.npz"
-        content = io.BytesIO()
-        np.savez(content, **cast(Any, item.codes))  # stubs: names may be numpy's own arguments
-        write_bytes(self.path / codes, content.getvalue())
+        write_bytes(self.path / codes, array_files.encode(item.codes))
         if item.name.endswith(".png"):
             write_bytes(self.path / item.name, encode_png(item.image))
             self._kept.add(item.name, item.image)
@@ -191,18 +185,8 @@ class OutputFolder:
         """Writes finished frames forth and back as an endless GIF or WebP, by the ending."""
         if self.has(name):
             return
-        forth = [_enlarged(self.read(frame)) for frame in frames]
-        pictures = forth + forth[-2:0:-1]
-        content = io.BytesIO()
-        pictures[0].save(
-            content,
-            pathlib.PurePath(name).suffix[1:].upper(),
-            save_all=True,
-            append_images=pictures[1:],
-            duration=_FRAME_MILLISECONDS,
-            loop=0,
-        )
-        write_bytes(self.path / name, content.getvalue())
+        kind = pathlib.PurePath(name).suffix[1:]
+        write_bytes(self.path / name, animation([self.read(frame) for frame in frames], kind))
         self._manifest.add(name, {"frames": list(frames)})
 
 
@@ -232,8 +216,3 @@ class _KeptPictures:
 
     def get(self, name: str) -> np.ndarray | None:
         return self._pictures.get(name)
-
-
-def _enlarged(picture):
-    scale = max(1, _ANIMATION_HEIGHT // picture.shape[0])
-    return Image.fromarray(picture.repeat(scale, axis=0).repeat(scale, axis=1))

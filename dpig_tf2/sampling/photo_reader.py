@@ -1,6 +1,7 @@
 """Persons for the sampling tasks, read from image and keypoint files; needs no TensorFlow."""
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -80,7 +81,8 @@ class FileReader:
         room = self._limit
         for start in range(0, self.total, self._batch_size):
             files = self._names[start : start + self._batch_size]
-            found = [person for file in files for person in self._read(file)][:room]
+            everyone = (person for file in files for person in self._read(file))
+            found = list(itertools.islice(everyone, room))  # reads no further file than it needs
             self.done = min(start + self._batch_size, self.total)
             if found:
                 yield concatenate(found)
@@ -210,9 +212,7 @@ def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndar
         DpigError: if none is left.
     """
     moved = placement.keypoints(keypoints)
-    beyond = (moved[:, :2] < 0) | (moved[:, :2] >= (placement.height, placement.width))
-    outside = np.any(beyond, axis=1, keepdims=True)
-    return _checked(np.where(outside, np.float32(0), moved))
+    return _checked(np.where(placement.is_outside(moved)[:, None], np.float32(0), moved))
 
 
 def _checked(keypoints):

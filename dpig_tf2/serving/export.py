@@ -15,6 +15,7 @@ import dpig_tf2
 from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
 from dpig_tf2.io import locks
+from dpig_tf2.io.atomic import replacing_folder
 from dpig_tf2.models import factory, weights
 from dpig_tf2.models.layers import Network
 from dpig_tf2.models.person_model import PersonModel
@@ -92,17 +93,12 @@ def _export(config, networks, directory, settings, calibration, progress):
     report = progress or (lambda *_: None)
     work = _Export(config, settings, exported, available, sampler, calibration, report)
 
-    temporary = directory / f".{target.name}.{os.getpid()}.tmp"
-    try:
-        temporary.mkdir(parents=True)
+    with replacing_folder(target) as temporary:
         described = work.write(temporary)
         description = _description(config, settings, described, unavailable)
         path = temporary / DESCRIPTION[settings.format]
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(description, indent=2) + "\n")
-        os.rename(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
@@ -155,9 +151,9 @@ class _Export:
         if kind == "onnx":
             prefix = runtimes.ONNX_OUTPUT
             variables = [v for n in signature.networks for v in self.networks[n].variables]
-            weights = {f"weights_{i}": variable for i, variable in enumerate(variables)}
-            graph = signature.trace(rows, with_checks=False, prefix=prefix, weights=weights)
-            model = onnx_format.convert(graph, weights, name)
+            named = {f"weights_{i}": variable for i, variable in enumerate(variables)}
+            graph = signature.trace(rows, with_checks=False, prefix=prefix, weights=named)
+            model = onnx_format.convert(graph, named, name)
             if to_int8:
                 onnx_format.quantize(model, file, self._calibration(signature, rows), inside)
             else:

@@ -60,8 +60,19 @@ def prepare(
             something else (the message says what differs), or other files.
         locks.LockedError: if another process trains in the folder.
     """
+    run = _planned(source, out_dir, steps, batch_size)
+    with locks.writing(run.path):
+        _note(run, source, photos, batch_size)
+    return run
+
+
+def _planned(source, out_dir, steps, batch_size):
     source_config = RunFolder.open(source).config
-    run = RunFolder.plan(out_dir, personal_config(source_config, steps, batch_size))
+    return RunFolder.plan(out_dir, personal_config(source_config, steps, batch_size))
+
+
+def _note(run, source, photos, batch_size):
+    """Writes what the run learns from, or finds that it did so before."""
     origin = pathlib.Path(source)
     wanted = {
         "photos": sha256_of_arrays([photos.images]),
@@ -72,16 +83,14 @@ def prepare(
         "batch_size": batch_size,
         "source": str(origin.resolve() if origin.exists() else origin),  # a preset is no path
     }
-    with locks.writing(run.path):
-        file = run.path / PERSONAL
-        if (run.path / "config.json").exists():
-            _require_same(_noted(file), wanted, run.path)
-        elif not file.exists() and holds_files(run.path):
-            raise ConfigError(
-                f"{run.path} holds files but no run: choose another --out_dir", file=run.path
-            )
-        write_json(file, wanted)
-    return run
+    file = run.path / PERSONAL
+    if (run.path / "config.json").exists():
+        _require_same(_noted(file), wanted, run.path)
+    elif not file.exists() and holds_files(run.path):
+        raise ConfigError(
+            f"{run.path} holds files but no run: choose another --out_dir", file=run.path
+        )
+    write_json(file, wanted)
 
 
 def _noted(file):
@@ -132,15 +141,18 @@ def personalize(
     Raises:
         ConfigError, locks.LockedError: as `prepare`.
     """
-    run = prepare(source, out_dir, photos, steps, batch_size)
-    config, networks = load_networks(source)
-    train(
-        run,
-        ["reconstruction"],
-        photos,
-        options or RunOptions(),
-        init_from=source,
-    )
+    run = _planned(source, out_dir, steps, batch_size)
+    with locks.writing(run.path):
+        _note(run, source, photos, batch_size)
+        config, networks = load_networks(source)
+        options = options or RunOptions()
+        train(run, ["reconstruction"], photos, options, init_from=source, locked=True)
+        _save_others(run, config, networks)
+    return run
+
+
+def _save_others(run, config, networks):
+    """The source's networks of the other stages as checkpoints of the run."""
     for stage in STAGES[1:]:
         names = [n for n in factory.stage_networks(stage, config.model) if n in networks]
         if names and run.latest_step(stage) is None:
@@ -149,4 +161,3 @@ def personalize(
             done = run.config.stage(stage).steps
             arrays = weights.collect(variables) | {"step": np.asarray(done, np.int64)}
             run.save_checkpoint(stage, done, arrays)
-    return run

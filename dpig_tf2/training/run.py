@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from dpig_tf2.config import PREDECESSORS, STAGES, ConfigError
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.execution import Execution
 from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
@@ -79,6 +79,7 @@ def train(
     data: TrainingData,
     options: RunOptions,
     init_from: str | os.PathLike | None = None,
+    locked: bool = False,
 ) -> None:
     """Runs stages in order; a finished stage is skipped, an interrupted one resumed.
 
@@ -93,6 +94,7 @@ def train(
         init_from: run folder, saved sampler or `preset:NAME` whose weights a stage begins with,
             where path and shape agree; a stage that has a checkpoint goes on from there.
             Refused where it has networks of a stage and nothing of them agrees.
+        locked: the caller holds the lock of the run folder.
 
     Raises:
         ConfigError, RecordError, WeightsError: if the data or a checkpoint does not serve a stage.
@@ -111,7 +113,8 @@ def train(
     first_weights = _first_weights(run, unfinished, init_from)
     if unfinished:
         data = prepared(data, run.config, unfinished)
-    lock = locks.writing(run.path) if devices.is_chief else contextlib.nullcontext()
+    needs_lock = devices.is_chief and not locked
+    lock = locks.writing(run.path) if needs_lock else contextlib.nullcontext()
     with lock, devices.noticing_lost_workers(), _StopRequest() as stop:
         devices.check_same("their flags", run.config.to_json())
         devices.check_same("the number of examples", len(data))
@@ -276,7 +279,7 @@ class _StageRun:
         """The steps that the stage shall have, of which so many fit into its time."""
         self.limit = None
         stage, settings = self.trainer.stage, self.run.config.stage(self.trainer.stage)
-        minutes = f"{self.options.minutes[stage]:g} minutes"
+        minutes = counted(f"{self.options.minutes[stage]:g}", "minute")
         if fitting >= total:
             say(stage, f"all {total} steps fit into {minutes}")
             return total

@@ -70,7 +70,7 @@ def test_csv_sheets_and_what_was_skipped(photos, pose_model, tmp_path):
     flags = [f"--images={folder}", f"--out={tmp_path}/second.csv"]
     done = run("detect_poses", *flags, DPIG_POSE_MODEL=str(pose_model))
     assert done.returncode == 1
-    assert "a person was found on 1 of 2 photos" in done.stdout
+    assert "a person was found on 1 of 3 photos" in done.stdout
     assert f"skipped: {folder}/empty.png: no person was found" in done.stdout
     assert f"skipped: {folder}/te\\x1b[2Jxt.png: is not a" in done.stdout
     assert "detecting: 3/3, " in done.stderr
@@ -95,6 +95,15 @@ def test_accuracy_table(photos, pose_model, tmp_path):
     assert (measured["photos"], measured["missed"], measured["false_persons"]) == (2, 0, 0)
     assert measured["found"] > 85
     assert f"{measured['found']:.1f} % of {measured['keypoints']}" in done.stdout
+    damaged = tmp_path / "damaged.csv"
+    text = (photos.parent / "keypoints.csv").read_text()
+    write_text(damaged, text.replace("0.png: [", "0.png: [7, ") + "none.png: []: []\n")
+    flags[1:4] = [f"--keypoints={damaged}", "--scenes=0", "--limit=1"]
+    done = run("evaluate_detector", *flags)
+    assert done.returncode == 1, done.stderr
+    assert "damaged.csv line 2: 0.png: keypoints_y has 19 numbers" in done.stdout
+    skipped = [line for line in done.stdout.splitlines() if line.startswith("skipped")]
+    assert skipped == [f"skipped: {photos}/0.png: unusable keypoints"]
     other = tmp_path / "other.csv"
     write_text(other, keypoint_csv({"x.png": np.full((18, 3), 9.0)}))
     done = run("evaluate_detector", flags[0], f"--keypoints={other}", flags[-1])

@@ -145,12 +145,23 @@ def test_a_verb_runs_by_both_names():
         ),
         (["dpig", "mix", "--reg"], {"--regions="}),
         (["dpig", "transfer", "--all"], {"--all_pairs"}),
+        (["dpig", "train", "--nok"], {"--nokeep_best"}),
         (["dpig", "train", "--precision", "="], {"float32", "mixed_bfloat16", "mixed_float16"}),
         (["dpig", "train", "--precision", "=", "fl"], {"float32"}),
         (["dpig", "mix", "--run_dir", "=", "x"], set()),
+        (["dpig", "mix", "--regions", "=", "head,upper_g"], {"head,upper_garment"}),
+        (["dpig", "sample", "--factors", "=", "pose,b"], {"pose,background"}),
+        (["dpig", "mix", "--run_dir", "=", "preset:p"], {"preset:persons_128x64"}),
+        (["dpig", "mix", "--run_dir", "=", "preset", ":", "p"], {"persons_128x64"}),
+        (
+            ["dpig", "train", "--init_from", "=", "preset", ":"],
+            {"persons_128x64", "released_deepfashion", "released_market1501"},
+        ),
     ],
 )
-def test_bash_completes(words, expected):
+def test_bash_completes(words, expected, tmp_path, monkeypatch):
+    for variable in ("XDG_CACHE_HOME", "HOME"):  # without presets of the user's own
+        monkeypatch.setenv(variable, str(tmp_path))
     script = f"""
 compopt() {{ :; }}
 {completion.script()}

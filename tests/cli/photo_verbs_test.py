@@ -155,7 +155,7 @@ def test_all_persons_of_a_photo(dpig, run_dir, tmp_path):
     csv = tmp_path / "all.csv"
     result = dpig("detect_poses", f"--images={tmp_path}/photos", f"--out={csv}", "--persons=all")
     assert result.returncode == 0, result.stderr
-    assert "2 persons were found on 1 of 1 photos" in result.stdout
+    assert "2 persons found on 1 of 1 photo;" in result.stdout
     assert csv.read_text().startswith("name:keypoints_y:keypoints_x:person\ntwo.png:")
     flags = [f"--run_dir={run_dir}", f"--out_dir={tmp_path}/out", "--crop=person"]
     flags += [f"--image={tmp_path}/photos/two.png", f"--keypoints={csv}", "--persons=all"]
@@ -171,7 +171,7 @@ def test_records_of_photos_without_keypoints(dpig, photos, tmp_path):
     flags = (f"--raw_dir={folder}", f"--out_dir={tmp_path}", "--identity=folder")
     result = dpig("make_records", *flags, "--resize=letterbox", "--variant=market1501")
     assert result.returncode == 1, "there is a picture of nobody"
-    assert "1 images are left out" in result.stdout
+    assert "1 image left out" in result.stdout
     assert "nobody.png: no person was found" in result.stdout
     assert f"4 examples in {tmp_path}" in result.stdout
     assert len(read_keypoint_csv(tmp_path / "keypoints_train.csv")[0]) == 4

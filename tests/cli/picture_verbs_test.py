@@ -232,6 +232,16 @@ def test_inversion_reports_residual_and_convergence(outputs):
     assert {"inverted_000.png", "strip_000.png"} <= {p.name for p in folder.glob("sheets/*.png")}
 
 
+def test_an_inverted_person_can_be_drawn_from_the_codes(run_dir, outputs, tmp_path):
+    picture = next(outputs["invert"][0].glob("*_inverted.png"))
+    codes = picture.parent / "codes" / f"{picture.stem}.npz"
+    line = ["draw", f"--run_dir={run_dir}", f"--codes={codes}", f"--out_dir={tmp_path / 'out'}"]
+    [(status, _, stderr)] = run_in_one_process([line])
+    assert status == 0, stderr
+    drawn, first = (Image.open(path) for path in (tmp_path / "out/person_000.png", picture))
+    assert np.abs(np.asarray(drawn).astype(int) - np.asarray(first)).max() <= 1
+
+
 def test_mixing_is_a_grid(outputs):
     folder, status, _, stderr = outputs["mix"]
     assert status == 1, stderr  # for the bad images

@@ -63,7 +63,8 @@ def run_dir(tmp_path_factory, tiny_config):
 def packed(dpig, run_dir, home):
     """The preset `tiny` in the user's cache."""
     (home / "card.json").write_text(json.dumps({name: f"the {name}" for name in _PROSE}))
-    result = dpig("pack_preset", f"--run_dir={run_dir}", "--name=tiny", "--card=card.json")
+    flags = [f"--run_dir={run_dir}", "--name=tiny", "--card=card.json", "--overwrite"]
+    result = dpig("pack_preset", *flags)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

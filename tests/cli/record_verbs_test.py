@@ -96,7 +96,7 @@ def test_a_folder_keeps_its_layout(tmp_path):
     flags = (f"--out_dir={tmp_path}", "--identities=2", "--images_per_identity=3")
     assert run("make_synthetic", *flags, "--layout=lean", "--workers=2").returncode == 0
     report = run("check_records", str(tmp_path))
-    assert "1 files, 6 photos" in report.stdout and "no problems" in report.stdout
+    assert "1 file, 6 photos" in report.stdout and "no problems" in report.stdout
     refused = run("make_synthetic", *flags)
     assert refused.returncode == 1
     assert "made with layout='lean', not 'published'" in refused.stderr.splitlines()[-1]

@@ -166,5 +166,7 @@ def test_soft_mask_becomes_a_body_mask():
     expected[25:75, 10:30] = 1
     np.testing.assert_array_equal(body[:, :, 0], expected)
     mask[:] = 1
+    for corner in (200, -200):
+        assert not crops.Crop(corner, corner, 8, 4, 8, 4).body_mask(np.ones((200, 100))).any()
     beyond = crops.Crop(-100, 0, 200, 100, 100, 50).body_mask(mask)
     assert beyond[:50].max() == 0 and beyond[50:].min() == 1

@@ -109,7 +109,7 @@ NOBODY = np.zeros((4, 4, 3), np.uint8)
     ("everyone", "found", "summary"),
     [
         (False, [1], "a person was found on 2 of 3 photos, several on 1: the largest and"),
-        (True, [1, 2], "3 persons were found on 2 of 3 photos"),
+        (True, [1, 2], "3 persons found on 2 of 3 photos"),
     ],
 )
 def test_the_main_person_or_all_are_found_and_kept(tmp_path, everyone, found, summary):

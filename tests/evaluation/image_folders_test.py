@@ -267,6 +267,12 @@ def test_gray_opaque_and_deep_images(tmp_path):
         read_image(save(tmp_path / "deep.png", gray.astype(np.uint16)))
 
 
+def test_a_photo_is_no_mask(tmp_path):
+    path = save(tmp_path / "photo.png", noise_image(0))
+    with pytest.raises(ValueError, match="photo.png has many levels .* expected a mask: bright"):
+        read_mask(path)
+
+
 @pytest.mark.parametrize("full", (1, 255))
 def test_mask_levels(tmp_path, full):
     mask = (noise_image(0)[..., 0] > 128).astype(np.uint8)

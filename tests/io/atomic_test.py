@@ -47,7 +47,7 @@ def test_what_json_does_not_know_leaves_the_old_file(tmp_path):
     assert path.read_text() == '{\n  "ssim": 0.5\n}\n'
 
 
-def test_what_a_killed_process_left_of_a_json_file_is_removed_when_it_is_old(tmp_path):
+def test_what_a_killed_process_left_of_a_text_file_is_removed_when_it_is_old(tmp_path):
     old, new, other = (tmp_path / f".{name}.12.tmp" for name in ("a[1].json", "b.json", "c.json"))
     for path in (old, new, other):
         path.touch()
@@ -56,7 +56,7 @@ def test_what_a_killed_process_left_of_a_json_file_is_removed_when_it_is_old(tmp
     gone = tmp_path / ".b.json.13.tmp"
     gone.symlink_to("nowhere")  # as if another process had just removed it
     for name in ("a[1].json", "b.json"):
-        write_json(tmp_path / name, {})
+        write_text(tmp_path / name, "")
     assert not old.exists() and new.exists() and other.exists()
 
 

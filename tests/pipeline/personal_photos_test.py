@@ -89,3 +89,8 @@ def test_replicas_share_every_batch(model):
     for _ in range(2):
         halves = [next(two)["source"]["image"] for _ in range(2)]
         np.testing.assert_array_equal(np.concatenate(halves), next(one)["source"]["image"])
+
+
+def test_photos_and_persons_are_counted(model):
+    assert _photos(model).describe() == "3 photos of 2 persons"
+    assert _photos(model, ("a",)).describe() == "1 photo of 1 person"

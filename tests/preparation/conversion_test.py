@@ -97,8 +97,7 @@ def test_manifest_tells_counts_settings_and_problems(write, tmp_path):
 def test_dry_run_tells_the_plan(write, tmp_path):
     plan = write(tmp_path / "out", conversion.Options(dry_run=True)).plan
     assert plan == (
-        "1 examples of 1 identities from 2 of 5 images, 128 x 64 pixels, in 1 files "
-        "Market1501_train"
+        "1 example of 1 identity from 2 of 5 images, 128 x 64 pixels, in 1 file Market1501_train"
     )
     assert not (tmp_path / "out").exists()
 

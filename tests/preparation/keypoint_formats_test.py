@@ -91,6 +91,15 @@ def test_the_first_of_doubled_rows_is_kept(tmp_path):
     np.testing.assert_array_equal(read, keypoints()[None])
 
 
+def test_a_damaged_row_makes_its_photo_unusable_unless_another_row_serves(tmp_path):
+    good, bad = csv_line("b.jpg", keypoints()), "{}.jpg: [1, 2]: [3, 4]\n"
+    path = write_csv(tmp_path / "k.csv", bad.format("a"), bad.format("b"), good)
+    annotations = keypoint_formats.load(path, image_names=["a.jpg", "b.jpg"])
+    assert list(annotations.keypoints) == ["b.jpg"]
+    assert annotations.unusable == ["a.jpg"]
+    assert len(annotations.problems) == 2
+
+
 def test_faulty_coordinates_become_missing(tmp_path):
     rows = [-7] + [5] * 17
     path = write_csv(tmp_path / "k.csv", f"b.jpg: {rows}: {[5] * 18}\n")
@@ -106,6 +115,7 @@ def test_pickle(tmp_path):
     annotations = keypoint_formats.load(path)
     np.testing.assert_array_equal(annotations.keypoints["a.png"], keypoints())
     assert "b.png: has shape [17, 3], expected [18, 3]" in annotations.problems[0]
+    assert annotations.unusable == ["b.png"]
 
 
 def openpose_file(folder, stem, *people):

@@ -174,6 +174,32 @@ def test_damaged_cards_are_named(tmp_path, content):
     assert caught.value.file == str(path)
 
 
+def test_a_preset_is_replaced_when_asked_for_and_whole(tiny, tiny_config, monkeypatch):
+    def pack(value, overwrite=False, folder=tiny):
+        arrays = {"network/kernel": np.full(6, value, np.float32)}
+        packing.pack(folder, tiny_config, arrays, cards.Card(**PROSE), {}, {}, overwrite)
+
+    def content():
+        return {path.name: path.read_bytes() for path in tiny.iterdir()}
+
+    before = content()
+    with pytest.raises(ConfigError, match="tiny holds a preset already.*--overwrite"):
+        pack(1)
+    (tiny.parent / ".tiny.12.tmp").mkdir()  # of a process that was killed
+    with monkeypatch.context() as broken:
+        broken.setattr(packing, "write_json", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            pack(1, overwrite=True)
+    assert content() == before
+    pack(1, overwrite=True)
+    assert content().keys() == before.keys() and content() != before
+    assert [path.name for path in tiny.parent.iterdir()] == ["tiny"]
+
+    (tiny / "checkpoints").mkdir()  # a run folder is none
+    with pytest.raises(ConfigError, match="tiny holds other files"):
+        pack(2, overwrite=True)
+
+
 def test_without_networks_there_is_no_preset(tmp_path, tiny_config):
     with pytest.raises(ConfigError, match="no networks"):
         packing.pack(tmp_path / "none", tiny_config, {}, cards.Card(**PROSE), {}, {})

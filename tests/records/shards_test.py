@@ -55,6 +55,11 @@ def test_absent_folder_is_named(tmp_path):
         shards.find_shards(tmp_path / "nowhere", "train")
 
 
+def test_a_file_is_no_folder(folder):
+    with pytest.raises(RecordError, match="tfrecord is a file, expected a folder"):
+        shards.find_splits(folder / "DeepFashion_test_00000-of-00001.tfrecord")
+
+
 # Names as `preparation` admits them.
 NAMES = strategies.text(
     string.ascii_letters + string.digits + "_.-", min_size=1, max_size=12

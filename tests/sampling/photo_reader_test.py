@@ -119,10 +119,12 @@ def test_all_persons_of_a_photo(folder, tiny_config):
         told = [note for note in files.notes if "2 persons, the most certain one" in note]
         assert len(told) == (0 if everyone else 2)
     for batch_size in (1, 8):
+        names[1] = "bad.png"  # is not read: two persons are enough
         given = GivenPoses(folder, names, folder / "k.csv", everyone=True)
         model = _photo_size(tiny_config)
         files = FileReader(folder, names, given, "none", model, batch_size, limit=2)
         (persons,) = files.persons()
+        assert files.skipped == [] and files.done == files.total
     assert persons.keypoints[:, 0].tolist() == [[10, 10, 1], [20, 20, 1]]
     assert persons.identities == ("a", "a person 2")
 

@@ -304,14 +304,24 @@ def _photos(model, count=3):
     return PersonalPhotos(person["image"].numpy(), person["keypoints"].numpy(), names, 0)
 
 
-def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path):
+def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path, monkeypatch):
     settings = config.preset("modern").override(**_SIZES)
     names = [n for stage in config.STAGES for n in factory.stage_networks(stage, settings.model)]
     tf.keras.utils.set_random_seed(1)  # a new run would begin with the weights of another seed
     networks = factory.build_networks(names, settings.model)
     loading.save_networks(tmp_path / "source", settings, networks)
     photos = _photos(settings.model)
+    save, written = RunFolder.save_checkpoint, []
+
+    def save_locked(run, stage, *arguments):
+        with pytest.raises(locks.LockedError), locks.writing(run.path):
+            pass
+        written.append(stage)
+        return save(run, stage, *arguments)
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", save_locked)
     run = personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
+    assert written == list(config.STAGES)
     _, found = loading.load_networks(tmp_path / "me")
     assert sorted(found) == sorted(names)
     for name, network in found.items():

@@ -77,6 +77,7 @@ class Annotations:
     `keypoints` float32 [18, 3]: pixels (row, column, visibility), (0, 0, 0) where missing.
     `sizes` (rows, columns) of the images that they belong to, where the file says so.
     `others` further persons of an image, if they were asked for, the most certain first.
+    `unusable` images of which the file tells nothing but what cannot be used.
     """
 
     keypoints: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -84,6 +85,7 @@ class Annotations:
     identities: dict[str, str] = dataclasses.field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     others: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
+    unusable: list[str] = dataclasses.field(default_factory=list)
 
 
 def load(
@@ -183,6 +185,7 @@ def _add(annotations, name, entry, frames, everyone):
     """Takes one photo's keypoints, or reports why not."""
     problems, where = annotations.problems, f"{entry.place}: {shown(name)}"
     if entry.people is None:
+        annotations.unusable.append(name)
         return
     if not entry.people:
         problems.append(f"{where}: no person was detected")
@@ -205,6 +208,7 @@ def _add(annotations, name, entry, frames, everyone):
         problems += [f"{where}: {fault}" for fault in faults]
         poses.append(cleaned)
     if not poses:
+        annotations.unusable.append(name)
         return
     annotations.keypoints[name], *others = poses
     if others:

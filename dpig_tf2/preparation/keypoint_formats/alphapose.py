@@ -46,6 +46,7 @@ def read(source: Source) -> Iterator[Entry]:
                 people = _people(photo)
             except KeypointsError as error:
                 source.problems.append(f"{where}: {error}")
+                yield Entry(name, None, path)
                 continue
             yield Entry(name, source.people(people, _person, where), path)
 

@@ -35,6 +35,7 @@ def read(source: Source) -> Iterator[Entry]:
             points = np.stack([_numbers(row[key], key) for key in COLUMNS[1:]], axis=1)
         except KeypointsError as error:
             source.problems.append(f"{where}: {shown(name)}: {error}")
+            yield Entry(name, None, where, exact=True)
             continue
         person = Person(visible_unless(points, _MISSING))
         identity = (row.get("identity") or "").strip() or None

@@ -44,6 +44,7 @@ def read(source: Source) -> Iterator[Entry]:
         persons = _persons(value)
         if persons is None:
             source.problems.append(f"{where}: {kind_of(value)}, expected {EXPECTED}")
+            yield Entry(name, None, path)
             continue
         yield Entry(name, source.people(persons, _person, where), path, units="normalized")
 

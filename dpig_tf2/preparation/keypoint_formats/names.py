@@ -78,6 +78,7 @@ class PhotoNames:
                 continue
             claims.setdefault(found[0] if found else self._own(entry), []).append(entry)
         for name, claimed in claims.items():
+            claimed = [entry for entry in claimed if entry.people is not None] or claimed
             if len({parts(entry.name) for entry in claimed}) > 1:
                 shared = [_shared(parts(name), parts(entry.name)) for entry in claimed]
                 claimed = [e for e, n in zip(claimed, shared, strict=True) if n == max(shared)]

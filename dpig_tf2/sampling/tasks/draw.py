@@ -11,6 +11,7 @@ from dpig_tf2.sampling.person_codes import PersonCodes
 from dpig_tf2.sampling.tasks.context import Context, generate_missing
 
 _OF_ONE = {"keypoints": 2}  # axes of the array of one person; 1 for all others
+_FURTHER = ("noise_", "code_")  # how names begin of what `invert` keeps besides
 
 
 def read_codes(path: str | os.PathLike, model: ModelConfig) -> PersonCodes:
@@ -20,7 +21,7 @@ def read_codes(path: str | os.PathLike, model: ModelConfig) -> PersonCodes:
         WeightsError: if the file is damaged.
         SamplerError: naming the file, if it holds something else, or codes of another model.
     """
-    arrays = array_files.load(path)
+    arrays = {n: v for n, v in array_files.load(path).items() if not n.startswith(_FURTHER)}
     if "keypoints" in arrays:
         arrays.pop("pose", None)
     try:

@@ -11,7 +11,13 @@ from dpig_tf2.sampling.inversion import InversionSettings, explained_variance
 from dpig_tf2.sampling.output_folder import MANIFEST, Item
 from dpig_tf2.sampling.person_codes import concatenate
 from dpig_tf2.sampling.persons import Persons
-from dpig_tf2.sampling.tasks.context import Context, Pages, encode, generate_missing
+from dpig_tf2.sampling.tasks.context import (
+    Context,
+    Pages,
+    encode,
+    generate_missing,
+    kept_arrays,
+)
 from dpig_tf2.sampling.tasks.interpolate import Endpoint
 
 _INVERTED_AT_ONCE = 8  # persons, whose pictures are finished before the next ones are begun
@@ -40,11 +46,13 @@ def invert(
         report = functools.partial(_report, context, start, rows, missing)
         found = inversion.invert(context.sampler, chosen, factors, settings, seed, report)
         mapped = {factor: result.code for factor, result in found.items()}
-        samples = context.sampler.draw(chosen.replace(**mapped))
+        drawn = chosen.replace(**mapped)
+        samples = context.sampler.draw(drawn)
         for i, row in enumerate(rows):
             made_from = {"source": persons.names[row], "seed": seed}
             made_from["inversion"] = {f: _figures(result, i) for f, result in found.items()}
-            kept = {f"noise_{f}": result.noise[i] for f, result in found.items()}
+            kept = kept_arrays(drawn, samples, i)  # which `draw` takes
+            kept |= {f"noise_{f}": result.noise[i] for f, result in found.items()}
             kept |= {f"code_{f}": result.code[i] for f, result in found.items()}
             output.add(Item(files[row], made_from, samples.images[i], kept))
     kept_names = [f"{kind}_{factor}" for kind in ("noise", "code") for factor in factors]
