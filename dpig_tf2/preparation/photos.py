@@ -66,8 +66,9 @@ class Placement:
         Stricter than `ops.keypoints.is_outside`, which admits what is above -1: where keypoints of
         the last pixel come to lie when they are mirrored.
         """
-        inside = (keypoints[:, :2] >= 0) & (keypoints[:, :2] < (self.height, self.width))
-        return ~inside.all(axis=1)
+        rows, columns = keypoints[:, 0], keypoints[:, 1]
+        inside = (rows >= 0) & (rows < self.height) & (columns >= 0) & (columns < self.width)
+        return ~inside
 
     def mask(self, mask: np.ndarray | None, least: float = 0.5) -> np.ndarray | None:
         """A mask of the photo, float [H, W] in [0, 1], as one of the record's image.
