@@ -20,10 +20,6 @@ element.addEventListener('click', (event) => {
 });
 watch(['value', 'options'], sync);
 sync();
-// A tab that is hidden has no sizes: once more when it is seen first.
-const seen = new IntersectionObserver(([entry]) => {
-  if (!entry.isIntersecting) return;
-  show();
-  seen.disconnect();
-});
-seen.observe(strip);
+// A tab that is hidden has no sizes: once more when it gets them. Not when it is scrolled into view,
+// which would move the strip under a finger.
+new ResizeObserver(show).observe(strip);
