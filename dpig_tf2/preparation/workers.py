@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -78,7 +79,7 @@ class Workers:
         try:
             while True:
                 room = _WAITING * self.count - len(running)
-                running += [self._pool.submit(function, t) for t in itertools.islice(tasks, room)]
+                running += [self._submit(function, t) for t in itertools.islice(tasks, room)]
                 if not running:
                     return
                 yield running.popleft().result()
@@ -108,7 +109,7 @@ class Workers:
                 _reports.pop()
             return
         try:
-            running = {self._pool.submit(function, *task): task for task in tasks}
+            running = {self._submit(function, *task): task for task in tasks}
             while running:
                 finished, _ = concurrent.futures.wait(
                     running,
@@ -120,6 +121,31 @@ class Workers:
                     yield running.pop(future), future.result()
         except BrokenProcessPool as error:
             raise _killed() from error
+
+    def _submit(self, function, *task):
+        # The first task starts the processes, which complain of a parent that leaves meanwhile.
+        assert self._pool
+        with _interrupted_afterwards():
+            return self._pool.submit(function, *task)
+
+
+@contextlib.contextmanager
+def _interrupted_afterwards():
+    """SIGINT and SIGTERM that come within act at its end."""
+    if threading.current_thread() is not threading.main_thread():  # handlers are the main one's
+        yield
+        return
+    came = []
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def count_one() -> None:

@@ -47,6 +47,28 @@ def test_errors_come_from_the_process():
         list(two.map(int, ["1", "two"]))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_until_the_processes_have_started(monkeypatch, number):
+    def submit(*_):
+        os.kill(os.getpid(), number)
+        time.sleep(0.05)
+        started.append(number)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    started = []
+    before = signal.signal(number, interrupted)
+    try:
+        with Workers(2) as several:
+            monkeypatch.setattr(several._pool, "submit", submit)
+            with pytest.raises(KeyboardInterrupt):
+                list(several.map(abs, [1]))
+        assert started and signal.getsignal(number) is interrupted
+    finally:
+        signal.signal(number, before)
+
+
 def test_a_killed_process_is_told():
     with Workers(2) as two, pytest.raises(workers.WorkerError, match="was killed") as raised:
         list(two.map(os._exit, [1]))
