@@ -414,9 +414,8 @@ class Page:
         outputs = self.repose_outputs
 
         def run(said, *inputs):
-            return (
-                [gr.skip()] * len(outputs) if "alert" in (said or "") else self.repose_run(*inputs)
-            )
+            failed = "alert" in (said or "")
+            return [gr.skip()] * len(outputs) if failed else self.repose_run(*inputs)
 
         _then(event, run, [message, *self.repose_inputs], outputs)
 

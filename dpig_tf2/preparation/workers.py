@@ -136,13 +136,12 @@ def _interrupted_afterwards():
         yield
         return
     came = []
-    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    for number in handlers:
-        signal.signal(number, lambda number, _: came.append(number))
+    signals = signal.SIGINT, signal.SIGTERM
+    previous = {n: signal.signal(n, lambda number, _: came.append(number)) for n in signals}
     try:
         yield
     finally:
-        for number, handler in handlers.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
         for number in came:
             signal.raise_signal(number)
