@@ -1,6 +1,6 @@
 """Runs a notebook and stores it with its outputs.
 
-.venv/bin/python scripts/run_notebook.py
+.venv/bin/python scripts/run_notebook.py [NOTEBOOK]
 """
 
 import pathlib

@@ -233,19 +233,26 @@ def _score_folders():
     folders = _GENERATED.value, _TARGET.value
     panel = Panel(*map(int, _PANEL.value.split("/")))
     keypoints = None
+    unusable: list[str] = []
     if _GENERATED_KEYPOINTS.value or _DETECT.value:
         keypoints = (
-            _keypoints_of(_GENERATED_KEYPOINTS.value, folders[0], _GENERATED_POSES, panel),
-            _keypoints_of(_TARGET_KEYPOINTS.value, folders[1], _TARGET_POSES, Panel()),
+            _keypoints_of(
+                _GENERATED_KEYPOINTS.value, folders[0], _GENERATED_POSES, panel, unusable
+            ),
+            _keypoints_of(_TARGET_KEYPOINTS.value, folders[1], _TARGET_POSES, Panel(), unusable),
         )
     listed = read_pairs_csv(_PAIRS_CSV.value) if _PAIRS_CSV.value else None
-    return score_folders(
+    scored = score_folders(
         *folders, _image_scores(), _MASKS.value, _ALLOW_UNMATCHED.value, keypoints, listed, panel
     )
+    return scored | {"skipped": scored["skipped"] + unusable}
 
 
-def _keypoints_of(path, folder, name, panel):
-    """{image name: keypoints} for the images of a folder: of a file in any format, or found."""
+def _keypoints_of(path, folder, name, panel, unusable):
+    """{image name: keypoints} for the images of a folder: of a file in any format, or found.
+
+    Lines on images whose keypoints in the file are unusable go to `unusable`.
+    """
     from dpig_tf2.evaluation.image_folders import image_files, read_image
     from dpig_tf2.io.images import upright_size
     from dpig_tf2.preparation import keypoint_formats
@@ -277,6 +284,9 @@ def _keypoints_of(path, folder, name, panel):
     )
     for problem in found.problems:
         program.say(f"note: {problem}")
+    unusable += [
+        f"{files[n]}: unusable keypoints" for n in sorted(set(files) & set(found.unusable))
+    ]
     return found.keypoints
 
 

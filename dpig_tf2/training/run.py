@@ -124,8 +124,8 @@ def train(
             if stage in unfinished:
                 _train_stage(run, stage, data, options, stop, first_weights)
             else:
-                total = run.config.stage(stage).steps
-                say(stage, f"finished: {run.latest_step(stage)} of {total} steps done")
+                asked = run.config.stage(stage).steps
+                say(stage, f"finished: {run.latest_step(stage)} steps done, {asked} asked for")
 
 
 def _require_predecessors(run, stages):

@@ -116,16 +116,17 @@ def test_scores_are_kept_if_their_picture_cannot_be(run, synthetic_data, tmp_pat
     assert json.loads((folder / "metrics.json").read_text())["transfer"]["count"] == 2
 
 
-def test_folders_are_compared_without_a_model_and_a_bad_image_is_named(tmp_path):
+def test_folders_are_compared_without_a_model_and_what_is_bad_is_named(tmp_path):
     rng = np.random.default_rng(0)
     for folder in ("generated", "target"):
         (tmp_path / folder).mkdir()
-        for name in ("a.png", "b.png"):
+        for name in ("a.png", "b.png", "c.png"):
             picture = Image.fromarray(rng.integers(0, 256, (32, 16, 3), dtype=np.uint8))
             picture.save(tmp_path / folder / name)
     (tmp_path / "target" / "b.png").write_bytes(b"GIF89a")
     poses = tmp_path / "poses.csv"
-    poses.write_text(f"name:keypoints_y:keypoints_x\na.png: {[5] * 18}: {[6] * 18}\n")
+    rows = [f"a.png: {[5] * 18}: {[6] * 18}", f"c.png: {[5] * 17}: {[6] * 18}"]
+    poses.write_text("\n".join(["name:keypoints_y:keypoints_x", *rows, ""]))
     out = tmp_path / "scores.json"
     result = run_verb(
         "evaluate",
@@ -138,9 +139,14 @@ def test_folders_are_compared_without_a_model_and_a_bad_image_is_named(tmp_path)
         f"--out={out}",
     )
     assert result.returncode == 1, "one pair failed"
-    assert "b.png is not a JPEG or PNG image" in result.stdout
     scores = json.loads(out.read_text())
-    assert scores["count"] == 1
+    bad_image, *unusable = scores["skipped"]
+    assert "b.png is not a JPEG or PNG image" in bad_image
+    assert unusable == [
+        f"{tmp_path / f / 'c.png'}: unusable keypoints" for f in ("generated", "target")
+    ]
+    assert all(f"skipped: {line}" in result.stdout for line in scores["skipped"])
+    assert scores["count"] == 2
     assert scores["metrics"]["pose_error"]["pixel_error"] == 0.0
 
 
