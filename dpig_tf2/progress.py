@@ -11,6 +11,7 @@ from dpig_tf2.errors import printable
 
 _LINE = "{desc}: {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left{postfix}"
 _LONGEST_WAIT = 0.1  # seconds until a terminal shows what was reported
+_SHORTEST_WORK = 1e-3  # seconds; in less, nothing but the report itself was done
 
 
 class _Bar(tqdm):
@@ -79,7 +80,9 @@ class Progress:
         then, before = self._printed
         if self._finished or force or now - then >= self._seconds:
             self._printed = (now, done)
-            self._print(done, details, (done - before) / max(now - then, 1e-6))
+            seconds = now - then
+            rate = (done - before) / seconds if seconds > _SHORTEST_WORK else None
+            self._print(done, details, rate)
 
     def close(self) -> None:
         """Leaves the bar as it is, before all items are done."""

@@ -29,6 +29,9 @@ step() {
 }
 dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
 
+# What a command says, but the JSON that its file holds too.
+briefly() { "$@" | while IFS= read -r line; do [[ "$line" == [\ {}]* ]] || echo "$line"; done; }
+
 # Runs a command unless the file that it ends with is there.
 unless() {
   if compgen -G "$1" > /dev/null; then echo "finished: $1"; else "${@:2}"; fi
@@ -65,15 +68,22 @@ minutes() { printf '%d.%02d' $((SHARE * $1 / 6000)) $((SHARE * $1 / 60 % 100)); 
 dpig train --preset=modern_64x32 --data_dir=$DATA --run_dir=$RUN \
   --cache=memory --minutes="$(minutes 64),$(minutes 12),$(minutes 12),$(minutes 12)"
 
-checkpoints=("$RUN"/checkpoints/reconstruction/step-*.npz)
-steps="${checkpoints[-1]##*step-}"
-steps=$((10#${steps%.npz}))
-if ((steps < 200)); then
-  echo "note: in TIME=$TIME minutes there was time for $steps steps only: pictures will be gray"
-fi
+# What too few steps make of it. The looks and places of untrained mapping networks are fair ones.
+while read -r stage result; do
+  checkpoints=("$RUN/checkpoints/$stage"/step-*.npz)
+  steps="${checkpoints[-1]##*step-}"
+  steps=$((10#${steps%.npz}))
+  if ((steps < 200)); then
+    echo "note: in TIME=$TIME minutes there was time for $steps steps of $stage only: $result"
+  fi
+done << 'STAGES'
+reconstruction pictures will be gray
+pose sampled poses will be tangled
+pose_mapping sampled poses will be tangled
+STAGES
 
 step "4/7 scores on held-out persons against true renders"
-unless "$RUN/metrics.json" dpig evaluate_disentanglement --run_dir=$RUN --data_dir=$DATA
+unless "$RUN/metrics.json" briefly dpig evaluate_disentanglement --run_dir=$RUN --data_dir=$DATA
 
 step "5/7 picture sheet"
 unless "$RUN/samples/overview/sheets/*" dpig overview --run_dir=$RUN --data_dir=$DATA

@@ -19,10 +19,16 @@ done
 case $3 in
   make_synthetic) made="$out/synthetic_factors_$split.json" ;;
   overview) made="$run/samples/overview/sheets/overview.png" ;;
-  evaluate_disentanglement) made="$run/samples/disentanglement.png $run/metrics.json" ;;
+  evaluate_disentanglement) printf '{\\n  "count": 200\\n}\\nscores: here\\n'
+    made="$run/samples/disentanglement.png $run/metrics.json" ;;
   export) made="$out/1/saved_model.pb" ;;
-  train) checkpoints="$run/checkpoints/reconstruction"
-    made="$checkpoints/step-00000005.npz $checkpoints/step-${STEPS:-00001800}.npz" ;;
+  train)
+    for stage in reconstruction pose appearance_mapping pose_mapping; do
+      mkdir -p "$run/checkpoints/$stage"
+      touch "$run/checkpoints/$stage/step-00000005.npz"
+      [[ $stage == "${SHORT:-}" ]] && steps=$STEPS || steps=00001800
+      touch "$run/checkpoints/$stage/step-$steps.npz"
+    done ;;
 esac
 for file in $made; do mkdir -p "$(dirname "$file")"; touch "$file"; done
 """
@@ -52,11 +58,22 @@ def test_pictures_come_first_and_nothing_is_repeated(demo):
     assert _verbs(calls) == ["train"]  # which says itself that its stages are finished
 
 
+@pytest.mark.parametrize("stage", ["reconstruction", "pose", "pose_mapping"])
 @pytest.mark.parametrize(("steps", "told"), [("00000009", True), ("00000200", False)])
-def test_it_tells_where_training_was_too_short_for_pictures(demo, steps, told):
-    said, status, _ = demo(TIME="2", STEPS=steps)
+def test_it_tells_where_training_was_too_short_for_pictures(demo, stage, steps, told):
+    said, status, _ = demo(TIME="2", SHORT=stage, STEPS=steps)
     assert status == 0, said
-    assert ("in TIME=2 minutes there was time for 9 steps only" in said) == told
+    notes = [line for line in said.splitlines() if line.startswith("note: in TIME=2 minutes")]
+    assert len(notes) == told
+    assert all(f"there was time for 9 steps of {stage} only: " in note for note in notes)
+
+
+def test_scores_are_not_all_printed(demo, tmp_path):
+    said, _, _ = demo()
+    assert "scores: here" in said and "count" not in said
+    (tmp_path / "runs/demo/metrics.json").unlink()
+    said, status, _ = demo(FAILS="evaluate_disentanglement")
+    assert status == 130 and "goes on from there" in said
 
 
 def test_it_promises_no_end_that_is_past(demo, tmp_path):

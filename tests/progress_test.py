@@ -1,5 +1,4 @@
 import io
-import re
 
 from dpig_tf2 import progress
 from dpig_tf2.progress import Progress
@@ -27,12 +26,18 @@ def test_elsewhere_a_line_now_and_then_with_the_time_left(monkeypatch):
     assert stream.getvalue() == "writing: 20/100,  4.00it/s, 00:20 left\n"
 
 
-def test_last_line_is_always_printed():
-    stream = io.StringIO()
+def test_last_line_is_always_printed(monkeypatch):
+    clock, stream = Clock(monkeypatch), io.StringIO()
     shown = Progress("writing", 3, stream=stream)
     for done in (1, 2, 3, 3):
+        clock.now += 0.5
         shown.update(done)
-    assert re.fullmatch(r"writing: 3/3, \S+it/s, 00:00 left\n", stream.getvalue())
+    assert stream.getvalue() == "writing: 3/3,  2.00it/s, 00:00 left\n"
+
+
+def test_what_is_reported_when_it_is_done_has_no_rate(capsys):
+    progress.reporter()("exporting", 1, 1)
+    assert capsys.readouterr().err == "exporting: 1/1, ?it/s, ? left\n"
 
 
 def test_what_an_earlier_run_has_done_does_not_count_for_the_rate(monkeypatch):

@@ -142,7 +142,7 @@ def test_missing_and_damaged_checkpoints_are_named(run):
         run.latest_step("poses")
     path = run.save_checkpoint("pose", 1, _ARRAYS)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(WeightsError, match="step-00000001.npz: not a readable weights file"):
+    with pytest.raises(WeightsError, match="step-00000001.npz: not a readable .npz file"):
         run.load_checkpoint("pose")
 
 

@@ -45,6 +45,8 @@ def main() -> int:
         from dpig_tf2.sampling.tasks.mix import mix
 
         persons = concatenate(reader.persons())
+        if len(persons) < 2:
+            raise program.FlagError(f"an exchange needs two persons, got {len(persons)}")
         for note in mix(context, persons, _REGIONS.value, _BACKGROUND_OF.value):
             program.say(f"note: {note}")
 

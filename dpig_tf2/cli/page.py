@@ -18,6 +18,7 @@ from dpig_tf2.cli import flag_groups, person_flags, program
 
 FLAGS = flags.FlagValues()
 _RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS, required=False)
+flags.set_default(_RUN_FOLDER.path, "preset:persons_128x64")
 _EXECUTION = flag_groups.ExecutionFlags(FLAGS)
 _PORT = flags.DEFINE_integer(
     "port", 7860, "Port of the page.", lower_bound=1, upper_bound=65535, flag_values=FLAGS
@@ -30,14 +31,11 @@ _HOST = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 _POSE_MODEL = person_flags.define_pose_model(FLAGS)
-_DEFAULT = "preset:persons_128x64"
 
 
 def main() -> None:
     if importlib.util.find_spec("gradio") is None:
         raise program.FlagError("the page needs Gradio: pip install 'dpig-tf2[page,pose]'")
-    if not _RUN_FOLDER.path.value:
-        FLAGS["run_dir"].value = _DEFAULT
     _RUN_FOLDER.config()
     from dpig_tf2.page import serving
 

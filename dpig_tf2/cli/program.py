@@ -175,7 +175,8 @@ def help_text(module: ModuleType) -> str:
         repeatable = isinstance(flag, flags.MultiFlag)
         notes = ["required"] * _required(flag) + ["repeatable"] * repeatable
         if flag.default not in (None, [], ""):
-            notes.append(f"default: {flag.default_as_str.strip(chr(39))}")
+            values = " and ".join(flag.default) if repeatable else flag.default_as_str.strip("'")
+            notes.append(f"default: {values}")
         lines.append(f"  {syntax}" + (f"  ({', '.join(notes)})" if notes else ""))
         lines += textwrap.wrap(
             _ADDED_BY_ABSL.sub("", flag.help), 96, initial_indent=" " * 6, subsequent_indent=" " * 6

@@ -57,10 +57,10 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
             members = _members(archive, os.path.getsize(path))
             return {name: _read(archive, members[name]) for name in names or members}
     except FileNotFoundError:
-        raise WeightsError(f"{path}: no such weights file", file=path) from None
+        raise WeightsError(f"{path}: no such file", file=path) from None
     except Exception as error:  # the readers of zip and headers let out what their parts raise
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise WeightsError(f"{path}: not a readable weights file ({reason})", file=path) from error
+        raise WeightsError(f"{path}: not a readable .npz file ({reason})", file=path) from error
 
 
 def _members(archive, size):

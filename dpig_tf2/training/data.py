@@ -1,5 +1,6 @@
 """The batches of each stage: of photos, of poses, or of codes of a frozen encoder."""
 
+import time
 import zlib
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from dpig_tf2.pipeline.arrays import array_batches
 from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.pipeline.training_data import TrainingData, with_visible_keypoint
 from dpig_tf2.run_folder import RunFolder
+from dpig_tf2.training.progress import SECONDS_BETWEEN_LINES
 
 
 def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> TrainingData:
@@ -118,7 +120,7 @@ def _encode_images(run, data, report):
     model = PersonModel(run.config.model, load_stage_networks(run, "reconstruction"))
     encode = tf.function(model.encode_person, reduce_retracing=True)
     names = ("image", "keypoints", *ANNOTATION_KEYS)
-    encoded, done = [], 0
+    encoded, done, told = [], 0, time.monotonic()
     for person in data.persons(run.config.model):
         seen = (np.asarray(person["keypoints"])[..., 2] > 0.5).any(axis=1)
         if not seen.any():
@@ -127,8 +129,11 @@ def _encode_images(run, data, report):
             encode({name: tf.constant(np.asarray(person[name])[seen]) for name in names}).numpy()
         )
         done += len(encoded[-1])
-        report(done)
+        if time.monotonic() - told > SECONDS_BETWEEN_LINES:
+            report(done)
+            told = time.monotonic()
     _require_rows(done, run.config.appearance_mapping.batch_size, "appearance_mapping")
+    report(done)
     return model.split_appearance(np.concatenate(encoded))
 
 

@@ -12,7 +12,7 @@ from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.progress import Progress, write_line
 
-_SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(stage: str, text: str) -> None:
@@ -52,7 +52,7 @@ class StageLog:
             total,
             unit="step",
             initial=start,
-            seconds=_SECONDS_BETWEEN_LINES,
+            seconds=SECONDS_BETWEEN_LINES,
             stream=sys.stdout,
         )
 

@@ -60,6 +60,15 @@ def test_help_of_flags_is_sentences(verb):
         assert len(text.split()) > 2, text
 
 
+def test_defaults_are_shown_without_quotes_and_brackets():
+    def shown(verb, flag):
+        return re.search(rf"--{flag}=.*default: (.*)\)", program.help_text(verbs.load(verb)))[1]
+
+    assert shown("download", "archive") == "train and test"
+    assert shown("mix", "regions") == "lower_garment"
+    assert shown("page", "run_dir") == "preset:persons_128x64"
+
+
 def test_nothing_heavy_is_loaded_for_help_or_a_misspelled_flag():
     script = """
 import sys

@@ -486,6 +486,10 @@ def test_refuses_input_that_does_not_serve(run_dir, photos, synthetic_data, tmp_
             ["interpolate", f"--data_dir={synthetic_data}", "--limit=1"],
             "an interpolation needs two persons, got 1",
         ),
+        "nobody to exchange with": (
+            ["mix", f"--data_dir={synthetic_data}", "--limit=1"],
+            "an exchange needs two persons, got 1",
+        ),
         "unknown person": (
             ["interpolate", f"--data_dir={synthetic_data}", "--between=me,you"],
             "no person is called 'me'; there are 5001",

@@ -106,13 +106,13 @@ def test_damaged_files_are_named(damage, tmp_path):
     path = tmp_path / "weights.npz"
     array_files.save(path, {"a": np.random.default_rng(0).normal(size=1000)})
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(WeightsError, match="weights.npz: not a readable weights file"):
+    with pytest.raises(WeightsError, match="weights.npz: not a readable .npz file"):
         array_files.load(path)
 
 
 def test_absent_and_foreign_files_are_named(tmp_path):
-    with pytest.raises(WeightsError, match="absent.npz: no such weights file"):
+    with pytest.raises(WeightsError, match="absent.npz: no such file"):
         array_files.load(tmp_path / "absent.npz")
     np.save(tmp_path / "single.npy", np.zeros(3))
-    with pytest.raises(WeightsError, match="single.npy: not a readable weights file"):
+    with pytest.raises(WeightsError, match="single.npy: not a readable .npz file"):
         array_files.load(tmp_path / "single.npy")

@@ -18,6 +18,7 @@ from PIL import Image
 
 from dpig_tf2.config import STAGES, ConfigError
 from dpig_tf2.io import array_files
+from dpig_tf2.pipeline.parser import MODEL_KEYS
 from dpig_tf2.pipeline.training_data import Poses, RecordPairs
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.records.schema import RecordError
@@ -85,6 +86,19 @@ def test_embeddings_are_computed_once(finished, tmp_path, monkeypatch):
     assert len(calls) == 1
     for factor, codes in array_files.load(cache).items():
         np.testing.assert_allclose(codes, embeddings[factor], rtol=1e-5, atol=1e-6)
+
+
+def test_how_many_images_are_encoded_is_said_now_and_then(tiny_config, monkeypatch):
+    model = types.SimpleNamespace(
+        encode_person=lambda batch: batch["keypoints"][:, 0], split_appearance=lambda codes: codes
+    )
+    monkeypatch.setattr(training_data, "PersonModel", lambda *_: model)
+    monkeypatch.setattr(training_data, "load_stage_networks", lambda *_: {})
+    batch = dict.fromkeys(MODEL_KEYS, np.ones((4, 18, 3), np.float32))
+    data = types.SimpleNamespace(persons=lambda _: 5 * [batch])
+    run, said = types.SimpleNamespace(config=tiny_config), []
+    assert len(training_data._encode_images(run, data, said.append)) == 20
+    assert said == [20]
 
 
 def test_photos_of_which_nobody_is_seen_are_refused(finished, monkeypatch):
@@ -365,6 +379,7 @@ import json, os, pathlib, signal, sys, time
 import numpy as np
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import run as training
+from dpig_tf2.pipeline.parser import MODEL_KEYS
 from dpig_tf2.pipeline.training_data import Poses
 
 path = pathlib.Path(sys.argv[1])
