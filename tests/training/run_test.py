@@ -379,7 +379,6 @@ import json, os, pathlib, signal, sys, time
 import numpy as np
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import run as training
-from dpig_tf2.pipeline.parser import MODEL_KEYS
 from dpig_tf2.pipeline.training_data import Poses
 
 path = pathlib.Path(sys.argv[1])
