@@ -37,6 +37,14 @@ def main() -> int:
     from dpig_tf2.preparation.photos import list_images, read_all
     from dpig_tf2.progress import Progress
 
+    if _SHEETS.value:
+        folder, sheets = (pathlib.Path(flag.value).resolve() for flag in (_IMAGES, _SHEETS))
+        if sheets.is_relative_to(folder):
+            raise program.FlagError(
+                f"--sheets={_SHEETS.value}: is in {_IMAGES.value}, where sheets would be taken for "
+                "photos",
+                field="sheets",
+            )
     background = _BACKGROUND.color()
     poses = person_flags.detected_poses(_POSE_MODEL.value, _WANTED.value == "all")
     skipped: list[str] = []

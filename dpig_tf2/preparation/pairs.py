@@ -101,7 +101,7 @@ def read_pairs_csv(path) -> list[tuple[str, str]]:
     "source,target" is not needed, and further columns are passed over if there is one.
 
     Raises:
-        DpigError: naming the file and line, if a row does not hold two names.
+        DpigError: naming the file and line, if a row does not hold two names, or there is none.
     """
     with open(path, encoding="utf-8-sig") as file:
         try:
@@ -127,6 +127,8 @@ def read_pairs_csv(path) -> list[tuple[str, str]]:
                 file=path,
             )
         pairs.append((fields[columns[0]], fields[columns[1]]))
+    if not pairs:
+        raise DpigError(f"{path}: lists no pair, expected two names a line", file=path)
     return pairs
 
 

@@ -125,6 +125,8 @@ class FileReader:
         if placement:
             cut = None
             keypoints = fit_keypoints(pose.keypoints, placement)
+            if lost := _lost(pose.keypoints, keypoints, "the image"):
+                self.notes.append(f"{path}: {lost}")
             image, mask = photo.placed(placement), placement.mask(pose.mask)
         else:
             cut = crops.person_crop(pose.box, photo.size, *self._size)
@@ -193,16 +195,20 @@ def read_poses(
             way_out = f" of {guessed}; --target_size says how large it is" if outside else ""
             left_out.append(f"{path}: {source}: {error}{way_out}")
             continue
-        given, kept = (int(np.count_nonzero(points[:, 2])) for points in (keypoints, poses[-1]))
-        if kept < given and not known:
-            notes.append(
-                f"{path}: {source}: {given - kept} of {given} keypoints are outside of "
-                f"{guessed} and count as missing; --target_size says how large their image is"
-            )
+        if lost := _lost(keypoints, poses[-1], "their image" if known else guessed):
+            way_out = "" if known else "; --target_size says how large their image is"
+            notes.append(f"{path}: {source}: {lost}{way_out}")
     if not poses:
         reasons = [*left_out, *annotations.problems]
         raise DpigError(f"{path}: no usable pose; {reasons[0]}", file=path)
     return Persons(tuple(names), np.stack(poses)), notes, left_out
+
+
+def _lost(given, kept, where):
+    """How many keypoints are no longer visible, and why, for a note; empty if none."""
+    before, after = (int(np.count_nonzero(points[:, 2])) for points in (given, kept))
+    lost = f"{before - after} of {before} keypoints are outside of {where} and count as missing"
+    return lost if after < before else ""
 
 
 def fit_keypoints(keypoints: np.ndarray, placement: photos.Placement) -> np.ndarray:

@@ -77,6 +77,16 @@ def test_csv_sheets_and_what_was_skipped(photos, pose_model, tmp_path):
     assert read_keypoint_csv(tmp_path / "second.csv")[0] == ["a.png"]
 
 
+@pytest.mark.parametrize("below", ["", "/found"])
+def test_sheets_among_the_photos_are_refused(photos, pose_model, tmp_path, below):
+    flags = [f"--images={photos}", f"--out={tmp_path}/found.csv", f"--sheets={photos}{below}"]
+    done = run("detect_poses", *flags, f"--pose_model={pose_model}")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert f"--sheets={photos}{below}: is in {photos}, where sheets would be taken for" in line
+    assert not (tmp_path / "found.csv").exists() and len(list(photos.iterdir())) == 3
+
+
 def test_without_a_model_one_line_says_what_to_do(photos, tmp_path):
     flags = [f"--images={photos}", f"--out={tmp_path}/found.csv"]
     done = run("detect_poses", *flags, DPIG_POSE_MODEL=str(tmp_path / "none"))

@@ -136,3 +136,12 @@ def test_a_line_of_other_than_two_names_is_named(tmp_path, text):
     with pytest.raises(DpigError, match="line") as raised:
         pairs.read_pairs_csv(path)
     assert raised.value.file == str(path)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "from,to\n"])
+def test_a_file_without_a_pair_is_refused(tmp_path, text):
+    path = tmp_path / "pairs.csv"
+    path.write_text(text)
+    with pytest.raises(DpigError, match="pairs.csv: lists no pair, expected two names") as raised:
+        pairs.read_pairs_csv(path)
+    assert raised.value.file == str(path)

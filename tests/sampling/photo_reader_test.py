@@ -244,17 +244,29 @@ def test_poses_are_of_images_of_the_size_given_or_else_of_the_files(tiny_config,
     np.testing.assert_allclose(read.keypoints[0, 0, :2], (32, 0.4 * 32))
 
 
-@pytest.mark.parametrize(("size", "noted"), [(None, 1), ((64, 32), 0), ((200, 200), 0)])
-def test_keypoints_outside_of_a_guessed_size_are_told(tiny_config, tmp_path, size, noted):
+@pytest.mark.parametrize(
+    ("size", "noted"), [(None, "64 x 32 pixels"), ((64, 32), "their image"), ((200, 200), None)]
+)
+def test_keypoints_outside_of_the_image_of_a_pose_are_told(tiny_config, tmp_path, size, noted):
     path = tmp_path / "k.csv"
     rows = [5] * 9 + [100] * 3 + [-1] * 6
     path.write_text(f"name:keypoints_y:keypoints_x\na.jpg: {rows}: {rows}\n")
     poses, notes, _ = read_poses(str(path), "auto", size, "stretch", tiny_config.model, None)
     assert poses.keypoints[0, :, 2].sum() == (12 if size == (200, 200) else 9)
-    assert len(notes) == noted
+    assert len(notes) == bool(noted)
     if noted:
-        assert "k.csv: a.jpg: 3 of 12 keypoints are outside of 64 x 32 pixels" in notes[0]
-        assert "--target_size" in notes[0]
+        assert f"k.csv: a.jpg: 3 of 12 keypoints are outside of {noted}" in notes[0]
+        assert ("--target_size" in notes[0]) == (size is None), "a size that was given is no guess"
+
+
+def test_keypoints_outside_of_their_photo_are_told(folder, tiny_config):
+    rows = [5] * 9 + [100] * 3 + [-1] * 6
+    (folder / "keypoints.csv").write_text(f"name:keypoints_y:keypoints_x\na.jpg: {rows}: {rows}\n")
+    files = reader(folder, tiny_config.model, "a.jpg")
+    (persons,) = files.persons()
+    assert persons.keypoints[0, :, 2].sum() == 9
+    [note] = files.notes
+    assert "a.jpg: 3 of 12 keypoints are outside of the image and count as missing" in note
 
 
 def test_a_file_without_a_usable_pose_is_refused_with_the_first_reason(tiny_config, tmp_path):
