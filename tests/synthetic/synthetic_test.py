@@ -88,6 +88,12 @@ def test_scene_shows_around_person_and_shadow():
     # The shadow lies at the feet, in the lower half.
     np.testing.assert_array_equal(picture[:32][~mask[:32]], scene[:32][~mask[:32]])
     assert np.all(picture[~mask] <= scene[~mask])
+    feet = synthetic.pose_keypoints(STANDING)[[10, 13], 0].max()
+    picture = synthetic.render(image.foreground, image.background, STANDING).astype(int)
+    mask = synthetic.foreground_mask(image.foreground, STANDING)
+    darker = (scene - picture).max(axis=-1)
+    rows = np.nonzero((darker > 10) & ~mask)[0]
+    assert len(rows) and abs(rows.mean() - feet) < 5, "it lies at the feet"
 
 
 @pytest.mark.parametrize("scene", SCENES)
