@@ -51,6 +51,26 @@ def test_render_is_deterministic(size):
     np.testing.assert_array_equal(first, second)
 
 
+def test_a_seed_gives_the_pictures_that_it_always_gave():
+    """Published weights were trained on them: mean colors of person and rest, sums of keypoints."""
+    expected = {
+        "0001_c2s1_000967_01.jpg": [129.6, 109.4, 96.1, 181.5, 165.5, 161.3, 444.0, 328.6, 17],
+        "0002_c3s1_000162_01.jpg": [139.1, 100.3, 88.4, 117.5, 111.9, 105.8, 429.1, 248.5, 13],
+        "0003_c4s1_000241_01.jpg": [153.0, 97.2, 95.8, 122.9, 125.3, 122.5, 528.2, 285.3, 17],
+        "0004_c5s1_000473_01.jpg": [174.9, 74.0, 78.2, 143.5, 133.7, 116.1, 363.2, 153.3, 11],
+        "0005_c6s1_000494_01.jpg": [174.1, 148.3, 78.3, 110.1, 114.3, 87.6, 197.2, 188.6, 7],
+        "0006_c1s1_000547_01.jpg": [150.0, 120.0, 109.2, 104.5, 101.0, 80.9, 330.1, 202.0, 12],
+    }
+    images = synthetic.make_images(0, 6, 1)
+    assert [image.name for image in images] == list(expected)
+    for image in images:
+        picture = synthetic.render(image.foreground, image.background, image.pose)
+        person = synthetic.foreground_coverage(image.foreground, image.pose) == 1
+        colors = [picture[pixels].mean(axis=0) for pixels in (person, ~person)]
+        found = [*colors, synthetic.pose_keypoints(image.pose).sum(axis=0)]
+        np.testing.assert_allclose(np.concatenate(found), expected[image.name], atol=0.3)
+
+
 def test_larger_image_shows_the_same_picture():
     image = synthetic.make_images(0, 1, 1)[0]
     small = synthetic.render(image.foreground, image.background, image.pose, 64, 32)
@@ -115,6 +135,42 @@ def test_coverage_agrees_with_mask():
     assert coverage.shape == (48, 24) and coverage.dtype == np.float32
     np.testing.assert_array_equal(coverage > 0, synthetic.foreground_mask(person, pose, 48, 24))
     assert 0 < coverage[coverage < 1].max() < coverage.max() == 1
+
+
+def test_clothes_are_where_they_belong():
+    """A red shirt with short sleeves, blue trousers to above the knee."""
+    red, blue, skin = (200, 30, 30), (30, 30, 200), (220, 180, 40)
+    person = dataclasses.replace(
+        synthetic.sample_foreground(rng(0)),
+        skin=skin,
+        upper=Garment("red", red, red, "plain", 0.1, 0.6),
+        lower=Garment("blue", blue, blue, "plain", 0.1, 0.6),
+        lower_kind="trousers",
+        bag="none",
+    )
+    size = (256, 128)
+    picture = synthetic.render(person, synthetic.sample_background(rng(0)), STANDING, *size)
+    keypoints = synthetic.pose_keypoints(STANDING, *size)
+    for start, end, place, color in (
+        ("neck", "right_hip", 0.5, red), ("right_hip", "right_knee", 0.3, blue),
+        ("right_shoulder", "right_elbow", 0.3, red), ("right_shoulder", "right_elbow", 0.85, skin),
+        ("right_elbow", "right_wrist", 0.5, skin), ("left_hip", "left_knee", 0.85, skin),
+    ):  # fmt: skip
+        ends = [keypoint(keypoints, name)[:2] for name in (start, end)]
+        row, column = (ends[0] + place * (ends[1] - ends[0])).astype(int)
+        shade = picture[row, column] / np.linalg.norm(picture[row, column])
+        assert shade @ color > 0.99 * np.linalg.norm(color), (start, place)
+
+
+def test_legs_take_turns_and_arms_swing_against_them():
+    poses = [synthetic.sample_pose(rng(seed)) for seed in range(200)]
+    legs = np.array([(pose.right_leg.swing, pose.left_leg.swing) for pose in poses])
+    np.testing.assert_array_equal(legs[:, 0], -legs[:, 1])
+    arms = np.array([(pose.right_arm.swing, pose.left_arm.swing) for pose in poses])
+    walking = np.abs(legs[:, 0]) > 0.1
+    for side in (0, 1):
+        against = np.sign(arms[walking, side]) == -np.sign(legs[walking, side])
+        assert against.mean() > 0.7  # others gesture
 
 
 def test_build_changes_thickness_only():
