@@ -9,7 +9,7 @@ import pytest
 from dpig_tf2 import synthetic
 from dpig_tf2.synthetic.factors import SCENES, Arm, Garment, Leg, Pose
 from dpig_tf2.synthetic.kinematics import KEYPOINT_ORDER
-from dpig_tf2.synthetic.scene import _grain
+from dpig_tf2.synthetic.scene import _grain, vary_background
 
 STANDING = Pose(
     yaw=0.0,
@@ -277,6 +277,9 @@ def changed(**changes):
     [
         ({"factor": "weather"}, "'factor' must be one of"),
         (changed(build="broad"), r"foreground\.build: expected float"),
+        (changed(build=True), r"foreground\.build: expected float"),
+        (changed(build=1e3), r"foreground\.build: expected at most 100"),
+        (changed(shoes=[-1, 2, 3]), r"foreground\.shoes: expected at least 0"),
         (changed(hair_style="mohawk"), "hair_style must be one of"),
         (changed(shoes=[1, 2]), r"foreground\.shoes: expected 3 values, got 2"),
         (changed(shoes=3), r"foreground\.shoes: expected a list"),
@@ -307,6 +310,7 @@ def test_names_identities_and_cameras():
         assert re.fullmatch(r"\d{4}_c\ds[1-6]_\d{6}_\d\d\.jpg", image.name)
         assert int(image.name[:4]) == image.identity and int(image.name[6]) == image.camera
     assert {image.camera for image in images} == set(range(1, 7))
+    assert [int(image.name[8]) for image in images] == 3 * [1, 1, 1, 1, 1, 1, 2, 2]
     persons = {image.identity: image.foreground for image in images}
     assert all(image.foreground == persons[image.identity] for image in images)
     assert len(set(persons.values())) == 3
@@ -318,6 +322,17 @@ def test_camera_keeps_its_place():
     places = {(i.camera, i.background.scene, i.background.wall) for i in images}
     assert len(places) == 6
     assert len({image.background for image in images}) == 24
+
+
+def test_things_move_with_the_wall_behind_them():
+    for seed in range(20):
+        place = synthetic.sample_background(rng(seed))
+        again = vary_background(rng(100 + seed), place)
+        pan = again.shift - place.shift
+        before = {(thing.kind, thing.size, thing.color): thing.column for thing in place.objects}
+        for thing in again.objects:
+            column = before.get((thing.kind, thing.size, thing.color))
+            assert column is None or thing.column - column == pytest.approx(pan, abs=2e-4)
 
 
 def test_images_depend_on_seed_identity_and_index_only():
