@@ -147,7 +147,7 @@ def test_what_is_written_is_read(source, target, parts):
     encoder = writer.PairEncoder(
         writer.Format("market1501", HEIGHT, WIDTH, parts, image_format="png")
     )
-    serialized = list(encoder.encode([writer.Pair(source, target)]))
+    serialized = [example for example, _ in encoder.encode([writer.Pair(source, target)])]
     decoded = Decoder(HEIGHT, WIDTH, extras=("attributes",))(tf.constant(serialized))
     for person, side in ((source, "source"), (target, "target")):
         found = {name: np.array(value[0]) for name, value in decoded[side].items()}

@@ -15,7 +15,7 @@ from dpig_tf2 import synthetic
 from dpig_tf2.config import ConfigError
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import movement, probes
-from dpig_tf2.evaluation.pair_scores import score_pairs
+from dpig_tf2.evaluation.pair_scores import PairScores
 from dpig_tf2.io.json_files import read_json
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.heat_map import heat_map
@@ -290,8 +290,11 @@ def _swap_all(sampler, persons, report):
 
 
 def _compare(generated, target):
-    summary = score_pairs(list(zip(generated, target, strict=True)), PROTOCOL)
-    return {name: summary["metrics"][name]["mean"] for name in ("ssim", "l1")}
+    scores = PairScores(PROTOCOL)
+    for pair in zip(generated, target, strict=True):
+        scores.add(*pair)
+    metrics = scores.summary()["metrics"]
+    return {name: metrics[name]["mean"] for name in ("ssim", "l1")}
 
 
 def _masked_l1(images, others, region):

@@ -1,6 +1,6 @@
 """Scores of image pairs, added one by one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -78,29 +78,6 @@ class PairScores:
             if any(value is not None for value in values)
         }
         return {"protocol": self.protocol.name, "count": count, "metrics": metrics}
-
-
-def score_pairs(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
-    protocol: str | SsimProtocol,
-    masks: Sequence[np.ndarray] | None = None,
-) -> dict:
-    """Scores of a list of pairs, as `PairScores.summary` describes.
-
-    Args:
-        pairs: (generated, target) images, each [H, W, 3], levels of [0, 255].
-        protocol: a `SsimProtocol` or the name of one in `PROTOCOLS`.
-        masks: one mask for each pair, [H, W] or [H, W, 1] in {0, 1}.
-
-    Raises:
-        DpigError: no pairs, another number of masks than of pairs, or as for `PairScores.add`.
-    """
-    if masks is not None and len(masks) != len(pairs):
-        raise DpigError(f"{len(masks)} masks for {len(pairs)} image pairs, expected one each")
-    scores = PairScores(protocol)
-    for (generated, target), mask in zip(pairs, masks or [None] * len(pairs), strict=True):
-        scores.add(generated, target, mask)
-    return scores.summary()
 
 
 def _summarize(values: list[float | None]) -> dict:

@@ -18,9 +18,10 @@ def score_poses(
 ) -> tuple[dict, np.ndarray]:
     """Scores of pose autoencoder and pose mapping network, and a sheet of poses to look at.
 
-    A pose is called impossible if one of its limbs is shorter or longer than 99.8 % of the training
-    poses have it. Limbs are those of the body mask; one with a missing end is left out, so samples
-    could look possible by hiding keypoints: the mean number of visible ones is reported beside.
+    A pose is called impossible if one of its limbs is shorter or longer than in the middle
+    99.8 % of the training poses. Limbs are those of the body mask; one with a missing end is
+    left out, so samples could look possible by hiding keypoints: the mean number of visible ones is
+    reported beside.
 
     Args:
         sampler: with pose encoder and decoder; without a mapping only reconstruction is scored.

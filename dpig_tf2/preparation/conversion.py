@@ -526,7 +526,7 @@ class StoredRecords:
         encoder, _, person = _opened(self)
         table = np.memmap(self.pair_file, pair_index.DTYPE, "r", shape=(self.num_pairs, 2))
         chosen = (row.tolist() for row in table.view(np.ndarray)[start:stop])
-        return encoder.checked(writer.Pair(person(one), person(other)) for one, other in chosen)
+        return encoder.encode(writer.Pair(person(one), person(other)) for one, other in chosen)
 
     def photos(self, start: int, stop: int) -> Iterator[writer.Checked]:
         """Serialized examples of single persons."""

@@ -156,7 +156,7 @@ class Decoder:
 
         def recovered():
             indices = parsing.sparse_indices(tf.where(given, b"", serialized), side)
-            found = keypoints_from_sparse_map(indices, self.height, self.width)
+            found = keypoints_from_sparse_map(indices, self.width)
             found = tf.where(given[:, None, None], keypoints, found)
             return found, ~given & (indices.row_lengths() == 0)
 
@@ -183,7 +183,7 @@ class Decoder:
         return tf.reshape(values, [-1, self.height, self.width, 1]), given
 
 
-def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int) -> tf.Tensor:
+def keypoints_from_sparse_map(indices: tf.RaggedTensor, width: int) -> tf.Tensor:
     """Keypoints whose discs of radius 4 a sparse pose map holds.
 
     A disc keeps the rows above and below its center unless the border cuts them off, so that the
@@ -191,7 +191,7 @@ def keypoints_from_sparse_map(indices: tf.RaggedTensor, height: int, width: int)
 
     Args:
         indices: ragged int64 [B, N] of (row * width + column) * 18 + keypoint.
-        height, width: image size in pixels, at least 9.
+        width: of the image in pixels, which has at least 9 rows and columns.
 
     Returns:
         float32 [B, 18, 3], pixels; the fraction that drawing truncated is lost.

@@ -7,7 +7,6 @@ import collections
 import dataclasses
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -230,16 +229,12 @@ class PairEncoder(_Encoder):
         self._values: collections.OrderedDict[Person, Described] = collections.OrderedDict()
         self._value_bytes = 0
 
-    def encode(self, pairs: Iterable[Pair]) -> Iterator[bytes]:
-        """Serialized tf.train.Examples of the pairs, in order.
+    def encode(self, pairs: Iterable[Pair]) -> Iterator[Checked]:
+        """Serialized tf.train.Examples of the pairs, in order, with their CRC-32C.
 
         Raises:
             RecordError: naming the person, if one breaks one of `records.rules`.
         """
-        return (example for example, _ in self.checked(pairs))
-
-    def checked(self, pairs: Iterable[Pair]) -> Iterator[Checked]:
-        """As `encode`, with the CRC-32C of each."""
         pairs = iter(pairs)
         while chunk := list(itertools.islice(pairs, _CHUNK)):
             self._look_at(chunk)
@@ -344,11 +339,6 @@ def coarse_grid(keypoints, height: int, width: int) -> np.ndarray:
         if visibility > 0.5 and 0 <= i < grid.shape[0] and 0 <= j < grid.shape[1]:
             grid[i, j, k] = 1
     return grid
-
-
-def write_shard(path: os.PathLike, examples: Iterable[bytes]) -> int:
-    """Number of examples written to a record file, which appears only when it is complete."""
-    return wire.write_records(path, ((each, crc32c.crc32c(each)) for each in examples))["examples"]
 
 
 def _of_side(values, side):

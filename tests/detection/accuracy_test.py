@@ -72,3 +72,7 @@ def test_empty_references_are_left_out_and_empty_pictures_counted():
     )
     assert (measured.photos, measured.empty_pictures, measured.false_persons) == (1, 3, 1)
     assert "1 of 3" in measured.table() and "100.0 % of 4" in measured.table()
+
+
+def test_time_is_that_of_a_photo():
+    assert accuracy.Tally(photos=4, seconds=2.0).result(0, 0).milliseconds == 500

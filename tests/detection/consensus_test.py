@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 
 from dpig_tf2.detection import consensus
@@ -44,8 +46,21 @@ def test_a_single_look_astray_does_not_move_the_rest():
 
 def test_looks_that_confuse_the_sides_are_turned_round():
     points = person(20, 80)
-    opinion = consensus.agree([*[look(points)] * 4, look(exchanged(points))])
+    seen = np.full(NUM_LANDMARKS, 0.8)
+    seen[list(LEFT)] = 0.3
+    confused = dataclasses.replace(look(exchanged(points)), visibility=exchanged(seen))
+    opinion = consensus.agree([*[dataclasses.replace(look(points), visibility=seen)] * 4, confused])
     np.testing.assert_allclose(opinion.points, points, atol=1e-6)
+    np.testing.assert_allclose(opinion.visibility, seen)
+
+
+def test_a_look_that_was_turned_round_counts_less():
+    behind = person(80, 20)
+    opinion = consensus.agree([look(behind), look(exchanged(behind) + (6, 0))])
+    to_both = [
+        np.linalg.norm(opinion.points - points, axis=1) for points in (behind, behind + (6, 0))
+    ]
+    assert (to_both[0] < to_both[1])[11:33].all()
 
 
 def test_the_legs_may_be_confused_alone():

@@ -11,7 +11,9 @@ from PIL import Image
 from dpig_tf2 import synthetic
 from dpig_tf2.detection import accuracy
 from dpig_tf2.detection import detector as detectors
+from dpig_tf2.detection.consensus import Opinion
 from dpig_tf2.detection.detector import PoseDetector, main_person
+from dpig_tf2.detection.networks import NUM_LANDMARKS, Region
 from dpig_tf2.detection.overlays import overlay
 from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
@@ -86,6 +88,39 @@ def test_a_profile_keeps_its_face():
     assert detectors._face_is_hidden(points)
     points[0, 1] = 70
     assert not detectors._face_is_hidden(points)
+
+
+def _person(opinion, photo_size):
+    mask = np.zeros((256, 256), np.float32)
+    return detectors._as_person(opinion, 1.0, mask, Region(50.0, 50.0, 100.0), photo_size)
+
+
+def test_the_larger_and_more_central_is_the_main_one():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-20, 20, (NUM_LANDMARKS, 2))
+
+    def standing_at(x, size=1.0):
+        return _person(Opinion(size * points + (x, 50), np.ones(NUM_LANDMARKS), 1.0), (100, 200))
+
+    aside, middle, small = standing_at(30), standing_at(100), standing_at(100, size=0.3)
+    assert middle.prominence > aside.prominence > small.prominence
+    assert main_person([aside, middle, small]) is middle
+
+
+def test_a_neck_is_as_visible_as_the_shoulder_that_is_less():
+    points = np.random.default_rng(0).uniform(20, 80, (NUM_LANDMARKS, 2))
+    visibility = np.ones(NUM_LANDMARKS)
+    visibility[11] = 0.05
+    person = _person(Opinion(points, visibility, 1.0), (100, 100))
+    assert person.scores[1] == pytest.approx(0.05)
+    assert not person.keypoints[[1, 5]].any() and person.keypoints[2, 2] == 1
+
+
+def test_views_overlap_by_half():
+    views = detectors._views(100, 300, 100.0)
+    assert [(view.x, view.y, view.side) for view in views] == [
+        (x, 50, 100) for x in (50, 100, 150, 200, 250)
+    ]
 
 
 def test_pictures_without_a_person(detector):

@@ -151,3 +151,15 @@ def test_download_says_what_pip_said(monkeypatch, tmp_path):
     monkeypatch.setattr(model_files.subprocess, "run", run)
     with pytest.raises(DpigError, match=r"ERROR: no index.*--pose_model"):
         model_files.download_pose_model(tmp_path / "model")
+
+
+def test_a_fingerprint_tells_both_files_and_the_settings():
+    files = model_files.ModelFiles(b"ab", b"cd", "", "")
+    others = [
+        model_files.ModelFiles(b"aX", b"cd", "", "").fingerprint(4),
+        model_files.ModelFiles(b"ab", b"cX", "", "").fingerprint(4),
+        model_files.ModelFiles(b"abc", b"d", "", "").fingerprint(4),
+        files.fingerprint(3),
+    ]
+    assert len({files.fingerprint(4), *others}) == 5
+    assert model_files.ModelFiles(b"ab", b"cd", "x", "y").fingerprint(4) == files.fingerprint(4)

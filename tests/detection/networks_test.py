@@ -63,7 +63,9 @@ def test_a_region_points_up_the_person():
     np.testing.assert_allclose(to_photo @ (50, 10, 1), (30, 50), atol=1e-9)
 
 
-@pytest.mark.parametrize("region", [Region(50, 5, 4), Region(500, 5, 40), Region(5, 5, np.nan)])
+@pytest.mark.parametrize(
+    "region", [Region(50, 5, 4), Region(500, 5, 40), Region(50, 5, 501), Region(5, 5, np.nan)]
+)
 def test_senseless_regions_do_not_fit(region):
     assert Region(50, 5, 40).fits(np.zeros((10, 100, 3), np.uint8))
     assert not region.fits(np.zeros((10, 100, 3), np.uint8))

@@ -123,3 +123,5 @@ def test_one_pair_without_a_mask_has_neither_distance_nor_masked_score():
         reason = found[name]["reason"]
         assert reason == "not computed: no pair has a mask (of folders: --masks)"
     assert found["mask_ssim"]["mean"] is None
+    scores.add(pictures(0)[1], pictures(1)[1])
+    assert None not in [scores.summary()["metrics"][name]["value"] for name in ("fid", "kid")]

@@ -68,7 +68,10 @@ def test_too_small_pictures_are_refused(distance):
         distance(small, small)
 
 
-def test_a_file_without_an_array_is_refused(arrays, tmp_path):
-    np.savez(tmp_path / "w.npz", **{name: a for name, a in arrays.items() if name != "linear2"})
-    with pytest.raises(WeightsError, match=r"w.npz: array linear2 must be .*\(256,\), found none"):
+@pytest.mark.parametrize(("wrong", "found"), [({}, "none"), ({"linear2": np.ones(4)}, r"\(4,\)")])
+def test_a_file_of_other_arrays_is_refused(arrays, tmp_path, wrong, found):
+    others = {name: array for name, array in arrays.items() if name != "linear2"}
+    np.savez(tmp_path / "w.npz", **others, **wrong)
+    message = rf"w.npz: array linear2 must be .*\(256,\), found {found}"
+    with pytest.raises(WeightsError, match=message):
         lpips.Lpips(tmp_path / "w.npz")

@@ -2,20 +2,23 @@ import json
 
 import pytest
 
-from dpig_tf2.evaluation.pair_scores import PairScores, score_pairs
+from dpig_tf2.evaluation.pair_scores import PairScores
 from dpig_tf2.evaluation.ssim import masked_ssim, ssim
 
 
-def test_score_pairs_summarizes_each_metric(pair, mask):
+def test_each_metric_is_summarized(pair, mask):
     generated, target = pair
-    summary = score_pairs([(generated, target), (target, target)], "dpig", [mask, 0 * mask])
+    scores = PairScores("dpig")
+    scores.add(generated, target, mask)
+    scores.add(target, target, 0 * mask)
+    summary = scores.summary()
     first = ssim(generated, target, "dpig")
-    scores = summary["metrics"]["ssim"]
+    found = summary["metrics"]["ssim"]
     assert summary["protocol"] == "dpig" and summary["count"] == 2
-    assert scores["per_image"] == pytest.approx([first, 1.0])
-    assert scores["mean"] == pytest.approx((first + 1.0) / 2)
+    assert found["per_image"] == pytest.approx([first, 1.0])
+    assert found["mean"] == pytest.approx((first + 1.0) / 2)
     # Of two values the standard error is half their distance.
-    assert scores["standard_error"] == pytest.approx((1.0 - first) / 2)
+    assert found["standard_error"] == pytest.approx((1.0 - first) / 2)
     masked = masked_ssim(generated, target, mask, "dpig")
     assert summary["metrics"]["mask_ssim"] == {
         "mean": masked,
@@ -26,8 +29,10 @@ def test_score_pairs_summarizes_each_metric(pair, mask):
     json.dumps(summary, allow_nan=False)
 
 
-def test_score_pairs_without_masks_has_no_masked_ssim(pair):
-    assert set(score_pairs([pair], "tf")["metrics"]) == {"ssim", "psnr", "l1", "l2"}
+def test_without_masks_there_is_no_masked_ssim(pair):
+    scores = PairScores("tf")
+    scores.add(*pair)
+    assert set(scores.summary()["metrics"]) == {"ssim", "psnr", "l1", "l2"}
 
 
 def test_further_scores_of_a_pair_are_summarized_like_the_others(pair):
@@ -37,11 +42,9 @@ def test_further_scores_of_a_pair_are_summarized_like_the_others(pair):
     assert scores.summary()["metrics"]["largest"]["per_image"][1] == 0.0
 
 
-def test_score_pairs_refuses_bad_lists(pair, mask):
+def test_no_pair_has_no_summary():
     with pytest.raises(ValueError, match="no image pair"):
-        score_pairs([], "dpig")
-    with pytest.raises(ValueError, match="2 masks for 1 image pairs"):
-        score_pairs([pair], "dpig", [mask, mask])
+        PairScores("dpig").summary()
 
 
 def test_a_refused_pair_leaves_the_scores_unchanged(pair, mask):

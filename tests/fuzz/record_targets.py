@@ -74,7 +74,7 @@ def _record_seeds():
             writer.Format(variant, HEIGHT, WIDTH, 37 if variant == "market1501" else 7)
         )
         pairs = [writer.Pair(persons[i], persons[j]) for i, j in ((0, 1), (1, 2))]
-        seeds[f"{variant}.tfrecord"] = _framed(encoder.encode(pairs))
+        seeds[f"{variant}.tfrecord"] = _framed(example for example, _ in encoder.encode(pairs))
     return seeds
 
 
@@ -285,7 +285,7 @@ def _check_image(person, path):
     from dpig_tf2.records import check, writer
 
     encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH))
-    (record,) = encoder.encode([writer.Pair(person, person)])
+    ((record, _),) = encoder.encode([writer.Pair(person, person)])
     assert not (found := check.problems(record, (HEIGHT, WIDTH))), found
     written = images.decode_image(person.encoded).numpy().astype(int)
     seen = photos.read(path)

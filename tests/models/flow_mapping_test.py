@@ -76,13 +76,15 @@ def test_an_untrained_flow_of_places_gives_codes_that_are_correlated_as_the_true
     assert np.corrcoef(drawn.T)[0, 2] > 0.98
 
 
-def test_adapting_takes_mean_and_deviation_also_of_numbers_that_never_vary():
-    flow = FlowMapping(8, 2)
+@pytest.mark.parametrize("places", [1, 2])
+def test_adapting_takes_mean_and_deviation_also_of_numbers_that_never_vary(places):
+    flow = FlowMapping(8, 2, places)
     flow.build((None, 2))
-    flow.adapt(np.array([[1.0, 7.0], [3.0, 7.0]]))
+    codes = np.array([[1.0, 7.0], [3.0, 7.0]], np.float32)
+    flow.adapt(codes)
     np.testing.assert_allclose(flow.code_mean, [2, 7])
     np.testing.assert_allclose(flow.code_deviation, [1, 1e-3])
-    assert np.isfinite(flow.normalize(np.array([[1.0, 7.0]], np.float32))).all()
+    assert np.isfinite(flow.noise_of(codes)).all()
 
 
 @pytest.mark.parametrize("moved", [0, 3])

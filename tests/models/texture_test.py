@@ -47,6 +47,21 @@ def test_stripes_are_read_and_drawn_again(standing, body):
     assert np.corrcoef(column, halved)[0, 1] > 0.8
 
 
+def test_colors_are_means_under_the_maps_of_the_texels(body):
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(1, 128, 64, 3)).astype(np.float32)
+    mask = rng.integers(0, 2, (1, 128, 64, 1)).astype(np.float32)
+    colors, seen = texture.read(image, mask, body)
+    maps = body.of_texels((64, 32)).numpy()
+    sums = [
+        np.einsum("bhwt,bhwc->btc", maps, x.reshape(1, 64, 2, 32, 2, -1).mean(axis=(2, 4)))
+        for x in (image * mask, mask)
+    ]
+    np.testing.assert_allclose(colors, sums[0] / (sums[1] + 1e-2), atol=1e-5)
+    total = maps.sum(axis=(1, 2))[..., None]
+    np.testing.assert_allclose(seen, sums[1] / (total + 1e-3), atol=1e-5)
+
+
 def test_every_region_is_drawn_in_channels_of_its_own(standing):
     hidden = standing.copy()
     hidden[:, KEYPOINT_NAMES.index("left_wrist")] = 0

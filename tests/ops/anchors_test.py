@@ -25,6 +25,10 @@ def test_anchors_lie_on_their_limbs(standing):
     arm = places[0, _of_region("right_arm")].numpy()
     np.testing.assert_allclose(arm[0], (31 + 0.15 * 14, 24 - 0.15 * 2), atol=1e-4)
     np.testing.assert_allclose(arm[-1], (58, 22), atol=1e-4)
+    leg = places[0, _of_region("left_leg")].numpy()
+    np.testing.assert_allclose(leg[[0, -1]], [(62 + 0.35 * 26, 37), (114, 37)], atol=1e-4)
+    thighs = places[0, _of_region("legs")].numpy()[-2:]
+    np.testing.assert_allclose(thighs, [(62 + 0.3 * 26, 27), (62 + 0.3 * 26, 37)], atol=1e-4)
 
 
 def test_an_anchor_is_known_if_all_its_points_are(standing):
@@ -51,16 +55,18 @@ def test_one_hip_stands_for_both(standing):
 def test_texels_lie_in_rows_on_the_torso(standing):
     places, known = anchors.texels(standing)
     assert known.numpy().all()
-    first = 0
-    for region, count in anchors.TEXELS_OF_REGION.items():
-        if REGION_NAMES[region] == "upper_body":
-            rows, columns = np.moveaxis(places[0, first : first + count].numpy(), 1, 0)
-        first += count
+    ends = np.cumsum(list(anchors.TEXELS_OF_REGION.values()))
+    names = [REGION_NAMES[region] for region in anchors.TEXELS_OF_REGION]
+    of_region = dict(zip(names, np.split(places[0], ends), strict=False))
+    rows, columns = of_region["upper_body"].T
     np.testing.assert_allclose(rows[:5], 31 - 0.02 * 31, atol=1e-3)
     np.testing.assert_allclose(
         columns[:5], 24 + 16 * np.array([-0.15, 0.18, 0.5, 0.82, 1.15]), atol=0.1
     )
     np.testing.assert_allclose(rows[-5:], 31 + (8 / 8.5 - 0.02) * 31, atol=1e-3)
+    skirt = 31 + 1.05 * 31
+    np.testing.assert_allclose(of_region["legs"][:3, 0], skirt, atol=1e-3)
+    assert (np.diff(of_region["legs"][:3, 1]) > 4).all(), "from the right side to the left"
 
 
 def test_the_middle_stands_for_a_hidden_shoulder_and_hip(standing):
@@ -143,10 +149,13 @@ def test_no_disc_falls_between_the_cells_of_a_coarse_grid(standing):
         assert maps.max(axis=(0, 1)).min() > 0.45
 
 
-def test_discs_of_keypoints_are_as_wide_as_a_tenth_of_the_torso(standing):
+def test_discs_are_as_wide_as_a_share_of_the_torso(standing):
     maps = anchors.BodyMaps(standing, *_SIZE).of_keypoints(_SIZE).numpy()[0]
     neck = maps[30, :, KEYPOINT_NAMES.index("neck")]
     np.testing.assert_allclose(neck[[32, 35, 39]], np.exp(-0.5 * (np.array([0, 3, 7]) / 3.2) ** 2))
+    head = anchors.BodyMaps(standing, *_SIZE).of_anchors(_SIZE).numpy()[0, 30, :, 0]
+    expected = np.exp(-0.5 * (np.array([0, 3, 7]) / (0.16 * 32)) ** 2)
+    np.testing.assert_allclose(head[[32, 35, 39]], expected, rtol=1e-5)
 
 
 def test_no_torso_is_shorter_than_is_believed(standing):

@@ -14,9 +14,10 @@ from dpig_tf2.pipeline.cache import count_distinct_images
 from dpig_tf2.pipeline.screening import usable_records
 from dpig_tf2.pipeline.training_data import Poses, RecordPairs
 from dpig_tf2.preparation import synthetic_records
-from dpig_tf2.records import index, writer
+from dpig_tf2.records import index
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.records.schema import RecordError
+from tests.record_files import write_shard
 
 MODEL = dataclasses.replace(config.preset("synthetic").model, height=64, width=32, mask_radius=4)
 EXAMPLES = 24
@@ -61,7 +62,7 @@ def stored(records):
 def rewritten(data_dir, tmp_path, change):
     """A folder with the records that `change` makes from the list of all serialized examples."""
     examples = change([raw for _, raw in RecordSet.open(data_dir, "train").reader.scan()])
-    writer.write_shard(tmp_path / "Market1501_train_00000-of-00001.tfrecord", examples)
+    write_shard(tmp_path / "Market1501_train_00000-of-00001.tfrecord", examples)
     return RecordSet.open(tmp_path, "train")
 
 

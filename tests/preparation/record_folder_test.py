@@ -13,7 +13,7 @@ from dpig_tf2.io.locks import LockedError
 from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.preparation import record_folder
 from dpig_tf2.preparation.record_folder import Output
-from dpig_tf2.records import writer
+from tests.record_files import write_shard
 
 
 class Encoder:
@@ -73,7 +73,7 @@ def test_killed_between_shard_and_manifest(tmp_path):
         write(tmp_path, Encoder(fails_at=0))
     assert [path.name for path in tmp_path.iterdir()] == ["manifest_Market1501_train.json"]
     shard = tmp_path / "Market1501_train_00000-of-00003.tfrecord"
-    writer.write_shard(shard, [b"not noted"])
+    write_shard(shard, [b"not noted"])
     assert write(tmp_path, Encoder()).reused == 0
     assert content(tmp_path) == [f"example {i}" for i in range(10)]
 
@@ -89,7 +89,7 @@ def test_damaged_shard_is_written_again(tmp_path):
 
 def test_splits_with_longer_names_are_left_alone(tmp_path):
     other = tmp_path / "Market1501_train_more_00000-of-00001.tfrecord"
-    writer.write_shard(other, [b"precious"])
+    write_shard(other, [b"precious"])
     write(tmp_path, Encoder())
     write(tmp_path, Encoder(), overwrite=True)
     assert other.exists()
@@ -151,7 +151,7 @@ def test_overwrite_replaces(tmp_path):
 
 
 def test_files_of_unknown_origin_are_kept(tmp_path):
-    writer.write_shard(tmp_path / "Market1501_train_00000-of-00001.tfrecord", [b"precious"])
+    write_shard(tmp_path / "Market1501_train_00000-of-00001.tfrecord", [b"precious"])
     with pytest.raises(OutputError, match="of unknown origin"):
         write(tmp_path, Encoder())
     assert content(tmp_path) == ["precious"]

@@ -1,7 +1,8 @@
 import pytest
 import tensorflow as tf
 
-from dpig_tf2.records import check, parsing, writer
+from dpig_tf2.records import check, parsing
+from tests.record_files import write_shard
 
 NAME = "Market1501_train_00000-of-00001.tfrecord"
 
@@ -13,7 +14,7 @@ def changed(example, key, change):
 
 
 def test_good_records(tmp_path, examples):
-    writer.write_shard(tmp_path / NAME, examples)
+    write_shard(tmp_path / NAME, examples)
     report = check.check_folder(tmp_path)
     assert report.ok
     text = str(report)
@@ -22,7 +23,7 @@ def test_good_records(tmp_path, examples):
 
 
 def test_share_of_visible_keypoints(tmp_path, examples, persons):
-    writer.write_shard(tmp_path / NAME, examples)
+    write_shard(tmp_path / NAME, examples)
     visible = sum(person.keypoints[:, 2].sum() for person in persons) / (18 * len(persons))
     assert f"visible keypoints: {visible:.1%}" in str(check.check_folder(tmp_path))
 
@@ -108,7 +109,7 @@ def test_garbage_is_no_example():
 
 def test_report_counts_damage_by_file_and_record(tmp_path, examples):
     bad = changed(examples[1], "image_raw_0", lambda f: f.Clear())
-    writer.write_shard(tmp_path / NAME, [examples[0], bad, examples[2]])
+    write_shard(tmp_path / NAME, [examples[0], bad, examples[2]])
     path = tmp_path / NAME
     path.write_bytes(path.read_bytes()[:-3])
     report = check.check_folder(tmp_path)
@@ -126,8 +127,8 @@ def test_older_records_are_reported(tmp_path, examples):
         for key in absent:
             for side in range(2):
                 del example.features.feature[key.format(side)]
-    writer.write_shard(tmp_path / NAME, [example.SerializeToString() for example in old])
-    writer.write_shard(tmp_path / NAME.replace("train", "test"), examples)
+    write_shard(tmp_path / NAME, [example.SerializeToString() for example in old])
+    write_shard(tmp_path / NAME.replace("train", "test"), examples)
     report = check.check_folder(tmp_path)
     assert report.ok
     assert "  part regions: none (4)" in report.lines
@@ -140,7 +141,7 @@ def test_folder_without_records(tmp_path):
 
 
 def test_progress(tmp_path, examples):
-    writer.write_shard(tmp_path / NAME, examples[:2])
+    write_shard(tmp_path / NAME, examples[:2])
     calls = []
     check.check_folder(tmp_path, lambda *call: calls.append(call))
     assert calls == [("Market1501_train", 1, 2), ("Market1501_train", 2, 2)]

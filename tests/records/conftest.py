@@ -39,4 +39,5 @@ def examples(persons):
     """Four serialized pairs at 64 x 32 with 37 parts: person i and person i + 1."""
     encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH, image_format="png"))
     following = persons[1:] + persons[:1]
-    return list(encoder.encode(map(writer.Pair, persons, following)))
+    encoded = encoder.encode(map(writer.Pair, persons, following))
+    return [example for example, _ in encoded]

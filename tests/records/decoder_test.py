@@ -33,7 +33,7 @@ def test_pixels_keypoints_and_labels_by_value(persons, examples):
 
 def test_seven_and_37_parts_give_the_same_boxes(persons, examples):
     encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH, parts=7))
-    (seven,) = encoder.encode([writer.Pair(persons[0], persons[1])])
+    ((seven, _),) = encoder.encode([writer.Pair(persons[0], persons[1])])
     decoded = decoder.Decoder(HEIGHT, WIDTH)(tf.constant([seven, examples[0]]))
     for key in ("part_boxes", "part_visibility"):
         np.testing.assert_array_equal(decoded["source"][key][0], decoded["source"][key][1])
@@ -63,7 +63,7 @@ def test_keypoints_at_every_border_come_back():
     indices = tf.ragged.constant(
         [writer.sparse_pose_map(keypoints, HEIGHT, WIDTH, 4), []], tf.int64
     )
-    read = decoder.keypoints_from_sparse_map(indices, HEIGHT, WIDTH)
+    read = decoder.keypoints_from_sparse_map(indices, WIDTH)
     np.testing.assert_array_equal(read[0], keypoints)
     np.testing.assert_array_equal(read[1], np.zeros((18, 3)))
 
@@ -74,7 +74,7 @@ def test_png_and_jpeg(persons):
     Image.fromarray(pixels).save(file, "JPEG")
     jpeg = writer.Person("a.jpg", file.getvalue(), persons[0].keypoints)
     pair = writer.Pair(jpeg, persons[0])
-    (example,) = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH)).encode([pair])
+    ((example, _),) = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH)).encode([pair])
     decoded = decoder.Decoder(HEIGHT, WIDTH)(tf.constant([example]))
     expected = np.asarray(Image.open(io.BytesIO(file.getvalue())))
     np.testing.assert_array_equal(decoded["source"]["image"][0], expected)
@@ -88,7 +88,7 @@ def test_extras_by_name(persons):
         "a", persons[0].encoded, persons[0].keypoints, attributes=attributes,
         word_vectors={25: np.arange(50.0)}, segmentation=segmentation,
     )  # fmt: skip
-    (example,) = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH)).encode(
+    ((example, _),) = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH)).encode(
         [writer.Pair(person, person)]
     )
     names = ("attributes", "segmentation", "word_vectors_25")
@@ -101,7 +101,7 @@ def test_extras_by_name(persons):
 def test_extras_that_some_records_lack(persons):
     labeled = dataclasses.replace(persons[0], attributes=np.arange(27))
     encoder = writer.PairEncoder(writer.Format("market1501", HEIGHT, WIDTH))
-    examples = list(encoder.encode([writer.Pair(labeled, persons[1])]))
+    examples = [each for each, _ in encoder.encode([writer.Pair(labeled, persons[1])])]
     names = ("attributes", "segmentation", "word_vectors_50")
     decoded = decoder.Decoder(HEIGHT, WIDTH, extras=names)(tf.constant(examples))
     np.testing.assert_array_equal(decoded["source"]["attributes"][0], np.arange(27))

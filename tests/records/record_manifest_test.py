@@ -6,10 +6,11 @@ import pytest
 
 from dpig_tf2.io.hashes import sha256
 from dpig_tf2.pipeline import screening
-from dpig_tf2.records import check, index, schema, writer
+from dpig_tf2.records import check, index, schema
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.records.schema import RecordError
 from dpig_tf2.testing import tiny_config
+from tests.record_files import write_shard
 
 MODEL = tiny_config().model
 NAMES = [schema.shard_name("Market1501", "train", shard, 2) for shard in range(2)]
@@ -20,7 +21,7 @@ def folder(tmp_path, examples):
     """Two shards of two records with their manifest."""
     files = {}
     for shard, name in enumerate(NAMES):
-        writer.write_shard(tmp_path / name, examples[2 * shard : 2 * shard + 2])
+        write_shard(tmp_path / name, examples[2 * shard : 2 * shard + 2])
         files[name] = {
             "examples": 2,
             "bytes": (tmp_path / name).stat().st_size,

@@ -14,6 +14,7 @@ from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.records import check, decoder, writer
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.testing import tiny_config
+from tests.record_files import write_shard
 
 HEIGHT, WIDTH = 64, 32
 NAME = "Market1501_train_00000-of-00001.tfrecord"
@@ -126,7 +127,7 @@ def test_support_of_the_sparse_map_is_judged_by_record(tmp_path, examples):
 
     bare = without(examples[1], "pose_peaks_0_rcv")
     nothing = without(examples[2], "pose_peaks_1_rcv", "indices_r4_1")
-    writer.write_shard(tmp_path / NAME, [examples[0], bare, nothing])
+    write_shard(tmp_path / NAME, [examples[0], bare, nothing])
     report = check.check_folder(tmp_path)
     (problem,) = report.problems
     assert "record 2: pose_peaks_1_rcv is missing, and so is indices_r4_1" in problem
@@ -162,7 +163,7 @@ def test_both_images_of_another_size_are_a_problem_of_the_record(tmp_path, examp
     small = examples[1]
     for key in ("image_raw_0", "image_raw_1"):
         small = changed(small, key, lambda f: f.bytes_list.value.__setitem__(0, encoded))
-    writer.write_shard(tmp_path / NAME, [examples[0], small])
+    write_shard(tmp_path / NAME, [examples[0], small])
     problems = check.check_folder(tmp_path).problems
     assert len(problems) == 2
     assert all("record 1: image_raw_" in p and "is 32 x 16 pixels" in p for p in problems)
@@ -171,7 +172,7 @@ def test_both_images_of_another_size_are_a_problem_of_the_record(tmp_path, examp
 def test_mutated_records_are_judged_alike(tmp_path, examples):
     """Check, screening and reading agree on every one; values that are delivered keep to bounds."""
     mutated = [_mutate(examples[seed % 4], seed) for seed in range(MUTATED)]
-    writer.write_shard(tmp_path / NAME, [examples[0], *mutated])
+    write_shard(tmp_path / NAME, [examples[0], *mutated])
     records = RecordSet.open(tmp_path, "train")
     passed = [not records.problems(number) for number in range(len(records))]
     kept = screening.usable_records(records, MODEL, skip_bad_records=True)
@@ -228,8 +229,8 @@ def test_compressed_records_are_named_as_such(tmp_path, examples):
 
 def test_copies_of_record_files_are_mentioned(tmp_path, examples):
     copy = NAME.replace(".tfrecord", " (1).tfrecord")
-    writer.write_shard(tmp_path / NAME, examples)
-    writer.write_shard(tmp_path / copy, examples)
+    write_shard(tmp_path / NAME, examples)
+    write_shard(tmp_path / copy, examples)
     report = check.check_folder(tmp_path)
     assert report.ok and any(copy in line for line in report.lines)
     (tmp_path / NAME).unlink()

@@ -9,7 +9,7 @@ from dpig_tf2.models import factory
 from dpig_tf2.ops.body_parts import REGION_NAMES
 from dpig_tf2.sampling.checks import SamplerError
 from dpig_tf2.sampling.interpolation import codes_between, codes_between_noise
-from dpig_tf2.sampling.inversion import InversionSettings
+from dpig_tf2.sampling.inversion import InversionSettings, invert
 from dpig_tf2.sampling.mixing import mix_codes
 from dpig_tf2.sampling.person_codes import PersonCodes
 
@@ -124,11 +124,19 @@ def test_inversion_finds_the_noise_of_mapped_codes(sampler):
         again = np.linalg.norm(result.code - codes.code(factor), axis=-1)
         length = np.linalg.norm(codes.code(factor), axis=-1)
         np.testing.assert_allclose(result.residual, again / length, atol=1e-4, err_msg=factor)
+        deviations = result.noise / sampler.config.model.noise_scale
+        spread = np.sqrt(np.mean(np.square(deviations), axis=1))
+        np.testing.assert_allclose(result.spread, spread, rtol=1e-4, err_msg=factor)
 
 
 def test_inversion_encodes_a_pose_that_is_given_as_keypoints(sampler, codes):
     settings = InversionSettings(steps=5, restarts=1)
-    given = sampler.invert(codes, ["pose"], settings)["pose"]
+    told = []
+    given = invert(sampler, codes, ["pose"], settings, report=lambda *done: told.append(done))[
+        "pose"
+    ]
+    steps = 5 * len(codes)
+    assert (told[0], told[-1]) == ((0, steps), (steps, steps))
     encoded = PersonCodes(pose=sampler.encode_pose(codes.keypoints))
     expected = sampler.invert(encoded, ["pose"], settings)["pose"]
     np.testing.assert_array_equal(given.noise, expected.noise)

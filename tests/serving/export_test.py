@@ -303,7 +303,7 @@ def _refused_calls(given, model):
         ),
         "large": (
             "generate",
-            {"appearance": _changed(given["appearance"], (2, 3), 1e7)},
+            {"appearance": _changed(given["appearance"], (2, 3), -1e7)},
             "appearance: holds values beyond 1e+06",
         ),
         "pose": ("decode_pose", {"pose": _changed(given["pose"], 0, np.nan)}, "pose: holds NaN"),

@@ -7,7 +7,7 @@ import tensorflow as tf
 from dpig_tf2 import config
 from dpig_tf2.models import factory
 from dpig_tf2.serving import litert_format, runtimes, verification
-from dpig_tf2.serving.export import export
+from dpig_tf2.serving.export import _Export, export
 from dpig_tf2.serving.formats import ExportError, ExportSettings
 from dpig_tf2.serving.signatures import available_signatures
 
@@ -190,6 +190,31 @@ def test_units_that_are_never_active_are_quantized(tmp_path):
     signature = runtimes.describe(export(settings, networks, tmp_path, asked))["signatures"]
     lost = signature["encode_appearance"]["outputs"]["appearance"]["difference"]
     assert 0 < lost["mean"] < 0.1
+
+
+def test_int8_covers_the_ranges_of_all_persons():
+    ranges = [{"a": {"min": -1.0, "max": 2.0}}, {"a": {"min": -3.0, "max": 1.0}, "b": _point(4.0)}]
+    found = litert_format._joined(ranges)
+    assert found["a"] == {"min": -3, "max": 2}
+    assert found["b"]["min"] == 4 and found["b"]["max"] > 4, "no range is a point"
+
+
+def _point(value):
+    return {"min": np.full(1, value), "max": np.full(1, value)}
+
+
+@pytest.mark.parametrize("rows", [None, 2, 8])
+def test_every_given_person_is_among_those_that_int8_is_calibrated_with(sampler, rows):
+    images, keypoints, _ = _persons(sampler, 3)
+    calibration = {"images": images, "keypoints": keypoints}
+    signature = available_signatures(sampler.model, portable=True)[0]["encode_appearance"]
+    settings = ExportSettings("onnx", "int8")
+    work = _Export(sampler.config, settings, {}, {}, sampler, calibration, print)
+    batches = work._calibration(signature, rows)
+    assert {len(batch["images"]) for batch in batches} == {rows or 1}
+    for name, array in calibration.items():
+        seen = np.concatenate([batch[name] for batch in batches])
+        np.testing.assert_array_equal(seen[:3], array)
 
 
 def test_given_persons_set_the_ranges_of_int8(sampler, tmp_path):

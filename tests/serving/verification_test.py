@@ -43,6 +43,34 @@ def test_pictures_may_differ_by_a_level(sampler):
     assert 7 <= found["max"] <= 9 and found["allowed"] == 1
 
 
+def test_codes_may_differ_by_a_share_of_their_largest_number(sampler):
+    persons = verification.synthetic_persons(sampler.config.model, 2)
+    codes = sampler.encode_pose(persons["keypoints"])
+    signature = available_signatures(sampler.model)[0]["encode_pose"]
+    found = verification.differences(
+        signature, sampler, lambda _: {"pose": codes + np.float32(0.25)}, persons
+    )["pose"]
+    assert found["allowed"] == pytest.approx(1e-3 * max(1, np.abs(codes).max()))
+    assert (found["mean"], found["max"]) == pytest.approx((0.25, 0.25), abs=1e-4)
+
+
+def test_the_largest_difference_is_that_of_all_pictures():
+    found = [
+        {"images": {"mean": 1.0, "max": 3.0}, "pose": {"mean": 50.0, "max": 90.0}},
+        {"image_bytes": {"mean": 2.0, "max": 2.5}},
+    ]
+    assert verification.largest(found) == {"mean": 1.5, "max": 3.0}
+    assert verification.largest([{"pose": found[0]["pose"]}]) == {}
+
+
+def test_persons_of_the_calibration_are_others_than_those_of_the_verification(tiny_config):
+    three = verification.synthetic_persons(tiny_config.model, 3)
+    last = verification.synthetic_persons(tiny_config.model, 1, skip=2)
+    for name, array in three.items():
+        np.testing.assert_array_equal(last[name][0], array[2])
+    assert len(np.unique(three["images"], axis=0)) == 3
+
+
 @pytest.fixture
 def recorded(tiny_config, monkeypatch):
     """Persons of records of which the given number have visible keypoints, the last ones."""

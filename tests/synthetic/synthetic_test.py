@@ -9,7 +9,7 @@ import pytest
 from dpig_tf2 import synthetic
 from dpig_tf2.synthetic.factors import SCENES, Arm, Garment, Leg, Pose
 from dpig_tf2.synthetic.kinematics import KEYPOINT_ORDER
-from dpig_tf2.synthetic.scene import _grain
+from dpig_tf2.synthetic.scene import _grain, vary_background
 
 STANDING = Pose(
     yaw=0.0,
@@ -51,6 +51,26 @@ def test_render_is_deterministic(size):
     np.testing.assert_array_equal(first, second)
 
 
+def test_a_seed_gives_the_pictures_that_it_always_gave():
+    """Published weights were trained on them: mean colors of person and rest, sums of keypoints."""
+    expected = {
+        "0001_c2s1_000967_01.jpg": [129.6, 109.4, 96.1, 181.5, 165.5, 161.3, 444.0, 328.6, 17],
+        "0002_c3s1_000162_01.jpg": [139.1, 100.3, 88.4, 117.5, 111.9, 105.8, 429.1, 248.5, 13],
+        "0003_c4s1_000241_01.jpg": [153.0, 97.2, 95.8, 122.9, 125.3, 122.5, 528.2, 285.3, 17],
+        "0004_c5s1_000473_01.jpg": [174.9, 74.0, 78.2, 143.5, 133.7, 116.1, 363.2, 153.3, 11],
+        "0005_c6s1_000494_01.jpg": [174.1, 148.3, 78.3, 110.1, 114.3, 87.6, 197.2, 188.6, 7],
+        "0006_c1s1_000547_01.jpg": [150.0, 120.0, 109.2, 104.5, 101.0, 80.9, 330.1, 202.0, 12],
+    }
+    images = synthetic.make_images(0, 6, 1)
+    assert [image.name for image in images] == list(expected)
+    for image in images:
+        picture = synthetic.render(image.foreground, image.background, image.pose)
+        person = synthetic.foreground_coverage(image.foreground, image.pose) == 1
+        colors = [picture[pixels].mean(axis=0) for pixels in (person, ~person)]
+        found = [*colors, synthetic.pose_keypoints(image.pose).sum(axis=0)]
+        np.testing.assert_allclose(np.concatenate(found), expected[image.name], atol=0.3)
+
+
 def test_larger_image_shows_the_same_picture():
     image = synthetic.make_images(0, 1, 1)[0]
     small = synthetic.render(image.foreground, image.background, image.pose, 64, 32)
@@ -88,6 +108,12 @@ def test_scene_shows_around_person_and_shadow():
     # The shadow lies at the feet, in the lower half.
     np.testing.assert_array_equal(picture[:32][~mask[:32]], scene[:32][~mask[:32]])
     assert np.all(picture[~mask] <= scene[~mask])
+    feet = synthetic.pose_keypoints(STANDING)[[10, 13], 0].max()
+    picture = synthetic.render(image.foreground, image.background, STANDING).astype(int)
+    mask = synthetic.foreground_mask(image.foreground, STANDING)
+    darker = (scene - picture).max(axis=-1)
+    rows = np.nonzero((darker > 10) & ~mask)[0]
+    assert len(rows) and abs(rows.mean() - feet) < 5, "it lies at the feet"
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -109,6 +135,42 @@ def test_coverage_agrees_with_mask():
     assert coverage.shape == (48, 24) and coverage.dtype == np.float32
     np.testing.assert_array_equal(coverage > 0, synthetic.foreground_mask(person, pose, 48, 24))
     assert 0 < coverage[coverage < 1].max() < coverage.max() == 1
+
+
+def test_clothes_are_where_they_belong():
+    """A red shirt with short sleeves, blue trousers to above the knee."""
+    red, blue, skin = (200, 30, 30), (30, 30, 200), (220, 180, 40)
+    person = dataclasses.replace(
+        synthetic.sample_foreground(rng(0)),
+        skin=skin,
+        upper=Garment("red", red, red, "plain", 0.1, 0.6),
+        lower=Garment("blue", blue, blue, "plain", 0.1, 0.6),
+        lower_kind="trousers",
+        bag="none",
+    )
+    size = (256, 128)
+    picture = synthetic.render(person, synthetic.sample_background(rng(0)), STANDING, *size)
+    keypoints = synthetic.pose_keypoints(STANDING, *size)
+    for start, end, place, color in (
+        ("neck", "right_hip", 0.5, red), ("right_hip", "right_knee", 0.3, blue),
+        ("right_shoulder", "right_elbow", 0.3, red), ("right_shoulder", "right_elbow", 0.85, skin),
+        ("right_elbow", "right_wrist", 0.5, skin), ("left_hip", "left_knee", 0.85, skin),
+    ):  # fmt: skip
+        ends = [keypoint(keypoints, name)[:2] for name in (start, end)]
+        row, column = (ends[0] + place * (ends[1] - ends[0])).astype(int)
+        shade = picture[row, column] / np.linalg.norm(picture[row, column])
+        assert shade @ color > 0.99 * np.linalg.norm(color), (start, place)
+
+
+def test_legs_take_turns_and_arms_swing_against_them():
+    poses = [synthetic.sample_pose(rng(seed)) for seed in range(200)]
+    legs = np.array([(pose.right_leg.swing, pose.left_leg.swing) for pose in poses])
+    np.testing.assert_array_equal(legs[:, 0], -legs[:, 1])
+    arms = np.array([(pose.right_arm.swing, pose.left_arm.swing) for pose in poses])
+    walking = np.abs(legs[:, 0]) > 0.1
+    for side in (0, 1):
+        against = np.sign(arms[walking, side]) == -np.sign(legs[walking, side])
+        assert against.mean() > 0.7  # others gesture
 
 
 def test_build_changes_thickness_only():
@@ -215,6 +277,9 @@ def changed(**changes):
     [
         ({"factor": "weather"}, "'factor' must be one of"),
         (changed(build="broad"), r"foreground\.build: expected float"),
+        (changed(build=True), r"foreground\.build: expected float"),
+        (changed(build=1e3), r"foreground\.build: expected at most 100"),
+        (changed(shoes=[-1, 2, 3]), r"foreground\.shoes: expected at least 0"),
         (changed(hair_style="mohawk"), "hair_style must be one of"),
         (changed(shoes=[1, 2]), r"foreground\.shoes: expected 3 values, got 2"),
         (changed(shoes=3), r"foreground\.shoes: expected a list"),
@@ -245,6 +310,7 @@ def test_names_identities_and_cameras():
         assert re.fullmatch(r"\d{4}_c\ds[1-6]_\d{6}_\d\d\.jpg", image.name)
         assert int(image.name[:4]) == image.identity and int(image.name[6]) == image.camera
     assert {image.camera for image in images} == set(range(1, 7))
+    assert [int(image.name[8]) for image in images] == 3 * [1, 1, 1, 1, 1, 1, 2, 2]
     persons = {image.identity: image.foreground for image in images}
     assert all(image.foreground == persons[image.identity] for image in images)
     assert len(set(persons.values())) == 3
@@ -256,6 +322,17 @@ def test_camera_keeps_its_place():
     places = {(i.camera, i.background.scene, i.background.wall) for i in images}
     assert len(places) == 6
     assert len({image.background for image in images}) == 24
+
+
+def test_things_move_with_the_wall_behind_them():
+    for seed in range(20):
+        place = synthetic.sample_background(rng(seed))
+        again = vary_background(rng(100 + seed), place)
+        pan = again.shift - place.shift
+        before = {(thing.kind, thing.size, thing.color): thing.column for thing in place.objects}
+        for thing in again.objects:
+            column = before.get((thing.kind, thing.size, thing.color))
+            assert column is None or thing.column - column == pytest.approx(pan, abs=2e-4)
 
 
 def test_images_depend_on_seed_identity_and_index_only():

@@ -135,10 +135,18 @@ def test_codes_poses_answers_and_masks_belong_together(monkeypatch):
 def test_colors_of_texels_are_learned():
     trainer = _trainer(**{"model.texels": True, "reconstruction.learning_rate": 3e-3})
     batch, step = _batch(trainer), tf.function(trainer.train_step)
-    first = float(step(batch)["loss/texture"])
+    first = {name: float(value) for name, value in step(batch).items()}
     for _ in range(60):
         last = step(batch)
-    assert float(last["loss/texture"]) < 0.7 * first
+    assert float(last["loss/texture"]) < 0.7 * first["loss/texture"]
+    assert float(last["error/reconstruction"]) < 0.9 * first["error/reconstruction"]
+    person = batch["source"]
+    codes, answer = trainer.person_model.encode_person(person), tf.ones((2, 32, 16, 3))
+    of_masks = [
+        float(trainer._texture_loss(codes, person["keypoints"], answer, mask))
+        for mask in (tf.ones((2, 32, 16, 1)), tf.zeros((2, 32, 16, 1)))
+    ]
+    assert of_masks[0] > 0 == of_masks[1], "texels that are hidden teach nothing"
 
 
 def test_the_weight_of_the_texture_is_that_of_the_recipe():
