@@ -152,6 +152,27 @@ def test_quantized_files_tell_what_they_lose(sampler, onnx_transfer, tmp_path, f
     assert 0 < means["float16"] < 1 < means["int8"] < 40
 
 
+def test_products_inside_of_the_networks_are_of_seven_bits_a_range_for_each_channel(
+    sampler, tmp_path
+):
+    import onnx
+
+    folder = _exported(sampler, tmp_path, "onnx", "generate", quantize="int8")
+    graph = onnx.load(folder / "generate.onnx").graph
+    stored = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+            continue
+        weights = made_by.get(node.input[1])
+        quantized = weights is not None and weights.op_type == "DequantizeLinear"
+        assert quantized == (node.name[:9] == "generator" and "output" not in node.name)
+        if quantized:
+            kernel, scale = (stored[name] for name in weights.input[:2])
+            assert kernel.dtype == np.int8 and 60 < np.abs(kernel.astype(int)).max() <= 64
+            assert scale.ndim == 1 and len(scale) > 1
+
+
 def test_a_kernel_that_the_quantizer_alone_would_not_take_is_quantized():
     """36 MiB, as the published width has them; every channel has a range of its own."""
     from ai_edge_litert.interpreter import Interpreter
