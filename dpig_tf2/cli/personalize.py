@@ -5,10 +5,10 @@ Examples:
     dpig personalize --run_dir=runs/persons --images=photos --one_person --out_dir=runs/me
 
 Trains encoder and generator for some minutes on one to some twenty photos, moved and scaled anew in
-every step, with synthetic persons beside them so that poses are not forgotten. The new run folder
-serves every verb. Started again with the same photos and flags, it goes on where it stopped; only
---steps may be others. --precision=mixed_bfloat16 is faster on processors that have instructions for
-it.
+every step, with other persons beside them so that poses are not forgotten: synthetic ones, or those
+of --beside. The new run folder serves every verb. Started again with the same photos and flags, it
+goes on where it stopped; only --steps may be others. --precision=mixed_bfloat16 is faster on
+processors that have instructions for it.
 """
 
 from absl import flags
@@ -32,13 +32,20 @@ _ONE_PERSON = flags.DEFINE_bool(
     "All photos show one person: they are learned from each other.",
     flag_values=FLAGS,
 )
+_BESIDE = flags.DEFINE_string(
+    "beside",
+    None,
+    "Folder with tf-records whose pairs, of split train, are learned beside the photos in place of "
+    "synthetic persons: better for networks that were trained on them.",
+    flag_values=FLAGS,
+)
 _STEPS = flags.DEFINE_integer(
     "steps", 600, "Training steps of the new run.", lower_bound=1, flag_values=FLAGS
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size",
     8,
-    "Rows of a step, half of them synthetic persons.",
+    "Rows of a step, half of them other persons.",
     lower_bound=4,
     flag_values=FLAGS,
 )
@@ -51,12 +58,15 @@ def main() -> int:
     _PERSONS.check()
     from dpig_tf2.ops.implementations import uses_onednn
     from dpig_tf2.pipeline.personal_photos import PersonalPhotos
+    from dpig_tf2.pipeline.training_data import RecordPairs
+    from dpig_tf2.records.record_set import RecordSet
     from dpig_tf2.sampling.persons import concatenate
     from dpig_tf2.training.personalization import personal_config, personalize, prepare
     from dpig_tf2.training.run import RunOptions
 
     config = flag_groups.open_run(_RUN_DIR.value).config
     personal_config(config, _STEPS.value, _BATCH_SIZE.value)
+    beside = RecordPairs(RecordSet.open(_BESIDE.value, "train")) if _BESIDE.value else None
     # XLA's convolutions are faster than TensorFlow's own and slower than oneDNN's.
     execution = _EXECUTION.execution(jit_compile=not uses_onednn(jit_compile=False))
     flag_groups.require_speed(execution, "leave it out")
@@ -69,7 +79,9 @@ def main() -> int:
         program.say(f"left out: {line}")
     persons = concatenate(batches)
     identities = ("",) * len(persons) if _ONE_PERSON.value else persons.names
-    photos = PersonalPhotos(persons.require_images(), persons.keypoints, identities, _SEED.value)
+    photos = PersonalPhotos(
+        persons.require_images(), persons.keypoints, identities, _SEED.value, beside
+    )
     given = (_RUN_DIR.value, _OUT_DIR.value, photos, _STEPS.value, _BATCH_SIZE.value)
     run = prepare(*given)
     if reader.poses is not None:

@@ -1,4 +1,4 @@
-"""A few photos of persons, moved and scaled anew in every batch, beside synthetic persons."""
+"""A few photos of persons, moved and scaled anew in every batch, beside other persons."""
 
 import dataclasses
 
@@ -9,8 +9,9 @@ from PIL import Image
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.errors import counted
 from dpig_tf2.ops.keypoints import flip_horizontal, is_outside
+from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.pipeline.fresh_persons import FreshPersons, as_person
-from dpig_tf2.pipeline.training_data import TrainingData, as_shown
+from dpig_tf2.pipeline.training_data import RecordPairs, TrainingData, as_shown
 
 _PHOTOS = 2  # second number of the random stream's seed, beside those of `fresh_persons`
 _LARGEST_SCALE, _LARGEST_SHIFT = 1.2, 0.1  # either way; shifts in image sizes
@@ -22,14 +23,16 @@ class PersonalPhotos(TrainingData):
     """Photos to fit networks to without their forgetting what a pose is.
 
     One row of a batch shows a person in two views: of one photo, or of two photos of the same
-    identity, each moved and scaled, and its keypoints alike. The first half of the rows are
-    synthetic persons, who keep asking for every pose.
+    identity, each moved and scaled, and its keypoints alike. The first half of the rows are other
+    persons, who keep asking for every pose: synthetic ones, or those of records.
 
     Attributes:
         images: uint8 [N, H, W, 3].
         keypoints: float32 [N, 18, 3], pixels.
         identities: one for each photo; photos of one identity show one person.
         seed: of what is drawn.
+        beside: pairs that take the place of synthetic persons. Networks that were trained on real
+            photos forget them beside synthetic persons.
     """
 
     SERVES = ("reconstruction",)
@@ -39,24 +42,29 @@ class PersonalPhotos(TrainingData):
     keypoints: np.ndarray
     identities: tuple[str, ...]
     seed: int
+    beside: RecordPairs | None = None
 
     def __len__(self):
         return len(self.images)
 
     def describe(self) -> str:
         persons = counted(len(set(self.identities)), "person")
-        return f"{counted(len(self), 'photo')} of {persons}"
+        others = f" beside {self.beside.describe()}" if self.beside else ""
+        return f"{counted(len(self), 'photo')} of {persons}{others}"
 
     def batches(self, model: ModelConfig, batch_size: int, start: int = 0) -> tf.data.Dataset:
         """Batches {"source", "target", "scene"}, as `FreshPersons.batches`.
 
         Args:
             model: gives image size, mask radius and box rule.
-            batch_size: rows, at least 4, the first half synthetic.
+            batch_size: rows, at least 4, the first half other persons.
             start: number of the first batch.
+
+        Raises:
+            RecordError: as `training_batches`, for `beside`.
         """
-        synthetic = batch_size // 2
-        shape = [batch_size - synthetic, model.height, model.width, 3]
+        count = batch_size // 2
+        shape = [batch_size - count, model.height, model.width, 3]
 
         def draw(number):
             views = tf.numpy_function(
@@ -74,8 +82,23 @@ class PersonalPhotos(TrainingData):
             return tf.nest.map_structure(lambda *x: tf.concat(x, axis=0), *batches)
 
         drawn = tf.data.Dataset.counter(start).map(draw)
-        fresh = FreshPersons(self.seed).batches(model, synthetic, start)
-        return tf.data.Dataset.zip(fresh, drawn).map(joined).prefetch(4)
+        others = self._others(model, count, start)
+        return tf.data.Dataset.zip(others, drawn).map(joined).prefetch(4)
+
+    def _others(self, model, count, start):
+        """Batches of persons who are not of the photos."""
+        if self.beside is None:
+            return FreshPersons(self.seed).batches(model, count, start)
+        pairs = training_batches(
+            self.beside.records,
+            model,
+            count,
+            self.seed,
+            start,
+            self.beside.cache,
+            self.beside.skip_bad_records,
+        )
+        return pairs.map(lambda pair: pair | {"scene": pair["target"]})
 
     def shown(self, model, count):
         """The photos themselves, at most `count` of them, each in the pose of the next one."""

@@ -80,6 +80,7 @@ def _note(run, source, photos, batch_size):
         # Which photos show one person; names do not count.
         "identities": [photos.identities.index(name) for name in photos.identities],
         "seed": photos.seed,
+        "records": photos.beside.fingerprint().hex() if photos.beside else None,
         "batch_size": batch_size,
         "source": str(origin.resolve() if origin.exists() else origin),  # a preset is no path
     }
@@ -128,18 +129,20 @@ def personalize(
 ) -> RunFolder:
     """Trains encoder and generator further, on photos; a run folder with the other networks too.
 
-    Half of every batch are synthetic persons. Mapping networks stay as they are and imitate the
-    codes of the source. Called again after an interruption, it goes on where it stopped.
+    Half of every batch are other persons, see `PersonalPhotos`. Mapping networks stay as they are
+    and imitate the codes of the source. Called again after an interruption, it goes on where it
+    stopped.
 
     Args:
         source: run folder or saved sampler of the placed architecture.
         out_dir: the personal run folder.
-        photos: of the model's size.
+        photos: of the model's size, and who is learned beside them.
         steps, batch_size: of training.
         options: how it runs; None: as `RunOptions` has it.
 
     Raises:
         ConfigError, locks.LockedError: as `prepare`.
+        RecordError: if the records beside them do not serve.
     """
     run = _planned(source, out_dir, steps, batch_size)
     with locks.writing(run.path):

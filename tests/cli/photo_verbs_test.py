@@ -221,7 +221,9 @@ def test_without_a_model_both_ways_to_one_are_told(photos, run_dir, tmp_path):
     assert "dpig download pose_model" in line and "--pose_model" in line
 
 
-def test_a_personal_run_keeps_the_keypoints_found_and_says_who_was_left_out(dpig, photos, tmp_path):
+def test_a_personal_run_keeps_the_keypoints_found_and_says_who_was_left_out(
+    dpig, photos, synthetic_data, tmp_path
+):
     from dpig_tf2 import config
     from tests.programs import save_tiny_sampler
 
@@ -243,3 +245,8 @@ def test_a_personal_run_keeps_the_keypoints_found_and_says_who_was_left_out(dpig
     other = dpig("personalize", *flags, "--batch_size=4", "--crop=person", "--one_person")
     (line,) = [line for line in other.stderr.splitlines() if "error" in line and "dpig" in line]
     assert f"{out} holds a run that was personalized with other identities" in line
+    beside = (f"--out_dir={tmp_path}/beside", f"--beside={synthetic_data}")
+    result = dpig("personalize", *flags, "--batch_size=4", "--crop=person", *beside)
+    assert f"4 photos of 4 persons beside 72 pairs of {synthetic_data}" in result.stdout
+    nothing = dpig("personalize", *flags, "--crop=person", f"--beside={folder}")
+    assert f"error: no records *_train_*.tfrecord in {folder}; " in nothing.stderr

@@ -6,7 +6,11 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config, testing
+from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos, moved
+from dpig_tf2.pipeline.training_data import RecordPairs
+from dpig_tf2.records.record_set import RecordSet
+from dpig_tf2.records.schema import RecordError
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,25 @@ def test_half_of_a_batch_are_photos_of_one_identity_each(model):
         pairs |= set(zip(*map(np.ndarray.tolist, numbers), strict=True))
         assert (batch["source"]["image"][:3].std(axis=(1, 2, 3)) > 5).all()  # rendered persons
     assert pairs == {(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)}
+
+
+def test_pairs_of_records_take_the_place_of_synthetic_persons(synthetic_data, tiny_config):
+    photos, model = _photos(tiny_config.model), tiny_config.model
+    records = RecordSet.open(synthetic_data, "train")
+    beside = dataclasses.replace(photos, beside=RecordPairs(records))
+    found, pairs = beside.batches(model, 7, start=2), training_batches(records, model, 3, 0, 2)
+    for batch, pair in itertools.islice(zip(found, pairs, strict=False), 2):
+        for side, of_pair in (("source", "source"), ("target", "target"), ("scene", "target")):
+            assert batch[side].keys() == pair[of_pair].keys()
+            for key, values in batch[side].items():
+                assert len(values) == 7
+                np.testing.assert_array_equal(values[:3], pair[of_pair][key])
+    own = next(iter(photos.batches(model, 7, start=2)))
+    batch = next(iter(found))
+    np.testing.assert_array_equal(batch["source"]["image"][3:], own["source"]["image"][3:])
+    assert beside.describe() == f"3 photos of 2 persons beside 72 pairs of {synthetic_data}"
+    with pytest.raises(RecordError, match="too few for a batch of 100"):
+        beside.batches(model, 200)
 
 
 def test_every_photo_is_shown_once_in_the_pose_of_the_next(model):

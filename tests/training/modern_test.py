@@ -12,6 +12,8 @@ from dpig_tf2.io import locks
 from dpig_tf2.io.images import save_png
 from dpig_tf2.models import factory, loading, placed, weights
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos
+from dpig_tf2.pipeline.training_data import RecordPairs
+from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import losses, optimizers
 from dpig_tf2.training.personalization import personal_config, personalize, prepare
@@ -345,7 +347,8 @@ def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path, monkeypatc
     assert again.checkpoints("reconstruction") == run.checkpoints("reconstruction")
 
 
-def test_a_personal_run_is_not_continued_with_other_photos(tmp_path):
+def test_a_personal_run_is_not_continued_with_other_photos(synthetic_data, tmp_path):
+    beside = RecordPairs(RecordSet.open(synthetic_data, "train"))
     settings = config.preset("modern").override(**_SIZES)
     save_tiny_sampler(settings, tmp_path / "source")
     photos = _photos(settings.model)
@@ -365,6 +368,7 @@ def test_a_personal_run_is_not_continued_with_other_photos(tmp_path):
         "keypoints": {"photos": dataclasses.replace(photos, keypoints=photos.keypoints + 1)},
         "identities": {"photos": dataclasses.replace(photos, identities=("",) * 3)},
         "seed": {"photos": dataclasses.replace(photos, seed=1)},
+        "records": {"photos": dataclasses.replace(photos, beside=beside)},
         "batch_size": {"batch_size": 6},
         "source": {"source": "second"},
     }
