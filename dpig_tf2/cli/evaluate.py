@@ -216,7 +216,7 @@ def _score_records():
     )
     status = _SCORES.finish(drawn, result)
     if detected:
-        _SCORES.keep_poses(_GENERATED_POSES, detected)
+        _SCORES.keep_poses(f"{drawn}_{_GENERATED_POSES}", detected)
     sheet = labeled_sheet(
         list(zip(*examples, strict=True)),
         row_labels=["source", "generated", "target"],

@@ -208,6 +208,15 @@ def test_pose_error_of_pictures_without_keypoints(dpig, photos, tmp_path):
     assert len(read_keypoint_csv(tmp_path / "scores_target_keypoints.csv")[0]) == 2
 
 
+def test_what_was_found_in_each_kind_of_pictures_is_kept(dpig, run_dir, synthetic_data):
+    flags = [f"--run_dir={run_dir}", f"--data_dir={synthetic_data}", "--limit=2", "--detect_poses"]
+    for pictures in ("reconstruct", "transfer"):
+        result = dpig("evaluate", *flags, f"--pictures={pictures}")
+        assert result.returncode == 0, result.stderr
+        file = run_dir / f"samples/evaluate_{pictures}_generated_keypoints.csv"
+        assert f"keypoints: {file}" in result.stdout
+
+
 def test_without_a_model_both_ways_to_one_are_told(photos, run_dir, tmp_path):
     folder, _ = photos
     flags = [f"--run_dir={run_dir}", f"--images={folder}", f"--pose_model={tmp_path}/none"]
