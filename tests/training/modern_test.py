@@ -314,7 +314,7 @@ def _photos(model, count=3):
     return PersonalPhotos(person["image"].numpy(), person["keypoints"].numpy(), names, 0)
 
 
-def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path, monkeypatch):
+def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path, monkeypatch, capsys):
     settings = config.preset("modern").override(**_SIZES)
     names = [n for stage in config.STAGES for n in factory.stage_networks(stage, settings.model)]
     tf.keras.utils.set_random_seed(1)  # a new run would begin with the weights of another seed
@@ -343,7 +343,8 @@ def test_a_personal_run_has_all_networks_and_other_pictures(tmp_path, monkeypatc
     assert all(run.latest_step(s) == run.config.stage(s).steps for s in config.STAGES)
     # Scores are kept with the steps of the networks that they are of.
     assert all(int(run.load_checkpoint(s)[1]["step"]) == run.latest_step(s) for s in config.STAGES)
-    again = personalize(tmp_path / "source", tmp_path / "me", photos, steps=2, batch_size=4)
+    again = personalize(tmp_path / "source", tmp_path / "me", photos, steps=1, batch_size=4)
+    assert "finished: 2 steps done, 1 asked for" in capsys.readouterr().out
     assert again.checkpoints("reconstruction") == run.checkpoints("reconstruction")
 
 
