@@ -37,6 +37,8 @@ def main() -> None:
         if identity in photos and visible.get(path.name, 0) >= _OTHERS:
             photos[identity].append(path)
     photos = {identity: paths for identity, paths in photos.items() if paths}
+    if len(photos) < flags.persons:
+        parser.error(f"--persons={flags.persons}: only {len(photos)} have photos in {flags.images}")
     draw = random.Random(flags.seed)
     rows = ["from,to"]
     for folder in ("learned", "all"):

@@ -30,6 +30,8 @@ def test_others_of_a_person_are_the_answers(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, _SCRIPT, f"--images={photos}", f"--out_dir={out}", "--persons=3"]
     command += [f"--keypoints={tmp_path}/keypoints.csv", f"--identities={tmp_path}/identities.txt"]
+    more = subprocess.run([*command, "--persons=4"], check=False, capture_output=True, text=True)
+    assert f"--persons=4: only 3 have photos in {photos}" in more.stderr and not out.exists()
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("3 persons, 21 pairs")

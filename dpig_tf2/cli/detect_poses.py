@@ -33,10 +33,6 @@ _SHEET_COLUMNS, _SHEET_ROWS = 8, 3
 
 
 def main() -> int:
-    from dpig_tf2.detection.overlays import overlay
-    from dpig_tf2.preparation.photos import list_images, read_all
-    from dpig_tf2.progress import Progress
-
     if _SHEETS.value:
         folder, sheets = (pathlib.Path(flag.value).resolve() for flag in (_IMAGES, _SHEETS))
         if sheets.is_relative_to(folder):
@@ -45,6 +41,10 @@ def main() -> int:
                 "photos",
                 field="sheets",
             )
+    from dpig_tf2.detection.overlays import overlay
+    from dpig_tf2.preparation.photos import list_images, read_all
+    from dpig_tf2.progress import Progress
+
     background = _BACKGROUND.color()
     poses = person_flags.detected_poses(_POSE_MODEL.value, _WANTED.value == "all")
     skipped: list[str] = []

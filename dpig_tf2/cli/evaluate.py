@@ -284,9 +284,7 @@ def _keypoints_of(path, folder, name, panel, unusable):
     )
     for problem in found.problems:
         program.say(f"note: {problem}")
-    unusable += [
-        f"{files[n]}: unusable keypoints" for n in sorted(set(files) & set(found.unusable))
-    ]
+    unusable += found.lines_on_unusable(files)
     return found.keypoints
 
 

@@ -78,17 +78,17 @@ def _references(skipped):
     from dpig_tf2.preparation.photos import list_images
 
     names = list_images(_IMAGES.value, skipped)
+    paths = {name: pathlib.Path(_IMAGES.value, name) for name in names}
     annotations = keypoint_formats.load(
         _KEYPOINTS.value,
         _READING.keypoint_format.value,
         names,
-        lambda name: upright_size(pathlib.Path(_IMAGES.value, name)),
+        lambda name: upright_size(paths[name]),
         _READING.units.value,
     )
     for problem in annotations.problems:
         program.say(f"note: {problem}")
-    unusable = sorted(set(names) & set(annotations.unusable))
-    skipped += [f"{pathlib.Path(_IMAGES.value, n)}: unusable keypoints" for n in unusable]
+    skipped += annotations.lines_on_unusable(paths)
     known = annotations.keypoints
     usable = [name for name in names if name in known and known[name][:, 2].any()]
     if not usable:

@@ -129,19 +129,23 @@ def test_what_is_no_text_is_named(tmp_path):
     assert raised.value.file == str(path)
 
 
-@pytest.mark.parametrize("text", ["a_1\n", "a_1,a_2\nb_1,a_3,c_1\n", "a_1,a_2\nb_1 a_3\n"])
-def test_a_line_of_other_than_two_names_is_named(tmp_path, text):
-    path = tmp_path / "pairs.txt"
-    path.write_text(text)
-    with pytest.raises(DpigError, match="line") as raised:
-        pairs.read_pairs_csv(path)
-    assert raised.value.file == str(path)
+_NO_PAIR = "pairs.csv: lists no pair, expected two names"
 
 
-@pytest.mark.parametrize("text", ["", "\n", "from,to\n"])
-def test_a_file_without_a_pair_is_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a_1\n", "pairs.csv line 1: expected two names"),
+        ("a_1,a_2\nb_1,a_3,c_1\n", "pairs.csv line 2: expected two names"),
+        ("a_1,a_2\nb_1 a_3\n", "pairs.csv line 2: expected two names"),
+        ("", _NO_PAIR),
+        ("\n", _NO_PAIR),
+        ("from,to\n", _NO_PAIR),
+    ],
+)
+def test_a_line_of_other_than_two_names_and_a_list_without_one_are_named(tmp_path, text, message):
     path = tmp_path / "pairs.csv"
     path.write_text(text)
-    with pytest.raises(DpigError, match="pairs.csv: lists no pair, expected two names") as raised:
+    with pytest.raises(DpigError, match=message) as raised:
         pairs.read_pairs_csv(path)
     assert raised.value.file == str(path)

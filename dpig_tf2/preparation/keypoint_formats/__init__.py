@@ -87,6 +87,10 @@ class Annotations:
     others: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
     unusable: list[str] = dataclasses.field(default_factory=list)
 
+    def lines_on_unusable(self, paths: Mapping[str, os.PathLike]) -> list[str]:
+        """A line for each of the images {name: path} that are `unusable`, by name."""
+        return [f"{paths[n]}: unusable keypoints" for n in sorted(paths.keys() & self.unusable)]
+
 
 def load(
     path,
