@@ -49,7 +49,7 @@ class Lpips:
         arrays = array_files.load(path)
         _check(arrays, path)
         self._arrays = {name: tf.constant(array, tf.float32) for name, array in arrays.items()}
-        self._distance = tf.function(self._distance_of, reduce_retracing=True)
+        self._distance = tf.function(self._distance_of, reduce_retracing=True, autograph=False)
         self.description = {
             "network": "LPIPS 0.1, VGG16",
             "weights": path.name,

@@ -66,7 +66,7 @@ def stage_arrays(
     if stage == "pose":
         return {"keypoints": keypoints}
     model = PersonModel(config.model, load_stage_networks(run, "pose"))
-    return {"embedding": {"pose": tf.function(model.encode_pose)(keypoints)}}
+    return {"embedding": {"pose": tf.function(model.encode_pose, autograph=False)(keypoints)}}
 
 
 def stage_batches(
@@ -118,7 +118,7 @@ def _appearance_embeddings(run, data, report, writes_cache):
 def _encode_images(run, data, report):
     """{factor: float32 [N, E]} of every distinct image with a visible keypoint."""
     model = PersonModel(run.config.model, load_stage_networks(run, "reconstruction"))
-    encode = tf.function(model.encode_person, reduce_retracing=True)
+    encode = tf.function(model.encode_person, reduce_retracing=True, autograph=False)
     names = ("image", "keypoints", *ANNOTATION_KEYS)
     encoded, done, told = [], 0, time.monotonic()
     for person in data.persons(run.config.model):

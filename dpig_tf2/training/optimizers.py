@@ -18,19 +18,24 @@ class FusedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        count = tf.cast(tf.convert_to_tensor(self.iterations) + 1, tf.float32)
-        tf.raw_ops.ResourceApplyAdam(
-            var=_handle(variable),
-            m=_handle(self._momentums[index]),
-            v=_handle(self._velocities[index]),
-            beta1_power=tf.pow(self.beta_1, count),
-            beta2_power=tf.pow(self.beta_2, count),
-            lr=learning_rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+        slots = self._momentums[index], self._velocities[index]
+        _fused_adam(self, (self.beta_1, self.beta_2), gradient, variable, learning_rate, *slots)
+
+
+def _fused_adam(optimizer, betas, gradient, variable, learning_rate, momentum, velocity):
+    count = tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, tf.float32)
+    tf.raw_ops.ResourceApplyAdam(
+        var=_handle(variable),
+        m=_handle(momentum),
+        v=_handle(velocity),
+        beta1_power=tf.pow(betas[0], count),
+        beta2_power=tf.pow(betas[1], count),
+        lr=learning_rate,
+        beta1=betas[0],
+        beta2=betas[1],
+        epsilon=optimizer.epsilon,
+        grad=gradient,
+    )
 
 
 def _handle(variable):
@@ -86,6 +91,10 @@ class Muon(keras.optimizers.Muon):
         if len(variable.shape) not in (2, 4) or variable.path.endswith("bias"):
             return True
         return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
+
+    def _adamw_update_step(self, gradient, variable, learning_rate, m, v):
+        betas = self.adam_beta_1, self.adam_beta_2
+        _fused_adam(self, betas, gradient, variable, learning_rate, m, v)
 
     def zeropower_via_newtonschulz5(self, x, steps):
         """Keras' iteration without its transposed copies, which take as long as the products."""

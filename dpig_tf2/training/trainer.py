@@ -162,6 +162,9 @@ class StageTrainer(keras.Model):
         found = (optimizers.loss_scale_variables(o.optimizer) for o in self.optimized.values())
         return [variable for variables in found for variable in variables]
 
+    # Without AutoGraph: no trainer has Python control flow on tensors, and looking for some takes a
+    # third of the time in which a step is traced.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, batch):
         """One step of the stage's algorithm.
 

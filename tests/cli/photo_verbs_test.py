@@ -245,17 +245,16 @@ def test_a_personal_run_keeps_the_keypoints_found_and_says_who_was_left_out(
     folder, truth = photos
     out = tmp_path / "me"
     flags = [f"--run_dir={tmp_path}/source", f"--images={folder}", f"--out_dir={out}", "--steps=2"]
-    result = dpig("personalize", *flags, "--batch_size=4", "--crop=person")
+    flags += ["--batch_size=4", "--crop=person"]
+    result = dpig("personalize", *flags, f"--beside={synthetic_data}")
     assert result.returncode == 1, result.stderr
+    assert f"4 photos of 4 persons beside 72 pairs of {synthetic_data}" in result.stdout
     assert f"left out: {folder / 'nobody.png'}: no person was found" in result.stdout
     assert "a person was found on 4 of 5 photos" in result.stdout
     assert f"personalized: {out}" in result.stdout
     assert read_keypoint_csv(out / "keypoints.csv")[0] == sorted(truth)
-    other = dpig("personalize", *flags, "--batch_size=4", "--crop=person", "--one_person")
+    other = dpig("personalize", *flags, f"--beside={synthetic_data}", "--one_person")
     (line,) = [line for line in other.stderr.splitlines() if "error" in line and "dpig" in line]
     assert f"{out} holds a run that was personalized with other identities" in line
-    beside = (f"--out_dir={tmp_path}/beside", f"--beside={synthetic_data}")
-    result = dpig("personalize", *flags, "--batch_size=4", "--crop=person", *beside)
-    assert f"4 photos of 4 persons beside 72 pairs of {synthetic_data}" in result.stdout
-    nothing = dpig("personalize", *flags, "--crop=person", f"--beside={folder}")
+    nothing = dpig("personalize", *flags, f"--beside={folder}")
     assert f"error: no records *_train_*.tfrecord in {folder}; " in nothing.stderr

@@ -57,6 +57,7 @@ def records(synthetic_data):
     return RecordSet.open(synthetic_data, "test")
 
 
+@pytest.mark.slow
 def test_each_task_has_its_own_goal(tiny_config, records):
     sampler = Copier(tiny_config)
     same, examples = score_records(sampler, records, "reconstruct", ImageScores("tf"), limit=6)
@@ -66,6 +67,7 @@ def test_each_task_has_its_own_goal(tiny_config, records):
     assert other["metrics"]["l1"]["mean"] > 0.02
 
 
+@pytest.mark.slow
 def test_the_foreground_comes_from_the_source_alone(tiny_config, records):
     sampler = MeanColors(tiny_config)
     kept = []
@@ -131,6 +133,7 @@ def test_where_nothing_can_be_scored_the_reason_is_told(tiny_config, records, mo
         score_records(Copier(tiny_config), records, "reconstruct", ImageScores("tf"), limit=4)
 
 
+@pytest.mark.slow
 def test_masks_of_another_radius_are_for_the_scores_alone(tiny_config, records):
     seen = []
 

@@ -117,6 +117,7 @@ def _measure_in_a_process(folder, barrier):
         assert convolution_speed.seconds("float32", str) == _TAKEN
 
 
+@pytest.mark.slow
 def test_two_processes_measure_at_once(tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)

@@ -78,6 +78,7 @@ def hidden(examples, kept):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [(), (3, 8, 20), range(EXAMPLES)])
 def test_persons_for_pictures_have_a_visible_keypoint(data_dir, tmp_path, kept):
     records = rewritten(data_dir, tmp_path, lambda examples: hidden(examples, kept))
@@ -304,6 +305,7 @@ def break_image(examples, number):
     return examples[:number] + [parsed.SerializeToString()] + examples[number + 1 :]
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_is_not_utf8(data_dir, tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     records = rewritten(data_dir, folder, lambda all_: all_)
@@ -319,6 +321,7 @@ def test_undecodable_image_is_named(data_dir, tmp_path):
     assert "00000-of-00001.tfrecord record 10: image_raw_1 cannot be decoded" in message
 
 
+@pytest.mark.slow
 def test_wrong_checksum_is_named(data_dir, tmp_path):
     records = rewritten(data_dir, tmp_path, lambda all_: all_)
     path = records.paths[0]
@@ -398,6 +401,7 @@ def test_open_without_records(tmp_path):
         RecordSet.open(tmp_path, "train")
 
 
+@pytest.mark.slow
 def test_released_records_read_as_train_and_test(shared_dir):
     model = config.preset("market1501").model
     folder = shared_dir / "fixtures/convert/market1501_records"

@@ -36,6 +36,7 @@ def test_any_batch_is_found_without_those_before(model, batches):
     _equal(_batches(model, 1, start=2), batches[2:3])
 
 
+@pytest.mark.slow
 def test_replicas_share_every_batch(model):
     """Two replicas on each of two workers, started at the second step of two updates each."""
     settings = config.preset("modern").override(**{"reconstruction.batch_size": 4})

@@ -53,6 +53,7 @@ def test_a_photo_that_is_not_moved_stays():
     np.testing.assert_array_equal(moved(image, np.zeros((18, 3), np.float32), 1, (0, 0))[0], image)
 
 
+@pytest.mark.slow
 def test_half_of_a_batch_are_photos_of_one_identity_each(model):
     photos = _photos(model)
     # Every photo one color, its number.
@@ -68,6 +69,7 @@ def test_half_of_a_batch_are_photos_of_one_identity_each(model):
     assert pairs == {(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)}
 
 
+@pytest.mark.slow
 def test_pairs_of_records_take_the_place_of_synthetic_persons(synthetic_data, tiny_config):
     photos, model = _photos(tiny_config.model), tiny_config.model
     records = RecordSet.open(synthetic_data, "train")

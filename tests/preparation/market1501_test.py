@@ -199,6 +199,7 @@ def test_pairs_per_image(raw_dir, tmp_path):
     assert all(source[:4] == target[:4] for source, target in pairs)
 
 
+@pytest.mark.slow
 def test_both_layouts_hold_the_same_pairs(raw_dir, tmp_path):
     batches = []
     for layout in ("published", "lean"):

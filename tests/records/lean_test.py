@@ -53,6 +53,7 @@ def assert_equal(first, second):
     tf.nest.map_structure(np.testing.assert_array_equal, first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"cache": "memory"}, {"skip_bad_records": True}])
 def test_training_batches_are_the_same(published, lean, options):
     expected, found = (
@@ -66,6 +67,7 @@ def test_training_batches_are_the_same(published, lean, options):
     assert_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_examples_and_images_are_the_same(published, lean):
     assert len(published) == len(lean) == 48
     for read in (batches.evaluation_batches, batches.unique_persons):
@@ -173,6 +175,7 @@ def test_a_finished_folder_is_not_redone(copy):
     assert check.check_folder(copy).ok
 
 
+@pytest.mark.slow
 def test_pairs_of_a_damaged_photo_are_skipped(copy):
     path = next(copy.glob("*00000-of-00002.photos.tfrecord"))
     content = bytearray(path.read_bytes())

@@ -116,6 +116,7 @@ def test_pixels_of_the_image_are_inside(examples, place):
     assert not check.problems(example, (HEIGHT, WIDTH)) and is_read(example)
 
 
+@pytest.mark.slow
 def test_support_of_the_sparse_map_is_judged_by_record(tmp_path, examples):
     """Keypoints that only a later record lacks, and one record that has no map either."""
 
@@ -169,6 +170,7 @@ def test_both_images_of_another_size_are_a_problem_of_the_record(tmp_path, examp
     assert all("record 1: image_raw_" in p and "is 32 x 16 pixels" in p for p in problems)
 
 
+@pytest.mark.slow
 def test_mutated_records_are_judged_alike(tmp_path, examples):
     """Check, screening and reading agree on every one; values that are delivered keep to bounds."""
     mutated = [_mutate(examples[seed % 4], seed) for seed in range(MUTATED)]

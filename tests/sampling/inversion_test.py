@@ -151,6 +151,7 @@ def flow():
     return network
 
 
+@pytest.mark.slow
 def test_a_flow_needs_no_candidates_and_few_steps(flow, monkeypatch):
     monkeypatch.setattr(inversion, "_nearest", None)
     noise = np.random.default_rng(3).normal(0.0, _SCALE, (5, 16)).astype(np.float32)

@@ -10,6 +10,7 @@ from dpig_tf2.serving.formats import ExportError
 from dpig_tf2.serving.signatures import available_signatures
 
 
+@pytest.mark.slow
 def test_recorded_persons_are_distinct(tiny_config, synthetic_data):
     """Every photo is the source of three pairs in turn."""
     records = RecordSet.open(synthetic_data, "train")

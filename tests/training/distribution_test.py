@@ -47,7 +47,7 @@ def overrides(tiny_overrides):
         "model.region_levels": 1,
         "model.generator_levels": 2,
         "reconstruction.joint_discriminator": True,
-        "pose.steps": 300,
+        "pose.steps": 200,
         "appearance_mapping.critic_updates": 1,
         "pose_mapping.critic_updates": 1,
     }
