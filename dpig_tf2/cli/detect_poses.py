@@ -42,9 +42,11 @@ def main() -> int:
                 field="sheets",
             )
     from dpig_tf2.detection.overlays import overlay
+    from dpig_tf2.io.atomic import require_writable
     from dpig_tf2.preparation.photos import list_images, read_all
     from dpig_tf2.progress import Progress
 
+    require_writable(_OUT.value)
     background = _BACKGROUND.color()
     poses = person_flags.detected_poses(_POSE_MODEL.value, _WANTED.value == "all")
     skipped: list[str] = []

@@ -193,6 +193,7 @@ def _score_records():
     from dpig_tf2.evaluation.picture_folder import PictureFolder
     from dpig_tf2.evaluation.records import score_records
     from dpig_tf2.pipeline.screening import usable_records
+    from dpig_tf2.progress import reporter
     from dpig_tf2.records.record_set import RecordSet
     from dpig_tf2.visual.sheets import labeled_sheet
 
@@ -201,7 +202,7 @@ def _score_records():
     if _RECORDS.skip_bad_records.value:
         records = usable_records(records, sampler.config.model, skip_bad_records=True)
     folder = PictureFolder(_SAVE.value) if _SAVE.value else None
-    drawn, report = _PICTURES.value, scores.reporter(_PICTURES.value)
+    drawn = _PICTURES.value
     detected = person_flags.detected_poses(_POSE_MODEL.value) if _DETECT.value else None
     result, examples = score_records(
         sampler,
@@ -209,7 +210,7 @@ def _score_records():
         drawn,
         _image_scores(),
         _LIMIT.value,
-        report,
+        reporter(),
         folder,
         detected,
         _MASK_RADIUS.value,

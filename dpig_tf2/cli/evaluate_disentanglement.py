@@ -36,7 +36,9 @@ def main() -> int:
     from dpig_tf2.evaluation import disentanglement
     from dpig_tf2.preparation.synthetic_records import factors_path
 
-    report = scores.reporter(_NAME)
+    def report(text):
+        program.say(f"[{_NAME}] {text}")
+
     factors = disentanglement.load_factors(
         factors_path(_RECORDS.data_dir.value, _RECORDS.split.value)
     )

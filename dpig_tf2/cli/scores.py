@@ -85,11 +85,6 @@ class ScoreVerb:
         return 1 if skipped else 0
 
 
-def reporter(verb: str):
-    """Prints what is being done; scoring knows no number of steps."""
-    return lambda text: program.say(f"[{verb}] {text}")
-
-
 def _provenance(run, checkpoint):
     """Which networks were scored: preset and the files of weights with steps and checksums."""
     from dpig_tf2.io import array_files

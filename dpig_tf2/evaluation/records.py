@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dpig_tf2.detection.photo_poses import DetectedPoses
-from dpig_tf2.errors import DpigError, counted
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.evaluation.picture_folder import PictureFolder
 from dpig_tf2.ops import drawing
@@ -23,7 +23,7 @@ def score_records(
     task: str,
     scores: ImageScores,
     limit: int | None = None,
-    report: Callable[[str], None] = lambda text: None,
+    report: Callable[[str, int, int], None] = lambda *_: None,
     pictures: PictureFolder | None = None,
     detected: DetectedPoses | None = None,
     mask_radius: int | None = None,
@@ -37,7 +37,7 @@ def score_records(
             source's "foreground" into the target's pose and background.
         scores: takes the pairs; decides on protocol and further networks.
         limit: number of pairs, None for all.
-        report: told how many pairs are done.
+        report: called with (task, done, total), pairs.
         pictures: keeps every pair as files.
         detected: finds the keypoints of generated pictures, for the pose error.
         mask_radius: of the masks, pixels; None for the radius that the networks were trained with.
@@ -56,6 +56,7 @@ def score_records(
         raise DpigError("task foreground needs networks with a code of the background")
     names, examples, skipped = [], [], list(records.skipped)
     found, wanted = [], []
+    done, total = 0, len(records) if limit is None else min(limit, len(records))
     batches = evaluation_batches(records, sampler.config.model, sampler.batch_size, limit)
     for batch in batches.as_numpy_iterator():
         source = batch["source"]
@@ -70,7 +71,9 @@ def score_records(
             for pair, usable in zip(pairs, seen, strict=True)
             if not usable
         ]
+        done += len(seen)
         if not seen.any():
+            report(task, done, total)
             continue
         photo, keypoints = _photo(source, seen), goal["keypoints"][seen]
         if task == "foreground":
@@ -90,7 +93,7 @@ def score_records(
                 examples.append((source["image"][index], image, person["image"]))
             if pictures is not None:
                 pictures.add(pairs[index], image, person)
-        report(f"{task}: {counted(len(names), 'pair')}")
+        report(task, done, total)
     if skipped and not names:
         raise DpigError(f"not one pair can be scored; the first: {skipped[0]}")
     if pictures is not None:

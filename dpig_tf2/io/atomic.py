@@ -1,11 +1,13 @@
 """Files and folders that are complete or not there at all."""
 
 import contextlib
+import errno
 import glob
 import json
 import os
 import pathlib
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -33,6 +35,19 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: str | os.PathLike) -> None:
+    """Makes the folder of a file, and raises OSError if the file could not be written there.
+
+    For work that takes long and is written when it is done.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 @contextlib.contextmanager

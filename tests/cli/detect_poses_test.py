@@ -87,6 +87,13 @@ def test_sheets_among_the_photos_are_refused(photos, pose_model, tmp_path, below
     assert not (tmp_path / "found.csv").exists() and len(list(photos.iterdir())) == 3
 
 
+def test_what_cannot_be_written_is_told_before_anything_is_searched(photos, pose_model):
+    flags = [f"--images={photos}", f"--out={photos}/0.png/found.csv"]
+    done = run("detect_poses", *flags, f"--pose_model={pose_model}")
+    assert done.returncode == 1
+    assert "detecting" not in done.stderr and f"{photos}/0.png" in done.stderr
+
+
 def test_without_a_model_one_line_says_what_to_do(photos, tmp_path):
     flags = [f"--images={photos}", f"--out={tmp_path}/found.csv"]
     done = run("detect_poses", *flags, DPIG_POSE_MODEL=str(tmp_path / "none"))

@@ -114,10 +114,16 @@ def test_what_cannot_be_scored_is_named_and_the_rest_is_scored(tiny_config, reco
         return batch | {"source": batch["source"] | {"keypoints": keypoints}}
 
     _changed(monkeypatch, unseen)
-    damaged = dataclasses.replace(records, skipped=("some record: truncated",))
+    damaged, told = dataclasses.replace(records, skipped=("some record: truncated",)), []
     scores, _ = score_records(
-        Copier(tiny_config), damaged, "reconstruct", ImageScores("tf"), limit=4
+        Copier(tiny_config),
+        damaged,
+        "reconstruct",
+        ImageScores("tf"),
+        limit=4,
+        report=lambda *done: told.append(done),
     )
+    assert told == [("reconstruct", 4, 4)]
     assert scores["count"] == 3
     assert scores["skipped"][0] == "some record: truncated"
     assert scores["skipped"][1].endswith(": not one keypoint is visible")

@@ -4,6 +4,7 @@ import pytest
 
 from dpig_tf2.io.atomic import (
     remove_temporaries,
+    require_writable,
     temporary_path,
     write_bytes,
     write_json,
@@ -37,6 +38,18 @@ def test_a_file_is_replaced_whole(tmp_path, monkeypatch, write, new):
     assert raised.value.filename == str(path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["config.json"]
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path):
+    write_text(tmp_path / "here" / "a.txt", "old")
+    require_writable(tmp_path / "here" / "a.txt")
+    require_writable(tmp_path / "there" / "a.txt")
+    assert (tmp_path / "here" / "a.txt").read_text() == "old"
+    for path in (tmp_path / "here" / "a.txt" / "b.txt", tmp_path / "here"):
+        with pytest.raises(OSError, match="/here"):
+            require_writable(path)
+    assert os.listdir(tmp_path / "here") == ["a.txt"] and not os.listdir(tmp_path / "there")
+    assert len(os.listdir(tmp_path)) == 2
 
 
 def test_what_json_does_not_know_leaves_the_old_file(tmp_path):

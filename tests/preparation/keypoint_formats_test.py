@@ -286,7 +286,10 @@ def test_unusable_files(tmp_path):
     (tmp_path / "a.csv").write_text("image,x,y\n")
     with pytest.raises(ValueError, match="a.csv: expected the header"):
         keypoint_formats.load(tmp_path / "a.csv")
-    (tmp_path / "a.json").write_text("[]")
+    (tmp_path / "a.csv").write_text("name:keypoints_y:keypoints_x\n", "utf-16")
+    with pytest.raises(ValueError, match="a.csv: is text in UTF-16; save it as UTF-8"):
+        keypoint_formats.load(tmp_path / "a.csv")
+    (tmp_path / "a.json").write_text("[]", "utf-16")
     with pytest.raises(ValueError, match="a.json: .*no person"):
         keypoint_formats.load(tmp_path / "a.json")
     with pytest.raises(ValueError, match="'xml'"):

@@ -4,6 +4,7 @@ What a file is, is found by its content; each format has a module here. Whatever
 refused with the reason; one unusable person or photo costs only itself, and is reported.
 """
 
+import codecs
 import contextlib
 import dataclasses
 import functools
@@ -366,15 +367,15 @@ def _sniff(file):
         return joint2d
     if head[:1] == b"\x80" or _is_old_pickle(head):
         return pickled
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{") or head[:2] in (
-        b"\xff\xfe",
-        b"\xfe\xff",
-    ):
+    is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = head.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
+    if text.lstrip()[:1] in ("[", "{"):
         return None
-    text = head.decode("utf-8", "replace")
+    if is_utf16:
+        raise KeypointsError(f"{file}: is text in UTF-16; save it as UTF-8", file=file)
     if "keypoints_y" in text.split("\n")[0] or text.split("\n")[0].count("[") == 2:
         return keypoint_csv
-    if points_text.is_points(text.lstrip("\ufeff")):
+    if points_text.is_points(text):
         return points_text
     if file.suffix.lower() in _ENDINGS:
         return _ENDINGS[file.suffix.lower()]
