@@ -40,13 +40,18 @@ def decoded(
 
 def person_parser(records, model_config, keys, extras):
     """A function from serialized string, as of `Decoder`, to a batch; arguments as of `decoded`."""
+    return _person_parser(model_config, tuple(keys), tuple(extras), records.stored, records.layout)
+
+
+@functools.lru_cache(maxsize=8)  # a training reads its records several times, and tracing is slow
+def _person_parser(model_config, keys, extras, stored, layout):
     decode = decoder.Decoder(
         model_config.height,
         model_config.width,
         model_config.mask_radius,
-        tuple(extras),
-        records.stored,
-        records.layout,
+        extras,
+        stored,
+        layout,
     )
 
     # One function for both sides halves the time that tracing takes.
@@ -59,7 +64,7 @@ def person_parser(records, model_config, keys, extras):
         persons = {side: parse_person(person) for side, person in batch.items()}
         return {side: {key: person[key] for key in keys} for side, person in persons.items()}
 
-    return parse
+    return tf.function(parse, autograph=False)
 
 
 def read(
@@ -71,11 +76,10 @@ def read(
         records: what to read.
         choose: batch number -> positions int64 [b].
         numbers: dataset of batch numbers.
-        parse: serialized string as of `Decoder` -> tensors. Where it fails, or a checksum is wrong,
-            the error names file and record.
+        parse: serialized string as of `Decoder` -> tensors. It stands in two branches; a
+            `tf.function` is traced once for both. Where it fails, or a checksum is wrong, the error
+            names file and record.
     """
-    # Traced once although it stands in two branches; it has no Python control flow to convert.
-    parse = tf.function(parse, autograph=False)
 
     def find_problem(chosen):
         for number in chosen:
