@@ -91,6 +91,7 @@ class PictureVerb:
             names=(*sorted(networks), *optional),
             checkpoint=self.run_folder.checkpoint.value,
             execution=self._execution.measured(self._execution.execution()),
+            eager_at_first=True,
         )
         for name in sorted(networks):
             sampler.model.network(name)

@@ -7,6 +7,10 @@ import tensorflow as tf
 
 from dpig_tf2.models.person_model import PersonModel
 
+# A graph takes longer to trace than these take to compute some rows without one. Not the small
+# networks: their numbers are to be the same bits each time, and without a graph differ by rounding.
+_MAY_BE_EAGER = {"encode_appearance", "generate", "pictures", "transfer", "draw"}
+
 
 class CompiledModel:
     """Runs functions of a PersonModel as graphs, over chunks of the arrays' first axis.
@@ -14,11 +18,14 @@ class CompiledModel:
     Args:
         model: the networks.
         batch_size: rows per chunk.
+        eager_at_first: compute photos and pictures without a graph until there is a second chunk.
     """
 
-    def __init__(self, model: PersonModel, batch_size: int):
+    def __init__(self, model: PersonModel, batch_size: int, eager_at_first: bool = False):
         self._model, self._batch_size = model, batch_size
+        self._eager = _MAY_BE_EAGER if eager_at_first else set()
         self._graphs: dict[tuple, tf.types.experimental.PolymorphicFunction] = {}
+        self._known: set[tuple] = set()  # kinds of arguments that were computed before
 
     def __call__(self, verb: str, arrays: dict, **fixed):
         """What `verb` gives, NumPy arrays nested as there.
@@ -28,10 +35,10 @@ class CompiledModel:
             arrays: its arguments of one length; may be nested.
             fixed: its other arguments, traced into the graph.
         """
-        graph = self._graph(verb, arrays, fixed)
         count, size = len(tf.nest.flatten(arrays)[0]), self._batch_size
+        compute = self._function(verb, arrays, fixed, once=count <= size)
         chunks = [
-            graph(tf.nest.map_structure(lambda array, i=i: array[i : i + size], arrays))
+            compute(tf.nest.map_structure(lambda array, i=i: array[i : i + size], arrays))
             for i in range(0, count, size)
         ]
         return tf.nest.map_structure(lambda *found: np.concatenate(found), *chunks)
@@ -40,22 +47,23 @@ class CompiledModel:
         """Traces every graph anew, as after the networks were frozen."""
         self._graphs.clear()
 
-    def _graph(self, verb, arrays, fixed):
-        """The graph for any number of rows; traced once for each kind of arguments."""
+    def _function(self, verb, arrays, fixed, once):
+        """A function of the arrays: the graph for any number of rows, traced once for each kind."""
         specs = tf.nest.map_structure(
             lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), arrays
         )
         key = (verb, str(specs), *fixed.values())
+        # A partial for each kind: TensorFlow would take functions of one code for one function
+        # that is traced again and again, and warn.
+        call = functools.partial(_with_keywords, getattr(self._model, verb), fixed)
+        if once and verb in self._eager and key not in self._known:
+            self._known.add(key)
+            return call
         if key not in self._graphs:
-            # A partial for each graph: TensorFlow would take functions of one code for one function
-            # that is traced again and again, and warn. Without autograph, which would wrap our
-            # errors in its own.
-            call = functools.partial(getattr(self._model, verb), **fixed)
-            self._graphs[key] = tf.function(
-                functools.partial(_with_keywords, call), input_signature=[specs], autograph=False
-            )
+            # Without autograph, which would wrap our errors in its own.
+            self._graphs[key] = tf.function(call, input_signature=[specs], autograph=False)
         return self._graphs[key]
 
 
-def _with_keywords(call, tensors):
-    return call(**tensors)
+def _with_keywords(function, fixed, tensors):
+    return function(**tensors, **fixed)

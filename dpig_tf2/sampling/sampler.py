@@ -37,13 +37,20 @@ class PersonSampler:
         config: the run's configuration.
         networks: {name: network} of the trained networks at hand.
         batch_size: images per chunk.
+        eager_at_first: as in `load`.
     """
 
-    def __init__(self, config: Config, networks: dict, batch_size: int = 32):
+    def __init__(
+        self,
+        config: Config,
+        networks: dict,
+        batch_size: int = 32,
+        eager_at_first: bool = False,
+    ):
         self.config = config
         self.batch_size = batch_size
         self.model = PersonModel(config.model, networks)
-        self._run = CompiledModel(self.model, batch_size)
+        self._run = CompiledModel(self.model, batch_size, eager_at_first)
         self._means: dict[str, np.ndarray] = {}
 
     # ---- loading and saving
@@ -57,6 +64,7 @@ class PersonSampler:
         checkpoint: str = "latest",
         adversaries: bool = False,
         names: Collection[str] | None = None,
+        eager_at_first: bool = False,
     ) -> "PersonSampler":
         """A sampler from a run folder, a saved sampler or `preset:NAME`; see `from_preset`.
 
@@ -66,6 +74,8 @@ class PersonSampler:
                 suggests it (`ops.convolution_speed`; the first takes a second): machines may then
                 differ by a level here and there, with `Execution()` those of one kind do not.
             batch_size: images per chunk.
+            eager_at_first: for a program that may draw few pictures: the first come without waiting
+                for a graph, and differ from later ones by a level here and there.
         """
         name = registry.name_of(path)
         if name is not None:
@@ -73,7 +83,7 @@ class PersonSampler:
         if execution is None:
             execution = measured_execution(Execution(), say=lambda text: None)
         config, networks = loading.load_networks(path, execution, checkpoint, adversaries, names)
-        return cls(config, networks, batch_size)
+        return cls(config, networks, batch_size, eager_at_first)
 
     @classmethod
     def from_preset(cls, name: str, **options) -> "PersonSampler":

@@ -253,6 +253,31 @@ def test_every_execution_gives_the_same_numbers(sampler, person, tmp_path):
     assert np.abs(pictures - others).max() <= 1  # rounding may fall to the other side
 
 
+def test_a_first_chunk_needs_no_graph_where_few_pictures_are_drawn(sampler, tmp_path):
+    images, keypoints = _persons(5, sampler.config.model)
+    sampler.save(tmp_path / "saved")
+
+    def load(**options):
+        return PersonSampler.load(tmp_path / "saved", Execution(), batch_size=4, **options)
+
+    one, other = load(eager_at_first=True), load()
+
+    def traced(sampler):
+        return sorted(verb for verb, *_ in sampler._run._graphs)
+
+    for graphs in ([], ["encode_appearance"]):
+        codes = one.encode_appearance(images[:4], keypoints[:4])
+        assert traced(one) == graphs
+        expected = other.encode_appearance(images[:4], keypoints[:4])
+        np.testing.assert_allclose(codes, expected, atol=1e-5 * np.abs(expected).max())
+        assert traced(other) == ["encode_appearance"]
+    pictures = [each.reconstruct(images, keypoints).astype(int) for each in (one, other)]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+    assert traced(one) == traced(other), "two chunks are worth a graph at once"
+    one.encode_pose(keypoints[:1])
+    assert "encode_pose" in traced(one), "bits of small networks are those of the graph"
+
+
 def test_networks_compute_as_this_machine_suggests_unless_told(sampler, tmp_path, monkeypatch):
     sampler.save(tmp_path / "saved")
     measured = Execution(library=((512, 2, False),))
