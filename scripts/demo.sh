@@ -22,10 +22,11 @@ RUN=runs/demo
 SECONDS=0 # bash counts it up
 
 left() { echo $((60 * TIME - SECONDS > 0 ? 60 * TIME - SECONDS : 0)); }
+counted() { if (($1 == 1)); then echo "1 $2"; else echo "$1 ${2}s"; fi; }
 step() {
   local minutes=$((($(left) + 59) / 60))
   echo
-  if ((minutes)); then echo "== $* (at most $minutes minutes left)"; else echo "== $* (TIME=$TIME is over)"; fi
+  if ((minutes)); then echo "== $* (at most $(counted $minutes minute) left)"; else echo "== $* (TIME=$TIME is over)"; fi
 }
 dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
 
@@ -74,7 +75,7 @@ while read -r stage result; do
   steps="${checkpoints[-1]##*step-}"
   steps=$((10#${steps%.npz}))
   if ((steps < 200)); then
-    echo "note: in TIME=$TIME minutes there was time for $steps steps of $stage only: $result"
+    echo "note: in $(counted "$TIME" minute) there was time for $(counted $steps step) of $stage only: $result"
   fi
 done << 'STAGES'
 reconstruction pictures will be gray

@@ -63,7 +63,7 @@ def test_pictures_come_first_and_nothing_is_repeated(demo):
 def test_it_tells_where_training_was_too_short_for_pictures(demo, stage, steps, told):
     said, status, _ = demo(TIME="2", SHORT=stage, STEPS=steps)
     assert status == 0, said
-    notes = [line for line in said.splitlines() if line.startswith("note: in TIME=2 minutes")]
+    notes = [line for line in said.splitlines() if line.startswith("note: in 2 minutes")]
     assert len(notes) == told
     assert all(f"there was time for 9 steps of {stage} only: " in note for note in notes)
 
@@ -82,8 +82,8 @@ def test_it_promises_no_end_that_is_past(demo, tmp_path):
     said, status, _ = demo(TIME="11")
     assert status == 0, said
     assert "== 4/7 scores on held-out persons against true renders (TIME=11 is over)" in said
-    assert "minutes left" not in said and said.splitlines()[-6] == "== 7/7 done; look at"
-    assert "at most 1 minutes left" in demo(TIME="12")[0]
+    assert "left)" not in said and said.splitlines()[-6] == "== 7/7 done; look at"
+    assert "at most 1 minute left" in demo(TIME="12")[0]
 
 
 @pytest.mark.parametrize("minutes", [3, 12, 45])

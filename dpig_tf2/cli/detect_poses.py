@@ -46,11 +46,11 @@ def main() -> int:
     from dpig_tf2.preparation.photos import list_images, read_all
     from dpig_tf2.progress import Progress
 
-    require_writable(_OUT.value)
     background = _BACKGROUND.color()
     poses = person_flags.detected_poses(_POSE_MODEL.value, _WANTED.value == "all")
     skipped: list[str] = []
     names = list_images(_IMAGES.value, skipped)[: _LIMIT.value]
+    require_writable(_OUT.value)
     progress = Progress("detecting", len(names))
     page, pages = [], 0
     read = read_all(_IMAGES.value, names, skipped, background)
