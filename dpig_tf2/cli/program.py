@@ -22,6 +22,7 @@ import tempfile
 import textwrap
 import traceback
 from collections.abc import Iterable, Sequence
+from logging import Formatter
 from types import ModuleType
 
 from absl import app, flags, logging
@@ -87,6 +88,9 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
         verbose = logging.get_verbosity() >= logging.DEBUG
         if not verbose:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+            logging.get_absl_handler().setFormatter(
+                Formatter()
+            )  # the message, no place in the code
         keep_freed_memory()
         collect_rarely()
         try:

@@ -106,6 +106,13 @@ def test_notices_of_tensorflow_stay_away_unless_asked_for(
     assert _start(program, program, f"--fail={show}", *arguments).stdout == f"{level}\ndone\n"
 
 
+@pytest.mark.parametrize("arguments, start", [([], "one kept"), (["--verbosity=1"], "I")])
+def test_what_is_logged_is_told_without_its_place_in_the_code(program, arguments, start):
+    log = "from absl import logging; logging.info('%s kept', 'one')"
+    (line,) = _start(program, program, f"--fail={log}", *arguments).stderr.splitlines()
+    assert line.startswith(start) and line.endswith("one kept")
+
+
 def test_the_graph_is_left_out_of_an_error_of_tensorflow(program):
     statement = (
         "import tensorflow as tf; "
