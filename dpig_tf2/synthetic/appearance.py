@@ -6,7 +6,7 @@ import colorsys
 
 import numpy as np
 
-from dpig_tf2.synthetic.factors import Color, Foreground, Garment
+from dpig_tf2.synthetic.factors import BAGS, Color, Foreground, Garment
 
 # Field order of the training half of the Market-1501 Attribute file. Its values: age 1 young,
 # 2 teenager, 3 adult, 4 old; clothes 1 dress or skirt, 2 trousers; down and up 1 long, 2 short;
@@ -70,9 +70,8 @@ def sample_foreground(rng: np.random.Generator) -> Foreground:
         lower_kind=lower_kind,
         shoes=_jitter(rng, _GARMENT_COLORS[_pick(rng, _SHOE_COLORS)], 10),
         build=round(float(rng.uniform(0.84, 1.24)), 3),
-        bag=str(
-            rng.choice(("none", "backpack", "shoulder bag", "handbag"), p=(0.62, 0.2, 0.1, 0.08))
-        ),
+        # By number: NumPy loses a Ctrl-C while it makes an array of strings.
+        bag=BAGS[rng.choice(4, p=(0.62, 0.2, 0.1, 0.08))],
         bag_color=_jitter(rng, _GARMENT_COLORS[_pick(rng, _BAG_COLORS)], 12),
     )
 

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -398,3 +399,27 @@ def test_attribute_fields_follow_the_real_file(shared_dir):
         pytest.skip(f"real attribute file absent: {path}")
     train = scipy_io.loadmat(path)["market_attribute"][0, 0]["train"][0, 0]
     assert train.dtype.names[:27] == synthetic.ATTRIBUTE_FIELDS
+
+
+def test_an_interruption_arrives_wherever_it_comes():
+    """NumPy loses some that come while it makes an array of strings."""
+    sent, arrived = [], 0
+
+    def stop(number, frame):
+        sent.append(number)
+        raise KeyboardInterrupt
+
+    rng = np.random.default_rng(0)
+    previous = signal.signal(signal.SIGALRM, stop)
+    try:
+        for number in range(1000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + number * 1e-7)
+                while len(sent) == number:
+                    synthetic.sample_foreground(rng)
+            except KeyboardInterrupt:
+                arrived += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert arrived == len(sent) == 1000
