@@ -88,9 +88,8 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
         verbose = logging.get_verbosity() >= logging.DEBUG
         if not verbose:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-            logging.get_absl_handler().setFormatter(
-                Formatter()
-            )  # the message, no place in the code
+            # What is logged is for people: the message without its place in the code.
+            logging.get_absl_handler().setFormatter(Formatter())
         keep_freed_memory()
         collect_rarely()
         try:
