@@ -54,10 +54,14 @@ def require_writable(path: str | os.PathLike) -> None:
 def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """As `replacing`, of a folder that is whole. For one process at a time, see `locks`.
 
-    What a killed process left beside it is removed first.
+    What a killed process left beside it is removed first. A folder that it had moved aside and not
+    replaced yet comes back.
     """
     path = pathlib.Path(path)
-    for left in path.parent.glob(_TEMPORARY.format(name=glob.escape(path.name), process="[0-9]*")):
+    name = glob.escape(path.name)
+    for aside in path.parent.glob(_TEMPORARY.format(name=name, process="[0-9]*.old")):
+        _put_back(aside, path)
+    for left in path.parent.glob(_TEMPORARY.format(name=name, process="[0-9]*")):
         shutil.rmtree(left, ignore_errors=True)
     new = temporary_path(path)
     old = new.with_suffix(".old.tmp")
@@ -68,8 +72,15 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             os.rename(path, old)
         os.rename(new, path)
     finally:
+        _put_back(old, path)
         for folder in (new, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_back(aside, path):
+    """Gives a folder that was moved aside its name again, unless another has it now."""
+    if aside.exists() and not path.exists():
+        os.rename(aside, path)
 
 
 def temporary_path(path: str | os.PathLike) -> pathlib.Path:

@@ -50,8 +50,8 @@ def pack(
     if not arrays:
         raise ConfigError("no networks to pack", field="arrays")
     with locks.writing(folder.parent, folder.name):
-        _require_free(folder, overwrite)
-        with replacing_folder(folder) as whole:
+        with replacing_folder(folder) as whole:  # brings back one that was moved aside
+            _require_free(folder, overwrite)
             tensor_files.save(whole / WEIGHTS, arrays)
             write_text(whole / _CONFIG, config.to_json() + "\n")
             card = dataclasses.replace(

@@ -4,6 +4,7 @@ import pytest
 
 from dpig_tf2.io.atomic import (
     remove_temporaries,
+    replacing_folder,
     require_writable,
     temporary_path,
     write_bytes,
@@ -83,3 +84,46 @@ def test_of_what_was_left_files_go_and_folders_stay(tmp_path):
     assert not left.exists() and below.exists() and other.exists()
     remove_temporaries(tmp_path)
     assert at_work.is_dir() and not below.exists() and not other.exists()
+
+
+def _write_folder(path, text):
+    with replacing_folder(path) as new:
+        (new / "a.txt").write_text(text)
+
+
+def test_a_folder_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
+    for text in ("old", "new"):
+        _write_folder(tmp_path / "weights", text)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+    assert (tmp_path / "weights" / "a.txt").read_text() == "new"
+
+
+def test_a_folder_that_could_not_be_replaced_is_there_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    _write_folder(path, "old")
+    rename = os.rename
+
+    def fails_to_place_the_new_one(source, target):
+        if "a.txt" in os.listdir(source) and (source / "a.txt").read_text() == "new":
+            raise OSError("no place")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails_to_place_the_new_one)
+    with pytest.raises(OSError, match="no place"):
+        _write_folder(path, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+    assert (path / "a.txt").read_text() == "old"
+
+
+def test_a_folder_that_a_killed_process_had_moved_aside_comes_back(tmp_path):
+    path = tmp_path / "a.tmp"
+    aside = tmp_path / ".a.tmp.1.old.tmp"
+    unfinished = tmp_path / ".a.tmp.1.tmp"
+    for folder, text in ((aside, "old"), (unfinished, "new")):
+        folder.mkdir()
+        (folder / "a.txt").write_text(text)
+    with pytest.raises(KeyboardInterrupt), replacing_folder(path):
+        assert (path / "a.txt").read_text() == "old"
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tmp"]
+    assert (path / "a.txt").read_text() == "old"

@@ -186,6 +186,10 @@ def test_a_preset_is_replaced_when_asked_for_and_whole(tiny, tiny_config, monkey
     with pytest.raises(ConfigError, match="tiny holds a preset already.*--overwrite"):
         pack(1)
     (tiny.parent / ".tiny.12.tmp").mkdir()  # of a process that was killed
+    tiny.rename(tiny.parent / ".tiny.12.old.tmp")  # as it replaced the preset
+    with pytest.raises(ConfigError, match="tiny holds a preset already"):
+        pack(1)
+    assert content() == before
     with monkeypatch.context() as broken:
         broken.setattr(packing, "write_json", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
