@@ -116,6 +116,7 @@ def _machine(precision):
         "tensorflow": tf.__version__,
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
         "precision": precision,
+        "transforms": "gathered",  # what earlier versions stored is of slower ones
     }
 
 

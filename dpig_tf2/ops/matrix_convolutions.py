@@ -1,11 +1,11 @@
 """Convolutions as matrix products, on CPU faster than the library's for some shapes.
 
-What a convolution gathers along an axis (tiles, windows, with SAME padding) is a product with a
-fixed matrix over the whole axis. Such products run at the machine's best speed, backwards too; the
-zeros in them cost little while the axes are short.
+The pixels that products need are gathered, each with its channels, by one operation; whatever else
+is linear is a product, too. Such operations run on all cores at the machine's best speed, backwards
+too.
 """
 
-import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +35,6 @@ def fastest(image_shape, kernel_shape, stride: int) -> str:
 
 _TILE = 4  # outputs of a tile along an axis
 _WINDOW = _TILE + 2  # inputs that they need
-_ROWS_AT_A_TIME = 4  # of tiles, at most
 
 # And infinity. Rounding shows half as much as with the customary 0, +-1, +-2, in any precision.
 _POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)
@@ -49,22 +48,19 @@ _CHANNELS_TO_RECOMPUTE = 256
 
 
 def _winograd_pays(image_shape, kernel_shape):
-    """Whether the sides are whole tiles, and the products saved more than the transforms cost.
-
-    The transforms cost as many channels as a side has pixels.
-    """
+    """Whether the sides are whole tiles, and the products saved more than the transforms cost."""
     _, height, width, _ = image_shape
     *_, inputs, outputs = kernel_shape
     channels = 2 * inputs * outputs / (inputs + outputs)
     whole_tiles = height % _TILE == 0 and width % _TILE == 0
-    return whole_tiles and channels >= max(2 * height, 2 * width, _FEWEST_CHANNELS)
+    return whole_tiles and channels >= _FEWEST_CHANNELS
 
 
 def winograd(images, kernel) -> tf.Tensor:
     """`tf.nn.conv2d(images, kernel, 1, "SAME")` with a quarter of the products.
 
-    Equal to rounding: some 3e-6 of the largest output in float32; in bfloat16 1.7 % of the outputs'
-    standard deviation, 2.3 % on processors that truncate products for lack of bfloat16
+    Equal to rounding: some 3e-6 of the largest output in float32; in bfloat16 1.6 % of the outputs'
+    standard deviation, 2 % on processors that truncate products for lack of bfloat16
     instructions, where the library's is 0.3 %.
 
     Args:
@@ -91,9 +87,7 @@ def _winograd(images, kernel):
 def winograd_kernel(kernel) -> tf.Tensor:
     """What `winograd` makes of a kernel [3, 3, C, D], of its type: [36, C, D]."""
     *_, inputs, outputs = kernel.shape
-    taps = tf.reshape(kernel, [9, inputs * outputs])
-    at_points = tf.matmul(tf.constant(_kernel_evaluation(), kernel.dtype), taps)
-    return tf.reshape(at_points, [_WINDOW**2, inputs, outputs])
+    return tf.reshape(_transformed(_KERNEL_EVALUATION, kernel), [-1, inputs, outputs])
 
 
 def winograd_with(images, kernel_at_points) -> tf.Tensor:
@@ -103,26 +97,24 @@ def winograd_with(images, kernel_at_points) -> tf.Tensor:
 
 def _images_at_points(images):
     """[B, H, W, C] -> [36, tiles, C]."""
-    _, height, width, channels = images.shape
-    rows, columns = height // _TILE, width // _TILE
-    x = _along_axes(_evaluation(height), _evaluation(width), images)
-    x = tf.reshape(x, [-1, _WINDOW, rows, _WINDOW, columns * channels])
-    return tf.reshape(tf.transpose(x, [1, 3, 0, 2, 4]), [_WINDOW**2, -1, channels])
+    *_, channels = images.shape
+    windows = _gathered(images, _WINDOW, _TILE, taps_first=True)
+    return tf.reshape(_transformed(_EVALUATION, windows), [_WINDOW**2, -1, channels])
 
 
 def _interpolated(at_points, image_shape):
     """[36, tiles, D] -> [B, H, W, D]."""
     _, height, width, _ = image_shape
     channels = at_points.shape[-1]
-    rows, columns = height // _TILE, width // _TILE
-    # Tiles' outputs do not overlap, so a few rows of tiles are interpolated at a time: this keeps
-    # the interpolated axis, and with it the matrix, short.
-    rows = max(count for count in range(1, _ROWS_AT_A_TIME + 1) if rows % count == 0)
-    x = tf.reshape(at_points, [_WINDOW, _WINDOW, -1, rows, columns * channels])
-    x = tf.transpose(x, [2, 0, 3, 1, 4])
-    x = tf.reshape(x, [-1, _WINDOW * rows, _WINDOW * columns, channels])
-    x = _along_axes(_interpolation(_TILE * rows), _interpolation(width), x)
-    return tf.reshape(x, [-1, height, width, channels])
+    x = _transformed(_INTERPOLATION, at_points)
+    x = tf.reshape(x, [_TILE, _TILE, -1, height // _TILE, width // _TILE, channels])
+    return tf.reshape(tf.transpose(x, [2, 3, 0, 4, 1, 5]), [-1, height, width, channels])
+
+
+def _transformed(matrix, x):
+    """A matrix [M, N] times N numbers along both axes, what is theirs in rows: [M * M, rest]."""
+    both = np.kron(matrix, matrix)
+    return tf.matmul(tf.constant(both, x.dtype), tf.reshape(x, [both.shape[1], -1]))
 
 
 def _values(coefficients):
@@ -131,40 +123,24 @@ def _values(coefficients):
     return np.concatenate([np.vander(_POINTS, coefficients, increasing=True), at_infinity])
 
 
-@functools.cache
-def _evaluation(length):
-    """[6 * tiles, length]: the tiles of an axis at each point."""
-    inside = _windows(length, _WINDOW, _TILE, before=1)
-    return np.einsum("pk,ktl->ptl", np.linalg.inv(_values(_WINDOW)).T, inside).reshape(-1, length)
+_KERNEL_EVALUATION = _values(3)
+_EVALUATION = np.linalg.inv(_values(_WINDOW)).T
+_INTERPOLATION = _values(_TILE).T
 
 
-@functools.cache
-def _kernel_evaluation():
-    """[36, 9]: a kernel at the points of both axes."""
-    return np.kron(_values(3), _values(3))
-
-
-@functools.cache
-def _interpolation(length):
-    """[length, 6 * tiles]: from the values at the points to the outputs of an axis."""
-    place = _windows(length, _TILE, _TILE, before=0)
-    return np.einsum("pk,ktl->lpt", _values(_TILE), place).reshape(length, -1)
-
-
-# ---- Convolution as one product
+# ---- Convolution whose gradients are single products
 
 
 def _single_product_pays(image_shape, kernel_shape, stride):
-    """Whether there are few outputs in a row, along which the library works, of many channels.
-
-    Gathering the windows costs as many channels as a side has pixels.
-    """
-    _, height, width, _ = image_shape
-    return width <= 4 * stride and kernel_shape[-1] >= 4 * max(height, width)
+    """Whether there are few outputs in a row, along which the library works, of many channels."""
+    return -(-image_shape[2] // stride) <= 12 and kernel_shape[-1] >= 128
 
 
 def single_product(images, kernel, stride: int) -> tf.Tensor:
-    """`tf.nn.conv2d(images, kernel, stride, "SAME")`: all windows times the kernel.
+    """`tf.nn.conv2d(images, kernel, stride, "SAME")`, its gradients those of one product.
+
+    That is all windows times the kernel. Forwards the library's convolution is as fast; its
+    gradients take up to twice as long.
 
     Args:
         images: float [B, H, W, C].
@@ -174,44 +150,63 @@ def single_product(images, kernel, stride: int) -> tf.Tensor:
     Returns:
         float [B, H / stride, W / stride, D], sides rounded up.
     """
+
+    @tf.custom_gradient
+    def convolve(images, kernel) -> Any:
+        def gradient(of_outputs):
+            with tf.GradientTape() as tape:
+                tape.watch((images, kernel))
+                outputs = _product(images, kernel, stride)  # graphs leave its product out
+            return tape.gradient(outputs, (images, kernel), of_outputs)
+
+        return tf.nn.conv2d(images, kernel, stride, "SAME"), gradient
+
+    return convolve(images, kernel)
+
+
+def _product(images, kernel, stride):
+    """The convolution as one product; arguments and result as of `single_product`."""
     _, height, width, inputs = images.shape
     size, _, _, outputs = kernel.shape
-    rows, columns = -(-height // stride), -(-width // stride)
-    x = _along_axes(*(_same_windows(length, size, stride) for length in (height, width)), images)
-    x = tf.reshape(x, [-1, size, rows, size, columns, inputs])
-    x = tf.reshape(tf.transpose(x, [0, 2, 4, 1, 3, 5]), [-1, size * size * inputs])
-    x = tf.matmul(x, tf.reshape(kernel, [-1, outputs]))
-    return tf.reshape(x, [-1, rows, columns, outputs])
-
-
-@functools.cache
-def _same_windows(length, size, stride):
-    """[size * windows, length]: the pixels of an axis that each tap meets, with SAME padding."""
-    count = -(-length // stride)
-    padding = max((count - 1) * stride + size - length, 0)
-    return _windows(length, size, stride, before=padding // 2).reshape(-1, length)
+    windows = tf.reshape(_gathered(images, size, stride), [-1, size * size * inputs])
+    x = tf.matmul(windows, tf.reshape(kernel, [-1, outputs]))
+    return tf.reshape(x, [-1, -(-height // stride), -(-width // stride), outputs])
 
 
 # ---- What both share
 
 
-def _along_axes(row_matrix, column_matrix, images):
-    """[B, H, W, C] -> [B, H', W', C] by a matrix [H', H] for rows and one [W', W] for columns."""
-    _, height, width, channels = images.shape
-    row_matrix, column_matrix = (tf.constant(m, images.dtype) for m in (row_matrix, column_matrix))
-    x = tf.matmul(row_matrix, tf.reshape(images, [-1, height, width * channels]))
-    x = tf.matmul(column_matrix, tf.reshape(x, [-1, width, channels]))
-    return tf.reshape(x, [-1, row_matrix.shape[0], column_matrix.shape[0], channels])
-
-
-def _windows(length, size, stride, before):
-    """[size, windows, length] in {0, 1}: which pixel is the k-th of a window; none in the padding.
+def _gathered(images, size, stride, taps_first=False):
+    """The pixels of all windows, with SAME padding: [B * windows * size * size, C].
 
     Args:
-        length: pixels of the axis.
-        size: pixels of a window.
-        stride: from window to window.
-        before: padding before the first pixel.
+        images: [B, H, W, C].
+        size: pixels of a window along an axis.
+        stride: from window to window, pixels.
+        taps_first: the order is that of a window's pixels, then of images and windows; else of
+            images, windows, a window's pixels.
     """
-    pixel = stride * np.arange(-(-length // stride)) + np.arange(size)[:, None] - before
-    return (pixel[..., None] == np.arange(length)).astype(np.float64)
+    _, height, width, channels = images.shape
+    rows, above = _same_windows(height, size, stride)
+    columns, beside = _same_windows(width, size, stride)
+    padded = tf.pad(images, [(0, 0), above, beside, (0, 0)])
+    height, width = height + sum(above), width + sum(beside)
+    inside = rows[:, None, :, None] * width + columns[:, None, :]  # [K, K, rows, columns]
+    first = tf.range(tf.shape(images)[0]) * (height * width)
+    if taps_first:
+        index = inside[:, :, None] + first[:, None, None]
+    else:
+        index = inside.transpose(2, 3, 0, 1) + first[:, None, None, None, None]
+    return tf.gather(tf.reshape(padded, [-1, channels]), tf.reshape(index, [-1]))
+
+
+def _same_windows(length, size, stride):
+    """Pixels of an axis' windows, [size, windows], where SAME padding puts some before and behind.
+
+    Returns:
+        int32 pixels of the padded axis; how many are put before and behind.
+    """
+    starts = np.arange(0, length, stride, dtype=np.int32)
+    padding = max(int(starts[-1]) + size - length, 0)
+    pixels = np.arange(size, dtype=np.int32)[:, None] + starts
+    return pixels, (padding // 2, padding - padding // 2)
