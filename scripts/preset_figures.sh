@@ -21,6 +21,7 @@ dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
 
 dpig make_synthetic --split=test --out_dir="$DATA" --height=128 --width=64 \
   --identities=500 --images_per_identity=2 --pairs_per_image=1
+rm -rf "$PHOTOS" # of an earlier go
 dpig evaluate_disentanglement --run_dir="$RUN" --data_dir="$DATA" --limit=500
 dpig evaluate --run_dir="$RUN" --data_dir="$DATA" --limit=500 --protocol=tf --pictures=reconstruct
 dpig evaluate --run_dir="$RUN" --data_dir="$DATA" --limit=500 --protocol=tf --detect_poses \

@@ -4,7 +4,8 @@
 #
 #   STEPS=500 scripts/recipe_changes.sh
 #
-# Everything is written to data/changes and runs/changes. Started again, it goes on where it stopped.
+# Everything is written to data/changes and runs/changes/STEPS. Started again, it goes on where it
+# stopped.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -13,7 +14,7 @@ set_up
 cd "$ROOT"
 
 DATA=data/changes
-RUNS=runs/changes
+RUNS=runs/changes/$STEPS
 dpig() { "$PYTHON" -m dpig_tf2.cli.main "$@"; }
 
 # A name, and what differs from the whole recipe.

@@ -1,6 +1,6 @@
 """The table and the sheet of `scripts/recipe_changes.sh`: a row and a column for each run folder.
 
-.venv/bin/python scripts/recipe_table.py --data_dir=data/changes --out=changes.png runs/changes/*
+.venv/bin/python scripts/recipe_table.py --data_dir=data/changes --out=changes.png RUNS
 """
 
 import argparse

@@ -27,7 +27,8 @@ set_up() {
   local base
   base="$(find_python)"
   echo "== installing into $ROOT/.venv (a few minutes, once)"
-  [[ -x "$PYTHON" ]] || "$base" -m venv "$ROOT/.venv"
+  # What was interrupted while it was made, or made without ensurepip, has no pip.
+  "$PYTHON" -m pip --version > /dev/null 2>&1 || "$base" -m venv --clear "$ROOT/.venv"
   "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$ROOT/requirements.txt"
   "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[dev]"
   echo "$wanted" > "$stamp"

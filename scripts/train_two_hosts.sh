@@ -25,6 +25,9 @@ stop() {
   [[ -z "$WORKER" ]] || kill -TERM "$WORKER" 2>/dev/null || true
 }
 trap stop INT TERM
+# Jobs get a process group each, so that Ctrl-C reaches the worker through `stop` alone: to it, a
+# second signal means that it shall not wait for the step and save.
+set -m
 
 while true; do
   "$PYTHON" -m dpig_tf2.cli.train --distribute=multi_worker "${@:4}" &
@@ -38,5 +41,7 @@ while true; do
     exit "$STATUS"
   fi
   echo "worker $3 ended with status $STATUS, starts again in 3 seconds" >&2
-  sleep 3
+  sleep 3 &
+  wait $! || true
+  [[ -z "$STOPPED" ]] || exit 130
 done

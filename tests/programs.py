@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-_REPOSITORY = pathlib.Path(__file__).parents[1]
+REPOSITORY = pathlib.Path(__file__).parents[1]
 # Runs every command line of a JSON list and prints what became of each as the last line.
 _DRIVER = """
 import contextlib, functools, io, json, sys
@@ -32,11 +32,11 @@ print(json.dumps(results))
 """
 
 
-def run_in_one_process(lines, cwd=_REPOSITORY) -> list:
+def run_in_one_process(lines, cwd=REPOSITORY) -> list:
     """(status, stdout, stderr) of each command line, lists of arguments after `dpig`."""
     lines = json.dumps([list(map(str, line)) for line in lines])
     result = subprocess.run(
-        [sys.executable, "-c", _DRIVER, lines, str(_REPOSITORY)],
+        [sys.executable, "-c", _DRIVER, lines, str(REPOSITORY)],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -50,12 +50,12 @@ def script_with_stand_in(folder, name, stand_in):
     """scripts/NAME in a folder of its own, where Python is a program that notes calls in `calls`.
 
     Returns:
-        A function of environment variables that runs the script: what it said, its status, and the
-        words of each call.
+        A function of arguments and environment variables that runs the script: what it said, its
+        status, and the words of each call.
     """
     (folder / "scripts").mkdir()
     for path in (f"scripts/{name}", "scripts/setup.sh", "requirements.txt", "pyproject.toml"):
-        shutil.copy(_REPOSITORY / path, folder / path)
+        shutil.copy(REPOSITORY / path, folder / path)
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(stand_in)
@@ -69,11 +69,11 @@ def script_with_stand_in(folder, name, stand_in):
     )
     (folder / ".venv" / "installed").write_bytes(stamp.stdout)
 
-    def run(**environment):
+    def run(*arguments, **environment):
         calls = folder / "calls"
         calls.unlink(missing_ok=True)
         done = subprocess.run(
-            [folder / "scripts" / name],
+            [folder / "scripts" / name, *arguments],
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

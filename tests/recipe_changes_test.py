@@ -60,15 +60,22 @@ def test_every_change_is_one_of_the_whole_recipe(script):
     assert [other.reconstruction.steps for other in others].count(40) == _RUNS - 2
     assert sum(other == whole for other in others) == 2  # another seed, and other photos
     assert all(other.reconstruction.batch_size == 4 for other in others)
-    assert [word for word in calls[-1] if "/" in word][-1] == "runs/changes/published_networks"
+    assert [word for word in calls[-1] if "/" in word][-1] == "runs/changes/40/published_networks"
     assert len([word for word in calls[-1] if word.startswith("runs/")]) == _RUNS
 
 
 def test_a_stopped_run_goes_on(script):
-    said, status, calls = script(FAILS="runs/changes/no_moving_average")
+    said, status, calls = script(FAILS="runs/changes/500/no_moving_average")
     assert status == 130, said
     finished = len([call for call in calls if call[0] == "train"]) - 1
     said, status, calls = script()
     assert status == 0, said
     assert [call[0] for call in calls].count("train") == _RUNS - finished
-    assert "--run_dir=runs/changes/no_moving_average" in calls[0]
+    assert "--run_dir=runs/changes/500/no_moving_average" in calls[0]
+
+
+def test_another_number_of_steps_is_trained_anew(script):
+    script(STEPS="40")
+    said, status, calls = script(STEPS="50")
+    assert status == 0, said
+    assert [call[0] for call in calls].count("train") == _RUNS
