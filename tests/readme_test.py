@@ -7,8 +7,6 @@ import zipfile
 import pytest
 from PIL import Image
 
-from dpig_tf2.preparation import synthetic_records
-
 pytestmark = pytest.mark.slow  # runs networks
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]
@@ -32,7 +30,6 @@ def test_ten_lines_with_the_shipped_weights(tmp_path, monkeypatch, shipped_prese
 
 def test_training_from_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    synthetic_records.write("data/synthetic", "train", 20, 4)
     shown = {}
     exec(code_after("## From Python", "docs/training.md"), shown)
     assert int(shown["trainer"].step) == 20
