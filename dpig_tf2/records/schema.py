@@ -161,6 +161,9 @@ def manifest_name(stem: str) -> str:
     return f"manifest_{stem}.json"
 
 
+MAX_SHARDS = 99_999  # their numbers have five digits
+
+
 def shard_name(
     prefix: str, split: str, shard: int, num_shards: int, layout: str = "published"
 ) -> str:
