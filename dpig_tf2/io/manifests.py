@@ -7,6 +7,7 @@ settings.
 import json
 import os
 import pathlib
+import re
 import time
 from collections.abc import Mapping
 
@@ -15,6 +16,8 @@ from dpig_tf2.io.atomic import write_json
 from dpig_tf2.io.json_files import JsonError, read_json
 
 _SECONDS_BETWEEN_WRITES = 5.0
+_BEGINNING = re.compile(rb'\{\s*"settings"\s*:')
+_BEGINNING_BYTES = 64
 
 
 class OutputError(DpigError):
@@ -147,6 +150,17 @@ def read(path: str | os.PathLike) -> dict | None:
                     field=name,
                 )
     return manifest
+
+
+def begins_as_one(path: str | os.PathLike) -> bool:
+    """Whether a file, even a large or damaged one, begins as `Manifest` writes."""
+    if not os.path.isfile(path):  # opening a pipe would wait
+        return False
+    try:
+        with open(path, "rb") as file:
+            return _BEGINNING.match(file.read(_BEGINNING_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def _is_inside(name):
