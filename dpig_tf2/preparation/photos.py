@@ -306,9 +306,16 @@ def _no_photo(path, name):
         return f"{_NO_TEXT}, skipped"
     copy = _COPY.match(path.name)
     original = copy and path.with_name("".join(copy.groups()))
-    if original and original.is_file() and filecmp.cmp(path, original, shallow=False):
+    if original and original.is_file() and _are_equal(path, original):
         return f"a copy of {original.name}, skipped"
     return None
+
+
+def _are_equal(path, other):
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:  # which is told when the photo is read
+        return False
 
 
 def _is_text(name):
