@@ -225,6 +225,8 @@ class _Labels:
                     raise DpigError(
                         f"{path}: cells that are no tables: {error}", file=path
                     ) from None
+                if not tables[size] or any(table.ndim != 2 for table in tables[size]):
+                    raise DpigError(f"{path}: expected cells of tables with two axes", file=path)
         return tables
 
     def _fits(self, tables):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from scipy import io
 
 from dpig_tf2 import config
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.preparation import market1501
@@ -152,6 +154,15 @@ def test_tables_of_other_persons_are_not_used(copied_raw_dir, tmp_path):
     assert "test_att_wordvec_dim25.mat: tables of 2, 2 rows for 1 persons, not used" in told
     (record, *_) = read(conversion.written.shards[0])
     assert "attrs_w2v25_0" not in record.features.feature
+
+
+@pytest.mark.parametrize("variable", [np.zeros((25, 2)), "12345", np.zeros((0, 0), object)])
+def test_word_vectors_that_are_no_tables_are_named(copied_raw_dir, tmp_path, variable):
+    (path,) = copied_raw_dir.rglob("test_att_wordvec_dim25.mat")
+    io.savemat(path, {"test_att": variable})
+    with pytest.raises(DpigError, match="expected cells of tables with two axes") as raised:
+        market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
+    assert raised.value.file == str(path)
 
 
 def test_missing_poses_are_named(raw_dir, tmp_path):
