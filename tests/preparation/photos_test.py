@@ -194,7 +194,8 @@ def test_photos_are_listed_and_what_is_left_out_is_named(tmp_path):
     (tmp_path / "d - Copy.jpg").write_text("another photo")
     (tmp_path / "d.jpg").touch()
     problems = []
-    assert photos.list_images(tmp_path, problems) == sorted([*photo_names, "d.jpg"])
+    found = photos.find_images(tmp_path, problems)
+    assert found == (sorted([*photo_names, "d.jpg"]), len(left_out))
     copy, heic, junk = problems
     assert copy == f"{tmp_path / 'e - Copy (2).jpg'}: a copy of e.jpg, skipped"
     assert heic.startswith(f"{tmp_path / 'f.heic'}: ")
