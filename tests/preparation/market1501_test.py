@@ -57,9 +57,14 @@ def test_all_holds_train_and_test(raw_dir, tmp_path):
     conversion = market1501.convert(raw_dir, tmp_path, "all", Options(flip=True))
     (path,) = conversion.written.shards
     assert path.name == "Market1501_all_00000-of-00001.tfrecord"
-    names = [r.features.feature["image_name_0"].bytes_list.value[0][:4] for r in read(path)]
+    features = [record.features.feature for record in read(path)]
+    names = [feature["image_name_0"].bytes_list.value[0][:4] for feature in features]
     # 14 training pairs, 2 of person 0001 and 6 of 0003, each also mirrored.
     assert len(names) == 44 and names.count(b"0003") == 12
+    identities = [feature["id_0"].int64_list.value[0] for feature in features]
+    persons = len(set(names))
+    assert len(set(identities)) == len(set(zip(names, identities, strict=True))) == persons
+    assert f"of {persons} identities" in conversion.plan
 
 
 def test_without_mirrored_folder_they_are_made(raw_dir, tmp_path):
