@@ -128,7 +128,7 @@ def define_image_size(
 
 def print_conversion(conversion) -> None:
     """The problems found in raw data, the plan, and what was written."""
-    # A dry run tells all; otherwise the manifest does.
+    # A dry run tells all; otherwise the manifest tells more.
     if conversion.written:
         program.print_notes(conversion.problems)
     else:

@@ -2,16 +2,19 @@
 
 import contextlib
 import errno
+import fnmatch
 import glob
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 
 _TEMPORARY = ".{name}.{process}.tmp"
+_LEFT = re.compile(r"\.(?P<name>.+)\.[0-9]+(?P<aside>\.old)?\.tmp", re.DOTALL)
 # Seconds since its last byte. Process numbers do not tell: another host may be writing.
 _ABANDONED = 3600
 
@@ -58,11 +61,15 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     replaced yet comes back.
     """
     path = pathlib.Path(path)
-    name = glob.escape(path.name)
-    for aside in path.parent.glob(_TEMPORARY.format(name=name, process="[0-9]*.old")):
-        _put_back(aside, path)
-    for left in path.parent.glob(_TEMPORARY.format(name=name, process="[0-9]*")):
-        shutil.rmtree(left, ignore_errors=True)
+    left = []
+    for folder in path.parent.glob(".*.tmp"):
+        match = _LEFT.fullmatch(folder.name)
+        if match and match["name"] == path.name:
+            left.append(folder)
+            if match["aside"]:
+                _put_back(folder, path)
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)
     new = temporary_path(path)
     old = new.with_suffix(".old.tmp")
     new.mkdir(parents=True)
@@ -124,7 +131,10 @@ def remove_temporaries(
         older_than: seconds since the last byte of those that are removed; 0: whatever their age.
     """
     find = folder.rglob if name is None else folder.glob
-    for leftover in find(_TEMPORARY.format(name=name or "*", process="[0-9]*")):
+    for leftover in find(".*.tmp"):
+        match = _LEFT.fullmatch(leftover.name)
+        if not match or not fnmatch.fnmatchcase(match["name"], name or "*"):
+            continue
         if not leftover.is_file():  # a folder is that of an export, which may be at work
             continue
         if not older_than or time.time() - leftover.stat().st_mtime > older_than:

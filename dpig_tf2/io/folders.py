@@ -4,10 +4,10 @@ import os
 import pathlib
 
 from dpig_tf2.errors import printable
+from dpig_tf2.io import manifests
 
-# What tells a folder of generated pictures, and that of a run. Folders of photos may have one name
-# of the latter by chance.
-_WRITTEN = ({"samples.json"}, {"config.json", "checkpoints"})
+_MANIFEST = "samples.json"  # of generated pictures; other programs have files of this name
+_RUN = {"config.json", "checkpoints"}  # folders of photos may have one of them by chance
 
 
 def files_below(folder: str | os.PathLike, problems: list[str]) -> list[pathlib.Path]:
@@ -27,8 +27,7 @@ def files_below(folder: str | os.PathLike, problems: list[str]) -> list[pathlib.
         problems.append(f"{path}: cannot be listed ({error.strerror}), skipped")
 
     for parent, folders, names in os.walk(folder, onerror=note):
-        inside = {*folders, *names}
-        if parent != os.fspath(folder) and any(marks <= inside for marks in _WRITTEN):
+        if parent != os.fspath(folder) and _is_written(parent, {*folders, *names}):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -37,3 +36,10 @@ def files_below(folder: str | os.PathLike, problems: list[str]) -> list[pathlib.
                 problems.append(f"{printable(path)}: a link to a folder, not followed")
         found += [pathlib.Path(parent, name) for name in names if not name.startswith(".")]
     return sorted(found)
+
+
+def _is_written(folder, inside):
+    """Whether this program has written a folder with such files and folders inside."""
+    return _RUN <= inside or (
+        _MANIFEST in inside and manifests.begins_as_one(os.path.join(folder, _MANIFEST))
+    )

@@ -7,6 +7,7 @@ settings.
 import json
 import os
 import pathlib
+import re
 import time
 from collections.abc import Mapping
 
@@ -15,6 +16,9 @@ from dpig_tf2.io.atomic import write_json
 from dpig_tf2.io.json_files import JsonError, read_json
 
 _SECONDS_BETWEEN_WRITES = 5.0
+_TIMES_A_WRITE = 10  # at least, so that long lists do not take all the time
+_BEGINNING = re.compile(rb'\{\s*"settings"\s*:')
+_BEGINNING_BYTES = 64
 
 
 class OutputError(DpigError):
@@ -62,7 +66,7 @@ class Manifest:
         self.replaced: dict[str, dict] = {}
         self._settings = json.loads(json.dumps(settings))
         self._inputs = dict(inputs or {})
-        self._written = 0.0
+        self._next_write = 0.0
         stored = read(self.path)
         if stored is None:
             return
@@ -76,18 +80,20 @@ class Manifest:
             raise refusal
 
     def add(self, name: str, facts: Mapping[str, object]) -> None:
-        """Lists a finished file; the manifest on disk follows within seconds, or by `write`."""
+        """Lists a finished file; the manifest on disk follows soon, or by `write`."""
         self.files[name] = dict(facts)
-        if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+        if time.monotonic() >= self._next_write:
             self.write()
 
     def write(self) -> None:
         """Brings the manifest on disk up to date."""
+        start = time.monotonic()
         # Sorted: processes finish in any order.
         files = dict(sorted(self.files.items()))
         inputs = {"inputs": self._inputs} if self._inputs else {}
         write_json(self.path, {"settings": self._settings, **inputs, **self.facts, "files": files})
-        self._written = time.monotonic()
+        now = time.monotonic()
+        self._next_write = now + max(_SECONDS_BETWEEN_WRITES, _TIMES_A_WRITE * (now - start))
 
     def _refusal(self, stored, what):
         """The error that says why the stored files are not those wanted; None if they are."""
@@ -147,6 +153,17 @@ def read(path: str | os.PathLike) -> dict | None:
                     field=name,
                 )
     return manifest
+
+
+def begins_as_one(path: str | os.PathLike) -> bool:
+    """Whether a file, even a large or damaged one, begins as `Manifest` writes."""
+    if not os.path.isfile(path):  # opening a pipe would wait
+        return False
+    try:
+        with open(path, "rb") as file:
+            return _BEGINNING.match(file.read(_BEGINNING_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def _is_inside(name):

@@ -21,7 +21,7 @@ from dpig_tf2.errors import DpigError
 MAX_FILE_BYTES = 256 << 20
 MAX_INFLATED_BYTES = 256 << 20  # of all compressed elements together
 MAX_DEPTH = 16  # structs and cells in structs and cells
-MAX_PARTS = 2_000_000  # cells and fields of structs
+MAX_PARTS = 2_000_000  # cells, fields of structs, rows of text
 MAX_AXES = 32
 
 _HEADER_BYTES = 128
@@ -198,11 +198,9 @@ class _Reader:
 
     def _matrix(self, span: _Span, depth: int) -> tuple[str, _Matrix]:
         """Name and head of a matrix."""
+        self._count(1)
         if span.start == span.end:  # how an empty cell or field may be written
             return "", _Matrix(6, False, (0, 0), span, depth)
-        self._parts -= 1
-        if self._parts < 0:
-            raise _Refused(f"more than {MAX_PARTS} cells and fields")
         kind, flags, span = self._element(span)
         if kind != 6 or flags.end - flags.start != 8:
             raise _Refused("a matrix without its class")
@@ -218,6 +216,11 @@ class _Reader:
             raise _Refused("a matrix without its name")
         text = bytes(name.data[name.start : name.end]).decode("latin-1")
         return text, _Matrix(word & 0xFF, bool(word & _COMPLEX), shape, span, depth)
+
+    def _count(self, parts):
+        self._parts -= parts
+        if self._parts < 0:
+            raise _Refused(f"more than {MAX_PARTS} cells, fields and rows of text")
 
     def _array(self, kind, span):
         """The numbers of an element, flat."""
@@ -255,6 +258,7 @@ class _Reader:
             raise _Refused(f"text of type {kind}")
         if len(text) != matrix.count or len(matrix.shape) > 2:
             raise _Refused(f"{len(text)} characters for text of size {list(matrix.shape)}")
+        self._count(matrix.shape[0] - 1)  # its first row is counted with the matrix
         rows = [text[row :: matrix.shape[0]] for row in range(matrix.shape[0])]
         return rows[0] if len(rows) == 1 else rows
 

@@ -31,6 +31,7 @@ from dpig_tf2.progress import Progress
 from dpig_tf2.records import pair_index, schema, writer
 
 _CHUNK_PIXELS = 1 << 18  # of the photos that a process takes at a time
+_NOTED_PROBLEMS = 1000  # lines in the manifest, which is written whole after every shard
 _CACHED_PERSONS = 50_000  # whose names and poses stay in memory, a kilobyte each
 
 
@@ -445,11 +446,17 @@ class Session:
             len(persons) if is_lean else len(pairs),
             records.photos if is_lean else records.pairs,
             self._settings(used, settings, inputs or {}),
-            {"images": len(used), "identities": len(people), "problems": self.problems},
+            {"images": len(used), "identities": len(people), "problems": self._noted()},
             self._workers,
             pairs if is_lean else None,
         )
         return Conversion(written, plan, tuple(self.problems), left_out)
+
+    def _noted(self):
+        """The problems for the manifest."""
+        more = len(self.problems) - _NOTED_PROBLEMS
+        told = [f"{more} more, which a dry run prints"] if more > 0 else []
+        return self.problems[:_NOTED_PROBLEMS] + told
 
     def _temporary(self, what):
         name = f"{self._scratch.name}{what}{len(self._files)}"  # a file for each call

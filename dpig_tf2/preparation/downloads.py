@@ -112,8 +112,8 @@ def fetch(target, sources: Sequence[str], sha256: str | None = None) -> pathlib.
     """The archive, fetched to `target` from the first source that delivers it.
 
     A local file is used where it lies. A download that was interrupted continues where it stopped,
-    unless the source is another one or has changed and there is no checksum to tell. A `target`
-    that exists is kept if its checksum is right or unknown.
+    unless there is no checksum and the source is another one, has changed, or does not tell which
+    version it sends. A `target` that exists is kept if its checksum is right or unknown.
 
     Args:
         target: where a download goes.
@@ -160,10 +160,10 @@ def _download(url, partial, origin, any_origin):
     """Fetches what `partial` lacks; the file `origin` tells what it is the beginning of."""
     have = partial.stat().st_size if partial.exists() else 0
     known_url, _, version = origin.read_text().partition("\n") if origin.exists() else ("", "", "")
-    if not any_origin and url != known_url:
+    if not any_origin and (url != known_url or not version):
         have = 0
     headers = {"Range": f"bytes={have}-"} if have else {}
-    if have and version and not any_origin:
+    if have and not any_origin:
         headers["If-Range"] = version  # another version of the file comes whole
     try:
         request = urllib.request.Request(url, headers=headers)
@@ -263,7 +263,8 @@ def unpack(
 
 def _kind(path):
     """ "zip", "tar" or None for a file that is neither. Raises ArchiveError as `unpack` does."""
-    for kind, test in (("zip", zipfile.is_zipfile), ("tar", _is_tar)):
+    # A tar whose last member is a zip ends as a zip does; no zip begins as a tar does.
+    for kind, test in (("tar", _is_tar), ("zip", zipfile.is_zipfile)):
         try:
             if test(path):
                 return kind

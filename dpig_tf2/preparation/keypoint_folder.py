@@ -71,12 +71,12 @@ def convert(
         raise DpigError("expected either keypoints or a detector of poses", field="keypoints")
     chosen = schema.variant(variant)
     size = (height or chosen.height, width or chosen.width)
-    left_out: list[str] = []
-    names = photos.list_images(images_dir, left_out)
+    not_listed: list[str] = []
+    names, left_out = photos.find_images(images_dir, not_listed)
     target = conversion.Target(out_dir, variant, split, *size, _image_format(names))
     with conversion.session(target, options) as session:
         problems = session.problems
-        problems += left_out
+        problems += not_listed
         if detected is None:
             annotations = _given(images_dir, keypoints, keypoint_format, units, names, problems)
         else:
@@ -109,7 +109,7 @@ def convert(
                 "identities": sha256_of_texts(str(person.identity) for person in persons),
             },
         )
-        return dataclasses.replace(made, left_out=made.left_out + len(left_out))
+        return dataclasses.replace(made, left_out=made.left_out + left_out)
 
 
 def _given(images_dir, keypoints, keypoint_format, units, names, problems):

@@ -71,21 +71,22 @@ def convert(
 
 
 def _convert(session, raw_dir, split):
-    image_sets, all_labels = [], []
+    image_sets, all_labels, persons = [], [], 0
     for part in _PARTS[split]:
         flip = session.options.flip
         has_folder = part is _TRAIN and (raw_dir / _TRAIN_FLIP.images).is_dir()
         images = _read_images(session, raw_dir, part, mirrored=flip and not has_folder)
         labels = _Labels(raw_dir, part.labels, images.names)
         session.problems += labels.problems()
-        image_sets.append(_with_labels(images, labels, mirrored=False))
+        image_sets.append(_with_labels(images, labels, persons, mirrored=False))
         if flip:
             if has_folder:
                 mirrored = _read_images(session, raw_dir, _TRAIN_FLIP)
             else:
                 mirrored = dataclasses.replace(images, mirrored=True)
-            image_sets.append(_with_labels(mirrored, labels, mirrored=True))
+            image_sets.append(_with_labels(mirrored, labels, persons, mirrored=True))
         all_labels.append(labels)
+        persons += len(set(map(identity, images.names)))
     plan = raw_records.Plan(
         image_sets=image_sets,
         pair_mode="same_identity",
@@ -94,6 +95,8 @@ def _convert(session, raw_dir, split):
         shuffle=split == "train",
     )
     settings = {"source": "market1501", "split": split}
+    if len(_PARTS[split]) > 1:  # version 0.1.0 numbered the persons of each part from 0
+        settings["identities"] = "of all parts"
     inputs = {"labels": sha256_of_texts(labels.hash() for labels in all_labels)}
     return raw_records.convert(session, plan, settings, inputs)
 
@@ -108,11 +111,11 @@ def camera(name: str) -> int:
     return int(name[6])
 
 
-def _with_labels(images, labels, mirrored):
+def _with_labels(images, labels, first_identity, mirrored):
     def fields(name):
         return {"candidates": images.rows[name], **labels.of(name, mirrored)}
 
-    return dataclasses.replace(images, fields=fields)
+    return dataclasses.replace(images, fields=fields, first_identity=first_identity)
 
 
 def _read_images(session, raw_dir, part, mirrored=False):
@@ -225,6 +228,8 @@ class _Labels:
                     raise DpigError(
                         f"{path}: cells that are no tables: {error}", file=path
                     ) from None
+                if not tables[size] or any(table.ndim != 2 for table in tables[size]):
+                    raise DpigError(f"{path}: expected cells of tables with two axes", file=path)
         return tables
 
     def _fits(self, tables):

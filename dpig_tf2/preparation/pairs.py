@@ -15,6 +15,7 @@ from dpig_tf2.errors import DpigError
 
 _PAIR_COLUMNS = (("from", "to"), ("source", "target"))  # of a header
 _AROUND_NAMES = re.compile(r'^[\s"]+|[\s"]+$')
+_LARGE_GROUP = 10_000  # photos of one person, from which it takes too long to draw all to keep few
 PAIR_MODES = ("same_identity", "each_once", "one_to_all", "all_to_all")
 
 
@@ -81,9 +82,16 @@ def _some_targets(identities, count, generator):
         if len(group) < 2:
             continue
         for i, source in enumerate(group):
-            chosen = generator.permutation(len(group) - 1)[:count]
+            chosen = _some(len(group) - 1, count, generator)
             targets = group[chosen + (chosen >= i)]  # the image itself is passed over
             yield np.stack([np.full_like(targets, source), targets], axis=1)
+
+
+def _some(number, count, generator):
+    """`count` of the whole numbers below `number`, or all of them, in random order."""
+    if number < _LARGE_GROUP:  # whose pairs stay those of earlier versions
+        return generator.permutation(number)[:count]
+    return generator.choice(number, min(count, number), replace=False)
 
 
 def _groups(identities):

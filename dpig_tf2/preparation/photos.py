@@ -250,6 +250,11 @@ def read_all(
 
 
 def list_images(folder, problems: list[str] | None = None) -> list[str]:
+    """The first result of `find_images`."""
+    return find_images(folder, problems)[0]
+
+
+def find_images(folder, problems: list[str] | None = None) -> tuple[list[str], int]:
     """The photos in a folder and in folders below it, as sorted paths below it ("a/b.jpg").
 
     What systems leave behind (hidden files, `._name` of macOS) is passed over. So are, with a line
@@ -260,7 +265,10 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
 
     Args:
         folder: where to look.
-        problems: gets a line for each image or folder that is left out.
+        problems: gets a line for each image or folder that is left out, and one for all junk.
+
+    Returns:
+        The paths, and how many images and folders are left out.
 
     Raises:
         DpigError: if the folder does not exist or holds no photo.
@@ -279,6 +287,7 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
             left_out.append(f"{printable(path)}: {reason}")
         elif path.suffix.lower() in IMAGE_ENDINGS:
             names.append(below.as_posix())
+    number = len(left_out) + junk
     if junk:
         left_out.append(f"{folder}: {junk} images of Market-1501 junk and distractors, skipped")
     if problems is not None:
@@ -288,7 +297,7 @@ def list_images(folder, problems: list[str] | None = None) -> list[str]:
         raise DpigError(
             f"{folder} holds no images ({', '.join(IMAGE_ENDINGS)}){first}", file=folder
         )
-    return names
+    return names, number
 
 
 def _no_photo(path, name):
@@ -306,9 +315,16 @@ def _no_photo(path, name):
         return f"{_NO_TEXT}, skipped"
     copy = _COPY.match(path.name)
     original = copy and path.with_name("".join(copy.groups()))
-    if original and original.is_file() and filecmp.cmp(path, original, shallow=False):
+    if original and original.is_file() and _are_equal(path, original):
         return f"a copy of {original.name}, skipped"
     return None
+
+
+def _are_equal(path, other):
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:  # which is told when the photo is read
+        return False
 
 
 def _is_text(name):

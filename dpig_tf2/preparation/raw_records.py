@@ -19,7 +19,8 @@ class ImageSet:
     """Images of one folder, some of them with detections.
 
     `mirrored` takes the mirrored views of these; published folders of mirrored images are image
-    sets of their own. `fields` gives further `writer.Person` fields of a name.
+    sets of their own. `fields` gives further `writer.Person` fields of a name. Persons are numbered
+    from `first_identity` on.
     """
 
     names: Sequence[str]  # all images, sorted
@@ -27,6 +28,7 @@ class ImageSet:
     rows: Mapping[str, object]  # of the detector, see `detections.Detection`
     fields: Callable[[str], dict] = lambda name: {}
     mirrored: bool = False
+    first_identity: int = 0
 
 
 def read_images(
@@ -166,7 +168,7 @@ def _pairs_of(session, plan, images, generator, persons):
                 conversion.Individual(
                     images.photos[name],
                     int(images.mirrored),
-                    index[identity],
+                    images.first_identity + index[identity],
                     plan.camera(name),
                     functools.partial(images.fields, name),
                 )

@@ -28,12 +28,12 @@ class Output:
         out_dir: folder, created if needed.
         prefix: dataset part of the file names.
         split: split part of the file names.
-        num_shards: number of files.
+        num_shards: number of files, at most `schema.MAX_SHARDS`.
         overwrite: replace what an earlier run with other settings wrote.
         layout: one of `schema.LAYOUTS`.
 
     Raises:
-        DpigError: if the split is no name, or the layout is unknown.
+        DpigError: if the split is no name, the layout is unknown, or there are too many shards.
     """
 
     out_dir: pathlib.Path
@@ -52,6 +52,11 @@ class Output:
         if self.layout not in schema.LAYOUTS:
             choices = " or ".join(schema.LAYOUTS)
             raise DpigError(f"layout must be {choices}, got {self.layout!r}", field="layout")
+        if self.num_shards > schema.MAX_SHARDS:
+            raise DpigError(
+                f"num_shards must be at most {schema.MAX_SHARDS}, got {self.num_shards}",
+                field="num_shards",
+            )
 
     def check(self, examples: int) -> None:
         """Raises DpigError if there are fewer examples than shards."""

@@ -84,7 +84,7 @@ NAME = Feature("image_name_{side}", "bytes", "1", "file name; absent in older PG
 FORMAT = Feature("image_format", "bytes", "1", "jpg or png")
 HEIGHT = Feature("image_height", "int64", "1", "rows, pixels")
 WIDTH = Feature("image_width", "int64", "1", "columns, pixels")
-LABEL = Feature("label", "int64", "1", "1 = both images show the same person")
+LABEL = Feature("label", "int64", "1", "1 in every record, whoever is on the images")
 IDENTITY = Feature("id_{side}", "int64", "1", "index of the person within the split")
 CAMERA = Feature("cam_{side}", "int64", "1", "camera number, -1 where unknown")
 REAL = Feature("real_data", "int64", "1", "1 = photographs")
@@ -159,6 +159,9 @@ def variant(name: str) -> Variant:
 def manifest_name(stem: str) -> str:
     """File name of the manifest of some shards, by how their names begin."""
     return f"manifest_{stem}.json"
+
+
+MAX_SHARDS = 99_999  # their numbers have five digits
 
 
 def shard_name(

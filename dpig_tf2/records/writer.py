@@ -57,7 +57,6 @@ class Pair:
 
     source: Person
     target: Person
-    same_person: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,10 +217,8 @@ class PairEncoder(_Encoder):
         super().__init__(record_format)
         height, width = self.size
         common = self._common | {schema.POSE_MAP_SIZE: [height * width * 18]}
-        self._heads = [
-            wire.features(_serialized(common)) + wire.features(_serialized({schema.LABEL: [label]}))
-            for label in (0, 1)
-        ]
+        label = wire.features(_serialized({schema.LABEL: [1]}))
+        self._common_features = wire.features(_serialized(common)) + label
         self._head = functools.lru_cache(maxsize=1 << 14)(self._begin)
         self._checked: set[Person] = set()
         self._described: dict[Person, Described] = {}  # made here
@@ -245,14 +242,14 @@ class PairEncoder(_Encoder):
         # Serialized protocol buffers merge by concatenation, and checksums do so as well.
         sides = [self._side(person, side) for side, person in enumerate((pair.source, pair.target))]
         length = sum(len(content) for content, _, _ in sides)
-        head, checksum = self._head(bool(pair.same_person), length)
+        head, checksum = self._head(length)
         for _, of_side, zeros in sides:
             checksum = crc32c.joined(checksum, of_side, zeros)
         return b"".join([head, *(content for content, _, _ in sides)]), checksum
 
-    def _begin(self, label, length):
+    def _begin(self, length):
         """What stands before the sides, which are so long, with its CRC-32C."""
-        common = self._heads[label]
+        common = self._common_features
         head = wire.example_head(len(common) + length) + common
         return head, crc32c.crc32c(head)
 

@@ -115,6 +115,19 @@ def test_a_folder_that_could_not_be_replaced_is_there_as_it_was(tmp_path, monkey
     assert (path / "a.txt").read_text() == "old"
 
 
+def test_what_is_left_of_another_name_is_not_touched(tmp_path):
+    (at_work := tmp_path / ".preset-1.5.34.tmp").mkdir()
+    (aside := tmp_path / ".preset-2.5.12.old.tmp").mkdir()
+    (other := tmp_path / ".preset-1.json.5.12.tmp").touch()
+    for name in ("preset-1", "preset-2"):
+        with pytest.raises(KeyboardInterrupt), replacing_folder(tmp_path / name):
+            raise KeyboardInterrupt
+    remove_temporaries(tmp_path, "preset-1.json")
+    assert sorted(tmp_path.iterdir()) == sorted([at_work, other, aside])
+    with replacing_folder(tmp_path / "preset-2.5"):
+        assert (tmp_path / "preset-2.5").exists() and not aside.exists()
+
+
 def test_a_folder_that_a_killed_process_had_moved_aside_comes_back(tmp_path):
     path = tmp_path / "a.tmp"
     aside = tmp_path / ".a.tmp.1.old.tmp"

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from dpig_tf2.io.folders import files_below
+from dpig_tf2.io.manifests import Manifest
 
 
 def test_files_are_sorted_and_what_is_passed_over_is_named(tmp_path, monkeypatch):
@@ -21,6 +22,7 @@ def test_files_are_sorted_and_what_is_passed_over_is_named(tmp_path, monkeypatch
     monkeypatch.setattr(os, "scandir", refusing)
     written = ("runs/out/samples.json", "runs/out/g.png")
     written += ("runs/me/config.json", "runs/me/samples/h.png", "runs/me/checkpoints/pose/i.png")
+    Manifest(tmp_path / "runs/out/samples.json", {"seed": 1}).write()
     for name in (*written, "visit/checkpoints/j.jpg", "trip/config.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
@@ -38,6 +40,16 @@ def test_files_are_sorted_and_what_is_passed_over_is_named(tmp_path, monkeypatch
         tmp_path / "runs/out/g.png",
         tmp_path / "runs/out/samples.json",
     ]
+
+
+@pytest.mark.parametrize(
+    "content", ['{"version": "5.5.0", "shapes": []}', '{\n  "samples": []}', ""]
+)
+def test_a_file_that_is_named_as_ours_hides_no_photos(tmp_path, content):
+    (tmp_path / "me").mkdir()
+    (tmp_path / "me" / "samples.json").write_text(content)  # as labelme calls that of samples.jpg
+    (tmp_path / "me" / "samples.jpg").touch()
+    assert [path.name for path in files_below(tmp_path, [])] == ["samples.jpg", "samples.json"]
 
 
 def test_names_that_are_no_text_can_be_printed(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from dpig_tf2.io import manifests
 from dpig_tf2.io.manifests import Manifest, OutputError
 
 SETTINGS = {"seed": 1, "size": (8, 4), "inputs": {"images": "a", "labels": "b"}, "count": 3}
@@ -42,6 +43,23 @@ def test_the_file_follows_within_seconds(path, monkeypatch):
     now[0] += 6
     manifest.add("c.png", {})
     assert list(Manifest(path, SETTINGS).files) == ["a.png", "b.png", "c.png"]
+
+
+def test_a_list_that_takes_long_to_write_is_written_less_often(path, monkeypatch):
+    now, write_json = [100.0], manifests.write_json
+
+    def slowly(*content):
+        write_json(*content)
+        now[0] += 3
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(manifests, "write_json", slowly)
+    manifest = Manifest(path, SETTINGS)
+    manifest.write()
+    for seconds, written in ((29, False), (2, True)):
+        now[0] += seconds
+        manifest.add("b.png", {})
+        assert ("b.png" in Manifest(path, SETTINGS).files) == written
 
 
 @pytest.mark.parametrize(

@@ -71,11 +71,11 @@ def test_photo_without_visible_keypoints_is_left_out(folder):
 def write(folder):
     """Writes the pair of a.png and b.png to a folder."""
 
-    def to(out_dir, options=conversion.DEFAULTS, split="train"):
+    def to(out_dir, options=conversion.DEFAULTS, split="train", problems=("odd",)):
         target = conversion.Target(out_dir, "market1501", split, 128, 64, "png")
         with conversion.session(target, options) as session:
             found = session.usable_photos(folder, dict.fromkeys(("a.png", "b.png"), keypoints()))
-            session.problems.append("odd")
+            session.problems += problems
             persons = [conversion.Individual(photo, 0, 0) for photo in found.values()]
             pairs = session.new_pairs("pairs")
             pairs.append([[0, 1]])
@@ -92,6 +92,14 @@ def test_manifest_tells_counts_settings_and_problems(write, tmp_path):
     assert manifest["settings"]["source"] == "a test" and manifest["settings"]["examples"] == 1
     assert manifest["problems"] == ["odd"]
     assert set(manifest["settings"]["inputs"]) == {"images", "keypoints"}
+
+
+def test_a_manifest_holds_the_first_of_many_problems(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "_NOTED_PROBLEMS", 2)
+    made = write(tmp_path / "out", problems=("one", "two", "three", "four"))
+    assert len(made.problems) == 4
+    manifest = json.loads((tmp_path / "out/manifest_Market1501_train.json").read_text())
+    assert manifest["problems"] == ["one", "two", "2 more, which a dry run prints"]
 
 
 def test_dry_run_tells_the_plan(write, tmp_path):

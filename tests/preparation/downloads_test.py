@@ -116,6 +116,14 @@ def test_without_checksum_a_changed_file_begins_anew(server, tmp_path, version, 
     assert (tmp_path / "a.bin.part").read_bytes() == CONTENT[:kept]
 
 
+def test_without_checksum_and_version_a_download_begins_anew(server, tmp_path):
+    server.tag = 'W/"weak"'
+    for _ in range(2):
+        with pytest.raises(downloads.DownloadError):
+            downloads.fetch(tmp_path / "a.bin", [f"{server.url}/cut"])
+    assert server.ranges == [None, None]
+
+
 def test_dead_mirrors_are_passed_over(server, tmp_path):
     paths = ("gone", "page", "file")
     sources = ["http://127.0.0.1:9/file", *(f"{server.url}/{path}" for path in paths)]
@@ -180,6 +188,16 @@ def test_unpack_zip_and_tar(tmp_path):
         file.addfile(info, io.BytesIO(b"abc"))
     downloads.unpack(tmp_path / "a.tar.gz", tmp_path / "tar")
     assert (tmp_path / "tar/data/z.txt").read_bytes() == b"abc"
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path):
+    inner = make_zip(tmp_path / "inner.zip", **{"x.txt": b"x"})
+    (tmp_path / "a.txt").write_text("a")
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        file.add(tmp_path / "a.txt", "a.txt")
+        file.add(inner, "inner.zip")
+    paths = downloads.unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert [path.name for path in paths] == ["a.txt", "inner.zip"]
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt"])

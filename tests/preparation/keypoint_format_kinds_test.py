@@ -12,7 +12,9 @@ from dpig_tf2.errors import DpigError
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.preparation import keypoint_formats
 from dpig_tf2.preparation.given_poses import GivenPoses
+from dpig_tf2.preparation.keypoint_formats import names as photo_names
 from dpig_tf2.preparation.keypoint_formats.layouts import COCO_NAMES
+from dpig_tf2.preparation.keypoint_formats.model import Entry
 
 SIZE = (100, 50)  # rows, columns of the photo
 _BLAZEPOSE = {
@@ -336,6 +338,17 @@ def test_equal_names_in_different_folders(tmp_path):
     annotations = load(path, ["p1/001.jpg", "p2/001.jpg"])
     assert "may mean p1/001.jpg and p2/001.jpg" in annotations.problems[0]
     assert set(annotations.keypoints) == {"/p3/001.jpg"}
+
+
+@pytest.mark.parametrize("name", ["p{}/1.jpg", "p{}/1.png", "data/p{}/1.jpg", "1.jpg", "q{}/1.jpg"])
+def test_many_photos_of_one_name_take_no_longer_than_others(monkeypatch, name):
+    looked_at, count = [], 300
+    parts = photo_names.parts
+    monkeypatch.setattr(photo_names, "parts", lambda name: looked_at.append(name) or parts(name))
+    photos = photo_names.PhotoNames(f"photos/p{i}/1.jpg" for i in range(count))
+    entries = [Entry(name.format(i), [], "file") for i in range(count)]
+    list(photos.assign(entries, []))
+    assert len(looked_at) < 12 * count
 
 
 def test_folders_of_files_are_matched_by_path(tmp_path):

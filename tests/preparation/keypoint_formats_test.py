@@ -1,4 +1,5 @@
 import json
+import pathlib
 import pickle
 import re
 
@@ -152,6 +153,24 @@ def test_openpose_faults(tmp_path):
     assert len(problems) == 3
     for stem, words in (("empty", "no person"), ("short", "7 keypoints"), ("broken", "not JSON")):
         assert any(f"{stem}_keypoints.json" in line and words in line for line in problems)
+
+
+def test_a_file_of_a_folder_that_cannot_be_read_costs_only_itself(tmp_path, monkeypatch):
+    openpose_file(tmp_path, "good", keypoints())
+    openpose_file(tmp_path, "locked", keypoints())
+    read_bytes = pathlib.Path.read_bytes
+
+    def refusing(path):
+        if "locked" in path.name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", refusing)
+    found = keypoint_formats.load(tmp_path)
+    assert list(found.keypoints) == ["good"]
+    assert len(found.problems) == 1 and "locked_keypoints.json" in found.problems[0]
+    with pytest.raises(PermissionError):
+        keypoint_formats.load(tmp_path / "locked_keypoints.json")
 
 
 def coco_person(image_id, **fields):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from scipy import io
 
 from dpig_tf2 import config
+from dpig_tf2.errors import DpigError
 from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.preparation import market1501
@@ -55,9 +57,14 @@ def test_all_holds_train_and_test(raw_dir, tmp_path):
     conversion = market1501.convert(raw_dir, tmp_path, "all", Options(flip=True))
     (path,) = conversion.written.shards
     assert path.name == "Market1501_all_00000-of-00001.tfrecord"
-    names = [r.features.feature["image_name_0"].bytes_list.value[0][:4] for r in read(path)]
+    features = [record.features.feature for record in read(path)]
+    names = [feature["image_name_0"].bytes_list.value[0][:4] for feature in features]
     # 14 training pairs, 2 of person 0001 and 6 of 0003, each also mirrored.
     assert len(names) == 44 and names.count(b"0003") == 12
+    identities = [feature["id_0"].int64_list.value[0] for feature in features]
+    persons = len(set(names))
+    assert len(set(identities)) == len(set(zip(names, identities, strict=True))) == persons
+    assert f"of {persons} identities" in conversion.plan
 
 
 def test_without_mirrored_folder_they_are_made(raw_dir, tmp_path):
@@ -152,6 +159,15 @@ def test_tables_of_other_persons_are_not_used(copied_raw_dir, tmp_path):
     assert "test_att_wordvec_dim25.mat: tables of 2, 2 rows for 1 persons, not used" in told
     (record, *_) = read(conversion.written.shards[0])
     assert "attrs_w2v25_0" not in record.features.feature
+
+
+@pytest.mark.parametrize("variable", [np.zeros((25, 2)), "12345", np.zeros((0, 0), object)])
+def test_word_vectors_that_are_no_tables_are_named(copied_raw_dir, tmp_path, variable):
+    (path,) = copied_raw_dir.rglob("test_att_wordvec_dim25.mat")
+    io.savemat(path, {"test_att": variable})
+    with pytest.raises(DpigError, match="expected cells of tables with two axes") as raised:
+        market1501.convert(copied_raw_dir, tmp_path / "out", "test_samples")
+    assert raised.value.file == str(path)
 
 
 def test_missing_poses_are_named(raw_dir, tmp_path):

@@ -1,3 +1,7 @@
+import itertools
+from unittest.mock import Mock
+
+import numpy as np
 import pytest
 
 from dpig_tf2.errors import DpigError
@@ -48,6 +52,20 @@ def test_some_per_image():
     assert all(s != t and identities[s] == identities[t] for s, t in chosen(3))
     assert [source for source, _ in chosen(3)] == sorted([*range(20), *range(20)])
     assert {target for _, target in chosen(3)} != {0, 1, 2}
+
+
+def test_some_of_very_many_images_are_drawn_alone(monkeypatch):
+    """The time to draw all others for each image would grow with their square."""
+    generator = Mock(wraps=np.random.default_rng(1))
+    count = 10_001
+    blocks = list(itertools.islice(pairs.some_targets(["a"] * count, 3, generator), 50))
+    generator.permutation.assert_not_called()
+    for source, block in enumerate(blocks):
+        assert {*block[:, 0]} == {source} and source not in block[:, 1]
+        assert len({*block[:, 1]}) == 3 and block.min() >= 0 and block.max() < count
+    monkeypatch.setattr(pairs, "_LARGE_GROUP", 2)
+    made = np.concatenate([*pairs.make_pairs("same_identity", "aaaba", 9)])
+    assert len({*map(tuple, made.tolist())}) == len(made) == 12
 
 
 def test_all_pairs_per_image_are_all_pairs():

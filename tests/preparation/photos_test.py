@@ -2,6 +2,7 @@ import io
 import os
 import pathlib
 import random
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -193,7 +194,8 @@ def test_photos_are_listed_and_what_is_left_out_is_named(tmp_path):
     (tmp_path / "d - Copy.jpg").write_text("another photo")
     (tmp_path / "d.jpg").touch()
     problems = []
-    assert photos.list_images(tmp_path, problems) == sorted([*photo_names, "d.jpg"])
+    found = photos.find_images(tmp_path, problems)
+    assert found == (sorted([*photo_names, "d.jpg"]), len(left_out))
     copy, heic, junk = problems
     assert copy == f"{tmp_path / 'e - Copy (2).jpg'}: a copy of e.jpg, skipped"
     assert heic.startswith(f"{tmp_path / 'f.heic'}: ")
@@ -224,6 +226,13 @@ def test_what_cannot_be_opened_is_named(tmp_path):
         f"{tmp_path / 'linked'}: a link to a folder, not followed",
         f"{tmp_path / 'b.png'}: no file that can be opened, skipped",
     ]
+
+
+def test_a_copy_that_cannot_be_read_is_listed(tmp_path, monkeypatch):
+    for name in ("a.jpg", "a - Copy.jpg"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("filecmp.cmp", Mock(side_effect=PermissionError(13, "Permission denied")))
+    assert photos.list_images(tmp_path) == ["a - Copy.jpg", "a.jpg"]
 
 
 def test_photos_whose_names_are_not_utf8_are_left_out(tmp_path):

@@ -170,6 +170,13 @@ def test_too_many_shards(tmp_path):
     assert raised.value.field == "num_shards"
 
 
+def test_more_shards_than_names_can_tell(tmp_path):
+    Output(tmp_path, "Market1501", "train", 99_999)
+    with pytest.raises(DpigError, match="num_shards must be at most 99999, got 100000") as raised:
+        Output(tmp_path, "Market1501", "train", 100_000)
+    assert raised.value.field == "num_shards"
+
+
 def test_a_second_writer_is_told_of_the_first(tmp_path):
     class Second(Encoder):
         def encode(self, start, stop):

@@ -299,7 +299,7 @@ def _sparing(path, problems):
     """Faults of one file of a folder become problems."""
     try:
         yield
-    except DpigError as error:
+    except (DpigError, OSError) as error:
         if not path.is_dir():
             raise
         problems.append(str(error))

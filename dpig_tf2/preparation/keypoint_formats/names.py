@@ -1,5 +1,7 @@
 """Which photo a name in a keypoint file means."""
 
+import collections
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -28,15 +30,15 @@ class PhotoNames:
     def __init__(self, names: Iterable[str], any_name: bool = False):
         self.names = list(names)
         self._any_name = any_name
-        self._by_name: dict[str, list[str]] = {}
-        self._by_stem: dict[str, list[str]] = {}
+        self._by_name = collections.defaultdict(_Namesakes)
+        self._by_stem = collections.defaultdict(_Namesakes)
         self._by_number: dict[int, list[str]] = {}
         self._by_in_shop: dict[str | None, list[str]] = {}
         for name in self.names:
             last = parts(name)[-1]
             self._by_in_shop.setdefault(in_shop_name(name), []).append(name)
-            self._by_name.setdefault(last, []).append(name)
-            self._by_stem.setdefault(_stem(last), []).append(name)
+            self._by_name[last].names.append(name)
+            self._by_stem[_stem(last)].names.append(name)
             number = _LAST_NUMBER.search(_stem(last))
             if number and len(number.group(1)) < 20:
                 self._by_number.setdefault(int(number.group(1)), []).append(name)
@@ -106,23 +108,57 @@ class PhotoNames:
         wanted = parts(entry.name)
         if not wanted:
             return []
-        last = wanted[-1]
+        *folders, last = wanted
         ways = [self._by_name.get(last)]
         if not entry.exact:
             ways += [self._by_stem.get(last if entry.from_file else _stem(last))]
         if entry.from_file:
             plain = last.removesuffix(_OPENPOSE)
             ways += [self._by_name.get(plain), self._by_stem.get(plain)]
-        for found in filter(None, ways):
-            # The same folders all the way come before a shared part of the way.
-            paths = [parts(name) for name in found]
-            ranked = [(_shared(path, wanted), len(path) == len(wanted)) for path in paths]
-            fits = [i for i, rank in enumerate(ranked) if rank[0] >= 0]
-            if fits:
-                best = max(ranked[i] for i in fits)
-                return [found[i] for i in fits if ranked[i] == best]
+        for namesakes in filter(None, ways):
+            if found := namesakes.of(tuple(folders)):
+                return found
         in_shop = in_shop_name(entry.name)
         return self._by_in_shop.get(in_shop, []) if in_shop else []
+
+
+class _Namesakes:
+    """Photos of one last name, or one stem, which their folders tell apart."""
+
+    def __init__(self):
+        self.names: list[str] = []
+
+    def of(self, folders: tuple[str, ...]) -> list[str]:
+        """Those that share the longest path with these folders and all of the shorter path."""
+        # The same folders all the way come before a shared part of the way.
+        if found := self._in.get(folders) or self._below.get(folders):
+            return found
+        for start in range(max(1, len(folders) - self._deepest), len(folders) + 1):
+            if found := self._in.get(folders[start:]):
+                return found
+        return []
+
+    @functools.cached_property
+    def _in(self):
+        """By all of their folders."""
+        found = collections.defaultdict(list)
+        for name in self.names:
+            found[parts(name)[:-1]].append(name)
+        return found
+
+    @functools.cached_property
+    def _below(self):
+        """By the last of their folders, however many, but for all of them."""
+        found = collections.defaultdict(list)
+        for name in self.names:
+            folders = parts(name)[:-1]
+            for start in range(1, len(folders) + 1):
+                found[folders[start:]].append(name)
+        return found
+
+    @functools.cached_property
+    def _deepest(self):
+        return max(map(len, self._in))
 
 
 def in_shop_name(name: str) -> str | None:
