@@ -70,7 +70,7 @@ class ScoreVerb:
 
         run = self.run_folder.open() if self.run_folder.path.value else None
         if run:
-            scores = scores | _provenance(run, self.run_folder.checkpoint.value)
+            scores = scores | provenance(run, self.run_folder.checkpoint.value)
         print(json.dumps(without_lists(scores), indent=2))
         if self._out.value:
             path = pathlib.Path(self._out.value)
@@ -85,7 +85,7 @@ class ScoreVerb:
         return 1 if skipped else 0
 
 
-def _provenance(run, checkpoint):
+def provenance(run, checkpoint):
     """Which networks were scored: preset and the files of weights with steps and checksums."""
     from dpig_tf2.io import array_files
     from dpig_tf2.io.hashes import sha256
