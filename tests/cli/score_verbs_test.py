@@ -4,13 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 from PIL import Image
 
+from dpig_tf2.cli import evaluate
 from dpig_tf2.config import STAGES
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
+from dpig_tf2.detection.photo_poses import DetectedPoses
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_folders import score_folders
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.io.atomic import write_json, write_text
@@ -221,6 +226,75 @@ def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
         "visibility_accuracy": 0.5,
     }
     assert scores[0] == scores[1] == scores[2]
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    """Two folders with images a and b, one with c besides; the flags; names of searched images."""
+    rng = np.random.default_rng(0)
+    for folder, names in (("generated", "ab"), ("target", "abc")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            picture = Image.fromarray(rng.integers(0, 256, (32, 16, 3), dtype=np.uint8))
+            picture.save(tmp_path / folder / f"{name}.png")
+    searched = []
+
+    class Detector:
+        fingerprint = "finds the same everywhere, and stops at the fourth image"
+
+        def detect(self, photos):
+            searched.append(photos)
+            if len(searched) == 4:
+                raise KeyboardInterrupt
+            return [[types.SimpleNamespace(keypoints=np.tile([5.0, 6.0, 1.0], (18, 1)))]]
+
+    monkeypatch.setattr(
+        evaluate.person_flags, "detected_poses", lambda *_: DetectedPoses(Detector())
+    )
+    saved = flagsaver.save_flag_values(evaluate.FLAGS)
+    flags = [f"--{name}={tmp_path / name}" for name in ("generated", "target")]
+    yield searched, ["dpig", *flags, "--detect_poses", f"--out={tmp_path / 'out.json'}"]
+    flagsaver.restore_flag_values(saved, evaluate.FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("flag", "file"),
+    [
+        ("--pairs_csv=nowhere", "nowhere"),
+        ("--masks=nowhere", "nowhere"),
+        ("--lpips_weights=nowhere", "nowhere"),
+        ("--target_keypoints=nowhere", "nowhere"),
+        ("--noallow_unmatched", "c.png"),
+    ],
+)
+def test_nobody_is_searched_for_before_files_are_known_to_fit(search, flag, file):
+    searched, arguments = search
+    evaluate.FLAGS([*arguments, "--allow_unmatched", flag])
+    with pytest.raises((DpigError, OSError), match=file):
+        evaluate.main()
+    assert searched == []
+
+
+def test_what_was_found_is_kept_if_the_search_is_stopped(search, tmp_path, capsys):
+    searched, arguments = search
+    evaluate.FLAGS([*arguments, "--allow_unmatched"])
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.main()
+    found = [
+        read_keypoint_csv(tmp_path / f"out_{side}_keypoints.csv")[0]
+        for side in ("generated", "target")
+    ]
+    assert found == [["a.png", "b.png"], ["a.png"]]
+    assert "detecting generated_keypoints: 2/2" in capsys.readouterr().err
+
+
+def test_what_no_pair_shows_is_not_searched(search, tmp_path, capsys):
+    searched, arguments = search
+    searched += [None] * 4
+    evaluate.FLAGS([*arguments, "--allow_unmatched"])
+    assert evaluate.main() == 0
+    assert len(searched) == 8
+    assert "scoring: 2/2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
