@@ -125,6 +125,7 @@ def main() -> None:
     _RECORDS.require()
     from dpig_tf2.benchmarks import cases, machine, report
     from dpig_tf2.benchmarks.curves import picture
+    from dpig_tf2.io.atomic import require_writable
     from dpig_tf2.io.images import save_png
     from dpig_tf2.records.record_set import RecordSet
 
@@ -134,6 +135,9 @@ def main() -> None:
     records = RecordSet.open(data_dir, _RECORDS.split.value) if data_dir else None
     if _MARKDOWN.value:
         report.check_marks(_MARKDOWN.value)
+    for holder in (_OUT, _MARKDOWN, _PICTURE):
+        if holder.value:
+            require_writable(holder.value)
     factors = (0.5, 2.0) if _QUICK.value else (0.5, 2.0, 4.0)
     sizes = cases.curve_sizes(configs["curves"], factors) if "curves" in chosen else []
     trained = _trained() if _RUN_FOLDER.path.value else None

@@ -158,6 +158,7 @@ def main() -> int:
     _RECORDS.check()
     _SCORES.run_folder.config()  # a wrong folder is refused before TensorFlow is loaded
     _RECORDS.require()
+    _SCORES.require_writable()
     return _score_records()
 
 
@@ -240,6 +241,7 @@ def _score_folders():
     unusable: list[str] = []
     # What is wrong with files and flags is told now, not after persons have been searched for.
     pairs = pair_files(*folders, masks, allow, listed)
+    _SCORES.require_writable()
     image_scores = _image_scores()
     if _GENERATED_KEYPOINTS.value or _DETECT.value:
         holders = _GENERATED_KEYPOINTS, _TARGET_KEYPOINTS

@@ -26,6 +26,15 @@ class ScoreVerb:
             "RUN_DIR/metrics.json, and RUN_DIR/samples.",
         )
 
+    def require_writable(self) -> None:
+        """Raises OSError if the scores could not be written, before they are computed."""
+        from dpig_tf2.io.atomic import require_writable
+
+        if self._out.value:
+            require_writable(self._out.value)
+        elif self.run_folder.path.value:
+            require_writable(self.run_folder.open().metrics)
+
     def sampler(self):
         """The networks that are scored."""
         from dpig_tf2.execution import Execution

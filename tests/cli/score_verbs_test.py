@@ -1,5 +1,6 @@
 """The verbs that score, on untrained networks: what they read, write and refuse."""
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ import pytest
 from absl.testing import flagsaver
 from PIL import Image
 
-from dpig_tf2.cli import evaluate
+from dpig_tf2 import config
+from dpig_tf2.cli import evaluate, scores
 from dpig_tf2.config import STAGES
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.detection.photo_poses import DetectedPoses
@@ -34,6 +36,20 @@ def run_verb(verb, *flags):
         text=True,
         timeout=300,
     )
+
+
+@pytest.fixture
+def parse():
+    """Parses the command line of a verb's module, whose flags are as before when a test is over."""
+    saved = []
+
+    def parse(module, *arguments):
+        saved.append((flagsaver.save_flag_values(module.FLAGS), module.FLAGS))
+        module.FLAGS(["dpig", *arguments])
+
+    yield parse
+    for values, flags in reversed(saved):
+        flagsaver.restore_flag_values(values, flags)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +135,23 @@ def test_scores_are_kept_if_their_picture_cannot_be(run, synthetic_data, tmp_pat
     result = run_verb("evaluate", *flags)
     assert result.returncode == 1 and "samples" in result.stderr
     assert json.loads((folder / "metrics.json").read_text())["transfer"]["count"] == 2
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "evaluate_disentanglement", "evaluate_poses"])
+def test_scores_that_could_not_be_written_are_not_computed(
+    verb, parse, synthetic_data, tmp_path, monkeypatch
+):
+    module = importlib.import_module(f"dpig_tf2.cli.{verb}")
+    RunFolder.create(tmp_path / "run", config.preset("synthetic"))
+    rows = [f"{i}.jpg: {[40] * 18}: {[20] * 18}" for i in range(60)]
+    poses = tmp_path / "poses.csv"
+    poses.write_text("\n".join(["name:keypoints_y:keypoints_x", *rows, ""]))
+    data = f"--data_dir={synthetic_data}"
+    data = (f"--keypoints={poses}", "--hold_out=0.2") if verb == "evaluate_poses" else (data,)
+    monkeypatch.setattr(scores.ScoreVerb, "sampler", lambda _: pytest.fail("networks were loaded"))
+    parse(module, f"--run_dir={tmp_path / 'run'}", *data, f"--out={poses}/scores.json")
+    with pytest.raises(OSError, match="poses.csv"):
+        module.main()
 
 
 def test_folders_are_compared_without_a_model_and_what_is_bad_is_named(tmp_path):
@@ -251,10 +284,8 @@ def search(tmp_path, monkeypatch):
     monkeypatch.setattr(
         evaluate.person_flags, "detected_poses", lambda *_: DetectedPoses(Detector())
     )
-    saved = flagsaver.save_flag_values(evaluate.FLAGS)
     flags = [f"--{name}={tmp_path / name}" for name in ("generated", "target")]
-    yield searched, ["dpig", *flags, "--detect_poses", f"--out={tmp_path / 'out.json'}"]
-    flagsaver.restore_flag_values(saved, evaluate.FLAGS)
+    return searched, [*flags, "--detect_poses", f"--out={tmp_path / 'out.json'}"]
 
 
 @pytest.mark.parametrize(
@@ -265,19 +296,20 @@ def search(tmp_path, monkeypatch):
         ("--lpips_weights=nowhere", "nowhere"),
         ("--target_keypoints=nowhere", "nowhere"),
         ("--noallow_unmatched", "c.png"),
+        (f"--out={__file__}/scores.json", "score_verbs_test.py"),
     ],
 )
-def test_nobody_is_searched_for_before_files_are_known_to_fit(search, flag, file):
+def test_nobody_is_searched_for_before_files_are_known_to_fit(search, parse, flag, file):
     searched, arguments = search
-    evaluate.FLAGS([*arguments, "--allow_unmatched", flag])
+    parse(evaluate, *arguments, "--allow_unmatched", flag)
     with pytest.raises((DpigError, OSError), match=file):
         evaluate.main()
     assert searched == []
 
 
-def test_what_was_found_is_kept_if_the_search_is_stopped(search, tmp_path, capsys):
+def test_what_was_found_is_kept_if_the_search_is_stopped(search, parse, tmp_path, capsys):
     searched, arguments = search
-    evaluate.FLAGS([*arguments, "--allow_unmatched"])
+    parse(evaluate, *arguments, "--allow_unmatched")
     with pytest.raises(KeyboardInterrupt):
         evaluate.main()
     found = [
@@ -288,10 +320,10 @@ def test_what_was_found_is_kept_if_the_search_is_stopped(search, tmp_path, capsy
     assert "detecting generated_keypoints: 2/2" in capsys.readouterr().err
 
 
-def test_what_no_pair_shows_is_not_searched(search, tmp_path, capsys):
+def test_what_no_pair_shows_is_not_searched(search, parse, capsys):
     searched, arguments = search
     searched += [None] * 4
-    evaluate.FLAGS([*arguments, "--allow_unmatched"])
+    parse(evaluate, *arguments, "--allow_unmatched")
     assert evaluate.main() == 0
     assert len(searched) == 8
     assert "scoring: 2/2" in capsys.readouterr().err
