@@ -137,6 +137,7 @@ _OF_FOLDERS = (
 def main() -> int:
     flag_groups.exclusive(_INCEPTION, _DOWNLOAD)
     flag_groups.needs(_POSE_MODEL, _DETECT)
+    flag_groups.needs(_SCORES.run_folder.checkpoint, _SCORES.run_folder.path)
     number, _, count = _PANEL.value.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise program.FlagError(
@@ -169,6 +170,11 @@ def _check_folder_flags():
     for holder in (_GENERATED, _TARGET):
         if not holder.value:
             raise program.FlagError(f"--{holder.name} must be given", field=holder.name)
+    if _DETECT.value and _GENERATED_KEYPOINTS.value and _TARGET_KEYPOINTS.value:
+        raise program.FlagError(
+            "--detect_poses: keypoints of both folders are given, nothing is left to find",
+            field="detect_poses",
+        )
     if not _DETECT.value:
         flag_groups.needs(_GENERATED_KEYPOINTS, _TARGET_KEYPOINTS)
         flag_groups.needs(_TARGET_KEYPOINTS, _GENERATED_KEYPOINTS)

@@ -352,6 +352,13 @@ def test_what_no_pair_shows_is_not_searched(search, parse, capsys):
             "--inception_weights and --download_weights exclude each other",
         ),
         ("evaluate", ["--generated=a", "--target=b", "--pose_model=p"], "needs --detect_poses"),
+        ("evaluate", ["--generated=a", "--target=b", "--checkpoint=best"], "needs --run_dir"),
+        (
+            "evaluate",
+            ["--generated=a", "--target=b", "--detect_poses"]
+            + ["--generated_keypoints=c", "--target_keypoints=d"],
+            "nothing is left to find",
+        ),
         (
             "evaluate",
             ["--generated=a", "--target=b", "--generated_panel=6/5"],
