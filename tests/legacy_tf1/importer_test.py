@@ -238,6 +238,7 @@ def test_a_later_import_joins_the_run(reference, run, tmp_path):
 
 
 def test_a_later_import_knows_of_earlier_ones(reference, pose_mapping, tmp_path):
+    RunFolder.create(tmp_path, reference.config("m4"))  # of sizes that poses do not tell
     first = {"pose": reference.prefix("m2")}
     importer.import_checkpoints("market1501", first, tmp_path)
     report = json.loads((tmp_path / importer.REPORT_NAME).read_text())
