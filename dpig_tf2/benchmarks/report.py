@@ -131,7 +131,11 @@ def insert(path, markdown: str) -> None:
 
 
 def _around_figures(path):
-    before, start, rest = path.read_text(encoding="utf-8").partition(START)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DpigError(f"{path}: no text in UTF-8: {error}", file=path) from error
+    before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         raise DpigError(f"{path}: the lines {START!r} and {END!r} must mark where figures go")

@@ -6,8 +6,9 @@ Examples:
 
 Every way to do a piece of work is measured in turns with the others, in one run: "reference" is the
 method as the paper writes it, on the same weights (separate forwards, full convolutions,
-shifted-copy pose maps, an encoder that runs for every critic update), "fast" what training and
-sampling do.
+shifted-copy pose maps, an encoder that runs for every critic update), "fast" what
+--implementation=fast takes everywhere; training and sampling leave to the library what it computes
+faster on the machine.
 `ratio` is how many times faster a way is than the first of its kind, the median over the turns;
 GFLOP/s count the products in a way's own graph, `of limit` sets them beside the faster of the
 machine's best matrix product and convolution, which are measured first.
@@ -84,9 +85,9 @@ _RUNS = flags.DEFINE_integer(
 _QUICK = flags.DEFINE_bool(
     "quick",
     False,
-    "A few minutes on two cores: three turns, in stage2 one turn with one critic update per "
-    "mapping update, which makes its ratio smaller; curves and memory in the first precision "
-    "only, and curves with fewer sizes.",
+    "Minutes on two cores for one kind of measurement, twenty or more for all: three turns, in "
+    "stage2 one turn with one critic update per mapping update, which makes its ratio smaller; "
+    "curves and memory in the first precision only, and curves with fewer sizes.",
     flag_values=FLAGS,
 )
 _RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS, required=False)  # for serving
@@ -110,10 +111,17 @@ _PICTURE = flags.DEFINE_string(
 def main() -> None:
     _RECORDS.check()
     chosen = set(_SIZES) if "all" in _WHAT.value else set(_WHAT.value) & set(_SIZES)
-    if _RUN_FOLDER.path.present and "serving" not in chosen:
-        raise FlagError("--run_dir is for --what=serving", field="run_dir")
-    if _PICTURE.present and "curves" not in chosen:
-        raise FlagError("--picture is for --what=curves", field="picture")
+    for holder, what in (
+        (_RUN_FOLDER.path, "serving"),
+        (_PICTURE, "curves"),
+        (_RECORDS.data_dir, "input"),
+    ):
+        if holder.present and what not in chosen:
+            raise FlagError(f"--{holder.name} is for --what={what}", field=holder.name)
+    flag_groups.needs(_RUN_FOLDER.checkpoint, _RUN_FOLDER.path)
+    if _RUN_FOLDER.path.present and chosen == {"serving"}:
+        for holder in (_PRESET, _HIDDEN):  # the run has its own
+            flag_groups.exclusive(_RUN_FOLDER.path, holder)
     if "stage2" in chosen and not _has_critics():
         what_for = f"critics, which preset {_PRESET.value} trains without"
         if "stage2" in _WHAT.value:
@@ -125,6 +133,7 @@ def main() -> None:
     _RECORDS.require()
     from dpig_tf2.benchmarks import cases, machine, report
     from dpig_tf2.benchmarks.curves import picture
+    from dpig_tf2.io.atomic import require_writable
     from dpig_tf2.io.images import save_png
     from dpig_tf2.records.record_set import RecordSet
 
@@ -134,6 +143,9 @@ def main() -> None:
     records = RecordSet.open(data_dir, _RECORDS.split.value) if data_dir else None
     if _MARKDOWN.value:
         report.check_marks(_MARKDOWN.value)
+    for holder in (_OUT, _MARKDOWN, _PICTURE):
+        if holder.value:
+            require_writable(holder.value)
     factors = (0.5, 2.0) if _QUICK.value else (0.5, 2.0, 4.0)
     sizes = cases.curve_sizes(configs["curves"], factors) if "curves" in chosen else []
     trained = _trained() if _RUN_FOLDER.path.value else None

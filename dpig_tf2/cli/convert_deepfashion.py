@@ -14,7 +14,10 @@ from dpig_tf2.cli import program, record_making
 
 FLAGS = flags.FlagValues()
 _RAW = record_making.RawDataFlags(
-    FLAGS, "Raw DeepFashion folder.", "One of train, test, test_samples, test_seq."
+    FLAGS,
+    "Raw DeepFashion folder.",
+    "One of train, test, test_samples, test_seq (the last two are written as split test).",
+    "By default those of split train are.",
 )
 _PERSON_ONLY = flags.DEFINE_bool(
     "person_only",

@@ -14,7 +14,10 @@ from dpig_tf2.cli import program, record_making
 
 FLAGS = flags.FlagValues()
 _RAW = record_making.RawDataFlags(
-    FLAGS, "Raw Market-1501 folder.", "One of train, test, test_samples, all (train and test)."
+    FLAGS,
+    "Raw Market-1501 folder.",
+    "One of train, test, test_samples (written as split test), all (train and test).",
+    "By default those of split train are.",
 )
 
 

@@ -15,6 +15,8 @@ detector found in the generated pictures (--detect_poses, or --generated_keypoin
 metrics.json in the run folder and a picture to its samples, or both to where --out says.
 """
 
+import contextlib
+
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, person_flags, program, scores
@@ -125,7 +127,6 @@ _LPIPS = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 
-_GENERATED_POSES, _TARGET_POSES = "generated_keypoints", "target_keypoints"
 _OF_RECORDS = (*_RECORDS.holders, _LIMIT, _PICTURES, _SAVE, _MASK_RADIUS)
 _OF_FOLDERS = (
     *(_GENERATED, _TARGET, _MASKS, _PAIRS_CSV, _PANEL, _ALLOW_UNMATCHED),
@@ -136,6 +137,7 @@ _OF_FOLDERS = (
 def main() -> int:
     flag_groups.exclusive(_INCEPTION, _DOWNLOAD)
     flag_groups.needs(_POSE_MODEL, _DETECT)
+    flag_groups.needs(_SCORES.run_folder.checkpoint, _SCORES.run_folder.path)
     number, _, count = _PANEL.value.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise program.FlagError(
@@ -157,6 +159,7 @@ def main() -> int:
     _RECORDS.check()
     _SCORES.run_folder.config()  # a wrong folder is refused before TensorFlow is loaded
     _RECORDS.require()
+    _SCORES.require_writable()
     return _score_records()
 
 
@@ -167,6 +170,11 @@ def _check_folder_flags():
     for holder in (_GENERATED, _TARGET):
         if not holder.value:
             raise program.FlagError(f"--{holder.name} must be given", field=holder.name)
+    if _DETECT.value and _GENERATED_KEYPOINTS.value and _TARGET_KEYPOINTS.value:
+        raise program.FlagError(
+            "--detect_poses: keypoints of both folders are given, nothing is left to find",
+            field="detect_poses",
+        )
     if not _DETECT.value:
         flag_groups.needs(_GENERATED_KEYPOINTS, _TARGET_KEYPOINTS)
         flag_groups.needs(_TARGET_KEYPOINTS, _GENERATED_KEYPOINTS)
@@ -217,7 +225,7 @@ def _score_records():
     )
     status = _SCORES.finish(drawn, result)
     if detected:
-        _SCORES.keep_poses(f"{drawn}_{_GENERATED_POSES}", detected)
+        _SCORES.keep_poses(f"{drawn}_{_GENERATED_KEYPOINTS.name}", detected)
     sheet = labeled_sheet(
         list(zip(*examples, strict=True)),
         row_labels=["source", "generated", "target"],
@@ -228,46 +236,45 @@ def _score_records():
 
 
 def _score_folders():
-    from dpig_tf2.evaluation.image_folders import Panel, score_folders
+    from dpig_tf2.evaluation.image_folders import Panel, pair_files, score_folders
     from dpig_tf2.preparation.pairs import read_pairs_csv
+    from dpig_tf2.progress import reporter
 
-    folders = _GENERATED.value, _TARGET.value
-    panel = Panel(*map(int, _PANEL.value.split("/")))
-    keypoints = None
-    unusable: list[str] = []
-    if _GENERATED_KEYPOINTS.value or _DETECT.value:
-        keypoints = (
-            _keypoints_of(
-                _GENERATED_KEYPOINTS.value, folders[0], _GENERATED_POSES, panel, unusable
-            ),
-            _keypoints_of(_TARGET_KEYPOINTS.value, folders[1], _TARGET_POSES, Panel(), unusable),
-        )
+    folders, masks, allow = (_GENERATED.value, _TARGET.value), _MASKS.value, _ALLOW_UNMATCHED.value
     listed = read_pairs_csv(_PAIRS_CSV.value) if _PAIRS_CSV.value else None
+    panels = Panel(*map(int, _PANEL.value.split("/"))), Panel()
+    report, keypoints = reporter(), None
+    unusable: list[str] = []
+    # What is wrong with files and flags is told now, not after persons have been searched for.
+    pairs = pair_files(*folders, masks, allow, listed)
+    _SCORES.require_writable()
+    image_scores = _image_scores()
+    if _GENERATED_KEYPOINTS.value or _DETECT.value:
+        holders = _GENERATED_KEYPOINTS, _TARGET_KEYPOINTS
+        keypoints = [
+            _given_keypoints(holder.value, folder, panel, unusable) if holder.value else None
+            for holder, folder, panel in zip(holders, folders, panels, strict=True)
+        ]
+        _, *sides, _ = zip(*pairs, strict=True)
+        for i, paths in enumerate(sides):
+            if keypoints[i] is None:
+                keypoints[i] = _found_keypoints(holders[i].name, paths, panels[i], report)
     scored = score_folders(
-        *folders, _image_scores(), _MASKS.value, _ALLOW_UNMATCHED.value, keypoints, listed, panel
+        *folders, image_scores, masks, allow, keypoints, listed, panels[0], report
     )
     return scored | {"skipped": scored["skipped"] + unusable}
 
 
-def _keypoints_of(path, folder, name, panel, unusable):
-    """{image name: keypoints} for the images of a folder: of a file in any format, or found.
+def _given_keypoints(path, folder, panel, unusable):
+    """{image name: keypoints} for the images of a folder, of a file in any format.
 
-    Lines on images whose keypoints in the file are unusable go to `unusable`.
+    Lines on images whose keypoints are unusable go to `unusable`.
     """
-    from dpig_tf2.evaluation.image_folders import image_files, read_image
+    from dpig_tf2.evaluation.image_folders import image_files
     from dpig_tf2.io.images import upright_size
     from dpig_tf2.preparation import keypoint_formats
 
     files = {file.name: file for file in image_files(folder).values()}
-    if path is None:
-        detected = person_flags.detected_poses(_POSE_MODEL.value)
-        for file in files.values():
-            try:
-                detected.persons(file.name, read_image(file, panel))
-            except ValueError:  # its pair cannot be scored either, which is reported there
-                continue
-        _SCORES.keep_poses(name, detected)
-        return detected.found
 
     def size_of(name):
         if name not in files:  # a keypoint file may know more images
@@ -287,6 +294,23 @@ def _keypoints_of(path, folder, name, panel, unusable):
         program.say(f"note: {problem}")
     unusable += found.lines_on_unusable(files)
     return found.keypoints
+
+
+def _found_keypoints(name, paths, panel, report):
+    """{image name: keypoints} found in images; they are kept whatever happens."""
+    from dpig_tf2.evaluation.image_folders import read_image
+
+    detected = person_flags.detected_poses(_POSE_MODEL.value)
+    paths = dict.fromkeys(paths)  # a target may be that of several pairs
+    try:
+        for done, path in enumerate(paths, start=1):
+            # Of an image that cannot be read the pair cannot be scored: it is reported there.
+            with contextlib.suppress(ValueError):
+                detected.persons(path.name, read_image(path, panel))
+            report(f"detecting {name}", done, len(paths))
+    finally:
+        _SCORES.keep_poses(name, detected)
+    return detected.found
 
 
 if __name__ == "__main__":

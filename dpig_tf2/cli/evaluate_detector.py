@@ -50,13 +50,15 @@ _SCENE_SIZES = ((256, 256), (128, 64), (256, 128))
 def main() -> int:
     from dpig_tf2.detection import accuracy
     from dpig_tf2.detection.detector import MAX_FURTHER_LOOKS, PoseDetector
-    from dpig_tf2.io.atomic import write_json
+    from dpig_tf2.io.atomic import require_writable, write_json
     from dpig_tf2.preparation.photos import read_all
 
     looks = MAX_FURTHER_LOOKS if _FURTHER_LOOKS.value is None else _FURTHER_LOOKS.value
     detector = PoseDetector.load(_POSE_MODEL.value, further_looks=looks)
     skipped: list[str] = []
     references = _references(skipped)
+    if _OUT.value:
+        require_writable(_OUT.value)
     photos = read_all(_IMAGES.value, sorted(references), skipped)
     compared = ((photo, references[name]) for name, photo in photos)
     measured = accuracy.measure(detector, compared, _scenes(), len(references))

@@ -33,6 +33,7 @@ _PROBES = flags.DEFINE_bool(
 def main() -> int:
     _SCORES.run_folder.config()  # a wrong folder is refused before TensorFlow is loaded
     _RECORDS.require()
+    _SCORES.require_writable()
     from dpig_tf2.evaluation import disentanglement
     from dpig_tf2.preparation.synthetic_records import factors_path
 

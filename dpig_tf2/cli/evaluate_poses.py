@@ -51,6 +51,7 @@ def main() -> int:
             f"{_FEWEST}",
             field="hold_out",
         )
+    _SCORES.require_writable()
     result, sheet = score_poses(_SCORES.sampler(), training, held_out, _SEED.value)
     status = _SCORES.finish("poses", result)
     _SCORES.save_picture("poses", sheet)

@@ -65,6 +65,8 @@ def _check():
     _INTERPOLATION.check()
     for holder in (_INTERPOLATION.between, _PERSONS.records.data_dir, _PERSONS.images):
         flag_groups.exclusive(_SEEDS, holder)
+    for holder in (_SEEDS, _PERSONS.records.data_dir, _PERSONS.images):
+        flag_groups.exclusive(_SEED, holder)
     if _INTERPOLATION.between.present and not _PERSONS.given:
         raise program.FlagError("--between needs --data_dir or --images", field="between")
 

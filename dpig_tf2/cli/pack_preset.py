@@ -6,8 +6,9 @@ Examples:
 
 --card is a JSON file of what a reader must know: summary, trained_on, license, intended_use, limits
 and command (what makes the weights again), each a text. Steps, images seen, sizes and the figures
-of the run's metrics.json are added. Adversaries are left out. Without --out_dir the preset goes to
-the user's cache and is used as --run_dir=preset:NAME.
+of the run's metrics.json are added, but for those of other checkpoints than are packed. Adversaries
+are left out. Without --out_dir the preset goes to the user's cache and is used as
+--run_dir=preset:NAME.
 """
 
 import pathlib
@@ -15,7 +16,7 @@ import re
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, program
+from dpig_tf2.cli import flag_groups, program, scores
 
 FLAGS = flags.FlagValues()
 _RUN_FOLDER = flag_groups.RunFolderFlags(FLAGS)
@@ -36,8 +37,6 @@ _OVERWRITE = flags.DEFINE_bool(
 
 
 def main() -> None:
-    from dpig_tf2.config import STAGES
-    from dpig_tf2.io.json_files import read_json
     from dpig_tf2.presets import cards, packing, registry
 
     if not re.fullmatch(r"\w{1,64}", _NAME.value, re.ASCII):
@@ -51,13 +50,7 @@ def main() -> None:
         )
     card = cards.Card.read(_CARD.value)
     run = _RUN_FOLDER.open()
-    figures = read_json(run.metrics, finite=True) if run.metrics.exists() else {}
-    steps = {stage: run.latest_step(stage) for stage in STAGES}
-    training = {
-        stage: {"steps": step, "images": step * run.config.stage(stage).batch_size}
-        for stage, step in steps.items()
-        if step is not None
-    }
+    figures, training = figures_and_training(run, _RUN_FOLDER.checkpoint.value)
     from dpig_tf2.models import weights
     from dpig_tf2.models.loading import load_networks
 
@@ -75,6 +68,41 @@ def main() -> None:
         f"wrote {folder}: {', '.join(sorted(networks))}; {card.parameters:,} parameters, "
         f"{(card.bytes or 0) / 1e6:.1f} MB"
     )
+
+
+def figures_and_training(run, checkpoint: str) -> tuple[dict, dict]:
+    """What a card says of the weights that are packed.
+
+    Args:
+        run: the `RunFolder`.
+        checkpoint: of every stage, "latest" or "best".
+
+    Returns:
+        figures: the run's metrics.json without what was computed with other weights; a note is
+            printed of each such entry.
+        training: {stage: {"steps": n, "images": n}}.
+    """
+    from dpig_tf2.io.json_files import read_json
+
+    packed = scores.provenance(run, checkpoint)
+    found = read_json(run.metrics, finite=True) if run.metrics.exists() else {}
+    figures = {name: entry for name, entry in found.items() if not _is_of_others(entry, packed)}
+    for name in sorted(found.keys() - figures.keys()):
+        program.say(f"note: {run.metrics}: {name} was computed with other weights, and is left out")
+    steps = {stage: file["step"] for stage, file in packed.get("checkpoints", {}).items()}
+    training = {
+        stage: {"steps": step, "images": step * run.config.stage(stage).batch_size}
+        for stage, step in steps.items()
+    }
+    return figures, training
+
+
+def _is_of_others(entry, packed):
+    """Whether scores name a file of weights that is not packed."""
+    if not isinstance(entry, dict):
+        return False
+    named, present = ({**p.get("checkpoints", {}), "": p.get("weights")} for p in (entry, packed))
+    return any(file and file != present.get(stage) for stage, file in named.items())
 
 
 if __name__ == "__main__":

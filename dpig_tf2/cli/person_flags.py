@@ -172,6 +172,7 @@ class PersonFlags:
         limit: persons at most unless --limit says otherwise; None: all.
         required: whether the verb does nothing without persons.
         paste_back: whether pictures can be put back into the photos.
+        body_mask: whether the verb draws by the persons' body masks.
     """
 
     def __init__(
@@ -180,6 +181,7 @@ class PersonFlags:
         limit: int | None = None,
         required: bool = True,
         paste_back: bool = False,
+        body_mask: bool = True,
     ):
         self._required = required
         self.records = RecordFlags(flag_values)
@@ -208,16 +210,18 @@ class PersonFlags:
             "person, cut out with the model's proportions and a margin.",
             flag_values=flag_values,
         )
-        self.body_mask = flags.DEFINE_enum(
-            "body_mask",
-            "keypoints",
-            ["keypoints", "detected"],
-            "What tells a person from the background: limbs drawn around the keypoints, with which "
-            "networks are trained, or the outline found in the photo, which leaves less of the "
-            "background to the foreground and less of the person to the background. Where the "
-            "background was cut out of a picture, that outline is its opaque part.",
-            flag_values=flag_values,
-        )
+        self._body_mask = None
+        if body_mask:
+            self._body_mask = flags.DEFINE_enum(
+                "body_mask",
+                "keypoints",
+                ["keypoints", "detected"],
+                "What tells a person from the background: limbs drawn around the keypoints, with "
+                "which networks are trained, or the outline found in the photo, which leaves less "
+                "of the background to the foreground and less of the person to the background. "
+                "Where the background was cut out of a picture, that outline is its opaque part.",
+                flag_values=flag_values,
+            )
         self._paste_back = None
         if paste_back:
             self._paste_back = flags.DEFINE_bool(
@@ -228,10 +232,11 @@ class PersonFlags:
                 flag_values=flag_values,
             )
         self.limit = define_limit(flag_values, "persons", limit)
+        self._of_photos = (self.persons, self.crop, *([self._body_mask] if body_mask else []))
         self.decisive = (
             *(self.records.data_dir, self.records.split),
             *(self.image, self.images, self.keypoints, *self.reading.decisive),
-            *(self.persons, self.crop, self.body_mask, *([self._paste_back] if paste_back else [])),
+            *(*self._of_photos, *([self._paste_back] if paste_back else [])),
         )
 
     @property
@@ -251,13 +256,24 @@ class PersonFlags:
     def paste_back(self) -> bool:
         return self._paste_back is not None and bool(self._paste_back.value)
 
-    def check(self) -> None:
+    def check(self, finds_more: bool = False) -> None:
+        """Raises FlagError for flags that do not go together.
+
+        Args:
+            finds_more: whether the verb looks for keypoints in yet another photo.
+        """
         exclusive(self.records.data_dir, self.image, self.images)
         if self._required and not self.given:
             raise FlagError("--data_dir, --image or --images must be given", field="data_dir")
-        for holder in (self.keypoints, self.persons, self.crop, self.body_mask):
+        for holder in (self.keypoints, *self._of_photos):
             if holder.present and not self.from_photos:
                 raise FlagError(f"--{holder.name} needs --image or --images", field=holder.name)
+        if self.limit.present and not self.given:
+            raise FlagError("--limit needs --data_dir or --images", field="limit")
+        if self.pose_model.present and not finds_more:
+            exclusive(self.keypoints, self.pose_model)
+            if not self.from_photos:
+                raise FlagError("--pose_model needs --image or --images", field="pose_model")
         if self.paste_back and self.crop.value != "person":
             raise FlagError("--paste_back needs --crop=person", field="paste_back")
         self.reading.background()
@@ -308,7 +324,7 @@ class PersonFlags:
             everyone=self.persons.value == "all",
             batch_size=batch_size,
             limit=limit,
-            body_mask=self.body_mask.value,
+            body_mask="keypoints" if self._body_mask is None else self._body_mask.value,
             skipped=skipped,
         )
 

@@ -9,6 +9,9 @@ every step, with other persons beside them so that poses are not forgotten: synt
 of --beside. The new run folder serves every verb. Started again with the same photos and flags, it
 goes on where it stopped; only --steps may be others. --precision=mixed_bfloat16 is faster on
 processors that have instructions for it.
+
+Networks of the published architecture cannot be fitted so: presets market1501, deepfashion and
+synthetic, imported TensorFlow 1 runs, and the weights released_*.
 """
 
 from absl import flags
@@ -24,7 +27,7 @@ _RUN_DIR = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 _OUT_DIR = flag_groups.define_out_dir(FLAGS, "Run folder to make.", required=True)
-_PERSONS = person_flags.PersonFlags(FLAGS)
+_PERSONS = person_flags.PersonFlags(FLAGS, body_mask=False)
 _EXECUTION = flag_groups.ExecutionFlags(FLAGS)
 _ONE_PERSON = flags.DEFINE_bool(
     "one_person",

@@ -51,7 +51,7 @@ _NUMBER_EXPECTED = {  # how Python's words on a text that is no number are told
     re.compile(r"invalid literal for int\(\) with base \d+: .*"): "expected a whole number",
     re.compile(r"could not convert string to float: .*"): "expected a number",
 }
-_VALUES = {"string": "TEXT", "int": "INTEGER", "float": "NUMBER"}
+_VALUES = {"string": "TEXT", "multi string": "TEXT", "int": "INTEGER", "float": "NUMBER"}
 
 
 class FlagError(DpigError):

@@ -67,7 +67,13 @@ class RawDataFlags:
     --raw_dir, --flip, --dry_run, --pairs_per_image, --seed, and those of `RecordOutputFlags`.
     """
 
-    def __init__(self, flag_values: flags.FlagValues, raw_data: str, splits: str = "Any name."):
+    def __init__(
+        self,
+        flag_values: flags.FlagValues,
+        raw_data: str,
+        splits: str = "Any name.",
+        mirrored: str = "By default none is.",
+    ):
         self.output = RecordOutputFlags(flag_values, splits)
         self.raw_dir = flags.DEFINE_string(
             "raw_dir", None, raw_data, required=True, flag_values=flag_values
@@ -75,8 +81,7 @@ class RawDataFlags:
         self._flip = flags.DEFINE_bool(
             "flip",
             None,
-            "Add every pair once more, mirrored left to right. By default for the train splits of "
-            "Market-1501 and DeepFashion only.",
+            f"Add every pair once more, mirrored left to right. {mirrored}",
             flag_values=flag_values,
         )
         self.pairs_per_image = flags.DEFINE_integer(

@@ -26,6 +26,15 @@ class ScoreVerb:
             "RUN_DIR/metrics.json, and RUN_DIR/samples.",
         )
 
+    def require_writable(self) -> None:
+        """Raises OSError if the scores could not be written, before they are computed."""
+        from dpig_tf2.io.atomic import require_writable
+
+        if self._out.value:
+            require_writable(self._out.value)
+        elif self.run_folder.path.value:
+            require_writable(self.run_folder.open().metrics)
+
     def sampler(self):
         """The networks that are scored."""
         from dpig_tf2.execution import Execution
@@ -70,7 +79,7 @@ class ScoreVerb:
 
         run = self.run_folder.open() if self.run_folder.path.value else None
         if run:
-            scores = scores | _provenance(run, self.run_folder.checkpoint.value)
+            scores = scores | provenance(run, self.run_folder.checkpoint.value)
         print(json.dumps(without_lists(scores), indent=2))
         if self._out.value:
             path = pathlib.Path(self._out.value)
@@ -85,7 +94,7 @@ class ScoreVerb:
         return 1 if skipped else 0
 
 
-def _provenance(run, checkpoint):
+def provenance(run, checkpoint):
     """Which networks were scored: preset and the files of weights with steps and checksums."""
     from dpig_tf2.io import array_files
     from dpig_tf2.io.hashes import sha256

@@ -1,7 +1,7 @@
 """Trains one stage or all four.
 
 Examples:
-    dpig train --preset=synthetic --data_dir=data/synthetic --run_dir=runs/demo
+    dpig train --preset=synthetic --data_dir=data/synthetic --run_dir=runs/first
     dpig train --preset=market1501 --keypoints=poses.csv --hold_out=0.1 --run_dir=runs/poses
 
 Stages: reconstruction (image) and pose are stage I; appearance_mapping and pose_mapping are stage
@@ -169,7 +169,7 @@ _REMATERIALIZE = flags.DEFINE_bool(
     "rematerialize",
     False,
     "Compute the activations of stage reconstruction again in the backward pass: less memory, a "
-    "sixth more time. For the published architecture.",
+    "sixth to a third more time. For the published architecture.",
     flag_values=FLAGS,
 )
 _JIT = flags.DEFINE_bool(
@@ -278,6 +278,12 @@ def _check_data_flags():
     _RECORDS.check()
     flag_groups.needs(_HOLD_OUT, _KEYPOINTS)
     flag_groups.needs(_POSE_MODEL, _KEYPOINTS)
+    flag_groups.needs(_CACHE, _RECORDS.data_dir)
+    if _POSE_MODEL.present and not pathlib.Path(_KEYPOINTS.value).is_dir():
+        raise program.FlagError(
+            f"--pose_model is for a folder of photos, which --keypoints={_KEYPOINTS.value} is not",
+            field="pose_model",
+        )
 
 
 def _stages():

@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def _check():
-    _PERSONS.check()
+    _PERSONS.check(finds_more=_TARGET_IMAGE.present and not _TARGETS.keypoints.present)
     _TARGETS.check()
     for holder in (_TARGETS.keypoints, _TARGET_IMAGE):
         flag_groups.exclusive(_ALL_PAIRS, holder)

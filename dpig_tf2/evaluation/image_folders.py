@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +137,22 @@ def pair_by_list(
     return pairs
 
 
+def pair_files(
+    generated_dir: PathLike,
+    target_dir: PathLike,
+    mask_dir: PathLike | None = None,
+    allow_unmatched: bool = False,
+    listed: Sequence[tuple[str, str]] | None = None,
+) -> list[tuple[str, Path, Path, Path | None]]:
+    """(name, generated, target and mask path) of what `score_folders` scores; it says the rest."""
+    if listed is None:
+        pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
+    else:
+        pairs = pair_by_list(generated_dir, target_dir, listed, allow_unmatched)
+    masks = [None] * len(pairs) if mask_dir is None else _mask_paths(pairs, mask_dir)
+    return [(*pair, mask) for pair, mask in zip(pairs, masks, strict=True)]
+
+
 def score_folders(
     generated_dir: PathLike,
     target_dir: PathLike,
@@ -146,6 +162,7 @@ def score_folders(
     keypoints: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
     listed: Sequence[tuple[str, str]] | None = None,
     panel: Panel = _WHOLE,
+    report: Callable[[str, int, int], None] = lambda *_: None,
 ) -> dict:
     """Scores of the images of one folder against those of the same name in another.
 
@@ -161,6 +178,7 @@ def score_folders(
         listed: (source, target) names by which images are paired in place of `pair_by_name`, see
             `pair_by_list`.
         panel: where the generated image is in the files of `generated_dir`.
+        report: called with ("scoring", done, total), pairs.
 
     Returns:
         What `ImageScores.summary` returns, and `names` (in the order of `per_image`),
@@ -173,13 +191,9 @@ def score_folders(
             message names the file.
     """
     generated, target = image_files(generated_dir), image_files(target_dir)
-    if listed is None:
-        pairs = pair_by_name(generated_dir, target_dir, allow_unmatched)
-    else:
-        pairs = pair_by_list(generated_dir, target_dir, listed, allow_unmatched)
-    mask_paths = [None] * len(pairs) if mask_dir is None else _mask_paths(pairs, mask_dir)
+    pairs = pair_files(generated_dir, target_dir, mask_dir, allow_unmatched, listed)
     names, scored, skipped = [], [], []
-    for (name, path, target_path), mask_path in zip(pairs, mask_paths, strict=True):
+    for done, (name, path, target_path, mask_path) in enumerate(pairs, start=1):
         try:
             _add_pair(scores, path, target_path, mask_path, panel)
         except DpigError as error:
@@ -187,6 +201,7 @@ def score_folders(
         else:
             names.append(name)
             scored.append((path, target_path))
+        report("scoring", done, len(pairs))
     if not names:
         raise DpigError(f"not one of {len(pairs)} pairs can be scored; the first: {skipped[0]}")
     if keypoints is not None:

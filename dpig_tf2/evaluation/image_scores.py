@@ -18,6 +18,7 @@ _NO_INCEPTION = "not computed: no Inception weights (--inception_weights or --do
 _NO_LPIPS = "not computed: no LPIPS weights (--lpips_weights)"
 _NO_MASKS = "not computed: no pair has a mask (of folders: --masks)"
 _TOO_FEW = "not computed: needs at least two pairs"
+_TOO_FEW_TO_SPLIT = "not computed: needs at least two pictures"
 _NO_KEYPOINTS = (
     "not computed: no keypoints of generated pictures (--detect_poses, or --generated_keypoints)"
 )
@@ -92,8 +93,9 @@ class ImageScores:
             What `PairScores.summary` returns. Besides, `metrics` has `lpips`, and `mask_ssim` too
             if no pair had a mask; `inception_score`, `mask_inception_score` (generated pictures,
             the latter black outside the mask), `fid` and `kid` (generated against target), each
-            with `value` and `count`; and `pose_error` as of `found_keypoint_error`. What is not
-            computed has None for its value (`mean` for the two in `metrics`, `pixel_error` for
+            with `value` and `count`, all but `fid` with `standard_deviation` (over splits or
+            subsets; None for a single one); and `pose_error` as of `found_keypoint_error`. What is
+            not computed has None for its value (`mean` for the two in `metrics`, `pixel_error` for
             `pose_error`) and a `reason`. `networks` describes the weights used, None for none.
 
         Raises:
@@ -163,9 +165,12 @@ def _inception_score(found):
     if found is None:
         return _missing(_NO_MASKS)
     _, probabilities = found
-    splits = min(_SPLITS, len(probabilities))
-    score, deviation = inception_score(probabilities, splits)
     count = len(probabilities)
+    if count < 2:
+        return _missing(_TOO_FEW_TO_SPLIT)
+    splits = min(_SPLITS, count // 2)  # of one picture alone the score is 1, whatever it shows
+    score, deviation = inception_score(probabilities, splits)
+    deviation = deviation if splits > 1 else None
     return {"value": score, "standard_deviation": deviation, "splits": splits, "count": count}
 
 

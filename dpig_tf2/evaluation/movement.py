@@ -23,8 +23,8 @@ def moved(changes: Mapping[str, np.ndarray], true_changes: Mapping[str, np.ndarr
 
     Returns:
         {"definition", "table": {factor swapped: {factor: weight}}, "standard_error": likewise,
-         over persons, "explained": {factor swapped: share, None if nothing moved}}. A perfect model
-        has the unit matrix and explains 1.
+         over persons (None for a single one), "explained": {factor swapped: share, None if nothing
+         moved}}. A perfect model has the unit matrix and explains 1.
     """
     directions = np.stack([_flat(change) for change in true_changes.values()], axis=1)  # [N, 3, P]
     gram = directions @ directions.transpose(0, 2, 1)  # [N, 3, 3]
@@ -37,7 +37,11 @@ def moved(changes: Mapping[str, np.ndarray], true_changes: Mapping[str, np.ndarr
         weights = _solve(gram, products)
         resampled = [_solve(gram[sample], products[sample]) for sample in samples]
         result["table"][factor] = _named(true_changes, weights)
-        result["standard_error"][factor] = _named(true_changes, np.std(resampled, axis=0))
+        result["standard_error"][factor] = (
+            _named(true_changes, np.std(resampled, axis=0))
+            if len(gram) > 1
+            else dict.fromkeys(true_changes)
+        )
         size = np.sum(change**2)
         explained = weights @ products.sum(axis=0)
         result["explained"][factor] = float(explained / size) if size else None

@@ -15,13 +15,24 @@ from dpig_tf2.sampling.persons import Namer
 KEYPOINTS = "target_keypoints.csv"
 
 
+class PairNamer:
+    """Names each pair's file, `<source>_to_<target>.png`, numbered where a name is taken."""
+
+    def __init__(self):
+        self._namer = Namer()
+
+    def name(self, pair: Sequence[str]) -> str:
+        """The file's name; `pair` has the names of source and target, "" where there is none."""
+        sides = [Namer().name(side, "unnamed") for side in pair]
+        return self._namer.name("_to_".join(sides) + ".png") + ".png"
+
+
 class PictureFolder:
     """Writes `generated/`, `target/`, `masks/` and `target_keypoints.csv`.
 
-    The three folders hold files of the same names, `<source>_to_<target>.png`, numbered where a
-    name is taken; the CSV has the targets' keypoints, pixels, under these names. So
-    `image_folders.score_folders` scores them again, also with what a keypoint detector finds in the
-    generated ones.
+    The three folders hold files of the same names; the CSV has the targets' keypoints, pixels,
+    under these names. So `image_folders.score_folders` scores them again, also with what a keypoint
+    detector finds in the generated ones.
 
     Args:
         path: folder that does not exist yet, or is empty.
@@ -37,22 +48,17 @@ class PictureFolder:
                 f"{self.path} is not empty, expected a new folder for the pictures", file=self.path
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        self._namer = Namer()
         self._keypoints: dict[str, np.ndarray] = {}
 
-    def add(
-        self, pair: Sequence[str], generated: np.ndarray, target: Mapping[str, np.ndarray]
-    ) -> None:
+    def add(self, name: str, generated: np.ndarray, target: Mapping[str, np.ndarray]) -> None:
         """Writes one pair.
 
         Args:
-            pair: names of source and target, "" where a record has none.
+            name: of its files, see `PairNamer`.
             generated: uint8 [H, W, 3].
             target: the person that it should show: image uint8 [H, W, 3], body_mask [H, W, 1] in
                 {0, 1}, keypoints [18, 3] in pixels.
         """
-        sides = [Namer().name(side, "unnamed") for side in pair]
-        name = self._namer.name("_to_".join(sides) + ".png") + ".png"
         save_png(self.path / "generated" / name, generated)
         save_png(self.path / "target" / name, target["image"])
         save_png(self.path / "masks" / name, (255 * target["body_mask"]).astype(np.uint8))

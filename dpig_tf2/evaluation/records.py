@@ -7,7 +7,7 @@ import numpy as np
 from dpig_tf2.detection.photo_poses import DetectedPoses
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_scores import ImageScores
-from dpig_tf2.evaluation.picture_folder import PictureFolder
+from dpig_tf2.evaluation.picture_folder import PairNamer, PictureFolder
 from dpig_tf2.ops import drawing
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
@@ -39,7 +39,8 @@ def score_records(
         limit: number of pairs, None for all.
         report: called with (task, done, total), pairs.
         pictures: keeps every pair as files.
-        detected: finds the keypoints of generated pictures, for the pose error.
+        detected: finds the keypoints of generated pictures, for the pose error, and keeps them
+            under the names of the pairs' files, see `PairNamer`.
         mask_radius: of the masks, pixels; None for the radius that the networks were trained with.
 
     Returns:
@@ -55,7 +56,7 @@ def score_records(
     if task == "foreground" and not sampler.config.model.has_background:
         raise DpigError("task foreground needs networks with a code of the background")
     names, examples, skipped = [], [], list(records.skipped)
-    found, wanted = [], []
+    found, wanted, namer = [], [], PairNamer()
     done, total = 0, len(records) if limit is None else min(limit, len(records))
     batches = evaluation_batches(records, sampler.config.model, sampler.batch_size, limit)
     for batch in batches.as_numpy_iterator():
@@ -86,13 +87,14 @@ def score_records(
             person = {name: goal[name][index] for name in ("image", "body_mask", "keypoints")}
             scores.add(image, person["image"], person["body_mask"])
             names.append(pairs[index])
+            file_name = namer.name(pairs[index])
             if detected is not None:
-                found.append(detected.keypoints_or_none("___".join(pairs[index]), image))
+                found.append(detected.keypoints_or_none(file_name, image))
                 wanted.append(person["keypoints"])
             if len(examples) < 10:
                 examples.append((source["image"][index], image, person["image"]))
             if pictures is not None:
-                pictures.add(pairs[index], image, person)
+                pictures.add(file_name, image, person)
         report(task, done, total)
     if skipped and not names:
         raise DpigError(f"not one pair can be scored; the first: {skipped[0]}")

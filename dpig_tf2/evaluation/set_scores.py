@@ -66,11 +66,12 @@ def kernel_distance(
     subsets: int = 100,
     subset_size: int = 1000,
     seed: int = 0,
-) -> tuple[float, float]:
+) -> tuple[float, float | None]:
     """Mean and standard deviation over random subsets of the squared kernel distance (KID).
 
     Unbiased estimate of the squared maximum mean discrepancy under (x.y / D + 1)^3: about 0, and
-    sometimes below, for two samples of one distribution, however few.
+    sometimes below, for two samples of one distribution, however few. Where a subset is all of both
+    sets there is only that one, and None for the deviation.
 
     Args:
         features_a, features_b: [N, D] and [M, D].
@@ -88,6 +89,8 @@ def kernel_distance(
     if subsets < 1 or subset_size < 2:
         raise DpigError(f"{subsets} subsets of {subset_size}, expected at least 1 of at least 2")
     size = min(subset_size, len(features_a), len(features_b))
+    if size == len(features_a) == len(features_b):
+        return _squared_kernel_distance(features_a, features_b), None
     random = np.random.default_rng(seed)
     distances = [
         _squared_kernel_distance(

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from dpig_tf2.config import Config, preset
-from dpig_tf2.io import locks
+from dpig_tf2.io import array_files, locks
 from dpig_tf2.io.atomic import write_json
+from dpig_tf2.io.json_files import read_json
 from dpig_tf2.legacy_tf1 import variable_map
 from dpig_tf2.legacy_tf1.checkpoint import Checkpoint, CheckpointError, read
 from dpig_tf2.models import factory, weights
@@ -61,11 +62,12 @@ def import_checkpoints(
         strict: fail on a missing, surplus or misshapen variable; otherwise skip and report it.
 
     Returns:
-        The report, also written to `import_tf1.json` in the run folder.
+        The report, which also joins that of earlier imports in `import_tf1.json` of the run folder.
 
     Raises:
         CheckpointError: if a checkpoint is unreadable, of another stage or does not fit.
         ConfigError: if the run folder holds other networks.
+        JsonError: if the report of an earlier import is damaged.
         locks.LockedError: if another process is writing to it.
     """
     run_dir = pathlib.Path(run_dir)
@@ -80,16 +82,22 @@ def import_checkpoints(
     }
     rates = {f"{s}.{name}": rate for s, i in imports.items() for name, rate in i.rates.items()}
     config = config.override(**rates)
-    report = {
-        "preset": preset_name,
-        "stages": {stage: result.report for stage, result in imports.items()},
-        "notes": frozen_differences(checkpoints, config),
-    }
     with locks.writing(run_dir):
+        path = run_dir / REPORT_NAME
+        before = read_json(path) if path.exists() else {"stages": {}, "notes": []}
         run = RunFolder.create(run_dir, config)
+        report = {
+            "preset": preset_name,
+            "stages": {stage: result.report for stage, result in imports.items()},
+            "notes": frozen_differences(checkpoints, config, run),
+        }
         for stage, result in imports.items():
             run.save_checkpoint(stage, result.step, result.arrays)
-        write_json(run_dir / REPORT_NAME, report)
+        joined = {
+            "stages": before["stages"] | report["stages"],
+            "notes": before["notes"] + report["notes"],
+        }
+        write_json(path, report | joined)
     return report
 
 
@@ -229,19 +237,32 @@ def summarize(network: str, arrays: Mapping[str, np.ndarray]) -> dict:
     }
 
 
-def frozen_differences(checkpoints: Mapping[str, Checkpoint], config: Config) -> list[str]:
+def frozen_differences(
+    checkpoints: Mapping[str, Checkpoint], config: Config, run: RunFolder | None = None
+) -> list[str]:
     """Notes on stage II checkpoints that were trained on other stage-I networks than those given.
 
     Such a mapping network imitates the codes of an encoder that is not in this run.
+
+    Args:
+        checkpoints: of stages, stage I or II.
+        config: gives the networks' sizes.
+        run: has the stage-I networks that are not among `checkpoints`, if it has that stage.
     """
     notes = []
     for stage, checkpoint in checkpoints.items():
         for network, table in variable_map.frozen_tables(stage, config.model).items():
-            owner = checkpoints.get("pose" if network.startswith("pose") else "reconstruction")
-            if owner and any(
-                not np.array_equal(checkpoint.tensors[name], owner.tensors[name])
-                for name in table
-                if name in checkpoint.tensors and name in owner.tensors
+            table = {name: path for name, path in table.items() if name in checkpoint.tensors}
+            owner = "pose" if network.startswith("pose") else "reconstruction"
+            owned = {}
+            if owner in checkpoints:
+                owned = checkpoints[owner].tensors
+            elif table and run and run.latest_step(owner) is not None:
+                arrays = array_files.load(run.checkpoint_file(owner), table.values())
+                owned = {name: arrays[path] for name, path in table.items()}
+            if any(
+                not np.array_equal(checkpoint.tensors[name], owned[name])
+                for name in table.keys() & owned.keys()
             ):
                 notes.append(f"{checkpoint.prefix} was trained with another {network}")
     return notes

@@ -62,6 +62,9 @@ def test_a_page_without_marks_is_left_as_it_is(measured, tmp_path):
     with pytest.raises(ValueError, match="page.md.*must mark"):
         report.insert(page, measured.markdown())
     assert page.read_text() == "no marks"
+    page.write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match="page.md: no text in UTF-8"):
+        report.check_marks(page)
 
 
 def test_text_is_aligned(measured):

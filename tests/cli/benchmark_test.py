@@ -93,11 +93,16 @@ def unmeasured(monkeypatch):
     [
         (["--what=stage2", "--preset=modern"], "--what=stage2 measures updates of critics"),
         (["--what=serving", "--run_dir=nowhere"], "nowhere is not a run folder"),
+        (["--what=crops", "--data_dir=d"], "--data_dir is for --what=input"),
+        (["--what=serving", "--checkpoint=best"], "--checkpoint needs --run_dir"),
+        (["--what=serving", "--run_dir=r", "--hidden=8"], "--run_dir and --hidden exclude"),
+        (["--what=crops", f"--out={__file__}/figures.json"], "benchmark_test.py"),
+        (["--what=curves", "--picture=."], "directory: '.'"),
     ],
 )
 def test_flags_are_refused_before_measuring(typed, message, flags, unmeasured):
     flags(["dpig", *typed])
-    with pytest.raises(DpigError, match=message):
+    with pytest.raises((DpigError, OSError), match=message):
         benchmark.main()
 
 

@@ -121,6 +121,9 @@ def test_accuracy_table(photos, pose_model, tmp_path):
     assert "damaged.csv line 2: 0.png: keypoints_y has 19 numbers" in done.stdout
     skipped = [line for line in done.stdout.splitlines() if line.startswith("skipped")]
     assert skipped == [f"skipped: {photos}/0.png: unusable keypoints"]
+    done = run("evaluate_detector", *flags, f"--out={damaged}/accuracy.json")
+    assert done.returncode == 1 and "damaged.csv" in done.stderr
+    assert " % of " not in done.stdout, "nothing was measured"
     other = tmp_path / "other.csv"
     write_text(other, keypoint_csv({"x.png": np.full((18, 3), 9.0)}))
     done = run("evaluate_detector", flags[0], f"--keypoints={other}", flags[-1])

@@ -30,6 +30,8 @@ def values():
         (["--images=i", "--background=1,2,256"], "background"),
         (["--images=i", "--keypoints=k", "--split=train"], "split"),
         (["--image=i", "--keypoints=k", "--skip_bad_records"], "skip_bad_records"),
+        (["--image=i", "--keypoints=k", "--pose_model=p"], "keypoints"),
+        (["--data_dir=d", "--pose_model=p"], "pose_model"),
     ],
 )
 def test_persons_come_from_one_place(values, given, field):
@@ -49,6 +51,7 @@ def test_persons_come_from_one_place(values, given, field):
         ["--images=i", "--keypoints=k", "--persons=all", "--body_mask=detected"],
         ["--image=i", "--keypoints=k", "--resize=stretch", "--keypoint_units=normalized"],
         ["--images=i", "--keypoints=k", "--keypoint_format=coco"],
+        ["--images=i", "--pose_model=p", "--limit=2"],
     ],
 )
 def test_persons_that_are_given(values, given):
@@ -63,7 +66,22 @@ def test_persons_may_be_left_out_where_they_are_not_needed(values):
     values(["verb"])
     group.check()
     assert not group.given
+    for flag, name in (("--limit=2", "limit"), ("--pose_model=p", "pose_model")):
+        values.unparse_flags()
+        values(["verb", flag])
+        with pytest.raises(FlagError) as raised:
+            group.check()
+        assert raised.value.field == name
+    values.unparse_flags()
+    values(["verb"])
     assert group.reader(config.preset("synthetic").model, 8, None) is None
+
+
+def test_masks_and_models_are_flags_where_they_are_of_use(values):
+    group = person_flags.PersonFlags(values, body_mask=False)
+    values(["verb", "--data_dir=d", "--pose_model=p"])
+    group.check(finds_more=True)
+    assert "body_mask" not in flag_groups.settings(*group.decisive)
 
 
 def test_settings_name_absolute_paths(values):

@@ -123,6 +123,7 @@ def test_help_by_any_name():
     assert shown.returncode == 0
     assert shown.stdout == _dpig("--help", module="dpig_tf2.cli.mix").stdout
     assert "--regions=TEXT,..." in shown.stdout
+    assert "--set=TEXT  (repeatable)" in _dpig("train", "--help").stdout
 
 
 @pytest.mark.parametrize(

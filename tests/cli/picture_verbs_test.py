@@ -369,6 +369,10 @@ _REFUSED = {
     ],
     "transfer": [
         (
+            ["--data_dir=d", "--target_image=a.jpg", "--target_keypoints=c", "--pose_model=p"],
+            "--pose_model needs --image or --images",
+        ),
+        (
             ["--image=a.jpg", "--keypoints=c.csv"],
             "photos have no pairs: --target_image, --target_keypoints or --all_pairs must be given",
         ),
@@ -400,6 +404,9 @@ _REFUSED = {
         (["--seeds=1"], "--seeds needs at least two numbers"),
         (["--seeds=1,x"], "--seeds: 'x' is not a number"),
         (["--seeds=1,2", "--data_dir=d"], "--seeds and --data_dir exclude each other"),
+        (["--seeds=1,2", "--seed=3"], "--seed and --seeds exclude each other"),
+        (["--images=d", "--seed=3"], "--seed and --images exclude each other"),
+        (["--limit=3"], "--limit needs --data_dir or --images"),
     ],
     "invert": [
         (["--data_dir=d", "--precision=mixed_bfloat16"], "unknown flag --precision"),

@@ -10,6 +10,9 @@ import sys
 import numpy as np
 import pytest
 
+from dpig_tf2 import config
+from dpig_tf2.cli import pack_preset, scores
+from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
 
 pytestmark = pytest.mark.slow  # starts programs
@@ -93,6 +96,21 @@ def test_packed_listed_and_used(dpig, packed, run_dir, home, monkeypatch):
     assert half.model.networks.keys() == full.model.networks.keys()
     pictures = [s.sample(4, ["foreground"], seed=3).images.astype(int) for s in (full, half)]
     assert 0 < np.abs(pictures[0] - pictures[1]).max() <= 3
+
+
+def test_the_card_speaks_of_the_weights_that_are_packed(tmp_path, capsys):
+    run = RunFolder.create(tmp_path, config.preset("synthetic"))
+    run.save_best("reconstruction", {"step": np.int64(700)}, 0.1)
+    for step in (1000, 5000):
+        run.save_checkpoint("reconstruction", step, {"step": np.int64(step)})
+        run.write_metrics(f"at {step}", {"count": 5} | scores.provenance(run, "latest"))
+    run.write_metrics("best", {"count": 5} | scores.provenance(run, "best"))
+    batch = run.config.reconstruction.batch_size
+    for checkpoint, step, kept in (("latest", 5000, "at 5000"), ("best", 700, "best")):
+        figures, training = pack_preset.figures_and_training(run, checkpoint)
+        assert list(figures) == [kept]
+        assert training == {"reconstruction": {"steps": step, "images": step * batch}}
+        assert "at 1000 was computed with other weights" in capsys.readouterr().out
 
 
 def test_a_card_sends_nothing_but_text_to_the_terminal(dpig, home):

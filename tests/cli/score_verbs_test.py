@@ -1,16 +1,23 @@
 """The verbs that score, on untrained networks: what they read, write and refuse."""
 
+import importlib
 import json
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 from PIL import Image
 
+from dpig_tf2 import config
+from dpig_tf2.cli import evaluate, scores
 from dpig_tf2.config import STAGES
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
+from dpig_tf2.detection.photo_poses import DetectedPoses
+from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_folders import score_folders
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.io.atomic import write_json, write_text
@@ -29,6 +36,20 @@ def run_verb(verb, *flags):
         text=True,
         timeout=300,
     )
+
+
+@pytest.fixture
+def parse():
+    """Parses the command line of a verb's module, whose flags are as before when a test is over."""
+    saved = []
+
+    def parse(module, *arguments):
+        saved.append((flagsaver.save_flag_values(module.FLAGS), module.FLAGS))
+        module.FLAGS(["dpig", *arguments])
+
+    yield parse
+    for values, flags in reversed(saved):
+        flagsaver.restore_flag_values(values, flags)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +135,23 @@ def test_scores_are_kept_if_their_picture_cannot_be(run, synthetic_data, tmp_pat
     result = run_verb("evaluate", *flags)
     assert result.returncode == 1 and "samples" in result.stderr
     assert json.loads((folder / "metrics.json").read_text())["transfer"]["count"] == 2
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "evaluate_disentanglement", "evaluate_poses"])
+def test_scores_that_could_not_be_written_are_not_computed(
+    verb, parse, synthetic_data, tmp_path, monkeypatch
+):
+    module = importlib.import_module(f"dpig_tf2.cli.{verb}")
+    RunFolder.create(tmp_path / "run", config.preset("synthetic"))
+    rows = [f"{i}.jpg: {[40] * 18}: {[20] * 18}" for i in range(60)]
+    poses = tmp_path / "poses.csv"
+    poses.write_text("\n".join(["name:keypoints_y:keypoints_x", *rows, ""]))
+    data = f"--data_dir={synthetic_data}"
+    data = (f"--keypoints={poses}", "--hold_out=0.2") if verb == "evaluate_poses" else (data,)
+    monkeypatch.setattr(scores.ScoreVerb, "sampler", lambda _: pytest.fail("networks were loaded"))
+    parse(module, f"--run_dir={tmp_path / 'run'}", *data, f"--out={poses}/scores.json")
+    with pytest.raises(OSError, match="poses.csv"):
+        module.main()
 
 
 def test_folders_are_compared_without_a_model_and_what_is_bad_is_named(tmp_path):
@@ -223,6 +261,74 @@ def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
     assert scores[0] == scores[1] == scores[2]
 
 
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    """Two folders with images a and b, one with c besides; the flags; names of searched images."""
+    rng = np.random.default_rng(0)
+    for folder, names in (("generated", "ab"), ("target", "abc")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            picture = Image.fromarray(rng.integers(0, 256, (32, 16, 3), dtype=np.uint8))
+            picture.save(tmp_path / folder / f"{name}.png")
+    searched = []
+
+    class Detector:
+        fingerprint = "finds the same everywhere, and stops at the fourth image"
+
+        def detect(self, photos):
+            searched.append(photos)
+            if len(searched) == 4:
+                raise KeyboardInterrupt
+            return [[types.SimpleNamespace(keypoints=np.tile([5.0, 6.0, 1.0], (18, 1)))]]
+
+    monkeypatch.setattr(
+        evaluate.person_flags, "detected_poses", lambda *_: DetectedPoses(Detector())
+    )
+    flags = [f"--{name}={tmp_path / name}" for name in ("generated", "target")]
+    return searched, [*flags, "--detect_poses", f"--out={tmp_path / 'out.json'}"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "file"),
+    [
+        ("--pairs_csv=nowhere", "nowhere"),
+        ("--masks=nowhere", "nowhere"),
+        ("--lpips_weights=nowhere", "nowhere"),
+        ("--target_keypoints=nowhere", "nowhere"),
+        ("--noallow_unmatched", "c.png"),
+        (f"--out={__file__}/scores.json", "score_verbs_test.py"),
+    ],
+)
+def test_nobody_is_searched_for_before_files_are_known_to_fit(search, parse, flag, file):
+    searched, arguments = search
+    parse(evaluate, *arguments, "--allow_unmatched", flag)
+    with pytest.raises((DpigError, OSError), match=file):
+        evaluate.main()
+    assert searched == []
+
+
+def test_what_was_found_is_kept_if_the_search_is_stopped(search, parse, tmp_path, capsys):
+    searched, arguments = search
+    parse(evaluate, *arguments, "--allow_unmatched")
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.main()
+    found = [
+        read_keypoint_csv(tmp_path / f"out_{side}_keypoints.csv")[0]
+        for side in ("generated", "target")
+    ]
+    assert found == [["a.png", "b.png"], ["a.png"]]
+    assert "detecting generated_keypoints: 2/2" in capsys.readouterr().err
+
+
+def test_what_no_pair_shows_is_not_searched(search, parse, capsys):
+    searched, arguments = search
+    searched += [None] * 4
+    parse(evaluate, *arguments, "--allow_unmatched")
+    assert evaluate.main() == 0
+    assert len(searched) == 8
+    assert "scoring: 2/2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("verb", "flags", "message"),
     [
@@ -246,6 +352,13 @@ def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
             "--inception_weights and --download_weights exclude each other",
         ),
         ("evaluate", ["--generated=a", "--target=b", "--pose_model=p"], "needs --detect_poses"),
+        ("evaluate", ["--generated=a", "--target=b", "--checkpoint=best"], "needs --run_dir"),
+        (
+            "evaluate",
+            ["--generated=a", "--target=b", "--detect_poses"]
+            + ["--generated_keypoints=c", "--target_keypoints=d"],
+            "nothing is left to find",
+        ),
         (
             "evaluate",
             ["--generated=a", "--target=b", "--generated_panel=6/5"],

@@ -37,3 +37,10 @@ def test_a_model_that_never_moves_explains_nothing(truth):
     result = moved({"pose": np.zeros_like(truth["pose"])}, truth)
     assert result["table"]["pose"]["pose"] == 0.0
     assert result["explained"]["pose"] is None
+
+
+def test_one_person_says_nothing_of_others(truth):
+    alone = {factor: change[:1] for factor, change in truth.items()}
+    result = moved({"pose": alone["pose"]}, alone)
+    assert result["table"]["pose"]["pose"] == pytest.approx(1.0)
+    assert result["standard_error"]["pose"] == dict.fromkeys(FACTORS)

@@ -1,16 +1,18 @@
 """Scores of a record split with a sampler that returns the photos it is given."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config
+from dpig_tf2.detection.photo_poses import DetectedPoses
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import records as evaluation_records
 from dpig_tf2.evaluation.image_scores import ImageScores
-from dpig_tf2.evaluation.picture_folder import PictureFolder
+from dpig_tf2.evaluation.picture_folder import PairNamer, PictureFolder
 from dpig_tf2.evaluation.records import score_records
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
@@ -183,7 +185,7 @@ def _target(row=3):
 def test_a_missing_keypoint_is_minus_one_in_the_table(tmp_path):
     pictures = PictureFolder(tmp_path / "new")
     target = _target()
-    pictures.add(("a.jpg", "b.jpg"), target["image"], target)
+    pictures.add(PairNamer().name(("a.jpg", "b.jpg")), target["image"], target)
     pictures.finish()
     line = (tmp_path / "new" / "target_keypoints.csv").read_text().splitlines()[1]
     assert line.startswith("a_to_b.png: [3.0, 3.0, -1, 3.0")
@@ -191,9 +193,9 @@ def test_a_missing_keypoint_is_minus_one_in_the_table(tmp_path):
 
 def test_every_pair_is_kept_whatever_the_names_of_its_images(tmp_path):
     pairs = [("", ""), ("", ""), ("a/1.jpg", "b/1.jpg"), ("a/1.jpg", "c/1.jpg"), ("12:30.jpg", "d")]
-    pictures = PictureFolder(tmp_path)
+    pictures, namer = PictureFolder(tmp_path), PairNamer()
     for row, pair in enumerate(pairs):
-        pictures.add(pair, np.zeros((8, 6, 3), np.uint8), _target(row))
+        pictures.add(namer.name(pair), np.zeros((8, 6, 3), np.uint8), _target(row))
     pictures.finish()
     names, keypoints = read_keypoint_csv(tmp_path / "target_keypoints.csv")
     assert names == [
@@ -203,6 +205,27 @@ def test_every_pair_is_kept_whatever_the_names_of_its_images(tmp_path):
     assert keypoints[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
     for folder in ("generated", "target", "masks"):
         assert {file.name for file in (tmp_path / folder).iterdir()} == set(names)
+
+
+def test_found_keypoints_have_the_names_of_the_files(tiny_config, records, monkeypatch, tmp_path):
+    def nameless(batch):
+        names = np.array([b""] * len(batch["source"]["name"]), object)
+        return {side: person | {"name": names} for side, person in batch.items()}
+
+    class Everywhere:
+        fingerprint = "one person on every picture"
+
+        def detect(self, photos):
+            return [[types.SimpleNamespace(keypoints=np.ones((18, 3)))] for _ in photos]
+
+    _changed(monkeypatch, nameless)
+    pictures, detected = PictureFolder(tmp_path), DetectedPoses(Everywhere())
+    scores = ImageScores("tf")
+    score_records(
+        Copier(tiny_config), records, "transfer", scores, 3, pictures=pictures, detected=detected
+    )
+    files = {file.name for file in (tmp_path / "generated").iterdir()}
+    assert len(files) == 3 and detected.found.keys() == files
 
 
 def test_names_that_are_no_text_are_shown_as_far_as_they_are(tiny_config, records, monkeypatch):

@@ -237,6 +237,25 @@ def test_a_later_import_joins_the_run(reference, run, tmp_path):
         importer.import_checkpoints("market1501", {"pose": reference.prefix("m2")}, tmp_path)
 
 
+def test_a_later_import_knows_of_earlier_ones(reference, pose_mapping, tmp_path):
+    RunFolder.create(tmp_path, reference.config("m4"))  # of sizes that poses do not tell
+    first = {"pose": reference.prefix("m2")}
+    importer.import_checkpoints("market1501", first, tmp_path)
+    report = json.loads((tmp_path / importer.REPORT_NAME).read_text())
+    frozen = variable_map.frozen_tables("pose_mapping", reference.config("m4").model)
+    name = next(iter(frozen["pose_encoder"]))
+    changed = pose_mapping | {name: pose_mapping[name] + np.float32(0.1)}
+    second = {"pose_mapping": reference.write("changed-7", changed)}
+    later = importer.import_checkpoints("market1501", second, tmp_path)
+    assert [note.endswith("with another pose_encoder") for note in later["notes"]] == [True]
+    assert list(later["stages"]) == ["pose_mapping"], "what is verified is what was imported now"
+    assert json.loads((tmp_path / importer.REPORT_NAME).read_text()) == {
+        "preset": "market1501",
+        "stages": report["stages"] | later["stages"],
+        "notes": later["notes"],
+    }
+
+
 def test_a_run_of_another_preset_is_not_joined(reference, tmp_path):
     """A checkpoint of poses is the same for both."""
     RunFolder.create(tmp_path, reference.config("m102"))

@@ -592,6 +592,11 @@ def test_poses_in_pixels_of_larger_images_are_refused(tmp_path):
             "--rematerialize does not apply to model.architecture=placed",
         ),
         (["--preset=synthetic", "--data_dir=does_not_exist"], "does_not_exist"),
+        (["--preset=synthetic", "--fresh_persons", "--cache=memory"], "--cache needs --data_dir"),
+        (
+            ["--preset=synthetic", "--keypoints=k.csv", "--pose_model=p"],
+            "a folder of photos, which --keypoints=k.csv is not",
+        ),
         (["--preset=synthetic", "--data_dir=x", "--batch_sise=3"], "batch_sise"),
         (["--preset=synthetic", "--data_dir=x", "leftover"], "leftover"),
         (["--preset=synthetic", "--data_dir=x", "--minutes=3,1"], "one for each of reconstruction"),
