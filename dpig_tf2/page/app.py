@@ -46,7 +46,7 @@ class Page:
     Args:
         studio: what the tabs do.
         detector: finds persons in photos; None says that there is no model for it.
-        folder: for downloads, emptied by who made it.
+        folder: for uploads and downloads, emptied by who made it.
     """
 
     def __init__(self, studio: Studio, detector: PoseDetector | None, folder: pathlib.Path):
@@ -284,7 +284,7 @@ class Page:
         )
         outputs = _result_panel("opened")
         run = functools.partial(
-            self._do, lambda file: results.restore(_path(file), self.studio.sampler)
+            self._do, lambda file: results.restore(self._path(file), self.studio.sampler)
         )
         _on(file.upload, run, [file], outputs, preprocess=False)
 
@@ -373,7 +373,7 @@ class Page:
     def _found(self, file, label) -> Member:
         if self.detector is None:
             raise DpigError(_NO_MODEL)
-        return cast.member_on_photo(_path(file), label, self.model, self.detector)
+        return cast.member_on_photo(self._path(file), label, self.model, self.detector)
 
     def _added(self, file, own):
         """A person of a photo more, chosen for re-posing: message, persons, pickers, pose, room."""
@@ -453,6 +453,15 @@ class Page:
         picker = components.picker(title, self._pictures([]), value, group)
         self.pickers.append(picker)
         return picker
+
+    def _path(self, file):
+        """Path of an uploaded file, as events give it that leave decoding to us."""
+        path = file.get("path") if isinstance(file, dict) else file
+        if not path:
+            raise DpigError("Choose a file first.", field="file")
+        if not pathlib.Path(path).resolve().is_relative_to(self.folder.resolve()):
+            raise DpigError("This file was not uploaded here.", field="file")
+        return path
 
     def _pictures(self, own: Sequence[Member]) -> list[Picture]:
         return [Picture(member.label, member.image) for member in (*self.examples, *own)]
@@ -556,14 +565,6 @@ def _then(event, work, inputs, outputs):
 
 def _points(value):
     return value.get("points") if isinstance(value, dict) else None
-
-
-def _path(file):
-    """Path of an uploaded file, as events give it that leave decoding to us."""
-    path = file.get("path") if isinstance(file, dict) else file
-    if not path:
-        raise DpigError("Choose a file first.", field="file")
-    return path
 
 
 def _sentence(error):

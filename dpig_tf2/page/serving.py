@@ -125,7 +125,10 @@ def _application(page, host):
     from dpig_tf2.page.app import mount_options
 
     application = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    application = gr.mount_gradio_app(application, page.blocks(), "/", **mount_options())
+    blocks = page.blocks()
+    # Else Gradio reads whatever file of this machine a visitor names: only `launch` sets it.
+    blocks.has_launched = True
+    application = gr.mount_gradio_app(application, blocks, "/", **mount_options())
     return functools.partial(_answer, application, _is_here(host))
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import os
+import pathlib
 import socket
 import types
 import urllib.error
@@ -19,6 +21,7 @@ from dpig_tf2.page.studio import Studio
 from dpig_tf2.sampling.sampler import PersonSampler
 
 pytest.importorskip("gradio", reason="Gradio is absent: pip install -e '.[page]'")
+httpx = pytest.importorskip("httpx")
 
 pytestmark = pytest.mark.slow  # starts a browser
 
@@ -324,6 +327,48 @@ def _assert_refused(address):
     assert caught.value.code == 403
 
 
+def _added(address, path):
+    """What the server answers to a photo of that path: whether it was taken, and the answer."""
+    config = httpx.get(f"{address}/config", timeout=60).json()
+    (photo,) = (c["id"] for c in config["components"] if c["props"].get("elem_id") == "photo")
+    (event,) = (d for d in config["dependencies"] if [photo, "upload"] in d["targets"])
+    file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+    request = {"data": [file, None], "fn_index": event["id"], "session_hash": "stranger"}
+    api = f"{address}/gradio_api/queue"
+    httpx.post(f"{api}/join", json=request, timeout=60).raise_for_status()
+    with httpx.stream("GET", f"{api}/data?session_hash=stranger", timeout=60) as answer:
+        for line in answer.iter_lines():
+            if '"process_completed"' in line:
+                return json.loads(line.removeprefix("data: "))["success"], line
+    raise AssertionError("no answer")
+
+
+def test_a_file_that_was_not_uploaded_is_not_read(address, tmp_path):
+    path = _photo(tmp_path / "private.png")
+    taken, answer = _added(address, path)
+    assert not taken and "was added" not in answer
+    cached = pathlib.Path(os.environ["GRADIO_TEMP_DIR"]).rglob("private.png")
+    assert not list(cached), "no copy is made, which could be asked for"
+    files = {"files": (path.name, path.read_bytes())}
+    answer = httpx.post(f"{address}/gradio_api/upload", files=files, timeout=60)
+    (uploaded,) = answer.json()
+    taken, answer = _added(address, uploaded)
+    assert taken and "Photo 1 was added" in answer
+
+
+def test_a_path_outside_of_the_folder_of_uploads_is_refused(studio, detector, tmp_path):
+    from dpig_tf2.page.app import Page
+
+    (tmp_path / "page").mkdir()
+    page = Page(studio, detector, tmp_path / "page")
+    mine = _photo(tmp_path / "page" / "a.png")
+    assert page._found({"path": str(mine)}, "Me").label == "Me"
+    (tmp_path / "page" / "link.png").symlink_to(_photo(tmp_path / "b.png"))
+    for path in ("../b.png", "link.png"):
+        with pytest.raises(DpigError, match="not uploaded here"):
+            page._found({"path": str(tmp_path / "page" / path)}, "Me")
+
+
 def test_localhost_is_this_machine_too(studio, detector):
     from dpig_tf2.page.serving import server
 
@@ -422,8 +467,6 @@ def test_a_download_that_another_visitor_removes_is_no_error(studio, members, tm
 
 
 def test_uploads_are_gone_with_the_server(studio, detector):
-    import os
-
     from dpig_tf2.page.serving import server
 
     with server(studio, detector, port=_free_port()):
