@@ -380,6 +380,30 @@ def test_two_pictures_of_one_name_are_refused(run_dir, photos, tmp_path):
     assert "x_to_y_to_z.png would be two pictures, with source 'x' and 'x_to_y'" in stderr
 
 
+def test_a_donor_who_shows_some_of_the_regions_is_left_out(run_dir, photos, tmp_path):
+    lines = (photos / "keypoints.csv").read_text().splitlines()
+    name, rows, columns = lines[1].split(":")
+    seen = [k < 8 or k > 13 for k in range(18)]  # no legs
+    kept = [
+        [value if see else -1 for value, see in zip(json.loads(text), seen, strict=True)]
+        for text in (rows, columns)
+    ]
+    lines[1] = f"{name}: {kept[0]}: {kept[1]}"
+    (tmp_path / "k.csv").write_text("\n".join(lines) + "\n")
+    line = [
+        "mix",
+        f"--run_dir={run_dir}",
+        f"--images={photos}",
+        f"--keypoints={tmp_path / 'k.csv'}",
+    ]
+    line += ["--regions=head,lower_garment", "--out_dir=out"]
+    [(status, stdout, stderr)] = run_in_one_process([line], tmp_path)
+    assert status == 1, stderr  # for the bad images
+    assert "note: a_0: head+lower_garment not visible, cannot be taken from this person" in stdout
+    assert len(list((tmp_path / "out").glob("*_of_a_1.png"))) == 3
+    assert not list((tmp_path / "out").glob("*_of_a_0.png"))
+
+
 def test_progress_ends_at_the_total_where_the_last_persons_were_seen_before():
     reader = types.SimpleNamespace(total=36, done=0)
     shown = []
