@@ -185,6 +185,16 @@ def test_a_pose_can_be_chosen_again(page):
         page.wait_for_function(is_drawn, arg=first)
 
 
+def test_a_pose_that_was_changed_and_left_can_be_chosen_again(page):
+    first = page.locator("#target-pose .board").inner_html()
+    is_drawn = "points => document.querySelector('#target-pose .board').innerHTML === points"
+    for _ in range(2):
+        page.click("#target-pose [data-do=mirror]")
+    for number, wait in ((1, f"points => !({is_drawn})(points)"), (0, is_drawn)):
+        page.locator("#repose-pose label").nth(number).click()
+        page.wait_for_function(wait, arg=first)
+
+
 def test_the_chosen_person_is_seen(page):
     _open(page, "Disentangle")
     page.locator("#disentangle-second").scroll_into_view_if_needed()
