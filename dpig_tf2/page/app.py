@@ -284,7 +284,10 @@ class Page:
         )
         outputs = _result_panel("opened")
         run = functools.partial(
-            self._do, lambda file: results.restore(self._path(file), self.studio.sampler)
+            self._do,
+            lambda file: results.restore(
+                self._path(file), self.studio.sampler, self.studio.fingerprint
+            ),
         )
         _on(file.upload, run, [file], outputs, preprocess=False)
 
@@ -449,11 +452,6 @@ class Page:
 
     # ---- parts
 
-    def _picker(self, title: str, group: str, value: int) -> gr.HTML:
-        picker = components.picker(title, self._pictures([]), value, group)
-        self.pickers.append(picker)
-        return picker
-
     def _path(self, file):
         """Path of an uploaded file, as events give it that leave decoding to us."""
         path = file.get("path") if isinstance(file, dict) else file
@@ -462,6 +460,11 @@ class Page:
         if not pathlib.Path(path).resolve().is_relative_to(self.folder.resolve()):
             raise DpigError("This file was not uploaded here.", field="file")
         return path
+
+    def _picker(self, title: str, group: str, value: int) -> gr.HTML:
+        picker = components.picker(title, self._pictures([]), value, group)
+        self.pickers.append(picker)
+        return picker
 
     def _pictures(self, own: Sequence[Member]) -> list[Picture]:
         return [Picture(member.label, member.image) for member in (*self.examples, *own)]
