@@ -339,8 +339,10 @@ class Page:
 
     def _member(self, number, own) -> Member:
         members = [*self.examples, *own]
-        if number is None or not 0 <= int(number) < len(members):
+        if number is None or int(number) < 0:
             raise DpigError("Choose a person first.", field="person")
+        if int(number) >= len(members):
+            raise DpigError("This photo was forgotten after an hour: add it again.", field="person")
         return members[int(number)]
 
     def _two(self, first, second, own) -> tuple[Member, Member]:
@@ -349,7 +351,10 @@ class Page:
         return self._member(first, own), self._member(second, own)
 
     def _shown_source(self, number, own):
-        member = self._member(number, own)
+        try:
+            member = self._member(number, own)
+        except DpigError:  # the result that follows says so
+            return gr.skip()
         return components.skeleton_value(member.keypoints, self.model, member.image)
 
     def _gallery_pose(self, number):

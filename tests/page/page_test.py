@@ -379,6 +379,17 @@ def test_a_path_outside_of_the_folder_of_uploads_is_refused(studio, detector, tm
             page._found({"path": str(tmp_path / "page" / path)}, "Me")
 
 
+def test_a_photo_that_was_forgotten_is_told_from_none(studio, tmp_path):
+    from dpig_tf2.page.app import Page
+
+    page = Page(studio, None, tmp_path)
+    gone = len(page.examples)
+    for number, sentence in ((None, "Choose a person first"), (gone, "forgotten after an hour")):
+        with pytest.raises(DpigError, match=sentence):
+            page._member(number, [])
+        page._shown_source(number, [])  # says nothing: the result does
+
+
 def test_localhost_is_this_machine_too(studio, detector):
     from dpig_tf2.page.serving import server
 
