@@ -488,9 +488,18 @@ def test_a_download_that_another_visitor_removes_is_no_error(studio, members, tm
 
 
 def test_uploads_are_gone_with_the_server(studio, detector):
-    from dpig_tf2.page.serving import server
+    from dpig_tf2.page import serving
 
-    with server(studio, detector, port=_free_port()):
+    with serving.server(studio, detector, port=_free_port()):
         folder = os.environ["GRADIO_TEMP_DIR"]
         assert os.path.isdir(folder)
     assert not os.path.exists(folder)
+
+
+def test_a_page_that_cannot_be_made_leaves_no_folder(studio, monkeypatch):
+    from dpig_tf2.page import serving
+
+    monkeypatch.setattr(serving, "_application", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError), serving.server(studio, None, port=_free_port()):
+        pass
+    assert not os.path.exists(os.environ["GRADIO_TEMP_DIR"])
