@@ -109,6 +109,8 @@ class PictureVerb:
         made = 0
         try:
             with OutputFolder(folder, settings, self._overwrite.value, _sha256s(read)) as output:
+                if reader is not None and reader.poses is not None:  # photos, which may be added
+                    reader.keep_names(output.names)
                 task(Context(sampler, output, reporter(), paste_back=paste_back))
                 made = len(output)
         finally:

@@ -31,7 +31,7 @@ class OutputError(DpigError):
 
 
 class Manifest:
-    """The JSON file {"settings": ..., "inputs": ..., facts, "files": {finished file: its facts}}.
+    """The JSON file {"settings": ..., "inputs": ..., "names": ..., facts, "files": {file: facts}}.
 
     Args:
         path: the file; absent before the first `write`.
@@ -44,6 +44,7 @@ class Manifest:
 
     Attributes:
         files: facts of every finished file by name, JSON values.
+        names: {what is named: its name in the files}, which the caller fills and later runs keep.
         facts: further JSON values for the manifest.
         replaced: files of other settings, which the caller removes before the first `write`.
 
@@ -63,6 +64,7 @@ class Manifest:
         self.path = pathlib.Path(path)
         self.facts: dict[str, object] = {}
         self.files: dict[str, dict] = {}
+        self.names: dict[str, str] = {}
         self.replaced: dict[str, dict] = {}
         self._settings = json.loads(json.dumps(settings))
         self._inputs = dict(inputs or {})
@@ -72,7 +74,7 @@ class Manifest:
             return
         refusal = self._refusal(stored, what)
         if refusal is None:
-            self.files = stored["files"]
+            self.files, self.names = stored["files"], stored.get("names", {})
             self._inputs = stored.get("inputs", {}) | self._inputs
         elif overwrite:
             self.replaced = stored["files"]
@@ -90,8 +92,9 @@ class Manifest:
         start = time.monotonic()
         # Sorted: processes finish in any order.
         files = dict(sorted(self.files.items()))
-        inputs = {"inputs": self._inputs} if self._inputs else {}
-        write_json(self.path, {"settings": self._settings, **inputs, **self.facts, "files": files})
+        known = {"inputs": self._inputs, "names": self.names}
+        known = {key: values for key, values in known.items() if values}
+        write_json(self.path, {"settings": self._settings, **known, **self.facts, "files": files})
         now = time.monotonic()
         self._next_write = now + max(_SECONDS_BETWEEN_WRITES, _TIMES_A_WRITE * (now - start))
 
@@ -139,8 +142,14 @@ def read(path: str | os.PathLike) -> dict | None:
     for key in ("settings", "files"):
         if not isinstance(manifest, dict) or not isinstance(manifest.get(key), dict):
             raise OutputError(f"{path} is damaged (it has no {key})", file=path, field=key)
-    if not isinstance(manifest.get("inputs", {}), dict):
-        raise OutputError(f"{path} is damaged (no inputs)", file=path, field="inputs")
+    for key in ("inputs", "names"):
+        if not isinstance(manifest.get(key, {}), dict):
+            raise OutputError(f"{path} is damaged (no {key})", file=path, field=key)
+    for name in manifest.get("names", {}).values():
+        if not _is_inside(name) or pathlib.PurePath(name).name != name:
+            raise OutputError(
+                f"{path} is damaged ({shown(name)} is no name)", file=path, field="names"
+            )
     for name, facts in manifest["files"].items():
         if not isinstance(facts, dict):
             raise OutputError(f"{path} is damaged (no facts of {name})", file=path, field=name)

@@ -46,7 +46,7 @@ class Page:
     Args:
         studio: what the tabs do.
         detector: finds persons in photos; None says that there is no model for it.
-        folder: for downloads, emptied by who made it.
+        folder: for uploads and downloads, emptied by who made it.
     """
 
     def __init__(self, studio: Studio, detector: PoseDetector | None, folder: pathlib.Path):
@@ -284,7 +284,10 @@ class Page:
         )
         outputs = _result_panel("opened")
         run = functools.partial(
-            self._do, lambda file: results.restore(_path(file), self.studio.sampler)
+            self._do,
+            lambda file: results.restore(
+                self._path(file), self.studio.sampler, self.studio.fingerprint
+            ),
         )
         _on(file.upload, run, [file], outputs, preprocess=False)
 
@@ -336,8 +339,10 @@ class Page:
 
     def _member(self, number, own) -> Member:
         members = [*self.examples, *own]
-        if number is None or not 0 <= int(number) < len(members):
+        if number is None or int(number) < 0:
             raise DpigError("Choose a person first.", field="person")
+        if int(number) >= len(members):
+            raise DpigError("This photo was forgotten after an hour: add it again.", field="person")
         return members[int(number)]
 
     def _two(self, first, second, own) -> tuple[Member, Member]:
@@ -346,7 +351,10 @@ class Page:
         return self._member(first, own), self._member(second, own)
 
     def _shown_source(self, number, own):
-        member = self._member(number, own)
+        try:
+            member = self._member(number, own)
+        except DpigError:  # the result that follows says so
+            return gr.skip()
         return components.skeleton_value(member.keypoints, self.model, member.image)
 
     def _gallery_pose(self, number):
@@ -373,7 +381,7 @@ class Page:
     def _found(self, file, label) -> Member:
         if self.detector is None:
             raise DpigError(_NO_MODEL)
-        return cast.member_on_photo(_path(file), label, self.model, self.detector)
+        return cast.member_on_photo(self._path(file), label, self.model, self.detector)
 
     def _added(self, file, own):
         """A person of a photo more, chosen for re-posing: message, persons, pickers, pose, room."""
@@ -448,6 +456,15 @@ class Page:
         return str(path)
 
     # ---- parts
+
+    def _path(self, file):
+        """Path of an uploaded file, as events give it that leave decoding to us."""
+        path = file.get("path") if isinstance(file, dict) else file
+        if not path:
+            raise DpigError("Choose a file first.", field="file")
+        if not pathlib.Path(path).resolve().is_relative_to(self.folder.resolve()):
+            raise DpigError("This file was not uploaded here.", field="file")
+        return path
 
     def _picker(self, title: str, group: str, value: int) -> gr.HTML:
         picker = components.picker(title, self._pictures([]), value, group)
@@ -556,14 +573,6 @@ def _then(event, work, inputs, outputs):
 
 def _points(value):
     return value.get("points") if isinstance(value, dict) else None
-
-
-def _path(file):
-    """Path of an uploaded file, as events give it that leave decoding to us."""
-    path = file.get("path") if isinstance(file, dict) else file
-    if not path:
-        raise DpigError("Choose a file first.", field="file")
-    return path
 
 
 def _sentence(error):

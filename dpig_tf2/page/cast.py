@@ -16,6 +16,8 @@ from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation import photos
 
 MAX_UPLOAD = "20mb"
+# Of coordinates. The files of a result say them whole: pose maps truncate, where 9.96 is not 10.
+DECIMALS = 2
 _LARGEST_SIDE = 1600  # pixels; a larger photo is made smaller before anything is looked for in it
 _SMALLEST_SIDE = 32  # pixels
 _SEED = 2018  # of the synthetic persons
@@ -29,7 +31,7 @@ class Member:
     Attributes:
         label: how the page calls the person.
         image: uint8 [H, W, 3] of the model's size.
-        keypoints: float32 [18, 3], pixels of the image.
+        keypoints: float32 [18, 3], pixels of the image, to `DECIMALS`.
         photo: uint8 [rows, columns, 3], the whole photo; None for a synthetic person.
         crop: where in the photo the image was cut out; None for a synthetic person.
         factors: {factor: dataclass} that a synthetic person is drawn from; empty for others.
@@ -52,7 +54,7 @@ def synthetic_members(model: ModelConfig) -> list[Member]:
             Member(
                 f"Person {number}",
                 synthetic.render(**factors, height=model.height, width=model.width),
-                synthetic.pose_keypoints(made.pose, model.height, model.width),
+                _rounded(synthetic.pose_keypoints(made.pose, model.height, model.width)),
                 factors=factors,
             )
         )
@@ -66,7 +68,7 @@ def gallery_poses(model: ModelConfig) -> list[np.ndarray]:
     while len(poses) < _POSES:
         pose = synthetic.pose_keypoints(synthetic.sample_pose(rng), model.height, model.width)
         if pose[:14, 2].all():
-            poses.append(pose)
+            poses.append(_rounded(pose))
     return poses
 
 
@@ -110,7 +112,7 @@ def member_on_photo(
             file=path,
         )
     crop = crops.person_crop(person.box, photo.shape[:2], model.height, model.width)
-    keypoints = crop.to_crop(person.keypoints)
+    keypoints = _rounded(crop.to_crop(person.keypoints))
     if not keypoints[:, 2].any():
         raise DpigError("The person on this photo could not be made out.", file=path)
     return Member(label, crop.cut(photo), keypoints, photo, crop)
@@ -132,4 +134,8 @@ def moved_pose(points: object, model: ModelConfig) -> np.ndarray:
     if not seen.any():
         raise DpigError("All points of the pose are hidden: show at least one.", field="pose")
     inside = np.clip(pose[:, :2], 0, (model.height - 1, model.width - 1))
-    return np.where(seen, np.concatenate([inside, seen], axis=1), 0).astype(np.float32)
+    return _rounded(np.where(seen, np.concatenate([inside, seen], axis=1), 0))
+
+
+def _rounded(keypoints):
+    return np.round(np.asarray(keypoints, np.float32), DECIMALS)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES, MIRRORED
+from dpig_tf2.page.cast import DECIMALS
 from dpig_tf2.page.results import Picture
 from dpig_tf2.visual.skeletons import BONES
 
@@ -100,7 +101,7 @@ def skeleton_value(
 ) -> dict:
     """The value of a `skeleton_editor`: a pose float32 [18, 3], perhaps over a picture."""
     return {
-        "points": np.round(pose, 2).tolist(),
+        "points": np.round(pose, DECIMALS).tolist(),
         "height": model.height,
         "width": model.width,
         "background": None if background is None else address(background),

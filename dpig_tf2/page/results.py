@@ -17,7 +17,7 @@ from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io import array_files
 from dpig_tf2.io.images import encode_png
-from dpig_tf2.page.cast import Member
+from dpig_tf2.page.cast import DECIMALS, Member
 from dpig_tf2.sampling.person_codes import PersonCodes
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.animations import animation
@@ -25,6 +25,12 @@ from dpig_tf2.visual.sheets import labeled_sheet
 
 _MADE = "made.json"
 _CODES = "codes.npz"
+_IN_PHOTO = "in_photo.png"
+# What commands of results read, and where those of earlier versions read it.
+_FILES = (
+    *("person.png", "other.png", "keypoints.csv", "target.csv"),
+    *("persons/person.png", "persons/other.png"),
+)
 _MOST_PICTURES = 64
 _LARGEST = 64 << 20  # bytes of an archive that is opened again
 
@@ -86,7 +92,7 @@ def archive(result: Result, fingerprint: str) -> bytes:
     for number, picture in enumerate(result.pictures, 1):
         files[f"picture_{number:02d}.png"] = encode_png(picture.image)
     if result.pasted is not None:
-        files["in_photo.png"] = encode_png(result.pasted)
+        files[_IN_PHOTO] = encode_png(result.pasted)
     if result.animated:
         files["animation.webp"] = animation([picture.image for picture in result.pictures])
     with zipfile.ZipFile(content, "w") as file:
@@ -95,8 +101,15 @@ def archive(result: Result, fingerprint: str) -> bytes:
     return content.getvalue()
 
 
-def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
+def restore(path: str | os.PathLike, sampler: PersonSampler, fingerprint: str) -> Result:
     """The result in a file that `archive` made, drawn again from its codes.
+
+    The photo with a picture put back is among its files, as it cannot be drawn again.
+
+    Args:
+        path: of the file.
+        sampler: draws it.
+        fingerprint: of the sampler's networks.
 
     Raises:
         DpigError: as a sentence, if it is no such file, or of other networks.
@@ -105,9 +118,10 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
         if os.path.getsize(path) > _LARGEST:
             raise DpigError("This file is too large to be a result of this page.", file=path)
         with zipfile.ZipFile(path) as file:
-            for name in (_MADE, _CODES):
-                if file.getinfo(name).file_size > _LARGEST:
-                    raise DpigError("This file is damaged.", file=path)
+            kept = [name for name in (*_FILES, _IN_PHOTO) if name in file.namelist()]
+            if sum(file.getinfo(name).file_size for name in (_MADE, _CODES, *kept)) > _LARGEST:
+                raise DpigError("This file is damaged.", file=path)
+            files = {name: file.read(name) for name in kept}
             made = json.loads(file.read(_MADE))
             with tempfile.TemporaryDirectory() as folder:
                 arrays = array_files.load(file.extract(_CODES, folder))
@@ -131,7 +145,7 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
             "This file is no result of this page: choose a .zip that was downloaded here.",
             file=path,
         ) from error
-    if networks != sampler.fingerprint():
+    if networks != fingerprint:
         raise DpigError(
             "This result was made with other weights than those that this page has loaded.",
             file=path,
@@ -139,7 +153,7 @@ def restore(path: str | os.PathLike, sampler: PersonSampler) -> Result:
         )
     images = sampler.draw(codes).images
     pictures = [Picture(c, i) for c, i in zip(captions, images, strict=True)]
-    return Result(verb, pictures, codes, command, {}, None, max(1, columns), animated)
+    return Result(verb, pictures, codes, command, files, None, max(1, columns), animated)
 
 
 def sheet(result: Result) -> np.ndarray:
@@ -149,8 +163,13 @@ def sheet(result: Result) -> np.ndarray:
     return labeled_sheet(rows, scale=max(1, 256 // images[0].shape[0]))
 
 
-def person_files(members: Mapping[str, Member]) -> dict[str, bytes]:
-    """{file name: content} of photos {stem: member} and of the CSV with their keypoints."""
-    files = {f"{stem}.png": encode_png(member.image) for stem, member in members.items()}
+def person_files(members: Mapping[str, Member], folder: str = "") -> dict[str, bytes]:
+    """{file name: content} of photos {stem: member} and of the CSV with their keypoints.
+
+    Args:
+        members: the persons.
+        folder: of the photos, with a slash behind it.
+    """
+    files = {f"{folder}{stem}.png": encode_png(m.image) for stem, m in members.items()}
     poses = {f"{stem}.png": member.keypoints for stem, member in members.items()}
-    return {**files, "keypoints.csv": keypoint_csv(poses).encode()}
+    return {**files, "keypoints.csv": keypoint_csv(poses, DECIMALS).encode()}

@@ -6,7 +6,6 @@ import functools
 import ipaddress
 import os
 import pathlib
-import shutil
 import socket
 import tempfile
 import threading
@@ -72,45 +71,44 @@ def server(
 
     Uploads and downloads lie in a new temporary folder, which is then removed.
     """
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="dpig-page-"))
-    _stay_local(folder)
-    import uvicorn
+    with tempfile.TemporaryDirectory(prefix="dpig-page-", ignore_cleanup_errors=True) as folder:
+        _stay_local(folder)
+        import uvicorn
 
-    from dpig_tf2.page.app import Page
+        from dpig_tf2.page.app import Page
 
-    page = Page(studio, detector, folder)
-    options = uvicorn.Config(
-        _application(page, host), host, port, log_level="critical", interface="asgi3"
-    )
-    running = uvicorn.Server(options)
-    thread = threading.Thread(target=running.run, daemon=True)
-    stopping = threading.Event()
-    warming = threading.Thread(
-        target=lambda: any(stopping.is_set() for _ in page.warm_up()), daemon=True
-    )
-    thread.start()
-    try:
-        while not running.started:
-            thread.join(0.05)
-            if not thread.is_alive():
-                raise DpigError(f"cannot serve at {host}:{port}", field="port")
-        warming.start()
-        yield thread
-    finally:
-        stopping.set()
-        if warming.ident is not None:  # TensorFlow at work would abort an ending process
-            warming.join()
-        running.should_exit = True
-        running.force_exit = True
-        thread.join(10)
-        shutil.rmtree(folder, ignore_errors=True)
+        page = Page(studio, detector, pathlib.Path(folder))
+        options = uvicorn.Config(
+            _application(page, host), host, port, log_level="critical", interface="asgi3"
+        )
+        running = uvicorn.Server(options)
+        thread = threading.Thread(target=running.run, daemon=True)
+        stopping = threading.Event()
+        warming = threading.Thread(
+            target=lambda: any(stopping.is_set() for _ in page.warm_up()), daemon=True
+        )
+        thread.start()
+        try:
+            while not running.started:
+                thread.join(0.05)
+                if not thread.is_alive():
+                    raise DpigError(f"cannot serve at {host}:{port}", field="port")
+            warming.start()
+            yield thread
+        finally:
+            stopping.set()
+            if warming.ident is not None:  # TensorFlow at work would abort an ending process
+                warming.join()
+            running.should_exit = True
+            running.force_exit = True
+            thread.join(10)
 
 
 def _stay_local(folder):
     """Sets what Gradio reads when it is imported: nothing is reported or fetched."""
     os.environ |= {
         "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_TEMP_DIR": str(folder),
+        "GRADIO_TEMP_DIR": folder,
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
         "DO_NOT_TRACK": "1",
@@ -125,7 +123,10 @@ def _application(page, host):
     from dpig_tf2.page.app import mount_options
 
     application = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    application = gr.mount_gradio_app(application, page.blocks(), "/", **mount_options())
+    blocks = page.blocks()
+    # Else Gradio reads whatever file of this machine a visitor names: only `launch` sets it.
+    blocks.has_launched = True
+    application = gr.mount_gradio_app(application, blocks, "/", **mount_options())
     return functools.partial(_answer, application, _is_here(host))
 
 

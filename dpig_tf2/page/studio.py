@@ -12,7 +12,7 @@ from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation import movement
 from dpig_tf2.ops.body_parts import GARMENTS, REGION_NAMES
-from dpig_tf2.page.cast import Member
+from dpig_tf2.page.cast import DECIMALS, Member
 from dpig_tf2.page.results import Picture, Result, person_files
 from dpig_tf2.presets import registry
 from dpig_tf2.sampling import interpolation, mixing
@@ -72,7 +72,7 @@ class Studio:
             ),
             {
                 **person_files({"person": person}),
-                "target.csv": keypoint_csv({"target.png": pose}).encode(),
+                "target.csv": keypoint_csv({"target.png": pose}, DECIMALS).encode(),
             },
             self._pasted(person, image),
         )
@@ -205,13 +205,13 @@ class Studio:
             )
             command = self._command(
                 "interpolate",
-                images=".",
+                images="persons",  # not the pictures, which lie beside this folder
                 keypoints="keypoints.csv",
                 between="person,other",
                 factors=",".join(factors),
                 steps=steps,
             )
-            files = person_files({"person": start, "other": end})
+            files = person_files({"person": start, "other": end}, "persons/")
         else:
             seeds = [_within("seed", seed, 0, LARGEST_SEED) for seed in (start, end)]
             first, last = (

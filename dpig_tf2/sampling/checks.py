@@ -133,7 +133,7 @@ def check_count(count: int) -> None:
 
 
 def check_seed(seed: int) -> None:
-    check_whole_number("seed", seed, -(2**63), 2**63 - 1)
+    check_whole_number("seed", seed, -(2**31), 2**31 - 1)  # an int32 in the networks
 
 
 def check_truncation(truncation: float) -> None:

@@ -58,10 +58,10 @@ class InversionSettings:
         if self.candidates < self.restarts:
             raise DpigError("inversion: candidates must be at least as many as restarts")
         for name in ("learning_rate", "tolerance"):
-            if getattr(self, name) <= 0:
-                raise DpigError(f"inversion: {name} must be positive")
-        if self.prior_weight < 0:
-            raise DpigError("inversion: prior_weight must not be negative")
+            if not 0 < getattr(self, name) < math.inf:
+                raise DpigError(f"inversion: {name} must be positive and finite")
+        if not 0 <= self.prior_weight < math.inf:
+            raise DpigError("inversion: prior_weight must not be negative, and finite")
 
     def steps_for(self, mapping: Callable) -> int:
         """Adam steps of each search through this mapping."""

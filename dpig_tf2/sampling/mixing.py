@@ -42,8 +42,8 @@ def mix_codes(
         background: B persons whose background is taken; None keeps it.
 
     Raises:
-        SamplerError: if a region is unknown or not visible at its donor, or a background is given
-            to persons who have none.
+        SamplerError: if a region is unknown or not visible at its donor, a background is given to
+            persons who have none, or the codes of a donor have another shape than those of `base`.
     """
     body = body_factor(base)
     regions = {name: donor.code(body) for name, donor in donors.items()}
@@ -55,8 +55,9 @@ def mix_codes(
             )
     mixed = {body: mix_regions(base.code(body), regions)}
     if background is not None:
-        base.code("background")  # a model without this factor is refused
+        own = base.code("background")  # a model without this factor is refused
         mixed["background"] = background.code("background")
+        _check_shape("background", mixed["background"], own)
     return base.replace(**mixed)
 
 
@@ -71,14 +72,24 @@ def mix_regions(base: np.ndarray, donors: Mapping[str, np.ndarray]) -> np.ndarra
         float32 [B, E].
 
     Raises:
-        SamplerError: naming an unknown region.
+        SamplerError: naming an unknown region, or a donor whose codes have another shape.
     """
     mixed = by_region(base).copy()
     for name, donor in donors.items():
+        _check_shape(f"donor of {name}", donor, base)
         for region in expand_regions([name]):
             index = REGION_NAMES.index(region)
             mixed[:, index] = by_region(donor)[:, index]
     return mixed.reshape(base.shape)
+
+
+def _check_shape(who, code, base):
+    if code.shape != base.shape:
+        raise SamplerError(
+            f"codes of the {who} have shape {list(code.shape)}, those of the base "
+            f"{list(base.shape)}: expected as many persons of the same model",
+            field=who.rpartition(" ")[2],
+        )
 
 
 def has_regions(code: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -55,6 +55,7 @@ class OutputFolder:
     Attributes:
         summary: figures of the whole task, JSON values, for the list.
         reused: how many files were finished by an earlier run.
+        names: {person: name in the files}; filled by who reads persons, kept for later runs.
 
     Raises:
         OutputError: if the folder holds files made with other settings or before an input changed,
@@ -90,6 +91,7 @@ class OutputFolder:
         self._manifest.facts["summary"] = self.summary
         self._files = self._manifest.files
         self.reused = len(self._files)
+        self.names = self._manifest.names
         self._kept = _KeptPictures()
         remove_temporaries(self.path)  # of a killed run
         self._manifest.write()

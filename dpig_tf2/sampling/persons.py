@@ -110,10 +110,21 @@ def concatenate(batches: Iterable[Persons]) -> Persons:
 
 
 class Namer:
-    """Gives each image a name that is unique and fit to be a file name, whoever named it."""
+    """Gives each image a name that is unique and fit to be a file name, whoever named it.
 
-    def __init__(self):
-        self._used: set[str] = set()
+    Args:
+        kept: {image: its name} of earlier runs, which `keep` gives again and adds to.
+    """
+
+    def __init__(self, kept: dict[str, str] | None = None):
+        self._kept = {} if kept is None else kept
+        self._used = set(self._kept.values())
+
+    def keep(self, image: str, source: str) -> str:
+        """The name of an image, the same whenever it is asked for: at first `name(source)`."""
+        if image not in self._kept:
+            self._kept[image] = self.name(source)
+        return self._kept[image]
 
     def name(self, source: str, otherwise: str | None = None) -> str:
         """`photos/a b.jpg` -> `photos_a b`; a name that was given before gets -2, -3, ...

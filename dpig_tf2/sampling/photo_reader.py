@@ -67,6 +67,13 @@ class FileReader:
         self.skipped = list(skipped)
         self.done, self.total = 0, len(self._names)
 
+    def keep_names(self, names: dict[str, str]) -> None:
+        """Goes on with the names of an earlier run, {person: name}; adds those of this run.
+
+        Else a photo that is added or removed would change the names of others.
+        """
+        self._namer = Namer(names)
+
     def begin(self) -> None:
         """Begins to look for the poses of the first batch, beside what the caller does next."""
         names = self._names[: self._batch_size]
@@ -92,7 +99,8 @@ class FileReader:
     def _read(self, file) -> list[Persons]:
         """The persons of one file, each alone; what is wrong goes to `skipped`."""
         path = self._folder / file
-        name = self._namer.name(file)  # also of what cannot be used: names do not depend on it
+        # Also of what cannot be used: names do not depend on it.
+        name = self._namer.keep(file, file)
         try:
             photo = photos.read(path, self._background)
             placement = None
@@ -110,10 +118,9 @@ class FileReader:
         found = []
         for number, pose in enumerate(poses, 1):
             if number > 1:
-                stem = pathlib.PurePosixPath(file).stem
-                name = self._namer.name(
-                    str(pathlib.PurePosixPath(file).with_stem(f"{stem}_person{number}"))
-                )
+                source = pathlib.PurePosixPath(file)
+                source = str(source.with_stem(f"{source.stem}_person{number}"))
+                name = self._namer.keep(f"{file} person {number}", source)
             who = identity if number == 1 else f"{identity} person {number}"
             try:
                 found.append(self._person(path, name, who, photo, pose, placement))

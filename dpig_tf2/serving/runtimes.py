@@ -3,7 +3,6 @@
 Nothing here imports TensorFlow unless a SavedModel is loaded.
 """
 
-import json
 import os
 import pathlib
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dpig_tf2.io.json_files import read_json
 from dpig_tf2.serving.formats import DESCRIPTION, ExportError
 
 Arrays = Mapping[str, np.ndarray]
@@ -25,11 +25,12 @@ def describe(folder: str | os.PathLike) -> dict:
 
     Raises:
         ExportError: if the folder has none.
+        JsonError: if it is damaged.
     """
     for place in dict.fromkeys(DESCRIPTION.values()):
         path = pathlib.Path(folder, place)
         if path.is_file():
-            return json.loads(path.read_text())
+            return read_json(path)
     raise ExportError(f"{folder} is not the folder of an exported version", file=folder)
 
 
@@ -40,10 +41,16 @@ def load(folder: str | os.PathLike, format: str, signature: str) -> Signature:
         folder: of the exported version.
         format: one of `formats.FORMATS`.
         signature: its name.
+
+    Raises:
+        ExportError: if the format is unknown, or the version has no such signature.
     """
-    return {"saved_model": _saved_model, "onnx": _onnx, "litert": _litert}[format](
-        pathlib.Path(folder), signature
-    )
+    loaders = {"saved_model": _saved_model, "onnx": _onnx, "litert": _litert}
+    if format not in loaders:
+        raise ExportError(
+            f"format must be one of {', '.join(loaders)}; got {format!r}", field="format"
+        )
+    return loaders[format](pathlib.Path(folder), signature)
 
 
 def in_batches(run: Signature, inputs: Arrays, rows: int | None) -> dict[str, np.ndarray]:
@@ -65,6 +72,9 @@ def saved_model(folder: str | os.PathLike) -> Callable[[str], Signature]:
     model: Any = tf.saved_model.load(os.fspath(folder))
 
     def of(name):
+        if name not in model.signatures:
+            raise ExportError(f"{folder} has no signature {name!r}", file=folder, field="signature")
+
         def call(inputs):
             found = model.signatures[name](
                 **{name: tf.constant(array) for name, array in inputs.items()}
@@ -80,13 +90,20 @@ def _saved_model(folder, signature):
     return saved_model(folder)(signature)
 
 
+def _file(folder, signature, format):
+    path = folder / f"{signature}{SUFFIX[format]}"
+    if not path.is_file():
+        raise ExportError(f"there is no {path}", file=path, field="signature")
+    return path
+
+
 def _onnx(folder, signature):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(
-        folder / f"{signature}{SUFFIX['onnx']}", options, providers=["CPUExecutionProvider"]
+        _file(folder, signature, "onnx"), options, providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]
 
@@ -102,7 +119,7 @@ def _onnx(folder, signature):
 def _litert(folder, signature):
     from ai_edge_litert.interpreter import Interpreter
 
-    path = folder / f"{signature}{SUFFIX['litert']}"
+    path = _file(folder, signature, "litert")
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     run: Any = interpreter.get_signature_runner(signature)
     return lambda inputs: run(**inputs)

@@ -342,6 +342,68 @@ def test_what_was_made_before_an_input_changed_is_refused(
         assert f"files made before {changed.resolve()} was changed" in stderr
 
 
+def test_a_photo_that_is_added_takes_no_name_of_another(run_dir, photos, tmp_path):
+    """By its name b_0.jpg comes before b_0.png."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(photos / "b_0.png", folder)
+    text = (photos / "keypoints.csv").read_text()
+    keypoints = tmp_path / "keypoints.csv"
+    line = ["reconstruct", f"--run_dir={run_dir}", f"--images={folder}", f"--keypoints={keypoints}"]
+    line += ["--out_dir=out"]
+    keypoints.write_text(text + text.splitlines()[1].replace("a_0.png", "b_0.jpg") + "\n")
+    [(status, _, stderr)] = run_in_one_process([line], tmp_path)
+    assert status == 0, stderr
+    with Image.open(photos / "a_0.png") as image:
+        image.save(folder / "b_0.jpg")
+    [(status, stdout, stderr)] = run_in_one_process([line], tmp_path)
+    assert status == 0, stderr
+    assert "3 files in out, 2 of them from before" in stdout
+    manifest = _manifest(tmp_path / "out")
+    assert manifest["names"] == {"b_0.png": "b_0", "b_0.jpg": "b_0-2"}
+    assert manifest["files"]["sheets/sheet_000.png"]["rows"] == ["b_0-2", "b_0"]
+
+
+def test_two_pictures_of_one_name_are_refused(run_dir, photos, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    lines = (photos / "keypoints.csv").read_text().splitlines()
+    named = [lines[0]]
+    for name in ("x", "x_to_y", "y_to_z", "z"):
+        shutil.copy(photos / "a_0.png", folder / f"{name}.png")
+        named.append(lines[1].replace("a_0", name))
+    (tmp_path / "k.csv").write_text("\n".join(named) + "\n")
+    line = ["transfer", "--all_pairs", f"--run_dir={run_dir}", f"--images={folder}"]
+    line += [f"--keypoints={tmp_path / 'k.csv'}", "--out_dir=out"]
+    [(status, _, stderr)] = run_in_one_process([line], tmp_path)
+    assert status == 1
+    assert "x_to_y_to_z.png would be two pictures, with source 'x' and 'x_to_y'" in stderr
+
+
+def test_a_donor_who_shows_some_of_the_regions_is_left_out(run_dir, photos, tmp_path):
+    lines = (photos / "keypoints.csv").read_text().splitlines()
+    name, rows, columns = lines[1].split(":")
+    seen = [k < 8 or k > 13 for k in range(18)]  # no legs
+    kept = [
+        [value if see else -1 for value, see in zip(json.loads(text), seen, strict=True)]
+        for text in (rows, columns)
+    ]
+    lines[1] = f"{name}: {kept[0]}: {kept[1]}"
+    (tmp_path / "k.csv").write_text("\n".join(lines) + "\n")
+    line = [
+        "mix",
+        f"--run_dir={run_dir}",
+        f"--images={photos}",
+        f"--keypoints={tmp_path / 'k.csv'}",
+    ]
+    line += ["--regions=head,lower_garment", "--out_dir=out"]
+    [(status, stdout, stderr)] = run_in_one_process([line], tmp_path)
+    assert status == 1, stderr  # for the bad images
+    assert "note: a_0: head+lower_garment not visible, cannot be taken from this person" in stdout
+    assert len(list((tmp_path / "out").glob("*_of_a_1.png"))) == 3
+    assert not list((tmp_path / "out").glob("*_of_a_0.png"))
+
+
 def test_progress_ends_at_the_total_where_the_last_persons_were_seen_before():
     reader = types.SimpleNamespace(total=36, done=0)
     shown = []

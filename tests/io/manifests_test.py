@@ -103,6 +103,15 @@ def test_an_input_that_has_changed_is_refused_and_a_further_one_is_not(tmp_path)
     assert json.loads(path.read_text())["inputs"] == {"b.jpg": "4"}
 
 
+def test_names_are_kept_for_later_runs(path):
+    manifest = Manifest(path, SETTINGS)
+    assert manifest.names == {}, "of an earlier version"
+    manifest.names["a/b.jpg"] = "a_b"
+    manifest.write()
+    assert Manifest(path, SETTINGS).names == {"a/b.jpg": "a_b"}
+    assert Manifest(path, SETTINGS | {"seed": 2}, overwrite=True).names == {}
+
+
 def test_files_whose_inputs_were_not_noted_are_refused(path):
     before = path.read_bytes()
     with pytest.raises(OutputError, match="by a version that did not note what k.csv held"):
@@ -132,6 +141,10 @@ def test_damaged_manifest_is_named_and_left(path, text):
         "[" * 100_000,
         '{"settings": {}, "files": {"a.png": 3}}',
         '{"settings": {}, "inputs": [], "files": {}}',
+        '{"settings": {}, "names": [], "files": {}}',
+        '{"settings": {}, "names": {"a.jpg": "../a"}, "files": {}}',
+        '{"settings": {}, "names": {"a.jpg": "b/a"}, "files": {}}',
+        '{"settings": {}, "names": {"a.jpg": 3}, "files": {}}',
         '{"settings": {}, "files": {"../a.png": {}}}',
         '{"settings": {}, "files": {"/a.png": {}}}',
         '{"settings": {}, "files": {"": {}}}',

@@ -75,6 +75,10 @@ def test_moved_poses_stay_in_the_image(studio):
     pose = cast.moved_pose(points, studio.model)
     np.testing.assert_array_equal(pose[0], [0, studio.model.width - 1, 1])
     np.testing.assert_array_equal(pose[1], [0, 0, 0])
+    points[2] = [9.996, 9.994, 1]
+    np.testing.assert_array_equal(
+        cast.moved_pose(points, studio.model)[2], np.float32([10, 9.99, 1])
+    )
 
 
 @pytest.mark.parametrize(

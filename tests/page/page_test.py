@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import os
+import pathlib
 import socket
 import types
 import urllib.error
@@ -19,6 +21,7 @@ from dpig_tf2.page.studio import Studio
 from dpig_tf2.sampling.sampler import PersonSampler
 
 pytest.importorskip("gradio", reason="Gradio is absent: pip install -e '.[page]'")
+httpx = pytest.importorskip("httpx")
 
 pytestmark = pytest.mark.slow  # starts a browser
 
@@ -182,6 +185,16 @@ def test_a_pose_can_be_chosen_again(page):
         page.wait_for_function(is_drawn, arg=first)
 
 
+def test_a_pose_that_was_changed_and_left_can_be_chosen_again(page):
+    first = page.locator("#target-pose .board").inner_html()
+    is_drawn = "points => document.querySelector('#target-pose .board').innerHTML === points"
+    for _ in range(2):
+        page.click("#target-pose [data-do=mirror]")
+    for number, wait in ((1, f"points => !({is_drawn})(points)"), (0, is_drawn)):
+        page.locator("#repose-pose label").nth(number).click()
+        page.wait_for_function(wait, arg=first)
+
+
 def test_the_chosen_person_is_seen(page):
     _open(page, "Disentangle")
     page.locator("#disentangle-second").scroll_into_view_if_needed()
@@ -324,6 +337,59 @@ def _assert_refused(address):
     assert caught.value.code == 403
 
 
+def _added(address, path):
+    """What the server answers to a photo of that path: whether it was taken, and the answer."""
+    config = httpx.get(f"{address}/config", timeout=60).json()
+    (photo,) = (c["id"] for c in config["components"] if c["props"].get("elem_id") == "photo")
+    (event,) = (d for d in config["dependencies"] if [photo, "upload"] in d["targets"])
+    file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+    request = {"data": [file, None], "fn_index": event["id"], "session_hash": "stranger"}
+    api = f"{address}/gradio_api/queue"
+    httpx.post(f"{api}/join", json=request, timeout=60).raise_for_status()
+    with httpx.stream("GET", f"{api}/data?session_hash=stranger", timeout=60) as answer:
+        for line in answer.iter_lines():
+            if '"process_completed"' in line:
+                return json.loads(line.removeprefix("data: "))["success"], line
+    raise AssertionError("no answer")
+
+
+def test_a_file_that_was_not_uploaded_is_not_read(address, tmp_path):
+    path = _photo(tmp_path / "private.png")
+    taken, answer = _added(address, path)
+    assert not taken and "was added" not in answer
+    cached = pathlib.Path(os.environ["GRADIO_TEMP_DIR"]).rglob("private.png")
+    assert not list(cached), "no copy is made, which could be asked for"
+    files = {"files": (path.name, path.read_bytes())}
+    answer = httpx.post(f"{address}/gradio_api/upload", files=files, timeout=60)
+    (uploaded,) = answer.json()
+    taken, answer = _added(address, uploaded)
+    assert taken and "Photo 1 was added" in answer
+
+
+def test_a_path_outside_of_the_folder_of_uploads_is_refused(studio, detector, tmp_path):
+    from dpig_tf2.page.app import Page
+
+    (tmp_path / "page").mkdir()
+    page = Page(studio, detector, tmp_path / "page")
+    mine = _photo(tmp_path / "page" / "a.png")
+    assert page._found({"path": str(mine)}, "Me").label == "Me"
+    (tmp_path / "page" / "link.png").symlink_to(_photo(tmp_path / "b.png"))
+    for path in ("../b.png", "link.png"):
+        with pytest.raises(DpigError, match="not uploaded here"):
+            page._found({"path": str(tmp_path / "page" / path)}, "Me")
+
+
+def test_a_photo_that_was_forgotten_is_told_from_none(studio, tmp_path):
+    from dpig_tf2.page.app import Page
+
+    page = Page(studio, None, tmp_path)
+    gone = len(page.examples)
+    for number, sentence in ((None, "Choose a person first"), (gone, "forgotten after an hour")):
+        with pytest.raises(DpigError, match=sentence):
+            page._member(number, [])
+        page._shown_source(number, [])  # says nothing: the result does
+
+
 def test_localhost_is_this_machine_too(studio, detector):
     from dpig_tf2.page.serving import server
 
@@ -422,11 +488,18 @@ def test_a_download_that_another_visitor_removes_is_no_error(studio, members, tm
 
 
 def test_uploads_are_gone_with_the_server(studio, detector):
-    import os
+    from dpig_tf2.page import serving
 
-    from dpig_tf2.page.serving import server
-
-    with server(studio, detector, port=_free_port()):
+    with serving.server(studio, detector, port=_free_port()):
         folder = os.environ["GRADIO_TEMP_DIR"]
         assert os.path.isdir(folder)
     assert not os.path.exists(folder)
+
+
+def test_a_page_that_cannot_be_made_leaves_no_folder(studio, monkeypatch):
+    from dpig_tf2.page import serving
+
+    monkeypatch.setattr(serving, "_application", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError), serving.server(studio, None, port=_free_port()):
+        pass
+    assert not os.path.exists(os.environ["GRADIO_TEMP_DIR"])

@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import itertools
 import json
 import os
 import shlex
@@ -12,6 +13,8 @@ from dpig_tf2.detection.crops import Crop
 from dpig_tf2.errors import DpigError
 from dpig_tf2.page import results
 from dpig_tf2.page.studio import Studio
+from dpig_tf2.preparation import photos
+from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 from dpig_tf2.sampling.tasks.draw import read_codes
 
 
@@ -216,14 +219,47 @@ def test_a_download_holds_everything_and_is_opened_again(studio, members, poses,
         assert {"picture_01.png", "sheet.png", "codes.npz", "command.txt", *result.files} <= names
         assert file.read("command.txt").decode().strip() == result.command
         (tmp_path / "codes.npz").write_bytes(file.read("codes.npz"))
-    again = results.restore(path, studio.sampler)
+    again = results.restore(path, studio.sampler, studio.fingerprint)
     np.testing.assert_array_equal(again.pictures[0].image, result.pictures[0].image)
     assert again.command == result.command
+    assert again.files == result.files, "it can be downloaded again"
     # `dpig draw` reads the codes too.
     drawn = studio.sampler.draw(
         read_codes(tmp_path / "codes.npz", studio.sampler.config.model)
     ).images
     np.testing.assert_array_equal(drawn[0], result.pictures[0].image)
+
+
+def test_a_picture_in_its_photo_is_kept(studio, members, poses, tmp_path):
+    photo = np.full((200, 200, 3), 7, np.uint8)
+    crop = Crop(20, 30, 128, 64, studio.model.height, studio.model.width)
+    result = studio.repose(dataclasses.replace(members[0], photo=photo, crop=crop), poses[0])
+    first, second = tmp_path / "first.zip", tmp_path / "second.zip"
+    first.write_bytes(results.archive(result, studio.fingerprint))
+    again = results.restore(first, studio.sampler, studio.fingerprint)
+    second.write_bytes(results.archive(again, studio.fingerprint))
+    with zipfile.ZipFile(first) as before, zipfile.ZipFile(second) as after:
+        assert set(after.namelist()) == set(before.namelist())
+        assert after.read("in_photo.png") == before.read("in_photo.png")
+
+
+def test_files_of_a_result_say_its_poses_whole(studio, members, poses, tmp_path):
+    for member, pose in itertools.product(members[:2], poses):
+        result = studio.repose(member, pose)
+        for name, expected in (("keypoints.csv", member.keypoints), ("target.csv", pose)):
+            (tmp_path / name).write_bytes(result.files[name])
+            np.testing.assert_array_equal(read_keypoint_csv(tmp_path / name)[1][0], expected)
+
+
+def test_persons_between_whom_the_way_leads_lie_apart(studio, members, tmp_path):
+    """Beside them in the download are pictures, which are no persons to be read."""
+    result = studio.interpolate(members[0], members[1], ["pose"], 2)
+    with zipfile.ZipFile(io.BytesIO(results.archive(result, studio.fingerprint))) as file:
+        file.extractall(tmp_path)
+    _, flags = _flags(result.command)
+    assert photos.list_images(tmp_path / flags["images"], []) == ["other.png", "person.png"]
+    names, _ = read_keypoint_csv(tmp_path / flags["keypoints"])
+    assert names == ["person.png", "other.png"]
 
 
 def test_an_animation_goes_along_with_frames(studio):
@@ -245,7 +281,7 @@ def test_a_command_of_a_stranger_is_one_call_of_dpig(studio, members, poses, tmp
     content = results.archive(studio.repose(members[0], poses[0]), studio.fingerprint)
     path = tmp_path / "a.zip"
     path.write_bytes(_changed(content, {"command": "dpig draw --out_dir='a b'; rm -r a\nrm $(b)"}))
-    shown = results.restore(path, studio.sampler).command
+    shown = results.restore(path, studio.sampler, studio.fingerprint).command
     assert shown == "dpig draw '--out_dir=a b;' rm -r a rm '$(b)'"
 
 
@@ -253,12 +289,12 @@ def test_files_that_are_no_results_get_a_sentence(studio, members, poses, tmp_pa
     path = tmp_path / "a.zip"
     path.write_bytes(b"nothing")
     with pytest.raises(DpigError, match="no result of this page"):
-        results.restore(path, studio.sampler)
+        results.restore(path, studio.sampler, studio.fingerprint)
     content = results.archive(studio.repose(members[0], poses[0]), studio.fingerprint)
     changes = {"networks": "others"}, {"captions": 3}, {"captions": []}, {"columns": "x"}
     changes += {"command": "rm -r a"}, {"command": "dpig 'a"}, {"command": ""}
     for change in (*changes, {"verb": "../a"}, {"verb": "a" * 300}):
         path.write_bytes(_changed(content, change))
         with pytest.raises(DpigError) as caught:
-            results.restore(path, studio.sampler)
+            results.restore(path, studio.sampler, studio.fingerprint)
         assert caught.value.file == str(path)

@@ -27,6 +27,7 @@ def test_a_count_is_a_whole_number_above_0(value):
 def test_whole_numbers_of_any_kind_are_taken():
     checks.check_count(np.int32(3))
     checks.check_seed(-5)
-    checks.check_seed(2**63 - 1)
-    with pytest.raises(SamplerError, match="seed must be a whole number"):
-        checks.check_seed(2**63)
+    checks.check_seed(2**31 - 1)
+    for seed in (2**31, 2**32, -(2**31) - 1):
+        with pytest.raises(SamplerError, match="seed must be a whole number"):
+            checks.check_seed(seed)

@@ -1,6 +1,7 @@
 """Inversion: noise is recovered through mappings whose answer is known."""
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
@@ -195,6 +196,9 @@ def test_a_search_is_told_of_and_stopped_between_its_steps(mapping, codes):
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"tolerance": -1.0}, "tolerance must be positive"),
         ({"prior_weight": -1.0}, "prior_weight must not be negative"),
+        ({"learning_rate": math.nan}, "learning_rate must be positive"),
+        ({"prior_weight": math.nan}, "prior_weight must not be negative"),
+        ({"tolerance": math.inf}, "tolerance must be positive"),
     ],
 )
 def test_settings_refuse(change, message):

@@ -47,6 +47,15 @@ def test_names_are_unique():
     assert given == ["a", "a-2", "b", "a-3"]
 
 
+def test_an_image_keeps_its_name_in_later_runs():
+    names: dict[str, str] = {}
+    first = Namer(names)
+    assert [first.keep(source, source) for source in ("a.png", "a_b.png")] == ["a", "a_b"]
+    later = Namer(names)
+    sources = ("a.jpg", "a.png", "a/b.png", "a.jpg")
+    assert [later.keep(source, source) for source in sources] == ["a-2", "a", "a_b-2", "a-2"]
+
+
 def test_take_and_concatenate():
     persons = concatenate([_persons("a1", "b1"), _persons("c1")])
     assert len(persons) == 3

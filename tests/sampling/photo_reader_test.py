@@ -67,6 +67,24 @@ def test_names_do_not_depend_on_what_can_be_used(folder, tiny_config):
     assert persons.names == ("b-2",)
 
 
+def test_photos_that_are_added_or_removed_leave_the_names_of_others(folder, tiny_config):
+    def named(*files):
+        read = FileReader(
+            folder, files, _Found((20, 10), (60, 10)), "stretch", tiny_config.model, 8
+        )
+        read.keep_names(names)
+        return concatenate(read.persons()).names
+
+    names: dict[str, str] = {}
+    assert named("b.png", "lone.png") == ("b", "b_person2", "lone", "lone_person2")
+    for name in ("b.jpg", "b_person2.jpg"):
+        (folder / name).write_bytes((folder / "a.jpg").read_bytes())
+    assert named("b.jpg", "b.png", "b_person2.jpg") == (
+        "b-2", "b_person2-2", "b", "b_person2", "b_person2-3", "b_person2_person2",
+    )  # fmt: skip
+    assert named("b.jpg") == ("b-2", "b_person2-2")
+
+
 def test_no_more_photos_are_read_than_asked_for(folder, tiny_config):
     files = reader(folder, tiny_config.model, "a.jpg", "b.png", limit=1)
     assert (files.files, files.total) == ([folder / "a.jpg"], 1)

@@ -470,3 +470,8 @@ def test_the_description_tells_the_difference_of_pictures(exported):
     description = runtimes.describe(exported)
     assert description["format"] == "saved_model" and description["verified"]["persons"] == 8
     assert description["verified"]["levels_of_pictures"]["max"] <= 1
+
+
+def test_an_unknown_signature_is_named(exported):
+    with pytest.raises(ExportError, match="has no signature 'nothing'"):
+        runtimes.load(exported, "saved_model", "nothing")

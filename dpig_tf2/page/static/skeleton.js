@@ -19,6 +19,7 @@ const hue = (index, count) => `hsl(${Math.round(index / count * 320)} 90% 52%)`;
 function load() {
   const value = props.value;
   if (!value || JSON.stringify(value) === committed) return;
+  committed = null;  // another pose is shown, so the committed one may be wanted again
   points = value.points.map((point) => [...point]);
   // A hidden point has no place: it waits beside the point that it hangs on.
   for (const [from, to] of props.bones)

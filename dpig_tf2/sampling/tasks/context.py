@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from dpig_tf2.errors import shown
+from dpig_tf2.io.manifests import OutputError
 from dpig_tf2.sampling.output_folder import Cell, Item, OutputFolder
 from dpig_tf2.sampling.person_codes import PersonCodes, Samples
 from dpig_tf2.sampling.persons import Persons, Place
@@ -54,7 +56,20 @@ def generate_missing(
         made_from: how each file comes about.
         codes_of: positions in `files` -> codes of these persons; not called if all are finished.
         places: where the person of each file was cut out, if persons were.
+
+    Raises:
+        OutputError: if a file of that name is finished that came about in another way.
     """
+    for file, wanted in zip(files, made_from, strict=True):
+        there = context.output.made_from(file) if context.output.has(file) else {}
+        for key in wanted:
+            if there.get(key, wanted[key]) != wanted[key]:
+                raise OutputError(
+                    f"{file} would be two pictures, with {key} {shown(there[key])} and "
+                    f"{shown(wanted[key])}: rename a photo, or choose another --out_dir",
+                    file=context.output.path / file,
+                    field=key,
+                )
     missing = context.output.missing(files)
     size = context.sampler.batch_size
     for start in range(0, len(missing), size):

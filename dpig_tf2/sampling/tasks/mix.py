@@ -23,13 +23,14 @@ def mix(
         background_of: name of the person whose background all get; None: each keeps its own.
 
     Returns:
-        A line for each donor that does not show the regions; its column stays empty.
+        A line for each donor that does not show all regions; its column stays empty.
 
     Raises:
         DpigError: if no person is called `background_of`.
     """
     codes = encode(context.sampler, persons)
-    visible = has_regions(codes.code(body_factor(codes)), regions)
+    code = codes.code(body_factor(codes))
+    visible = np.all([has_regions(code, [region]) for region in regions], axis=0)
     third = None if background_of is None else persons.position(background_of)
     label = "+".join(regions)
     images = persons.require_images()
