@@ -24,6 +24,7 @@ BOX_RULES = ("market1501", "deepfashion")
 CHECKPOINTS = ("latest", "best")
 _SMALLEST, _LARGEST = 1.1754944e-38, 3.4028235e38  # what networks know, float32
 _LARGEST_INTEGER = 2**31 - 1
+_MOST_SEED = 2_147_482  # training draws noise by int32 numbers: a thousand for each seed
 _MOST_LEVELS = 16  # halvings of the resolution: images of more than 32768 pixels are not meant
 MOST_RADIUS = 1000  # pixels; work and memory grow with the square
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # names of Keras dtype policies
@@ -222,11 +223,30 @@ class ModelConfig:
             )
 
 
-# Fields of a `StageConfig` without effect where there is no adversary.
-_OF_ADVERSARIES = (
-    *("objective", "pairing", "adversary_learning_rate", "reconstruction_weight"),
-    *("penalty_weight", "clip", "critic_updates", "joint_discriminator"),
-)
+# The stages in which fields of a `StageConfig` count, of those that do not count in all.
+_ADVERSARIAL = ("reconstruction", "appearance_mapping", "pose_mapping")
+_COUNTS_IN = {
+    "adversary_learning_rate": _ADVERSARIAL,
+    "objective": STAGES,
+    "pairing": ("reconstruction",),
+    "reconstruction_weight": ("reconstruction", "pose"),
+    "penalty_weight": _ADVERSARIAL,
+    "clip": _ADVERSARIAL,
+    "critic_updates": ("appearance_mapping", "pose_mapping"),
+    "joint_discriminator": ("reconstruction",),
+    "code_noise": ("pose",),
+}
+# Fields of a `ModelConfig` that count with one value of another only.
+_COUNTS_WITH = {
+    "architecture": {
+        "published": (
+            *("pose_map_radius", "latent", "region_size", "region_levels", "background_levels"),
+            *("generator_levels", "discriminator_hidden", "discriminator_row"),
+        ),
+        "placed": ("placed_channels",),
+    },
+    "mapping": {"adversarial": ("critic_hidden",)},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,6 +337,7 @@ class Config:
     def validate(self) -> "Config":
         """Returns itself; raises ConfigError naming the first value that cannot work."""
         self.model.validate()
+        _require_between("seed", self.seed, 0, _MOST_SEED)
         for name in STAGES:
             stage = self.stage(name)
             _require_choice(f"{name}.objective", stage.objective, OBJECTIVES)
@@ -374,7 +395,8 @@ class Config:
 
         Raises:
             ConfigError: if a name is unknown, a value has the wrong type, or nothing would be
-                trained otherwise: a recipe that no stage follows, an adversary that there is not.
+                trained otherwise: a recipe that no stage follows, an adversary that there is not,
+                a field that does not count in its stage or for these networks.
         """
         config = self
         for name, value in values.items():
@@ -392,25 +414,44 @@ class Config:
                 "recipe.texture_weight would change nothing: it is for model.texels=true",
                 field="recipe.texture_weight",
             )
-        config._require_adversaries_of(self)
+        config._require_effects(self)
         return config
 
-    def _require_adversaries_of(self, before):
-        """Raises if settings of adversaries were changed where there are none."""
-        for stage in ("reconstruction", "appearance_mapping", "pose_mapping"):
-            for name in () if self.has_adversary(stage) else _OF_ADVERSARIES:
-                if getattr(self.stage(stage), name) != getattr(before.stage(stage), name):
+    def _require_effects(self, before):
+        """Raises if settings were changed that do not count, or are of adversaries without any."""
+        for stage in STAGES:
+            for name, value in vars(self.stage(stage)).items():
+                unused = self._why_unused(stage, name)
+                if unused and value != getattr(before.stage(stage), name):
                     raise ConfigError(
-                        f"{stage}.{name} would change nothing: stage {stage} of preset "
-                        f"{self.preset} has no adversary",
-                        field=f"{stage}.{name}",
+                        f"{stage}.{name} would change nothing: {unused}", field=f"{stage}.{name}"
                     )
+        for decisive, fields in _COUNTS_WITH.items():
+            for choice, names in fields.items():
+                for name in () if getattr(self.model, decisive) == choice else names:
+                    if getattr(self.model, name) != getattr(before.model, name):
+                        raise ConfigError(
+                            f"model.{name} would change nothing: it is for "
+                            f"model.{decisive}={choice}",
+                            field=f"model.{name}",
+                        )
         if self.match_release and not any(map(self.has_adversary, STAGES)):
             raise ConfigError(
                 f"match_release would change nothing: preset {self.preset} has no adversaries, "
                 "whose updates it orders",
                 field="match_release",
             )
+
+    def _why_unused(self, stage, name):
+        """Why a field of a stage does not count; None if it does."""
+        stages = _COUNTS_IN.get(name)
+        if stages and stage not in stages:
+            return f"it is for {', '.join(stages)}"
+        if stages and stage != "pose" and not self.has_adversary(stage):
+            return f"stage {stage} of preset {self.preset} has no adversary"
+        if name == "halve_every" and self.follows_recipe(stage):
+            return f"stage {stage} of preset {self.preset} lowers its rate by recipe.decay_share"
+        return None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)

@@ -45,11 +45,15 @@ def parameters(model) -> dict[str, int]:
     if model.architecture == "placed":
         encoder, generator = _placed(model)
     wide = model.discriminator_hidden
-    critics = {
-        f"{factor}_critic": model.embedding_size(factor) * model.critic_hidden
-        + 3 * model.critic_hidden**2
-        for factor in model.factors
-    }
+    adversaries = {}
+    if model.architecture != "placed":
+        adversaries["discriminator"] = 75 * wide + 25 * 42 * wide * wide + model.discriminator_row
+    if model.mapping != "flow":
+        adversaries |= {
+            f"{factor}_critic": model.embedding_size(factor) * model.critic_hidden
+            + 3 * model.critic_hidden**2
+            for factor in model.factors
+        }
     mappings = {
         f"{factor}_mapping": 2 * model.embedding_size(factor) * model.mapping_hidden(factor)
         + 8 * model.mapping_hidden(factor) ** 2
@@ -60,11 +64,10 @@ def parameters(model) -> dict[str, int]:
     return {
         "appearance_encoder": encoder,
         "generator": generator,
-        "discriminator": 75 * wide + 25 * 42 * wide * wide + model.discriminator_row,
         "pose_encoder": pose + (_KEYPOINT_VALUES + model.pose_embedding) * model.pose_hidden,
         "pose_decoder": pose + (_KEYPOINT_VALUES + model.pose_embedding) * model.pose_hidden,
         **mappings,
-        **critics,
+        **adversaries,
     }
 
 
@@ -96,7 +99,7 @@ def training(config, stage: str, replicas: int = 1) -> int:
         sizes = [config.model.embedding_size(factor) for factor in factors]
         # Every update of a step has rows of its own.
         numbers = rows * config.updates_per_step(stage) * sum(sizes)
-    return _FLOAT * (_TRAINED_COPIES * sum(count[name] for name in trained) + numbers)
+    return _FLOAT * (_TRAINED_COPIES * sum(count.get(name, 0) for name in trained) + numbers)
 
 
 def _placed(model):

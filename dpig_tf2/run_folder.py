@@ -26,7 +26,7 @@ from dpig_tf2.io.hashes import sha256
 from dpig_tf2.io.json_files import JsonError, read_json
 from dpig_tf2.presets import cards, packing, registry
 
-_CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
+_CHECKPOINT = re.compile(r"step-(\d{8,})\.npz")
 _BEST = "best.npz"
 _ERROR = "fixed_batch_error"  # in best.npz, beside the variables
 SAVED_WEIGHTS = "weights.npz"  # of a saved sampler
@@ -61,8 +61,8 @@ class RunFolder:
         The stages' settings may be others than those of an existing run (to train longer, say).
 
         Raises:
-            ConfigError: if the folder holds a run with another preset or other networks, or is a
-                preset of weights.
+            ConfigError: if the folder holds a run with another preset or other networks, or saved
+                weights, which would go on being read instead of what is trained.
         """
         if registry.name_of(path) is not None:
             raise ConfigError(
@@ -70,7 +70,14 @@ class RunFolder:
             )
         path = pathlib.Path(path)
         if (path / "config.json").exists():
-            existing = cls.open(path).config
+            found = cls.open(path)
+            if found.saved_weights:
+                raise ConfigError(
+                    f"{path} holds {found.saved_weights.name}, which is read instead of what is "
+                    f"trained: name another folder; a run can begin with --init_from={path}",
+                    field="run_dir",
+                )
+            existing = found.config
             if existing.preset != config.preset:
                 raise ConfigError(
                     f"{path} holds a run of preset {existing.preset}, not {config.preset}"

@@ -8,7 +8,7 @@ import pytest
 
 from dpig_tf2 import config, memory_needs
 from dpig_tf2.config import Config, ConfigError
-from dpig_tf2.models.factory import build_network
+from dpig_tf2.models.factory import build_network, stage_networks
 from dpig_tf2.ops import regions
 from dpig_tf2.testing import tiny_config
 
@@ -104,6 +104,8 @@ def test_override_replaces_one_field():
         ("model.texels", True, "model.texels needs model.architecture=placed"),
         ("model.flow_places", True, "model.flow_places needs model.mapping=flow"),
         ("recipe.warmup_steps", 5, "recipe.warmup_steps would change nothing: no stage of preset"),
+        ("seed", -1, "seed must be at least 0, got -1"),
+        ("seed", 3_000_000, "seed must be at most 2147482, got 3000000"),
     ],
 )
 def test_override_refuses(field, value, message):
@@ -135,6 +137,48 @@ def test_settings_of_adversaries_are_refused_where_there_are_none(field, value):
         modern.override(**{field: value})
     published = config.preset("synthetic").override(**{field: value})
     assert published != config.preset("synthetic")
+
+
+@pytest.mark.parametrize(
+    ("preset", "field", "value", "message"),
+    [
+        ("synthetic", "reconstruction.critic_updates", 6, "is for appearance_mapping, pose_map"),
+        ("synthetic", "reconstruction.code_noise", 0.5, "is for pose"),
+        ("synthetic", "appearance_mapping.pairing", "triplet", "is for reconstruction"),
+        ("synthetic", "pose_mapping.joint_discriminator", True, "is for reconstruction"),
+        ("synthetic", "pose_mapping.reconstruction_weight", 2.0, "is for reconstruction, pose"),
+        ("synthetic", "pose.adversary_learning_rate", 1e-3, "is for reconstruction, appearance_m"),
+        ("synthetic", "model.placed_channels", 8, "is for model.architecture=placed"),
+        ("modern", "reconstruction.halve_every", 9, "modern lowers its rate by recipe.decay_share"),
+        ("modern", "model.latent", 8, "is for model.architecture=published"),
+        ("modern", "model.critic_hidden", 8, "is for model.mapping=adversarial"),
+    ],
+)
+def test_a_field_that_does_not_count_is_refused_and_still_read(preset, field, value, message):
+    settings = config.preset(preset)
+    with pytest.raises(ConfigError, match=f"{field} would change nothing: .*{message}") as refused:
+        settings.override(**{field: value})
+    assert refused.value.field == field
+    values = dataclasses.asdict(settings)
+    part, name = field.split(".")
+    values[part][name] = value
+    older = Config.from_values(values)  # of an older run
+    assert older.override(**{field: value}) == older, "said again, it changes nothing either"
+
+
+@pytest.mark.parametrize(
+    ("preset", "field", "value"),
+    [
+        ("synthetic", "pose.objective", "wgan"),  # its optimizer is RMSProp then
+        ("synthetic", "pose.reconstruction_weight", 2.0),
+        ("synthetic", "pose.halve_every", 9),
+        ("modern_64x32", "pose.halve_every", 9),  # by Adam
+        ("modern", "pose.code_noise", 0.5),
+        ("modern", "model.placed_channels", 8),
+    ],
+)
+def test_a_field_that_counts_may_be_set(preset, field, value):
+    assert config.preset(preset).override(**{field: value}) != config.preset(preset)
 
 
 def test_stages_that_follow_the_recipe():
@@ -243,6 +287,13 @@ def test_presets_fit_in_small_machines(monkeypatch):
     for name in config.PRESETS:
         for stage in config.STAGES:
             config.preset(name).require_memory(stage)
+
+
+@pytest.mark.parametrize("name", config.PRESETS)
+def test_parameters_are_counted_of_networks_that_there_are(name):
+    model = config.preset(name).model
+    names = {network for stage in config.STAGES for network in stage_networks(stage, model)}
+    assert set(memory_needs.parameters(model)) == names
 
 
 def test_parameters_are_those_of_the_networks():

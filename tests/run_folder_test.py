@@ -47,6 +47,14 @@ def test_another_width_is_refused_naming_both(run):
         RunFolder.create(run.path, run.config.override(**{"model.hidden": 32}))
 
 
+@pytest.mark.parametrize("name", ["weights.npz", "weights.safetensors"])
+def test_a_folder_of_saved_weights_is_not_trained_in(run, name):
+    (run.path / name).touch()
+    with pytest.raises(ConfigError, match=f"run holds {name}, which is read instead .*init_from"):
+        RunFolder.plan(run.path, run.config)
+    assert RunFolder.open(run.path).saved_weights == run.path / name
+
+
 def test_open_refuses_what_is_no_run(tmp_path):
     with pytest.raises(ConfigError, match="absent is not a run folder: it has no readable config"):
         RunFolder.open(tmp_path / "absent")
@@ -79,6 +87,12 @@ def test_newest_checkpoint_is_loaded_and_old_ones_are_removed(run):
     assert path == run.path / "checkpoints" / "pose" / "step-00000200.npz"
     assert arrays["step"] == 200
     assert run.latest_step("pose_mapping") is None
+
+
+def test_steps_of_nine_digits_are_steps(run):
+    for step in (99_999_999, 100_000_000):
+        run.save_checkpoint("pose", step, {"step": np.int64(step)}, keep=1)
+    assert [step for step, _ in run.checkpoints("pose")] == [100_000_000]
 
 
 def test_the_best_is_kept_beside_the_newest(run):

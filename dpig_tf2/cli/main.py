@@ -20,7 +20,7 @@ def run() -> None:
         with interruptible():
             _run(sys.argv[1:])
     except KeyboardInterrupt:
-        print("dpig: interrupted", file=sys.stderr)
+        sys.stderr.write("dpig: interrupted\n")  # at once, see `program`
         sys.exit(EXIT_INTERRUPTED)
 
 

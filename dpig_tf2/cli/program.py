@@ -236,7 +236,9 @@ def _missing(flag):
 
 
 def _complain(line):
-    print(line, file=sys.stderr, flush=True)
+    # At once: `print` writes the line break apart, and a shell may say something in between.
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _bad_input():

@@ -17,7 +17,7 @@ from absl import flags
 
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli import flag_groups, person_flags, program
-from dpig_tf2.errors import counted
+from dpig_tf2.errors import counted, shown
 
 FLAGS = flags.FlagValues()
 _RUN_DIR = flags.DEFINE_string(
@@ -423,11 +423,12 @@ def _poses_of_photos(folder, model):
     from dpig_tf2.sampling.photo_reader import FileReader
 
     path = pathlib.Path(_RUN_DIR.value, "keypoints.csv")
-    if path.exists():
-        program.say(f"poses of the photos: {path}, found before")
-        return path
     skipped: list[str] = []
     names = list_images(folder, skipped)
+    if path.exists():
+        _require_of_photos(path, names)
+        program.say(f"poses of the photos: {path}, found before")
+        return path
     poses = person_flags.detected_poses(_POSE_MODEL.value)
     reader = FileReader(folder, names, poses, "letterbox", model, 8, skipped=skipped)
     report, batches = reporter(), []
@@ -440,6 +441,22 @@ def _poses_of_photos(folder, model):
     write_text(path, keypoint_csv(dict(zip(persons.names, persons.keypoints, strict=True))))
     program.say(f"poses found in {len(persons)} of {counted(reader.total, 'photo')}: {path}")
     return path
+
+
+def _require_of_photos(path, photos):
+    """Raises if a keypoint CSV holds poses of others than these photos."""
+    from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
+    from dpig_tf2.sampling.persons import Namer
+
+    namer = Namer()
+    known = {namer.name(photo) for photo in photos}
+    for name in read_keypoint_csv(path)[0]:
+        if name not in known:
+            raise program.FlagError(
+                f"--keypoints={_KEYPOINTS.value}: {path} holds poses of other photos, "
+                f"{shown(name)} among them: remove it, or choose another --run_dir",
+                field="keypoints",
+            )
 
 
 if __name__ == "__main__":

@@ -80,10 +80,17 @@ def load_stage_networks(
 
 
 def save_networks(path: str | os.PathLike, config: Config, networks: dict) -> None:
-    """Writes configuration and weights to a folder for `load_networks`; no optimizer state."""
+    """Writes configuration and weights to a folder for `load_networks`; no optimizer state.
+
+    Raises:
+        ConfigError: if the folder is that of a run: its later checkpoints would never be read.
+    """
     path = pathlib.Path(path)
+    if (path / "checkpoints").exists():
+        raise ConfigError(f"{path} holds checkpoints of a run: name another folder", file=path)
     path.mkdir(parents=True, exist_ok=True)
     variables = [v for network in networks.values() for v in network.variables]
+    (path / _CONFIG).unlink(missing_ok=True)  # a kill leaves no weights under another's settings
     array_files.save(path / SAVED_WEIGHTS, weights.collect(variables))
     write_text(path / _CONFIG, config.to_json() + "\n")
 

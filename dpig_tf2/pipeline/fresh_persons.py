@@ -29,6 +29,8 @@ class FreshPersons(TrainingData):
         drawn_poses: likewise, for the pose stages; their mirror images come on top.
     """
 
+    SMALLEST_BATCH = 2  # the scene of one person is another's, too
+
     seed: int
     photos: int = 20_000
     drawn_poses: int = 50_000
@@ -43,7 +45,7 @@ class FreshPersons(TrainingData):
 
         Args:
             model: gives image size, mask radius and box rule.
-            batch_size: persons, at least 2.
+            batch_size: persons, at least `SMALLEST_BATCH`.
             start: number of the first batch.
         """
 

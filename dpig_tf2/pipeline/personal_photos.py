@@ -37,6 +37,7 @@ class PersonalPhotos(TrainingData):
 
     SERVES = ("reconstruction",)
     REFUSAL = "needs more than a few photos: they train stage reconstruction only"
+    SMALLEST_BATCH = 2 * FreshPersons.SMALLEST_BATCH  # half of it are such persons
 
     images: np.ndarray
     keypoints: np.ndarray
@@ -57,7 +58,7 @@ class PersonalPhotos(TrainingData):
 
         Args:
             model: gives image size, mask radius and box rule.
-            batch_size: rows, at least 4, the first half other persons.
+            batch_size: rows, at least `SMALLEST_BATCH`, the first half other persons.
             start: number of the first batch.
 
         Raises:

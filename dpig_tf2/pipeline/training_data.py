@@ -31,6 +31,7 @@ class TrainingData(abc.ABC):
 
     SERVES: ClassVar[tuple[str, ...]] = STAGES
     REFUSAL: ClassVar[str] = ""  # what follows "stage NAME" in the message to other stages
+    SMALLEST_BATCH: ClassVar[int] = 1  # of stage reconstruction, rows
 
     def require(self, config: Config, stages) -> Self:
         """The data that will do for the stages, which is less where bad records are left out.
@@ -42,6 +43,13 @@ class TrainingData(abc.ABC):
         for stage in stages:
             if stage not in self.SERVES:
                 raise ConfigError(f"stage {stage} {self.REFUSAL}")
+        size = config.reconstruction.batch_size
+        if "reconstruction" in stages and size < self.SMALLEST_BATCH:
+            raise ConfigError(
+                f"reconstruction.batch_size must be at least {self.SMALLEST_BATCH} for "
+                f"{self.describe()}, got {size}",
+                field="reconstruction.batch_size",
+            )
         return self
 
     @abc.abstractmethod

@@ -115,7 +115,11 @@ class PersonSampler:
         self._run.forget()
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes configuration and weights to a folder that `load` reads; no optimizer state."""
+        """Writes configuration and weights to a folder that `load` reads; no optimizer state.
+
+        Raises:
+            ConfigError: if the folder is that of a run.
+        """
         loading.save_networks(path, self.config, self.model.networks)
 
     def fingerprint(self) -> str:

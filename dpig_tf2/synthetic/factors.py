@@ -46,6 +46,9 @@ class Garment:
     def __post_init__(self):
         _check_choice("texture", self.texture, TEXTURES)
         _check_period(self.period)
+        _check_colors(color=self.color, accent=self.accent)
+        if not 0 <= self.length <= 2:
+            raise DpigError(f"length must be from 0 to 2, got {shown(self.length)}")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,9 @@ class Foreground:
         _check_choice("hair_style", self.hair_style, HAIR_STYLES)
         _check_choice("lower_kind", self.lower_kind, LOWER_KINDS)
         _check_choice("bag", self.bag, BAGS)
+        _check_colors(skin=self.skin, hair_color=self.hair_color, hat=self.hat)
+        _check_colors(shoes=self.shoes, bag_color=self.bag_color)
+        _check_above_0("build", self.build)
 
 
 @dataclass(frozen=True)
@@ -99,8 +105,8 @@ class SceneObject:
 
     def __post_init__(self):
         _check_choice("kind", self.kind, OBJECTS)
-        if not self.size > 0:
-            raise DpigError(f"size must be above 0, got {shown(self.size)}")
+        _check_colors(color=self.color)
+        _check_above_0("size", self.size)
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,8 @@ class Background:
         _check_period(self.period)
         if not 0 < self.horizon < 1:
             raise DpigError(f"horizon must be between 0 and 1, got {shown(self.horizon)}")
+        _check_colors(wall=self.wall, ground=self.ground)
+        _check_above_0("light", self.light)
 
 
 @dataclass(frozen=True)
@@ -194,6 +202,9 @@ class Pose:
     row: float
     column: float
 
+    def __post_init__(self):
+        _check_above_0("scale", self.scale)
+
 
 Factor = Foreground | Background | Pose
 FACTORS = {"foreground": Foreground, "background": Background, "pose": Pose}
@@ -215,7 +226,7 @@ def from_dict(data: dict[str, Any]) -> Factor:
     """The factor that `to_dict` wrote, also after a passage through JSON text.
 
     Raises:
-        DpigError: naming the field that is missing, unknown or of the wrong kind.
+        DpigError: naming the field that is missing, unknown, of the wrong kind or out of range.
     """
     name = data.get("factor") if isinstance(data, dict) else None
     if not isinstance(name, str) or name not in FACTORS:
@@ -264,6 +275,17 @@ def _parse_tuple(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, .
 def _check_period(period: float) -> None:
     if not period >= _SHORTEST_PERIOD:
         raise DpigError(f"period must be at least {_SHORTEST_PERIOD}, got {shown(period)}")
+
+
+def _check_above_0(field: str, value: float) -> None:
+    if not value > 0:
+        raise DpigError(f"{field} must be above 0, got {shown(value)}")
+
+
+def _check_colors(**colors: Color | None) -> None:
+    for field, color in colors.items():
+        if not all(0 <= level <= 255 for level in color or ()):
+            raise DpigError(f"{field} must be RGB from 0 to 255, got {shown(color)}")
 
 
 def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.config import Config, ConfigError
+from dpig_tf2.config import PREDECESSORS, Config, ConfigError
 from dpig_tf2.io import array_files
+from dpig_tf2.models import weights
 from dpig_tf2.models.loading import load_stage_networks
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.pipeline.arrays import array_batches
@@ -95,10 +96,26 @@ def stage_batches(
     )
 
 
+def encoder_checksum(run: RunFolder, stage: str) -> int:
+    """Changes with the weights of the encoder whose codes a stage II imitates, as it is loaded.
+
+    Raises:
+        ConfigError: if its predecessor has no checkpoint.
+        WeightsError: if that is damaged.
+    """
+    encoder = "pose_encoder" if stage == "pose_mapping" else "appearance_encoder"
+    arrays = weights.averaged(run.load_checkpoint(PREDECESSORS[stage])[1])
+    checksum = 0
+    for name in sorted(name for name in arrays if name.startswith(f"{encoder}/")):
+        checksum = zlib.crc32(arrays[name].tobytes(), zlib.crc32(name.encode(), checksum))
+    return checksum
+
+
 def _appearance_embeddings(run, data, report, writes_cache):
     """{factor: float32 [N, E]} of every distinct image, computed once for a checkpoint and data."""
-    path, arrays = run.load_checkpoint("reconstruction")
-    cache = run.path / "cache" / f"embeddings-{_fingerprint(arrays, data)}.npz"
+    path = run.checkpoint_file("reconstruction")
+    checksum = zlib.crc32(data.fingerprint(), encoder_checksum(run, "appearance_mapping"))
+    cache = run.path / "cache" / f"embeddings-{checksum:08x}.npz"
     if cache.exists():
         embeddings = array_files.load(cache)
     else:
@@ -135,15 +152,6 @@ def _encode_images(run, data, report):
     _require_rows(done, run.config.appearance_mapping.batch_size, "appearance_mapping")
     report(done)
     return model.split_appearance(np.concatenate(encoded))
-
-
-def _fingerprint(arrays, data) -> str:
-    """Changes with the encoder's weights and with the photos."""
-    checksum = 0
-    for name in sorted(arrays):
-        if name.startswith("appearance_encoder/"):
-            checksum = zlib.crc32(arrays[name].tobytes(), checksum)
-    return f"{zlib.crc32(data.fingerprint(), checksum):08x}"
 
 
 def _require_rows(found, batch_size, stage):

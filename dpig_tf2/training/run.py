@@ -26,7 +26,7 @@ from dpig_tf2.pipeline.training_data import TrainingData
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.training import pictures
-from dpig_tf2.training.data import prepared, stage_arrays, stage_batches
+from dpig_tf2.training.data import encoder_checksum, prepared, stage_arrays, stage_batches
 from dpig_tf2.training.distribution import Devices
 from dpig_tf2.training.progress import StageLog, say
 from dpig_tf2.training.trainer import StageTrainer
@@ -35,6 +35,7 @@ from dpig_tf2.training.trainers import build_trainer
 _STOPPED = "stopped; start again to resume"
 _EXIT_INTERRUPTED = 130  # as of the command line
 _FIELDS_SHOWN = 3  # of a configuration that does not fit
+_ENCODER = "encoder_checksum"  # in checkpoints of stage II, beside the variables
 
 
 class TrainingError(DpigError):
@@ -105,6 +106,10 @@ def train(
         locks.LockedError: if another process trains in the folder.
     """
     devices = options.devices
+    if options.minutes and devices.replicas > 1:
+        raise ConfigError(
+            f"minutes are for one device, not for {devices.describe()}", field="minutes"
+        )
     devices.check(run.config, stages, options.execution)
     unfinished = [s for s in stages if (run.latest_step(s) or 0) < run.config.stage(s).steps]
     _require_predecessors(run, unfinished)
@@ -121,6 +126,7 @@ def train(
         devices.check_same(f"what they find in {run.path}, which they must share", unfinished)
         for stage in stages:
             stop.answer()
+            _tell_other_codes(run, stage)
             if stage in unfinished:
                 _train_stage(run, stage, data, options, stop, first_weights)
             else:
@@ -134,6 +140,22 @@ def _require_predecessors(run, stages):
         predecessor = PREDECESSORS.get(stage)
         if predecessor and predecessor not in stages[:i]:
             run.load_checkpoint(predecessor)
+
+
+def _tell_other_codes(run, stage):
+    """Says so where stage II has learned the codes of an encoder that was trained since."""
+    if stage not in PREDECESSORS or run.latest_step(stage) is None:
+        return
+    learned = run.load_checkpoint(stage)[1].get(_ENCODER)  # older and imported ones have none
+    if learned is None or run.latest_step(PREDECESSORS[stage]) is None:
+        return
+    if learned != encoder_checksum(run, stage):
+        folder = run.path / "checkpoints" / stage
+        say(
+            stage,
+            f"warning: has learned from codes of stage {PREDECESSORS[stage]} as it was before: "
+            f"remove {folder} to learn anew from those of now",
+        )
 
 
 def _first_weights(run, stages, source):
@@ -243,9 +265,13 @@ class _StageRun:
         self.step_function = self.devices.compiled_step(
             trainer.train_step, options.execution.jit_compile
         )
+        self.beside = {}  # the variables in checkpoints
         if self.devices.is_chief:
+            if trainer.stage in PREDECESSORS:
+                self.beside[_ENCODER] = np.asarray(encoder_checksum(run, trainer.stage))
             self.persons = data.shown(run.config.model, pictures.PERSONS)
-            self.sampler = _live_sampler(run, trainer)
+            self.shown = _shown_networks(trainer, options.execution)
+            self.sampler = _live_sampler(run, trainer.stage, self.shown)
             self.best_error = run.best_error(trainer.stage)
         self.saved_time = time.monotonic()
 
@@ -340,16 +366,24 @@ class _StageRun:
         arrays = weights.collect(self.trainer.state_variables())
         self._require_finite(arrays, step)
         stage = self.trainer.stage
-        self.run.save_checkpoint(stage, step, arrays, self.options.keep)
+        self.run.save_checkpoint(stage, step, arrays | self.beside, self.options.keep)
         if self.options.keep_best:
+            self._show(arrays)
             error = pictures.fixed_batch_error(stage, self.sampler, self.persons)
             if error is not None and error < self.best_error:
                 self.run.save_best(stage, arrays, error)
                 self.best_error = error
         self.saved_time = time.monotonic()
 
+    def _show(self, arrays):
+        """Brings the sampler to the averages in a checkpoint's arrays, which are what is loaded."""
+        if self.trainer.keeps_averages:
+            for network in self.shown.values():
+                weights.assign(network.variables, weights.averaged(arrays), "the averages")
+
     def _draw(self, step, log):
         stage = self.trainer.stage
+        self._show(weights.collect(self.trainer.state_variables()))
         picture = pictures.stage_picture(stage, self.sampler, self.persons)
         if picture is not None:
             log.picture(step, f"{stage}/fixed_batch", picture)
@@ -370,10 +404,16 @@ class _StageRun:
         return embeddings
 
 
-def _live_sampler(run, trainer):
-    """Samples from the networks in training and the newest ones of earlier stages."""
-    networks = dict(trainer.networks)
-    for earlier in STAGES[: STAGES.index(trainer.stage)]:
+def _shown_networks(trainer, execution):
+    """The networks in training, or others of their sizes for their averages."""
+    if not trainer.keeps_averages:
+        return trainer.networks
+    return factory.build_networks(trainer.networks, trainer.config.model, execution)
+
+
+def _live_sampler(run, stage, networks):
+    """Samples from the networks of a stage and the newest ones of earlier stages."""
+    for earlier in STAGES[: STAGES.index(stage)]:
         if run.latest_step(earlier) is not None:
             networks = load_stage_networks(run, earlier) | networks
     return PersonSampler(run.config, networks)

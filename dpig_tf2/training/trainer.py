@@ -95,6 +95,10 @@ class StageTrainer(keras.Model):
         variables = [v for optimized in self.optimized.values() for v in optimized.variables]
         self._averaged = list(zip(weights.averages_of(variables), variables, strict=True))
 
+    @property
+    def keeps_averages(self) -> bool:
+        return bool(self._averaged)
+
     def move_averages(self, decay: float) -> None:
         """Moves the averages toward their variables: by 1 - decay, and faster in early steps."""
         step = tf.cast(self.step, tf.float32)

@@ -189,6 +189,11 @@ def test_pose_stages_train_on_photos(dpig, photos, tmp_path):
     assert (keypoints[..., 0].max(), keypoints[..., 1].max()) < (64, 32), "the preset's pixels"
     again = dpig("train", *flags[:2], "--stage=pose")
     assert "found before" in again.stdout
+    (tmp_path / "others").mkdir()
+    Image.open(folder / "person1/0.png").save(tmp_path / "others/me.png")
+    refused = dpig("train", flags[0], f"--keypoints={tmp_path}/others", "--stage=pose", "--steps=2")
+    assert refused.returncode == 1 and not refused.stdout.count("found before")
+    assert "run/keypoints.csv holds poses of other photos, 'person" in refused.stderr
 
 
 def test_pose_error_of_pictures_without_keypoints(dpig, photos, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -166,6 +167,16 @@ def test_interruption(program, number):
     result = _start(program, program, f"--fail={statement}")
     assert (result.returncode, result.stdout) == (130, "")
     assert result.stderr == "dpig example: interrupted\n"
+
+
+def test_the_last_line_is_written_whole(program):
+    """A script that got the same signal writes its own last line to the same place."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps writes apart
+    with ours, theirs:
+        command = [sys.executable, program, "--fail=raise KeyboardInterrupt"]
+        environment = os.environ | {"PYTHONPATH": str(_REPOSITORY)}
+        subprocess.run(command, env=environment, stderr=theirs, timeout=60)
+        assert ours.recv(1000) == b"dpig example: interrupted\n"
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])

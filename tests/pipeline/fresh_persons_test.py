@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config, synthetic
+from dpig_tf2.config import ConfigError
 from dpig_tf2.ops.keypoints import flip_horizontal
 from dpig_tf2.pipeline.fresh_persons import FreshPersons
 
@@ -53,6 +54,13 @@ def test_replicas_share_every_batch(model):
     for _ in range(2):
         shares = [next(batches) for batches in workers for _ in range(2)]
         _equal(tf.nest.map_structure(joined, *shares), next(one))
+
+
+def test_a_batch_of_one_person_is_refused():
+    settings = config.preset("modern").override(**{"reconstruction.batch_size": 1})
+    with pytest.raises(ConfigError, match="batch_size must be at least 2 for synthetic .*, got 1"):
+        FreshPersons(0).require(settings, ["reconstruction"])
+    FreshPersons(0).require(settings, ["pose"])
 
 
 def test_nobody_wears_what_a_person_of_the_same_seeds_data_set_wears(monkeypatch, model):

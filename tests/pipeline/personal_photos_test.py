@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dpig_tf2 import config, testing
+from dpig_tf2.config import ConfigError
 from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos, moved
 from dpig_tf2.pipeline.training_data import RecordPairs
@@ -114,6 +115,12 @@ def test_replicas_share_every_batch(model):
     for _ in range(2):
         halves = [next(two)["source"]["image"] for _ in range(2)]
         np.testing.assert_array_equal(np.concatenate(halves), next(one)["source"]["image"])
+
+
+def test_a_batch_too_small_for_other_persons_is_refused(model):
+    settings = config.preset("modern").override(**{"reconstruction.batch_size": 3})
+    with pytest.raises(ConfigError, match="batch_size must be at least 4 for 3 photos of .* got 3"):
+        _photos(model).require(settings, ["reconstruction"])
 
 
 def test_photos_and_persons_are_counted(model):

@@ -7,7 +7,7 @@ from dpig_tf2 import PersonSampler, config
 from dpig_tf2.config import STAGES, ConfigError
 from dpig_tf2.execution import Execution
 from dpig_tf2.io import array_files
-from dpig_tf2.models import factory, weights
+from dpig_tf2.models import factory, loading, weights
 from dpig_tf2.ops.pose_maps import body_mask
 from dpig_tf2.ops.regions import part_boxes
 from dpig_tf2.run_folder import RunFolder
@@ -328,6 +328,26 @@ def test_loads_the_named_networks_alone(sampler, tmp_path):
     np.testing.assert_array_equal(found, networks["discriminator"].variables[0])
     with pytest.raises(array_files.WeightsError, match="pose_decoder"):
         PersonSampler.load(tmp_path / "run")
+
+
+def test_a_sampler_is_not_saved_over_a_run(sampler, tmp_path):
+    run = RunFolder.create(tmp_path / "run", sampler.config)
+    run.save_checkpoint("pose", 1, {"step": np.int64(1)})
+    with pytest.raises(ConfigError, match="run holds checkpoints of a run: name another folder"):
+        sampler.save(run.path)
+    assert run.saved_weights is None
+
+
+def test_a_sampler_killed_while_it_replaces_another_leaves_no_mixture(
+    sampler, tmp_path, monkeypatch
+):
+    sampler.save(tmp_path / "saved")
+    with monkeypatch.context() as patch:
+        patch.delattr(loading, "write_text")
+        with pytest.raises(NameError):
+            sampler.save(tmp_path / "saved")
+    with pytest.raises(ConfigError, match="saved is not a run folder: it has no readable config"):
+        PersonSampler.load(tmp_path / "saved")
 
 
 def test_load_refuses_other_folders(sampler, tmp_path):

@@ -293,6 +293,30 @@ def test_from_dict_names_what_is_wrong(data, message):
         synthetic.from_dict(data)
 
 
+@pytest.mark.parametrize(
+    ("sample", "changes", "message"),
+    [
+        (synthetic.sample_pose, {"scale": -1}, "scale must be above 0, got -1"),
+        (synthetic.sample_foreground, {"build": -1}, "build must be above 0, got -1"),
+        (synthetic.sample_foreground, {"hat": [0, 0, 300]}, "hat must be RGB from 0 to 255"),
+        (synthetic.sample_background, {"wall": [300, 0, 0]}, "wall must be RGB from 0 to 255"),
+        (synthetic.sample_background, {"light": -1}, "light must be above 0, got -1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(sample, changes, message):
+    with pytest.raises(ValueError, match=message):
+        synthetic.from_dict(synthetic.to_dict(sample(rng(0))) | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"length": 99.0}, "length must be from 0 to 2"), ({"accent": (0, 256, 0)}, "accent must be")],
+)
+def test_impossible_cloth_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(synthetic.sample_foreground(rng(0)).upper, **changes)
+
+
 def test_to_dict_takes_factors_only():
     with pytest.raises(ValueError, match="got Arm"):
         synthetic.to_dict(STANDING.left_arm)

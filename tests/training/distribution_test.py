@@ -101,6 +101,14 @@ def test_only_the_chief_writes(tmp_path, tiny_config, monkeypatch):
     assert not folder.path.exists()
 
 
+def test_a_time_limit_on_several_devices_is_refused(tmp_path, tiny_config):
+    folder = RunFolder.plan(tmp_path / "run", tiny_config)
+    options = run.RunOptions(devices=several(2), minutes={"pose": 1.0})
+    with pytest.raises(ConfigError, match="minutes are for one device, not for 2 CPUs"):
+        run.train(folder, ["pose"], Poses(np.ones((20, 18, 3), np.float32)), options)
+    assert not folder.path.exists()
+
+
 @pytest.mark.parametrize(
     "replicas, workers, text",
     [(1, 1, "CPU"), (2, 1, "2 CPUs"), (2, 2, "2 CPUs of 2 workers"), (4, 2, "4 CPUs of 2 workers")],

@@ -15,7 +15,8 @@ from dpig_tf2.pipeline.personal_photos import PersonalPhotos
 from dpig_tf2.pipeline.training_data import RecordPairs
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.run_folder import RunFolder
-from dpig_tf2.training import losses, optimizers
+from dpig_tf2.training import losses, optimizers, pictures
+from dpig_tf2.training import run as training
 from dpig_tf2.training.personalization import personal_config, personalize, prepare
 from dpig_tf2.training.run import RunOptions, train
 from dpig_tf2.training.trainers import build_trainer
@@ -204,6 +205,25 @@ def test_averages_follow_and_are_what_is_loaded(tmp_path):
     run.save_checkpoint("reconstruction", 3, arrays)
     generator = loading.load_stage_networks(run, "reconstruction")["generator"]
     np.testing.assert_allclose(generator.scene_output.kernel, average, atol=1e-7)
+
+
+def test_the_best_is_chosen_by_what_is_loaded(tmp_path, monkeypatch):
+    trainer = _trainer()
+    photos = _photos(trainer.config.model)
+    run = RunFolder.plan(tmp_path / "run", trainer.config)
+    stage_run = training._StageRun(run, trainer, photos, RunOptions(), None, None)
+    kernel = trainer.generator.scene_output.kernel
+    average = kernel.numpy()
+    kernel.assign_add(tf.ones_like(kernel))
+
+    def error(stage, sampler, persons):
+        found = sampler.model.networks["generator"].scene_output.kernel
+        np.testing.assert_array_equal(found, average)
+        return 0.5
+
+    monkeypatch.setattr(pictures, "fixed_batch_error", error)
+    stage_run._save(1)
+    assert run.best_error("reconstruction") == 0.5
 
 
 def test_a_start_from_other_weights_tells_what_is_new():
@@ -468,7 +488,8 @@ def test_a_new_run_begins_with_the_weights_of_another(tmp_path, capsys):
     source.save_checkpoint("reconstruction", 7, weights.collect(trainer.state_variables()))
     photos = _photos(settings.model)
     wider = settings.override(**{"model.placed_channels": 6})
-    run = RunFolder.plan(tmp_path / "wider", wider.override(**{"reconstruction.steps": 1}))
+    changes = {"reconstruction.steps": 1, "reconstruction.batch_size": 4}
+    run = RunFolder.plan(tmp_path / "wider", wider.override(**changes))
     train(run, ["reconstruction"], photos, RunOptions(), init_from=tmp_path / "source")
     printed = capsys.readouterr().out
     assert "appearance_encoder: 64 of 64 variables from the other run" in printed

@@ -64,6 +64,37 @@ def test_a_finished_stage_is_not_trained_again(finished, capsys):
     assert capsys.readouterr().out.count("finished: 4 steps done, 4 asked for") == 4
 
 
+def test_codes_of_an_encoder_that_was_trained_since_are_told(posed, poses, tmp_path, capsys):
+    folder = shutil.copytree(posed.path, tmp_path / "run")
+    run = RunFolder.plan(folder, posed.config.override(**{"pose.steps": 6}))
+    warning = (
+        "[pose_mapping] warning: has learned from codes of stage pose as it was before: remove"
+    )
+    training.train(run, ["pose_mapping"], poses, OPTIONS)
+    assert warning not in capsys.readouterr().out
+    training.train(run, ["pose", "pose_mapping"], poses, OPTIONS)
+    assert f"{warning} {run.path}/checkpoints/pose_mapping to learn" in capsys.readouterr().out
+    # What an older version wrote goes on in silence.
+    path, arrays = run.load_checkpoint("pose_mapping")
+    array_files.save(path, {name: a for name, a in arrays.items() if name != training._ENCODER})
+    training.train(run, ["pose_mapping"], poses, OPTIONS)
+    assert warning not in capsys.readouterr().out
+
+
+def test_codes_follow_the_averages_that_they_are_of(tmp_path, tiny_config):
+    run = RunFolder.create(tmp_path / "run", tiny_config)
+    arrays = {"pose_encoder/kernel": np.zeros(3), "average/pose_encoder/kernel": np.ones(3)}
+
+    def checksum(**changes):
+        run.save_checkpoint("pose", 1, arrays | changes)
+        return training_data.encoder_checksum(run, "pose_mapping")
+
+    first = checksum()
+    assert checksum(**{"pose_encoder/kernel": np.ones(3), "step": np.ones(1)}) == first
+    assert checksum(**{"average/pose_encoder/kernel": np.zeros(3)}) != first
+    assert checksum(**{"pose_encoder/other": np.zeros(0)}) != first
+
+
 def test_embeddings_are_computed_once(finished, tmp_path, monkeypatch):
     trained, data = finished
     encode_images, calls = training_data._encode_images, []
