@@ -10,7 +10,7 @@ import numpy as np
 from dpig_tf2.config import STAGES, Config, ConfigError, ModelConfig
 from dpig_tf2.execution import Execution
 from dpig_tf2.io import array_files
-from dpig_tf2.io.atomic import write_text
+from dpig_tf2.io.atomic import replacing
 from dpig_tf2.models import factory, weights
 from dpig_tf2.run_folder import SAVED_WEIGHTS, RunFolder
 
@@ -90,9 +90,9 @@ def save_networks(path: str | os.PathLike, config: Config, networks: dict) -> No
         raise ConfigError(f"{path} holds checkpoints of a run: name another folder", file=path)
     path.mkdir(parents=True, exist_ok=True)
     variables = [v for network in networks.values() for v in network.variables]
-    (path / _CONFIG).unlink(missing_ok=True)  # a kill leaves no weights under another's settings
-    array_files.save(path / SAVED_WEIGHTS, weights.collect(variables))
-    write_text(path / _CONFIG, config.to_json() + "\n")
+    with replacing(path / _CONFIG) as settings:  # both are written before one is replaced
+        settings.write_text(config.to_json() + "\n", encoding="utf-8")
+        array_files.save(path / SAVED_WEIGHTS, weights.collect(variables))
 
 
 def fingerprint(config: ModelConfig, networks: dict) -> str:
