@@ -32,6 +32,7 @@ set -m
 while true; do
   "$PYTHON" -m dpig_tf2.cli.train --distribute=multi_worker "${@:4}" &
   WORKER=$!
+  [[ -z "$STOPPED" ]] || stop # the signal came before the worker had its number
   wait "$WORKER" && STATUS=0 || STATUS=$?
   # A trapped signal ends `wait` early; the worker then saves and leaves in its own time.
   while kill -0 "$WORKER" 2>/dev/null; do

@@ -46,7 +46,13 @@ def host(tmp_path):
         with (tmp_path / "said").open("w") as said:
             started.append(
                 subprocess.Popen(
-                    command, cwd=tmp_path, stdout=said, stderr=said, start_new_session=True
+                    command,
+                    cwd=tmp_path,
+                    stdout=said,
+                    stderr=said,
+                    start_new_session=True,
+                    # A shell cannot trap what was ignored when it began, as where tests run aside.
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                 )
             )
         _wait_for(tmp_path / "calls")
