@@ -42,13 +42,14 @@ fi
 step "2/4 records of $HEIGHT x $((HEIGHT / 2))"
 # Records that were made of something else would be kept, and their runs gone on with.
 made_from="$({ cat "$KEYPOINTS" "$DATA"/{train,heldout}_pairs.csv; ls "$PHOTOS"; } | cksum)"
-mkdir -p "$RECORDS"
-[[ -e "$RECORDS/made_from" ]] || echo "$made_from" > "$RECORDS/made_from"
-if [[ "$(cat "$RECORDS/made_from")" != "$made_from" ]]; then
+if [[ -e "$RECORDS/made_from" && "$(cat "$RECORDS/made_from")" != "$made_from" ]] &&
+  compgen -G "$RECORDS/*.tfrecord" > /dev/null; then
   echo "error: $RECORDS is of other photos, keypoints or pairs; move it and" \
     "runs/market_${HEIGHT}_* away first" >&2
   exit 2
 fi
+mkdir -p "$RECORDS"
+echo "$made_from" > "$RECORDS/made_from"
 for split in train heldout; do
   dpig make_records --raw_dir="$PHOTOS" --keypoints="$KEYPOINTS" --variant=market1501 \
     --pairs_csv="$DATA/${split}_pairs.csv" --split="$split" --noflip --parts=7 \

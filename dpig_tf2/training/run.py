@@ -368,22 +368,23 @@ class _StageRun:
         stage = self.trainer.stage
         self.run.save_checkpoint(stage, step, arrays | self.beside, self.options.keep)
         if self.options.keep_best:
-            self._show(arrays)
+            self._show_averages()
             error = pictures.fixed_batch_error(stage, self.sampler, self.persons)
             if error is not None and error < self.best_error:
                 self.run.save_best(stage, arrays, error)
                 self.best_error = error
         self.saved_time = time.monotonic()
 
-    def _show(self, arrays):
-        """Brings the sampler to the averages in a checkpoint's arrays, which are what is loaded."""
+    def _show_averages(self):
+        """Brings the sampler to the averages, which are what is loaded, where they are kept."""
         if self.trainer.keeps_averages:
+            averages = weights.averaged(weights.collect(self.trainer.state_variables()))
             for network in self.shown.values():
-                weights.assign(network.variables, weights.averaged(arrays), "the averages")
+                weights.assign(network.variables, averages, "the averages")
 
     def _draw(self, step, log):
         stage = self.trainer.stage
-        self._show(weights.collect(self.trainer.state_variables()))
+        self._show_averages()
         picture = pictures.stage_picture(stage, self.sampler, self.persons)
         if picture is not None:
             log.picture(step, f"{stage}/fixed_batch", picture)
