@@ -105,6 +105,11 @@ class ModelConfig:
     def factors(self) -> tuple[str, ...]:
         return (*self.appearance_factors, "pose")
 
+    def mapped_factors(self, stage: str) -> tuple[str, ...]:
+        """The factors whose mapping networks a stage trains; none in stage I."""
+        mapped = {"appearance_mapping": self.appearance_factors, "pose_mapping": ("pose",)}
+        return mapped.get(stage, ())
+
     def embedding_size(self, factor: str) -> int:
         """Length of one factor's embedding, which is also the length of its noise."""
         self.check_factor(factor)
@@ -223,7 +228,8 @@ class ModelConfig:
             )
 
 
-# The stages in which fields of a `StageConfig` count, of those that do not count in all.
+# Fields of a `StageConfig` that do not count everywhere: the stages in which they do, as long as
+# such a stage has an adversary (pose never has one, and needs none).
 _ADVERSARIAL = ("reconstruction", "appearance_mapping", "pose_mapping")
 _COUNTS_IN = {
     "adversary_learning_rate": _ADVERSARIAL,
@@ -331,8 +337,7 @@ class Config:
             return 1
         if stage == "reconstruction":
             return 2 if self.match_release else 1
-        factors = ("pose",) if stage == "pose_mapping" else self.model.appearance_factors
-        return len(factors) * (1 + self.stage(stage).critic_updates)
+        return len(self.model.mapped_factors(stage)) * (1 + self.stage(stage).critic_updates)
 
     def validate(self) -> "Config":
         """Returns itself; raises ConfigError naming the first value that cannot work."""

@@ -93,8 +93,7 @@ def training(config, stage: str, replicas: int = 1) -> int:
         trained = ("pose_encoder", "pose_decoder")
         numbers = rows * config.model.pose_hidden
     else:
-        pose = stage == "pose_mapping"
-        factors = ("pose",) if pose else config.model.appearance_factors
+        factors = config.model.mapped_factors(stage)
         trained = tuple(f"{f}_{kind}" for f in factors for kind in ("mapping", "critic"))
         sizes = [config.model.embedding_size(factor) for factor in factors]
         # Every update of a step has rows of its own.

@@ -399,7 +399,7 @@ class _StageRun:
             del embeddings["keypoints"]
         if "pose_encoder" in networks:
             embeddings["pose"] = self.sampler.encode_pose(self.persons["keypoints"])
-        for factor in getattr(self.trainer, "factors", ()):
+        for factor in self.trainer.factors:
             noise = self.sampler.draw_noise(256, factor, 0)
             embeddings[f"mapped_{factor}"] = self.sampler.map_noise(noise, factor)
         return embeddings

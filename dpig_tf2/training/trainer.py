@@ -16,7 +16,7 @@ from dpig_tf2.training import optimizers
 
 @dataclasses.dataclass(frozen=True)
 class OptimizedVariables:
-    """Variables with the optimizer that updates them, and no others, from a learning rate on."""
+    """Variables, the optimizer that updates them alone, and its initial learning rate."""
 
     optimizer: keras.optimizers.Optimizer
     variables: list
@@ -46,6 +46,7 @@ class StageTrainer(keras.Model):
         self.config = config
         self.stage = stage
         self.settings = config.stage(stage)
+        self.factors = config.model.mapped_factors(stage)
         # Whether learning rates are those of `config.Recipe`, not halved now and then.
         self.follows_recipe = config.follows_recipe(stage)
         self.updates_per_step = config.updates_per_step(stage)
