@@ -88,9 +88,7 @@ class Generator(layers.Network):
 
     def bottleneck(self, skips):
         """Bottleneck code, [B, latent]."""
-        coarsest = skips[-1]
-        size = coarsest.shape[1] * coarsest.shape[2] * coarsest.shape[3]
-        return self.latent_dense(tf.reshape(coarsest, [-1, size]))
+        return self.latent_dense(layers.flatten(skips[-1]))
 
     def decode(self, code, skips):
         """Image from the bottleneck code and the skips."""

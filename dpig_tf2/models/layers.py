@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import keras
 import tensorflow as tf
@@ -13,6 +14,11 @@ from dpig_tf2.ops.implementations import uses_onednn
 LEAKY_SLOPE = 0.2
 
 serializable = keras.saving.register_keras_serializable(package="dpig_tf2")
+
+
+def flatten(x) -> tf.Tensor:
+    """[B, ...] of known sizes as [B, N]."""
+    return tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
 def leaky_relu(x):

@@ -143,12 +143,14 @@ class PlacedEncoder(layers.Network):
             features.append(x)
         found = _under_maps(features, body.of_anchors, body.known)
         found = tf.split(found, anchors.ANCHORS_PER_REGION, axis=1)
-        hidden = [dense(_flat(f)) for dense, f in zip(self.region_hidden, found, strict=True)]
+        hidden = [
+            dense(layers.flatten(f)) for dense, f in zip(self.region_hidden, found, strict=True)
+        ]
         if self.texels:
             found = _under_maps(features[:2], body.of_texels, body.texels_known)
             found = tf.split(found, list(_TEXELS.values()), axis=1)
             for i, dense, f in zip(_TEXELS, self.region_texels, found, strict=True):
-                hidden[i] += dense(_flat(f))
+                hidden[i] += dense(layers.flatten(f))
         # All regions at once: TensorFlow's optimizer of graphs for oneDNN breaks off, with pages of
         # errors, at an activation of the very sum of two dense layers.
         hidden = tf.split(tf.nn.relu(tf.concat(hidden, axis=-1)), NUM_REGIONS, axis=-1)
@@ -186,10 +188,6 @@ def _under_maps(features, maps_on, known):
         maps /= tf.reduce_sum(maps, axis=[1, 2], keepdims=True) + 1e-3
         found.append(tf.einsum("bhwn,bhwc->bnc", tf.cast(maps, feature.dtype), feature))
     return tf.concat([*found, tf.cast(known, found[0].dtype)[..., None]], axis=-1)
-
-
-def _flat(found):
-    return tf.reshape(found, [-1, found.shape[1] * found.shape[2]])
 
 
 def composed(figure, scene):
