@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from dpig_tf2.config import Config
 from dpig_tf2.errors import DpigError
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory
+from dpig_tf2.models.layers import Network
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.serving import verification
 from dpig_tf2.serving.export import export
@@ -67,7 +68,7 @@ def serving(
     precisions: tuple[str, ...],
     runs: int,
     batch: int,
-    networks: dict | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> tuple[list[Served], list[str]]:
     """Measures all ways, each in turns with the reference.
 

@@ -91,11 +91,11 @@ class AppearanceEncoder(layers.Network):
         background = self.encode_background(stem * (1.0 - body_mask))
         return tf.concat([foreground, background], axis=-1)
 
-    def stem(self, images):
+    def stem(self, images) -> tf.Tensor:
         """Shared full-resolution features, [B, H, W, h]."""
         return self.stem_residual(self.stem_conv(images))
 
-    def encode_regions(self, features, part_boxes, part_visibility):
+    def encode_regions(self, features, part_boxes, part_visibility) -> tf.Tensor:
         """Codes of the seven regions, zero where invisible: float32 [B, 7 * region_embedding]."""
         count = part_boxes.shape[1]
         # Crops in float32: their sampling positions need it, and the cost is small.
@@ -112,7 +112,7 @@ class AppearanceEncoder(layers.Network):
         codes *= part_visibility[..., None]
         return tf.reshape(codes, [-1, count * self.region_embedding])
 
-    def encode_background(self, features):
+    def encode_background(self, features) -> tf.Tensor:
         """Code of the background, float32 [B, background_embedding]."""
         code = self.background_dense(layers.flatten(self.background_pyramid(features)[-1]))
         return tf.cast(code, tf.float32)

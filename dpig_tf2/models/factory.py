@@ -1,10 +1,12 @@
 """Networks from a ModelConfig: which there are, which stage owns them, how each is built."""
 
-import keras
+from collections.abc import Iterable
+
 import tensorflow as tf
 
 from dpig_tf2.config import STAGES, ConfigError, ModelConfig
 from dpig_tf2.execution import Execution
+from dpig_tf2.models import layers
 from dpig_tf2.models.appearance_encoder import AppearanceEncoder
 from dpig_tf2.models.discriminator import Discriminator, EmbeddingCritic
 from dpig_tf2.models.flow_mapping import FlowMapping
@@ -31,7 +33,7 @@ def stage_networks(stage: str, config: ModelConfig) -> tuple[str, ...]:
 
 def build_network(
     name: str, config: ModelConfig, execution: Execution = Execution()
-) -> keras.Model:
+) -> layers.Network:
     """One network with its variables created, named as in checkpoints.
 
     Args:
@@ -115,7 +117,9 @@ def _placed_network(name, config, execution):
     return _built(network, (config.appearance_embedding,), keypoints)
 
 
-def build_networks(names, config: ModelConfig, execution: Execution = Execution()) -> dict:
+def build_networks(
+    names: Iterable[str], config: ModelConfig, execution: Execution = Execution()
+) -> dict[str, layers.Network]:
     """`build_network` for each name, as {name: network}."""
     return {name: build_network(name, config, execution) for name in names}
 

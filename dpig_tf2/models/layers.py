@@ -21,7 +21,7 @@ def flatten(x) -> tf.Tensor:
     return tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
-def leaky_relu(x):
+def leaky_relu(x) -> tf.Tensor:
     """Leaky rectifier with the slope that every network here uses, 0.2."""
     return tf.nn.leaky_relu(x, alpha=LEAKY_SLOPE)
 

@@ -131,7 +131,7 @@ class PlacedEncoder(layers.Network):
         foreground = self.encode_figure(images, keypoints, body_mask)
         return tf.concat([foreground, self.encode_scene(images, body_mask)], axis=-1)
 
-    def encode_figure(self, images, keypoints, body_mask):
+    def encode_figure(self, images, keypoints, body_mask) -> tf.Tensor:
         """Codes of the seven regions, zero where unseen: float32 [B, 7 * region_embedding]."""
         _, height, width, _ = images.shape
         x = tf.cast(tf.concat([images * body_mask, body_mask], axis=-1), self.compute_dtype)
@@ -164,7 +164,7 @@ class PlacedEncoder(layers.Network):
             [tf.cast(code, tf.float32) * s for code, s in zip(codes, seen, strict=True)], axis=-1
         )
 
-    def encode_scene(self, images, body_mask):
+    def encode_scene(self, images, body_mask) -> tf.Tensor:
         """Code of the scene around the person, float32 [B, scene_embedding]."""
         around = 1.0 - body_mask
         x = tf.cast(tf.concat([images * around, around], axis=-1), self.compute_dtype)
@@ -190,7 +190,7 @@ def _under_maps(features, maps_on, known):
     return tf.concat([*found, tf.cast(known, found[0].dtype)[..., None]], axis=-1)
 
 
-def composed(figure, scene):
+def composed(figure, scene) -> tf.Tensor:
     """A figure [B, H, W, 4], its coverage last, before a scene [B, H, W, 3]: [B, H, W, 3]."""
     colors, coverage = tf.split(figure, [3, 1], axis=-1)
     return coverage * colors + (1.0 - coverage) * scene
@@ -298,13 +298,13 @@ class PlacedGenerator(layers.Network):
     def call(self, embedding, keypoints):
         return composed(*self.layers_of(embedding, keypoints))
 
-    def layers_of(self, embedding, keypoints):
+    def layers_of(self, embedding, keypoints) -> tuple[tf.Tensor, tf.Tensor]:
         """The figure [B, H, W, 4], its coverage last in [0, 1], and the scene [B, H, W, 3]."""
         foreground = embedding[:, : NUM_REGIONS * self.region_embedding]
         scene = embedding[:, NUM_REGIONS * self.region_embedding :]
         return self.draw_figure(foreground, keypoints), self.draw_scene(scene)
 
-    def draw_figure(self, foreground, keypoints):
+    def draw_figure(self, foreground, keypoints) -> tf.Tensor:
         """Figure and coverage, float32 [B, H, W, 4]."""
         values = self._values(tf.cast(foreground, self.compute_dtype))
         body = anchors.BodyMaps(keypoints, self.height, self.width, self.texels)
@@ -345,7 +345,7 @@ class PlacedGenerator(layers.Network):
         placed = tf.einsum("bhwn,bnc->bhwc", tf.cast(maps, values.dtype), values)
         return tf.concat([placed, tf.cast(body.of_keypoints(grid), values.dtype)], axis=-1)
 
-    def draw_scene(self, code):
+    def draw_scene(self, code) -> tf.Tensor:
         """The scene without the person, float32 [B, H, W, 3]."""
         cells = tf.reshape(code, [-1, *self.grid, code.shape[-1] // math.prod(self.grid)])
         cells = tf.cast(cells, self.compute_dtype)

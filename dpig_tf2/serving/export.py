@@ -108,7 +108,7 @@ class _Export:
 
     config: Config
     settings: ExportSettings
-    networks: dict
+    networks: dict[str, Network]
     available: dict[str, Signature]
     sampler: PersonSampler
     calibration: Mapping[str, np.ndarray] | None

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models.layers import Network
 from dpig_tf2.training import losses
 from dpig_tf2.training.trainer import StageTrainer
 
@@ -20,14 +21,14 @@ class FlowMappingTrainer(StageTrainer):
     Source: Lipman et al., "Flow Matching for Generative Modeling", ICLR 2023.
     """
 
-    def __init__(self, config: Config, stage: str, networks: dict):
+    def __init__(self, config: Config, stage: str, networks: dict[str, Network]):
         super().__init__(config, stage, networks)
         for factor in self.factors:
             name = f"{factor}_mapping"
             self.add_optimizer(name, [name], by_adam=["output"])
         self.keep_averages()
 
-    def update(self, batch):
+    def update(self, batch) -> dict[str, tf.Tensor]:
         logs = {}
         for i, factor in enumerate(self.factors):
             flow = self.networks[f"{factor}_mapping"]

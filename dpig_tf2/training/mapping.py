@@ -6,6 +6,7 @@ import itertools
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models.layers import Network
 from dpig_tf2.training import losses, optimizers
 from dpig_tf2.training.trainer import StageTrainer, split_updates
 
@@ -27,14 +28,14 @@ class MappingTrainer(StageTrainer):
     the release clips the critics of both factors after every update of either.
     """
 
-    def __init__(self, config: Config, stage: str, networks: dict):
+    def __init__(self, config: Config, stage: str, networks: dict[str, Network]):
         super().__init__(config, stage, networks)
         self.objective = losses.OBJECTIVES[self.settings.objective]
         for factor in self.factors:
             self.add_optimizer(f"{factor}_mapping", [f"{factor}_mapping"])
             self.add_optimizer(f"{factor}_critic", [f"{factor}_critic"], adversary=True)
 
-    def update(self, batch):
+    def update(self, batch) -> dict[str, tf.Tensor]:
         pieces = enumerate(split_updates(batch, self.updates_per_step))
         logs = {}
         for factor in self.factors:
@@ -47,7 +48,7 @@ class MappingTrainer(StageTrainer):
                 logs |= self.update_critic(factor, piece["embedding"][factor], noise, index)
         return logs
 
-    def update_mapping(self, factor, noise):
+    def update_mapping(self, factor, noise) -> tf.Tensor:
         """One update of a mapping network: toward a higher critic's score of mapped noise."""
         mapping, critic = self._networks(factor)
         with tf.GradientTape() as tape:
@@ -55,7 +56,7 @@ class MappingTrainer(StageTrainer):
         self.optimized[f"{factor}_mapping"].minimize(tape, loss)
         return loss
 
-    def update_critic(self, factor, real, noise, index=0):
+    def update_critic(self, factor, real, noise, index=0) -> dict[str, tf.Tensor]:
         """One update of a critic: toward telling real embeddings from mapped noise."""
         mapping, critic = self._networks(factor)
         fake = tf.stop_gradient(mapping(noise))
