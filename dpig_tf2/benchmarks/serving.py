@@ -92,6 +92,8 @@ def serving(
 
 @dataclasses.dataclass
 class _Comparison:
+    """All ways to re-pose persons beside the reference; its files lie in a folder."""
+
     sampler: PersonSampler
     folder: pathlib.Path
     runs: int
@@ -168,20 +170,20 @@ class _Comparison:
         config = self.sampler.config
         assert apart is not None
         return Served(
-            name,
-            precision,
-            config.preset,
-            config.model.height,
-            config.model.width,
-            config.model.hidden,
-            _size(way["path"]),
-            float(apart.mean()),
-            float(apart.max()),
-            self.batches,
-            tuple(seconds),
-            tuple(ratios),
-            start["start_seconds"],
-            gib,
+            way=name,
+            precision=precision,
+            preset=config.preset,
+            height=config.model.height,
+            width=config.model.width,
+            hidden=config.model.hidden,
+            size=_size(way["path"]),
+            mean_levels=float(apart.mean()),
+            max_levels=float(apart.max()),
+            batches=self.batches,
+            seconds=tuple(seconds),
+            ratios=tuple(ratios),
+            start_seconds=start["start_seconds"],
+            gib=gib,
         )
 
     def _pictures(self, process, batch):
