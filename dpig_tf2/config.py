@@ -76,14 +76,17 @@ class ModelConfig:
 
     @property
     def has_background(self) -> bool:
+        """Whether the background has a code of its own."""
         return self.variant == "foreground_background"
 
     @property
     def foreground_embedding(self) -> int:
+        """Length of the code of all regions."""
         return _REGIONS * self.region_embedding
 
     @property
     def appearance_embedding(self) -> int:
+        """Length of the codes of `appearance_factors` together."""
         background = self.background_embedding if self.has_background else 0
         return self.foreground_embedding + background
 
@@ -103,6 +106,7 @@ class ModelConfig:
 
     @property
     def factors(self) -> tuple[str, ...]:
+        """All that a person is made of, the pose last."""
         return (*self.appearance_factors, "pose")
 
     def mapped_factors(self, stage: str) -> tuple[str, ...]:
@@ -121,6 +125,7 @@ class ModelConfig:
         }[factor]
 
     def mapping_hidden(self, factor: str) -> int:
+        """Units of one factor's mapping network."""
         self.check_factor(factor)
         return {
             "foreground": self.foreground_mapping_hidden,
@@ -131,11 +136,11 @@ class ModelConfig:
 
     @property
     def scene_cells(self) -> int:
-        """How many cells the placed architecture's scene code is of."""
+        """Number of cells in the placed architecture's scene code."""
         return self.height * self.width // SCENE_CELL**2
 
     def code_places(self, factor: str) -> int:
-        """How many places a flow tells apart in a factor's code: regions, cells of a scene or 1."""
+        """Number of places that a flow tells apart in a factor's code: regions, cells or 1."""
         self.check_factor(factor)
         if not self.flow_places or factor == "pose":
             return 1
@@ -144,6 +149,7 @@ class ModelConfig:
         return _REGIONS
 
     def check_factor(self, factor: str) -> None:
+        """Raises ConfigError for what is none of `factors`."""
         if not isinstance(factor, str) or factor not in self.factors:
             raise ConfigError(
                 f"factor must be one of {', '.join(self.factors)}; got {shown(factor)}",
@@ -313,6 +319,7 @@ class Config:
     seed: int = 0
 
     def stage(self, name: str) -> StageConfig:
+        """How the named stage trains. Raises ConfigError for an unknown name."""
         if name not in STAGES:
             raise ConfigError(f"stage must be one of {', '.join(STAGES)}; got {shown(name)}")
         return getattr(self, name)
@@ -459,6 +466,7 @@ class Config:
         return None
 
     def to_json(self) -> str:
+        """All fields as indented text, which `from_json` reads."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @classmethod
