@@ -248,7 +248,7 @@ _COUNTS_IN = {
     "joint_discriminator": ("reconstruction",),
     "code_noise": ("pose",),
 }
-# Fields of a `ModelConfig` that count with one value of another only.
+# {field of a `ModelConfig`: {value: other fields, which count with that value only}}.
 _COUNTS_WITH = {
     "architecture": {
         "published": (
@@ -406,8 +406,8 @@ class Config:
         """A copy with dotted fields replaced, e.g. `override(**{"model.hidden": 32})`.
 
         Raises:
-            ConfigError: if a name is unknown, a value has the wrong type, or nothing would be
-                trained otherwise: a recipe that no stage follows, an adversary that there is not,
+            ConfigError: if a name is unknown, a value has the wrong type, or nothing would change:
+                the recipe where no stage follows it, a setting of adversaries where there are none,
                 a field that does not count in its stage or for these networks.
         """
         config = self
@@ -430,7 +430,7 @@ class Config:
         return config
 
     def _require_effects(self, before):
-        """Raises if settings were changed that do not count, or are of adversaries without any."""
+        """Raises if a setting was changed that does not count, or whose adversary is absent."""
         for stage in STAGES:
             for name, value in vars(self.stage(stage)).items():
                 unused = self._why_unused(stage, name)

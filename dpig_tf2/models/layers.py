@@ -53,9 +53,9 @@ class _Executed:
 
 
 class _BuiltByCall:
-    """What consists of layers, which are built as they are called.
+    """A layer of layers, which are built as they are first called.
 
-    Keras would else trace the call once more to build them, of blocks in blocks four times.
+    Keras would otherwise trace the call once more to build them, in blocks of blocks four times.
     """
 
     def build(self, *_, **__) -> None:
@@ -95,7 +95,7 @@ class Network(_BuiltByCall, _Executed, keras.Model):
 
         That is what Winograd's algorithm makes of a kernel, and the order in which oneDNN wants
         one. Graphs traced from now on have it from the weights of this moment; they ignore later
-        changes of these. Nothing is frozen of convolutions that need neither.
+        changes of these. Convolutions that need neither stay as they are.
         """
         for conv in self._convolutions():
             conv.freeze()

@@ -28,8 +28,8 @@ class PersonModel:
     """Trained networks and the preprocessing around them; no validation, no randomness of its own.
 
     Images are uint8 [B, H, W, 3], keypoints float32 [B, 18, 3] in pixels. Mapping networks and pose
-    autoencoder give a row the same bits whatever else is in the batch; flows of places do where it
-    is as many rows from the first, else to rounding. Appearance encoder and generator do so only to
+    autoencoder give a row the same bits whatever else is in the batch; flows of places do so where
+    the row has the same number, else to rounding. Appearance encoder and generator do so only to
     rounding: pictures may differ by a level here and there.
 
     Args:
