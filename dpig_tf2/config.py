@@ -76,14 +76,17 @@ class ModelConfig:
 
     @property
     def has_background(self) -> bool:
+        """Whether the background has a code of its own."""
         return self.variant == "foreground_background"
 
     @property
     def foreground_embedding(self) -> int:
+        """Length of the code of all regions."""
         return _REGIONS * self.region_embedding
 
     @property
     def appearance_embedding(self) -> int:
+        """Length of the codes of `appearance_factors` together."""
         background = self.background_embedding if self.has_background else 0
         return self.foreground_embedding + background
 
@@ -103,7 +106,13 @@ class ModelConfig:
 
     @property
     def factors(self) -> tuple[str, ...]:
+        """All that a person is made of, the pose last."""
         return (*self.appearance_factors, "pose")
+
+    def mapped_factors(self, stage: str) -> tuple[str, ...]:
+        """The factors whose mapping networks a stage trains; none in stage I."""
+        mapped = {"appearance_mapping": self.appearance_factors, "pose_mapping": ("pose",)}
+        return mapped.get(stage, ())
 
     def embedding_size(self, factor: str) -> int:
         """Length of one factor's embedding, which is also the length of its noise."""
@@ -116,6 +125,7 @@ class ModelConfig:
         }[factor]
 
     def mapping_hidden(self, factor: str) -> int:
+        """Units of one factor's mapping network."""
         self.check_factor(factor)
         return {
             "foreground": self.foreground_mapping_hidden,
@@ -126,11 +136,11 @@ class ModelConfig:
 
     @property
     def scene_cells(self) -> int:
-        """How many cells the placed architecture's scene code is of."""
+        """Number of cells in the placed architecture's scene code."""
         return self.height * self.width // SCENE_CELL**2
 
     def code_places(self, factor: str) -> int:
-        """How many places a flow tells apart in a factor's code: regions, cells of a scene or 1."""
+        """Number of places that a flow tells apart in a factor's code: regions, cells or 1."""
         self.check_factor(factor)
         if not self.flow_places or factor == "pose":
             return 1
@@ -139,6 +149,7 @@ class ModelConfig:
         return _REGIONS
 
     def check_factor(self, factor: str) -> None:
+        """Raises ConfigError for what is none of `factors`."""
         if not isinstance(factor, str) or factor not in self.factors:
             raise ConfigError(
                 f"factor must be one of {', '.join(self.factors)}; got {shown(factor)}",
@@ -223,7 +234,8 @@ class ModelConfig:
             )
 
 
-# The stages in which fields of a `StageConfig` count, of those that do not count in all.
+# Fields of a `StageConfig` that do not count everywhere: the stages in which they do, as long as
+# such a stage has an adversary (pose never has one, and needs none).
 _ADVERSARIAL = ("reconstruction", "appearance_mapping", "pose_mapping")
 _COUNTS_IN = {
     "adversary_learning_rate": _ADVERSARIAL,
@@ -236,7 +248,7 @@ _COUNTS_IN = {
     "joint_discriminator": ("reconstruction",),
     "code_noise": ("pose",),
 }
-# Fields of a `ModelConfig` that count with one value of another only.
+# {field of a `ModelConfig`: {value: other fields, which count with that value only}}.
 _COUNTS_WITH = {
     "architecture": {
         "published": (
@@ -307,6 +319,7 @@ class Config:
     seed: int = 0
 
     def stage(self, name: str) -> StageConfig:
+        """How the named stage trains. Raises ConfigError for an unknown name."""
         if name not in STAGES:
             raise ConfigError(f"stage must be one of {', '.join(STAGES)}; got {shown(name)}")
         return getattr(self, name)
@@ -331,8 +344,7 @@ class Config:
             return 1
         if stage == "reconstruction":
             return 2 if self.match_release else 1
-        factors = ("pose",) if stage == "pose_mapping" else self.model.appearance_factors
-        return len(factors) * (1 + self.stage(stage).critic_updates)
+        return len(self.model.mapped_factors(stage)) * (1 + self.stage(stage).critic_updates)
 
     def validate(self) -> "Config":
         """Returns itself; raises ConfigError naming the first value that cannot work."""
@@ -394,8 +406,8 @@ class Config:
         """A copy with dotted fields replaced, e.g. `override(**{"model.hidden": 32})`.
 
         Raises:
-            ConfigError: if a name is unknown, a value has the wrong type, or nothing would be
-                trained otherwise: a recipe that no stage follows, an adversary that there is not,
+            ConfigError: if a name is unknown, a value has the wrong type, or nothing would change:
+                the recipe where no stage follows it, a setting of adversaries where there are none,
                 a field that does not count in its stage or for these networks.
         """
         config = self
@@ -418,7 +430,7 @@ class Config:
         return config
 
     def _require_effects(self, before):
-        """Raises if settings were changed that do not count, or are of adversaries without any."""
+        """Raises if a setting was changed that does not count, or whose adversary is absent."""
         for stage in STAGES:
             for name, value in vars(self.stage(stage)).items():
                 unused = self._why_unused(stage, name)
@@ -454,6 +466,7 @@ class Config:
         return None
 
     def to_json(self) -> str:
+        """All fields as indented text, which `from_json` reads."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @classmethod

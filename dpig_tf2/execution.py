@@ -28,9 +28,9 @@ class Execution:
             more time. Other networks take no notice.
         jit_compile: the graphs are compiled by XLA, or must be able to be, as those of an export
             that runs everywhere: "fast" keeps to what XLA compiles.
-        library: classes of convolutions that "fast" leaves to the library, because a measurement
-            of this machine says so. None by default: the choice is then that of the shapes alone,
-            the same everywhere.
+        library: classes of convolutions that "fast" leaves to the library, which is TensorFlow,
+            because it was faster in a measurement of this machine. None by default: shapes alone
+            then decide, the same everywhere.
 
     Raises:
         ConfigError: naming the field, if a value is unknown, or if "reference" is to be compiled:

@@ -6,8 +6,8 @@ The figures are lower bounds: what is refused by them cannot work, what passes m
 import os
 
 _FLOAT = 4  # bytes
-_KEYPOINT_VALUES = 54  # 18 x (row, column, visibility)
 _KEYPOINTS, _REGIONS = 18, 7
+_POSE_VALUES = 3 * _KEYPOINTS  # row, column, visibility
 _TRAINED_COPIES = 4  # weights, gradients, and an optimizer's two averages
 
 
@@ -20,33 +20,12 @@ def machine_memory() -> int | None:
 
 
 def parameters(model) -> dict[str, int]:
-    """Numbers of parameters by network, but for offsets and batch norm.
-
-    Args:
-        model: a `config.ModelConfig`.
-    """
-    h = model.hidden
-    convolution = 9 * h * h
-    rows, columns = _halved(model.height, model.width, model.generator_levels)
-    region = _halved(model.region_size, model.region_size, model.region_levels)
-    encoder = 27 * h + 2 * convolution
-    encoder += _pyramid(h, model.region_levels)
-    encoder += region[0] * region[1] * h * model.region_levels * model.region_embedding
-    if model.has_background:
-        side = _halved(model.height, model.width, model.background_levels)
-        encoder += _pyramid(h, model.background_levels)
-        encoder += side[0] * side[1] * h * model.background_levels * model.background_embedding
-    levels = model.generator_levels
-    joined = [levels + 1, *(2 * (levels - i) for i in range(1, levels))]
-    generator = 9 * (model.appearance_embedding + _KEYPOINTS) * h + _pyramid(h, levels)
-    generator += rows * columns * h * model.latent * (levels + 1)
-    generator += 2 * convolution * sum(channels**2 for channels in joined)
-    generator += h * h * sum(joined[i] * (levels - 1 - i) for i in range(levels - 1))
-    if model.architecture == "placed":
-        encoder, generator = _placed(model)
-    wide = model.discriminator_hidden
+    """{network: number of parameters} of a `config.ModelConfig`, without biases and batch norm."""
+    is_placed = model.architecture == "placed"
+    encoder, generator = (_placed if is_placed else _published)(model)
     adversaries = {}
-    if model.architecture != "placed":
+    if not is_placed:
+        wide = model.discriminator_hidden
         adversaries["discriminator"] = 75 * wide + 25 * 42 * wide * wide + model.discriminator_row
     if model.mapping != "flow":
         adversaries |= {
@@ -60,12 +39,12 @@ def parameters(model) -> dict[str, int]:
         + (model.embedding_size(factor) ** 2 if model.code_places(factor) > 1 else 0)
         for factor in model.factors
     }
-    pose = 8 * model.pose_hidden**2
+    pose = 8 * model.pose_hidden**2 + (_POSE_VALUES + model.pose_embedding) * model.pose_hidden
     return {
         "appearance_encoder": encoder,
         "generator": generator,
-        "pose_encoder": pose + (_KEYPOINT_VALUES + model.pose_embedding) * model.pose_hidden,
-        "pose_decoder": pose + (_KEYPOINT_VALUES + model.pose_embedding) * model.pose_hidden,
+        "pose_encoder": pose,
+        "pose_decoder": pose,
         **mappings,
         **adversaries,
     }
@@ -93,8 +72,7 @@ def training(config, stage: str, replicas: int = 1) -> int:
         trained = ("pose_encoder", "pose_decoder")
         numbers = rows * config.model.pose_hidden
     else:
-        pose = stage == "pose_mapping"
-        factors = ("pose",) if pose else config.model.appearance_factors
+        factors = config.model.mapped_factors(stage)
         trained = tuple(f"{f}_{kind}" for f in factors for kind in ("mapping", "critic"))
         sizes = [config.model.embedding_size(factor) for factor in factors]
         # Every update of a step has rows of its own.
@@ -102,15 +80,35 @@ def training(config, stage: str, replicas: int = 1) -> int:
     return _FLOAT * (_TRAINED_COPIES * sum(count.get(name, 0) for name in trained) + numbers)
 
 
+def _published(model):
+    """Parameters of appearance encoder and generator of the published architecture."""
+    h = model.hidden
+    convolution = 9 * h * h
+    rows, columns = _halved(model.height, model.width, model.generator_levels)
+    region = _halved(model.region_size, model.region_size, model.region_levels)
+    encoder = 27 * h + 2 * convolution
+    encoder += _pyramid(h, model.region_levels)
+    encoder += region[0] * region[1] * h * model.region_levels * model.region_embedding
+    if model.has_background:
+        side = _halved(model.height, model.width, model.background_levels)
+        encoder += _pyramid(h, model.background_levels)
+        encoder += side[0] * side[1] * h * model.background_levels * model.background_embedding
+    levels = model.generator_levels
+    joined = [levels + 1, *(2 * (levels - i) for i in range(1, levels))]
+    generator = 9 * (model.appearance_embedding + _KEYPOINTS) * h + _pyramid(h, levels)
+    generator += rows * columns * h * model.latent * (levels + 1)
+    generator += 2 * convolution * sum(channels**2 for channels in joined)
+    generator += h * h * sum(joined[i] * (levels - 1 - i) for i in range(levels - 1))
+    return encoder, generator
+
+
 def _placed(model):
-    """Encoder and generator of the placed architecture: their residuals and the codes' layers."""
+    """The same of the placed architecture: its residuals and the layers of codes."""
     residual = 2 * 9 * model.hidden**2
-    codes = 2 * _REGIONS * model.region_embedding**2
-    placed = _REGIONS * model.region_embedding * model.placed_channels
     # Squares of the residuals' widths, in base widths.
-    return residual * (1 + 4 + 16 + 9 + 16) + codes, residual * (
-        9 + 9 + 2 + 16 + 9 + 4 + 1
-    ) + placed
+    encoder = residual * (1 + 4 + 16 + 9 + 16) + 2 * _REGIONS * model.region_embedding**2
+    generator = residual * (9 + 9 + 2 + 16 + 9 + 4 + 1)
+    return encoder, generator + _REGIONS * model.region_embedding * model.placed_channels
 
 
 def _pyramid(h, levels):

@@ -70,14 +70,14 @@ class RunFolder:
             )
         path = pathlib.Path(path)
         if (path / "config.json").exists():
-            found = cls.open(path)
-            if found.saved_weights:
+            there = cls.open(path)
+            if there.saved_weights:
                 raise ConfigError(
-                    f"{path} holds {found.saved_weights.name}, which is read instead of what is "
+                    f"{path} holds {there.saved_weights.name}, which is read instead of what is "
                     f"trained: name another folder; a run can begin with --init_from={path}",
                     field="run_dir",
                 )
-            existing = found.config
+            existing = there.config
             if existing.preset != config.preset:
                 raise ConfigError(
                     f"{path} holds a run of preset {existing.preset}, not {config.preset}"
@@ -206,18 +206,21 @@ class RunFolder:
         found = self.checkpoints(stage)
         if not found:
             raise ConfigError(f"{self.path} has no checkpoint of stage {stage}: train it first")
-        best = self.path / "checkpoints" / stage / _BEST
+        best = self._best(stage)
         return best if which == "best" and best.exists() else found[-1][1]
 
     def save_best(self, stage: str, arrays: Mapping[str, np.ndarray], error: float) -> None:
         """Replaces the best checkpoint of a stage."""
-        best = self.path / "checkpoints" / stage / _BEST
-        array_files.save(best, {**arrays, _ERROR: np.asarray(error, np.float64)})
+        stored = {**arrays, _ERROR: np.asarray(error, np.float64)}
+        array_files.save(self._best(stage), stored)
 
     def best_error(self, stage: str) -> float:
         """Error of the best checkpoint of a stage, infinite without one."""
-        best = self.path / "checkpoints" / stage / _BEST
+        best = self._best(stage)
         return float(array_files.load(best, [_ERROR])[_ERROR]) if best.exists() else float("inf")
+
+    def _best(self, stage):
+        return self.path / "checkpoints" / stage / _BEST
 
     def write_metrics(self, name: str, values: Mapping) -> None:
         """Sets one entry of metrics.json, keeping the others.

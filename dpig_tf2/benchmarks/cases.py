@@ -38,7 +38,8 @@ class Settings:
     precisions: tuple[str, ...] = ("float32",)
     runs: int = 5
 
-    def measure(self, what: str, batch: int, ways: dict[str, Way], **options):
+    def measure(self, what: str, batch: int, ways: dict[str, Way], **options) -> list[Result]:
+        """`measure.compare` with these settings, on this machine's device."""
         return compare(what, self.config, batch, device(), ways, self.runs, **options)
 
     def fast_ways(self, build: Callable[[str], Way], name: str = FAST) -> dict[str, Way]:
@@ -47,6 +48,7 @@ class Settings:
 
 
 def device() -> str:
+    """What TensorFlow computes on: "GPU" where it finds one, else "CPU"."""
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 

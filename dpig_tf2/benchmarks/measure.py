@@ -107,18 +107,20 @@ def compare(
     model = config.model
     return [
         Result(
-            what,
-            name,
-            config.preset,
-            model.height,
-            model.width,
-            model.hidden,
-            batch,
-            device,
-            way.precision,
-            seconds[name],
-            tuple(b / own for b, own in zip(base, seconds[name], strict=True)) if base else (),
-            way.operations,
+            what=what,
+            way=name,
+            preset=config.preset,
+            height=model.height,
+            width=model.width,
+            hidden=model.hidden,
+            batch=batch,
+            device=device,
+            precision=way.precision,
+            seconds=seconds[name],
+            ratios=tuple(b / own for b, own in zip(base, seconds[name], strict=True))
+            if base
+            else (),
+            operations=way.operations,
         )
         for name, way in ways.items()
     ]

@@ -81,7 +81,7 @@ def train(config: Config, precision: str, rematerialize: bool) -> dict:
     return {"gib": resident_gib(), "program_gib": program, "seconds": seconds}
 
 
-def resident_gib():
+def resident_gib() -> float:
     """Largest resident memory of this process so far, GiB."""
     # Not `resource.getrusage`: its peak would begin with that of the process that started this one.
     with open("/proc/self/status") as status:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from dpig_tf2.config import Config, ModelConfig
 from dpig_tf2.execution import Execution
+from dpig_tf2.models.layers import Network
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops import pose_maps
 from dpig_tf2.ops.images import to_network_range
@@ -45,7 +46,7 @@ class ReferenceReconstructionTrainer(ReconstructionTrainer):
         networks: built with `EXECUTION`.
     """
 
-    def __init__(self, config: Config, networks: dict):
+    def __init__(self, config: Config, networks: dict[str, Network]):
         super().__init__(config, networks)
         self.person_model = ReferencePersonModel(config.model, networks)
         self.graphs = [tf.function(self.move_discriminator), tf.function(self.move_generator)]
@@ -80,7 +81,7 @@ class ReferenceMappingTrainer(MappingTrainer):
         encoder: has the frozen appearance encoder, built with `EXECUTION`.
     """
 
-    def __init__(self, config: Config, networks: dict, encoder: PersonModel):
+    def __init__(self, config: Config, networks: dict[str, Network], encoder: PersonModel):
         super().__init__(config, "appearance_mapping", networks)
         self.person_model = encoder
         self.mapping_graph = tf.function(self.update_mapping)

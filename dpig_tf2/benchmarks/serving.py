@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from dpig_tf2.config import Config
 from dpig_tf2.errors import DpigError
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory
+from dpig_tf2.models.layers import Network
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.serving import verification
 from dpig_tf2.serving.export import export
@@ -67,7 +68,7 @@ def serving(
     precisions: tuple[str, ...],
     runs: int,
     batch: int,
-    networks: dict | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> tuple[list[Served], list[str]]:
     """Measures all ways, each in turns with the reference.
 
@@ -91,6 +92,8 @@ def serving(
 
 @dataclasses.dataclass
 class _Comparison:
+    """All ways to re-pose persons beside the reference; its files lie in a folder."""
+
     sampler: PersonSampler
     folder: pathlib.Path
     runs: int
@@ -167,20 +170,20 @@ class _Comparison:
         config = self.sampler.config
         assert apart is not None
         return Served(
-            name,
-            precision,
-            config.preset,
-            config.model.height,
-            config.model.width,
-            config.model.hidden,
-            _size(way["path"]),
-            float(apart.mean()),
-            float(apart.max()),
-            self.batches,
-            tuple(seconds),
-            tuple(ratios),
-            start["start_seconds"],
-            gib,
+            way=name,
+            precision=precision,
+            preset=config.preset,
+            height=config.model.height,
+            width=config.model.width,
+            hidden=config.model.hidden,
+            size=_size(way["path"]),
+            mean_levels=float(apart.mean()),
+            max_levels=float(apart.max()),
+            batches=self.batches,
+            seconds=tuple(seconds),
+            ratios=tuple(ratios),
+            start_seconds=start["start_seconds"],
+            gib=gib,
         )
 
     def _pictures(self, process, batch):

@@ -118,7 +118,7 @@ def _download_archives(dataset):
 
 
 def _fetch(folder, sources, variable):
-    from dpig_tf2.preparation import downloads
+    from dpig_tf2.preparation import archives, downloads
 
     for name, places in sources.items():
         try:
@@ -130,7 +130,7 @@ def _fetch(folder, sources, variable):
                 file=folder / name,
             ) from error
         # Pipelines read one folder, but the archives have theirs.
-        paths = downloads.unpack(archive, folder, flat=".tfrecord")
+        paths = archives.unpack(archive, folder, flat=".tfrecord")
         folders = sorted({str(path.parent) for path in paths})
         files = counted(len(paths), "file")
         program.say(f"{files} of {archive} unpacked to {', '.join(folders)}")

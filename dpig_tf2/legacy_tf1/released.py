@@ -10,7 +10,7 @@ from dpig_tf2.errors import DpigError
 from dpig_tf2.io import locks
 from dpig_tf2.legacy_tf1 import importer, variable_map
 from dpig_tf2.legacy_tf1.checkpoint import CheckpointError, name_step, variable_names
-from dpig_tf2.preparation import downloads
+from dpig_tf2.preparation import archives, downloads
 from dpig_tf2.presets import registry
 
 MIRRORS_VARIABLE = "DPIG_RELEASED_MIRRORS"
@@ -54,7 +54,7 @@ def fetch(name: str, mirrors: Sequence[str] = (), sha256: str | None = None) -> 
         unpacked, run = work / "unpacked", work / "run"
         for leftover in (unpacked, run):  # of a process that was killed
             shutil.rmtree(leftover, ignore_errors=True)
-        downloads.unpack(archive, unpacked)
+        archives.unpack(archive, unpacked)
         found = find_checkpoints(unpacked, _CONFIGURATIONS[name])
         if "reconstruction" not in found:
             raise CheckpointError(

@@ -91,11 +91,11 @@ class AppearanceEncoder(layers.Network):
         background = self.encode_background(stem * (1.0 - body_mask))
         return tf.concat([foreground, background], axis=-1)
 
-    def stem(self, images):
+    def stem(self, images) -> tf.Tensor:
         """Shared full-resolution features, [B, H, W, h]."""
         return self.stem_residual(self.stem_conv(images))
 
-    def encode_regions(self, features, part_boxes, part_visibility):
+    def encode_regions(self, features, part_boxes, part_visibility) -> tf.Tensor:
         """Codes of the seven regions, zero where invisible: float32 [B, 7 * region_embedding]."""
         count = part_boxes.shape[1]
         # Crops in float32: their sampling positions need it, and the cost is small.
@@ -107,16 +107,12 @@ class AppearanceEncoder(layers.Network):
             self.execution.jit_compile,
         )
         crops = tf.reshape(crops, [-1, self.region_size, self.region_size, self.hidden])
-        codes = self.region_dense(_flatten(self.region_pyramid(crops)[-1]))
+        codes = self.region_dense(layers.flatten(self.region_pyramid(crops)[-1]))
         codes = tf.reshape(tf.cast(codes, tf.float32), [-1, count, self.region_embedding])
         codes *= part_visibility[..., None]
         return tf.reshape(codes, [-1, count * self.region_embedding])
 
-    def encode_background(self, features):
+    def encode_background(self, features) -> tf.Tensor:
         """Code of the background, float32 [B, background_embedding]."""
-        code = self.background_dense(_flatten(self.background_pyramid(features)[-1]))
+        code = self.background_dense(layers.flatten(self.background_pyramid(features)[-1]))
         return tf.cast(code, tf.float32)
-
-
-def _flatten(x):
-    return tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])

@@ -1,10 +1,12 @@
 """Networks from a ModelConfig: which there are, which stage owns them, how each is built."""
 
-import keras
+from collections.abc import Iterable
+
 import tensorflow as tf
 
 from dpig_tf2.config import STAGES, ConfigError, ModelConfig
 from dpig_tf2.execution import Execution
+from dpig_tf2.models import layers
 from dpig_tf2.models.appearance_encoder import AppearanceEncoder
 from dpig_tf2.models.discriminator import Discriminator, EmbeddingCritic
 from dpig_tf2.models.flow_mapping import FlowMapping
@@ -18,10 +20,9 @@ from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 
 def stage_networks(stage: str, config: ModelConfig) -> tuple[str, ...]:
     """Names of the networks that a stage trains, adversaries included."""
-    mappings = {"appearance_mapping": config.appearance_factors, "pose_mapping": ("pose",)}
-    kinds = ("mapping",) if config.mapping == "flow" else ("mapping", "critic")
-    if stage in mappings:
-        return tuple(f"{factor}_{kind}" for factor in mappings[stage] for kind in kinds)
+    if factors := config.mapped_factors(stage):
+        kinds = ("mapping",) if config.mapping == "flow" else ("mapping", "critic")
+        return tuple(f"{factor}_{kind}" for factor in factors for kind in kinds)
     if stage == "reconstruction" and config.architecture == "placed":
         return ("appearance_encoder", "generator")
     return {
@@ -32,7 +33,7 @@ def stage_networks(stage: str, config: ModelConfig) -> tuple[str, ...]:
 
 def build_network(
     name: str, config: ModelConfig, execution: Execution = Execution()
-) -> keras.Model:
+) -> layers.Network:
     """One network with its variables created, named as in checkpoints.
 
     Args:
@@ -48,39 +49,14 @@ def build_network(
             f"no network is called {name!r} in the {config.architecture} architecture, variant "
             f"{config.variant}"
         )
-    image = (config.height, config.width, 3)
-    if config.architecture == "placed" and name in ("appearance_encoder", "generator"):
-        return _placed_network(name, config, execution)
-    if name == "appearance_encoder":
-        network = AppearanceEncoder(
-            hidden=config.hidden,
-            region_size=config.region_size,
-            region_levels=config.region_levels,
-            region_embedding=config.region_embedding,
-            background_levels=config.background_levels,
-            background_embedding=config.background_embedding if config.has_background else 0,
-            execution=execution,
-            name=name,
-        )
-        inputs = [image, (NUM_REGIONS, 4), (NUM_REGIONS,)]
-        if config.has_background:
-            inputs.append((config.height, config.width, 1))
-        return _built(network, *inputs)
-    if name == "generator":
-        network = Generator(
-            config.hidden,
-            config.latent,
-            config.generator_levels,
-            execution,
-            name=name,
-        )
-        pose_map = (config.height, config.width, NUM_KEYPOINTS)
-        return _built(network, (config.appearance_embedding,), pose_map)
+    if name in ("appearance_encoder", "generator"):
+        of_images = {"published": _published_network, "placed": _placed_network}
+        return of_images[config.architecture](name, config, execution)
     if name == "discriminator":
         network = Discriminator(
             config.discriminator_hidden, config.discriminator_row, execution, name=name
         )
-        return _built(network, image)
+        return _built(network, (config.height, config.width, 3))
     if name == "pose_encoder":
         network = PoseEncoder(config.pose_hidden, config.pose_embedding, execution, name=name)
         return _built(network, (NUM_KEYPOINTS, 3))
@@ -100,13 +76,35 @@ def build_network(
     return network
 
 
+def _published_network(name, config, execution):
+    """Appearance encoder or generator of the published architecture."""
+    image, mask, pose_map = ((config.height, config.width, n) for n in (3, 1, NUM_KEYPOINTS))
+    if name == "generator":
+        sizes = (config.hidden, config.latent, config.generator_levels)
+        network = Generator(*sizes, execution, name=name)
+        return _built(network, (config.appearance_embedding,), pose_map)
+    network = AppearanceEncoder(
+        hidden=config.hidden,
+        region_size=config.region_size,
+        region_levels=config.region_levels,
+        region_embedding=config.region_embedding,
+        background_levels=config.background_levels,
+        background_embedding=config.background_embedding if config.has_background else 0,
+        execution=execution,
+        name=name,
+    )
+    inputs = [image, (NUM_REGIONS, 4), (NUM_REGIONS,)]
+    return _built(network, *inputs, *([mask] if config.has_background else []))
+
+
 def _placed_network(name, config, execution):
+    """Appearance encoder or generator of the placed architecture."""
     keypoints = (NUM_KEYPOINTS, 3)
     sizes = (config.hidden, config.region_embedding, config.background_embedding)
     if name == "appearance_encoder":
         image, mask = ((config.height, config.width, n) for n in (3, 1))
-        encoder = PlacedEncoder(*sizes, config.texels, execution, name=name)
-        return _built(encoder, image, keypoints, mask)
+        network = PlacedEncoder(*sizes, config.texels, execution, name=name)
+        return _built(network, image, keypoints, mask)
     network = PlacedGenerator(
         config.height,
         config.width,
@@ -119,13 +117,15 @@ def _placed_network(name, config, execution):
     return _built(network, (config.appearance_embedding,), keypoints)
 
 
-def build_networks(names, config: ModelConfig, execution: Execution = Execution()) -> dict:
+def build_networks(
+    names: Iterable[str], config: ModelConfig, execution: Execution = Execution()
+) -> dict[str, layers.Network]:
     """`build_network` for each name, as {name: network}."""
     return {name: build_network(name, config, execution) for name in names}
 
 
 def _built(network, *shapes):
-    # Called on no rows, it creates its variables and computes nothing; a symbolic call takes twice
-    # as long.
+    # A call on no rows creates the variables and computes nothing; a symbolic one takes twice as
+    # long.
     network(*(tf.zeros((0, *shape)) for shape in shapes))
     return network

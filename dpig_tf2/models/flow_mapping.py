@@ -156,7 +156,7 @@ class FlowMapping(layers.Network):
         _, x = tf.while_loop(lambda i, _: i < _STEPS, step, (0, x))
         return x * self.code_deviation + self.code_mean
 
-    def noise_of(self, codes):
+    def noise_of(self, codes) -> tf.Tensor:
         """The noise that a call moves to about these codes: the same way, gone backward.
 
         Exact as far as the steps are short. Codes out of reach count as the nearest within.
@@ -186,7 +186,7 @@ class FlowMapping(layers.Network):
         distance = tf.sqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True))
         return x * (self.reach / tf.maximum(distance, self.reach))
 
-    def velocity(self, x, time, guidance=1.0):
+    def velocity(self, x, time, guidance=1.0) -> tf.Tensor:
         """v of normalized codes [B, embedding] at times [B] in [0, 1], float32 [B, embedding].
 
         The layers' correction of what Gaussian codes would do counts `guidance` times.
@@ -212,6 +212,6 @@ class FlowMapping(layers.Network):
         share = (signal - noise) / (time * signal + noise**2)
         return tf.matmul(tf.matmul(x, self.code_axes) * share, self.code_axes, transpose_b=True)
 
-    def normalize(self, codes):
+    def normalize(self, codes) -> tf.Tensor:
         """Codes [B, embedding] as `velocity` knows them."""
         return (codes - self.code_mean) / self.code_deviation

@@ -81,18 +81,16 @@ class Generator(layers.Network):
         skips = self.encode(embedding, pose_map)
         return self.decode(self.bottleneck(skips), skips)
 
-    def encode(self, embedding, pose_map):
+    def encode(self, embedding, pose_map) -> list[tf.Tensor]:
         """Skip features of every level, finest first."""
         everywhere = convolutions.broadcast(embedding, pose_map, self.execution.implementation)
         return self.pyramid(self.input_conv(convolutions.concat(everywhere, pose_map)))
 
-    def bottleneck(self, skips):
+    def bottleneck(self, skips) -> tf.Tensor:
         """Bottleneck code, [B, latent]."""
-        coarsest = skips[-1]
-        size = coarsest.shape[1] * coarsest.shape[2] * coarsest.shape[3]
-        return self.latent_dense(tf.reshape(coarsest, [-1, size]))
+        return self.latent_dense(layers.flatten(skips[-1]))
 
-    def decode(self, code, skips):
+    def decode(self, code, skips) -> tf.Tensor:
         """Image from the bottleneck code and the skips."""
         x = tf.reshape(self.bottom_dense(code), [-1, *self.bottom])
         for i, residual in enumerate(self.residuals):

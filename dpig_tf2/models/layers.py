@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import keras
 import tensorflow as tf
@@ -15,7 +16,12 @@ LEAKY_SLOPE = 0.2
 serializable = keras.saving.register_keras_serializable(package="dpig_tf2")
 
 
-def leaky_relu(x):
+def flatten(x) -> tf.Tensor:
+    """[B, ...] of known sizes as [B, N]."""
+    return tf.reshape(x, [-1, math.prod(x.shape[1:])])
+
+
+def leaky_relu(x) -> tf.Tensor:
     """Leaky rectifier with the slope that every network here uses, 0.2."""
     return tf.nn.leaky_relu(x, alpha=LEAKY_SLOPE)
 
@@ -47,9 +53,9 @@ class _Executed:
 
 
 class _BuiltByCall:
-    """What consists of layers, which are built as they are called.
+    """A layer of layers, which are built as they are first called.
 
-    Keras would else trace the call once more to build them, of blocks in blocks four times.
+    Keras would otherwise trace the call once more to build them, in blocks of blocks four times.
     """
 
     def build(self, *_, **__) -> None:
@@ -89,7 +95,7 @@ class Network(_BuiltByCall, _Executed, keras.Model):
 
         That is what Winograd's algorithm makes of a kernel, and the order in which oneDNN wants
         one. Graphs traced from now on have it from the weights of this moment; they ignore later
-        changes of these. Nothing is frozen of convolutions that need neither.
+        changes of these. Convolutions that need neither stay as they are.
         """
         for conv in self._convolutions():
             conv.freeze()

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from dpig_tf2.execution import Execution
 from dpig_tf2.io import array_files
 from dpig_tf2.io.atomic import replacing
 from dpig_tf2.models import factory, weights
+from dpig_tf2.models.layers import Network
 from dpig_tf2.run_folder import SAVED_WEIGHTS, RunFolder
 
 _CONFIG = "config.json"
@@ -24,7 +25,7 @@ def load_networks(
     checkpoint: str = "latest",
     adversaries: bool = False,
     names: Collection[str] | None = None,
-) -> tuple[Config, dict]:
+) -> tuple[Config, dict[str, Network]]:
     """Configuration and {name: network} of a run folder, saved sampler or preset of weights.
 
     Args:
@@ -63,7 +64,7 @@ def load_stage_networks(
     checkpoint: str = "latest",
     adversaries: bool = False,
     names: Collection[str] | None = None,
-) -> dict:
+) -> dict[str, Network]:
     """{name: network} of one stage with the weights of a checkpoint; see `load_networks`.
 
     Where training has kept a moving average of the weights, that is what is taken.
@@ -79,7 +80,7 @@ def load_stage_networks(
     return _networks(wanted, run.config.model, weights.averaged(arrays), path, execution)
 
 
-def save_networks(path: str | os.PathLike, config: Config, networks: dict) -> None:
+def save_networks(path: str | os.PathLike, config: Config, networks: Mapping[str, Network]) -> None:
     """Writes configuration and weights to a folder for `load_networks`; no optimizer state.
 
     Raises:
@@ -95,7 +96,7 @@ def save_networks(path: str | os.PathLike, config: Config, networks: dict) -> No
         array_files.save(path / SAVED_WEIGHTS, weights.collect(variables))
 
 
-def fingerprint(config: ModelConfig, networks: dict) -> str:
+def fingerprint(config: ModelConfig, networks: Mapping[str, Network]) -> str:
     """16 hexadecimal digits that change with any weight or network size."""
     digest = hashlib.blake2b(repr(config).encode(), digest_size=8)
     for name, network in sorted(networks.items()):

@@ -3,10 +3,13 @@
 The one place of it for training, sampling, serving and benchmarks.
 """
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from dpig_tf2.config import STAGES, ConfigError, ModelConfig
 from dpig_tf2.models import factory
+from dpig_tf2.models.layers import Network
 from dpig_tf2.models.mapping_network import draw_noise
 from dpig_tf2.ops import images as image_ops
 from dpig_tf2.ops import keypoints as keypoint_ops
@@ -25,8 +28,8 @@ class PersonModel:
     """Trained networks and the preprocessing around them; no validation, no randomness of its own.
 
     Images are uint8 [B, H, W, 3], keypoints float32 [B, 18, 3] in pixels. Mapping networks and pose
-    autoencoder give a row the same bits whatever else is in the batch; flows of places do where it
-    is as many rows from the first, else to rounding. Appearance encoder and generator do so only to
+    autoencoder give a row the same bits whatever else is in the batch; flows of places do so where
+    the row has the same number, else to rounding. Appearance encoder and generator do so only to
     rounding: pictures may differ by a level here and there.
 
     Args:
@@ -36,12 +39,15 @@ class PersonModel:
         portable: computes as ONNX and LiteRT can; rows then equal each other to rounding only.
     """
 
-    def __init__(self, config: ModelConfig, networks: dict, portable: bool = False):
+    def __init__(
+        self, config: ModelConfig, networks: Mapping[str, Network], portable: bool = False
+    ):
         self.config = config
         self.networks = dict(networks)
         self.portable = portable
 
-    def network(self, name: str):
+    def network(self, name: str) -> Network:
+        """A network at hand; raises ConfigError naming one that is not."""
         if name not in self.networks:
             stages = [s for s in STAGES if name in factory.stage_networks(s, self.config)]
             way = f": `dpig train --stage={stages[0]}` trains it" if stages else ""
@@ -50,20 +56,20 @@ class PersonModel:
 
     # ---- appearance
 
-    def body_mask(self, keypoints):
+    def body_mask(self, keypoints) -> tf.Tensor:
         """float32 [B, H, W, 1] in {0, 1}, at the radius that the encoder was trained with."""
         config = self.config
         size = (config.height, config.width)
         return pose_maps.body_mask(keypoints, *size, config.mask_radius, portable=self.portable)
 
-    def part_boxes(self, keypoints):
+    def part_boxes(self, keypoints) -> tuple[tf.Tensor, tf.Tensor]:
         """Boxes [B, 7, 4] in pixels and visibility [B, 7] of the networks' seven regions."""
         config = self.config
         return regions.part_boxes(keypoints, config.height, config.width, config.box_rule)
 
     def encode_appearance(
         self, images, keypoints, body_mask=None, part_boxes=None, part_visibility=None
-    ):
+    ) -> tf.Tensor:
         """Images and keypoints -> appearance embedding, float32 [B, E].
 
         What is None is computed from the keypoints; a mask that the network does not use is
@@ -91,7 +97,7 @@ class PersonModel:
         mask = self.body_mask(keypoints) if given is None else given
         return tf.cast(tf.reshape(mask, [-1, self.config.height, self.config.width, 1]), tf.float32)
 
-    def encode_person(self, person: dict):
+    def encode_person(self, person: dict) -> tf.Tensor:
         """Appearance embedding, float32 [B, E], of persons as `pipeline.parser` documents them."""
         parts = {key: person[key] for key in ("body_mask", "part_boxes", "part_visibility")}
         return self.encode_appearance(person["image"], person["keypoints"], **parts)
@@ -103,18 +109,18 @@ class PersonModel:
             for factor, (first, end) in self.config.appearance_layout.items()
         }
 
-    def join_appearance(self, codes: dict):
+    def join_appearance(self, codes: dict) -> tf.Tensor:
         """Inverse of `split_appearance`; other factors' codes are ignored."""
         return tf.concat([codes[factor] for factor in self.config.appearance_layout], axis=-1)
 
     # ---- pose
 
-    def encode_pose(self, keypoints):
+    def encode_pose(self, keypoints) -> tf.Tensor:
         """Keypoints -> pose code, float32 [B, P]."""
         normalized = keypoint_ops.normalize(keypoints, self.config.height, self.config.width)
         return self._row_by_row(self.network("pose_encoder"), normalized)
 
-    def decode_pose(self, embedding):
+    def decode_pose(self, embedding) -> tf.Tensor:
         """Pose code -> float32 [B, 18, 3], pixels, clamped to the image, not truncated."""
         normalized = self._row_by_row(self.network("pose_decoder"), embedding)
         keypoints = keypoint_ops.denormalize(normalized, self.config.height, self.config.width)
@@ -123,7 +129,7 @@ class PersonModel:
 
     # ---- noise
 
-    def draw_noise(self, count, factor: str, seed):
+    def draw_noise(self, count, factor: str, seed) -> tf.Tensor:
         """Noise of one factor, float32 [count, E], N(0, noise_scale ** 2).
 
         Args:
@@ -137,13 +143,13 @@ class PersonModel:
         seed = tf.stack([tf.cast(seed, tf.int32), tf.constant(stream)])
         return draw_noise(shape, seed, self.config.noise_scale)
 
-    def map_noise(self, noise, factor: str):
+    def map_noise(self, noise, factor: str) -> tf.Tensor:
         """Noise [B, E], already scaled -> code of the factor, [B, E]."""
         return self._row_by_row(self.network(f"{factor}_mapping"), noise)
 
     # ---- pictures
 
-    def generate(self, appearance_embedding, keypoints):
+    def generate(self, appearance_embedding, keypoints) -> tf.Tensor:
         """Embedding [B, E] and keypoints -> float32 [B, H, W, 3] in [-1, 1] units, unbounded."""
         config = self.config
         if config.architecture == "placed":
@@ -151,17 +157,17 @@ class PersonModel:
         maps = pose_maps.pose_map(keypoints, config.height, config.width, config.pose_map_radius)
         return self.network("generator")(appearance_embedding, maps)
 
-    def pictures(self, appearance_embedding, keypoints):
+    def pictures(self, appearance_embedding, keypoints) -> tf.Tensor:
         """`generate` as uint8 [B, H, W, 3]."""
         return image_ops.to_uint8(self.generate(appearance_embedding, keypoints))
 
-    def discriminate(self, images):
+    def discriminate(self, images) -> tf.Tensor:
         """Images -> logits of the image discriminator, one or more for each image."""
         return self.network("discriminator")(image_ops.to_network_range(images))
 
     # ---- from input to picture
 
-    def transfer(self, images, keypoints, target_keypoints, **parts):
+    def transfer(self, images, keypoints, target_keypoints, **parts) -> tf.Tensor:
         """The persons of the images in the target poses, uint8 [B, H, W, 3].
 
         `parts` as in `encode_appearance`.

@@ -131,7 +131,7 @@ class PlacedEncoder(layers.Network):
         foreground = self.encode_figure(images, keypoints, body_mask)
         return tf.concat([foreground, self.encode_scene(images, body_mask)], axis=-1)
 
-    def encode_figure(self, images, keypoints, body_mask):
+    def encode_figure(self, images, keypoints, body_mask) -> tf.Tensor:
         """Codes of the seven regions, zero where unseen: float32 [B, 7 * region_embedding]."""
         _, height, width, _ = images.shape
         x = tf.cast(tf.concat([images * body_mask, body_mask], axis=-1), self.compute_dtype)
@@ -143,12 +143,14 @@ class PlacedEncoder(layers.Network):
             features.append(x)
         found = _under_maps(features, body.of_anchors, body.known)
         found = tf.split(found, anchors.ANCHORS_PER_REGION, axis=1)
-        hidden = [dense(_flat(f)) for dense, f in zip(self.region_hidden, found, strict=True)]
+        hidden = [
+            dense(layers.flatten(f)) for dense, f in zip(self.region_hidden, found, strict=True)
+        ]
         if self.texels:
             found = _under_maps(features[:2], body.of_texels, body.texels_known)
             found = tf.split(found, list(_TEXELS.values()), axis=1)
             for i, dense, f in zip(_TEXELS, self.region_texels, found, strict=True):
-                hidden[i] += dense(_flat(f))
+                hidden[i] += dense(layers.flatten(f))
         # All regions at once: TensorFlow's optimizer of graphs for oneDNN breaks off, with pages of
         # errors, at an activation of the very sum of two dense layers.
         hidden = tf.split(tf.nn.relu(tf.concat(hidden, axis=-1)), NUM_REGIONS, axis=-1)
@@ -162,7 +164,7 @@ class PlacedEncoder(layers.Network):
             [tf.cast(code, tf.float32) * s for code, s in zip(codes, seen, strict=True)], axis=-1
         )
 
-    def encode_scene(self, images, body_mask):
+    def encode_scene(self, images, body_mask) -> tf.Tensor:
         """Code of the scene around the person, float32 [B, scene_embedding]."""
         around = 1.0 - body_mask
         x = tf.cast(tf.concat([images * around, around], axis=-1), self.compute_dtype)
@@ -188,11 +190,7 @@ def _under_maps(features, maps_on, known):
     return tf.concat([*found, tf.cast(known, found[0].dtype)[..., None]], axis=-1)
 
 
-def _flat(found):
-    return tf.reshape(found, [-1, found.shape[1] * found.shape[2]])
-
-
-def composed(figure, scene):
+def composed(figure, scene) -> tf.Tensor:
     """A figure [B, H, W, 4], its coverage last, before a scene [B, H, W, 3]: [B, H, W, 3]."""
     colors, coverage = tf.split(figure, [3, 1], axis=-1)
     return coverage * colors + (1.0 - coverage) * scene
@@ -300,13 +298,13 @@ class PlacedGenerator(layers.Network):
     def call(self, embedding, keypoints):
         return composed(*self.layers_of(embedding, keypoints))
 
-    def layers_of(self, embedding, keypoints):
+    def layers_of(self, embedding, keypoints) -> tuple[tf.Tensor, tf.Tensor]:
         """The figure [B, H, W, 4], its coverage last in [0, 1], and the scene [B, H, W, 3]."""
         foreground = embedding[:, : NUM_REGIONS * self.region_embedding]
         scene = embedding[:, NUM_REGIONS * self.region_embedding :]
         return self.draw_figure(foreground, keypoints), self.draw_scene(scene)
 
-    def draw_figure(self, foreground, keypoints):
+    def draw_figure(self, foreground, keypoints) -> tf.Tensor:
         """Figure and coverage, float32 [B, H, W, 4]."""
         values = self._values(tf.cast(foreground, self.compute_dtype))
         body = anchors.BodyMaps(keypoints, self.height, self.width, self.texels)
@@ -347,7 +345,7 @@ class PlacedGenerator(layers.Network):
         placed = tf.einsum("bhwn,bnc->bhwc", tf.cast(maps, values.dtype), values)
         return tf.concat([placed, tf.cast(body.of_keypoints(grid), values.dtype)], axis=-1)
 
-    def draw_scene(self, code):
+    def draw_scene(self, code) -> tf.Tensor:
         """The scene without the person, float32 [B, H, W, 3]."""
         cells = tf.reshape(code, [-1, *self.grid, code.shape[-1] // math.prod(self.grid)])
         cells = tf.cast(cells, self.compute_dtype)

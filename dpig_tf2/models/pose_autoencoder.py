@@ -73,7 +73,7 @@ class PoseDecoder(layers.Network):
         visibility = probability + tf.stop_gradient(tf.round(probability) - probability)
         return tf.concat([coordinates, visibility[..., None]], axis=-1)
 
-    def decode(self, embedding):
+    def decode(self, embedding) -> tuple[tf.Tensor, tf.Tensor]:
         """Coordinates [B, 18, 2] and visibility probabilities [B, 18], both float32."""
         features = self.trunk(embedding)
         coordinates = tf.cast(self.coordinates_dense(features), tf.float32)

@@ -92,8 +92,8 @@ class TextureEncoder(layers.Block):
     def call(self, colors, seen):
         x = tf.cast(tf.concat([colors * seen, seen], axis=-1), self.compute_dtype)
         x = tf.split(x, list(anchors.TEXELS_OF_REGION.values()), axis=1)
-        x = [tf.reshape(found, [-1, found.shape[1] * found.shape[2]]) for found in x]
-        codes = [code(h(found)) for code, h, found in zip(self.codes, self.hidden, x, strict=True)]
+        of_regions = zip(self.codes, self.hidden, map(layers.flatten, x), strict=True)
+        codes = [code(hidden(found)) for code, hidden, found in of_regions]
         return dict(zip(anchors.TEXELS_OF_REGION, codes, strict=True))
 
 

@@ -221,8 +221,8 @@ def _convolve_upsampled(small, images, kernel):
     """
     from_small, from_images = tf.split(kernel, [small.shape[-1], images.shape[-1]], axis=2)
     shape = [tf.shape(images)[0], *images.shape[1:3], kernel.shape[-1]]
-    doubled = tf.nn.conv2d_transpose(small, _doubling_kernel(from_small), shape, strides=2)
-    return tf.nn.conv2d(images, from_images, 1, "SAME") + doubled
+    of_small = tf.nn.conv2d_transpose(small, _doubling_kernel(from_small), shape, strides=2)
+    return tf.nn.conv2d(images, from_images, 1, "SAME") + of_small
 
 
 # Which taps [3] of a plain kernel reach the taps [4] of the transposed one, along an axis: pixel i

@@ -75,7 +75,9 @@ def _dilated(mask):
     return mask
 
 
-def part_boxes(keypoints, height: int, width: int, rule: str, parts: int):
+def part_boxes(
+    keypoints, height: int, width: int, rule: str, parts: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Boxes as `regions.part_boxes` sets them.
 
     Args:

@@ -1,4 +1,4 @@
-"""The one place that converts between stored pixels and network units."""
+"""Stored pixels to network units and back, the one place of it; encoded images in a graph."""
 
 import functools
 

@@ -3,7 +3,7 @@
 A pose is float32 [..., K, 3] with K = 18: (row, column, visibility). Rows and columns are pixels
 with the origin at the top left; visibility is 0 or 1; a missing keypoint is (0, 0, 0).
 
-Converting records needs this module without TensorFlow, which is why functions import it.
+TensorFlow is imported where it is needed: the conversion of records uses this module without.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ from dpig_tf2.ops.implementations import is_reference, runs_on_cpu_uncompiled
 from dpig_tf2.ops.keypoints import NUM_KEYPOINTS
 
 
-def part_boxes(keypoints, height: int, width: int, rule: str, parts: int = NUM_REGIONS):
+def part_boxes(
+    keypoints, height: int, width: int, rule: str, parts: int = NUM_REGIONS
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Boxes around the visible keypoints of each part, and which parts are visible.
 
     Args:

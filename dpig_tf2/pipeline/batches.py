@@ -22,7 +22,7 @@ CACHES = ("none", "memory")
 
 def training_batches(
     records: RecordSet,
-    model_config: ModelConfig,
+    model: ModelConfig,
     batch_size: int,
     seed: int,
     start: int = 0,
@@ -39,7 +39,7 @@ def training_batches(
 
     Args:
         records: what to read.
-        model_config: image size, mask radius and box rule.
+        model: image size, mask radius and box rule.
         batch_size: global batch size, examples.
         seed: of the permutations.
         start: number of the first batch.
@@ -57,23 +57,23 @@ def training_batches(
     """
     if cache not in CACHES:
         raise DpigError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}", field="cache")
-    records = usable_records(records, model_config, skip_bad_records)
+    records = usable_records(records, model, skip_bad_records)
     require_examples(records, batch_size)
     shares = replica_shares(batch_size, updates, input_context)
     schedule = TrainingSchedule(len(records), batch_size, seed, start, shares)
     keys = parser.MODEL_KEYS
     numbers = tf.data.Dataset.counter()
     if cache == "memory":
-        batches = from_memory(records, model_config, schedule, numbers, keys)
+        batches = from_memory(records, model, schedule, numbers, keys)
     else:
-        batches = reading.decoded(records, model_config, schedule.batch, numbers, keys, ())
+        batches = reading.decoded(records, model, schedule.batch, numbers, keys, ())
     batches = _with_batch_size(batches, shares.shape[1])
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(
     records: RecordSet,
-    model_config: ModelConfig,
+    model: ModelConfig,
     batch_size: int,
     limit: int | None = None,
     skip_bad_records: bool = False,
@@ -85,7 +85,7 @@ def evaluation_batches(
 
     Args:
         records: what to read.
-        model_config: image size, mask radius and box rule.
+        model: image size, mask radius and box rule.
         batch_size: examples.
         limit: number of examples, None for all.
         skip_bad_records: as for `training_batches`.
@@ -94,18 +94,18 @@ def evaluation_batches(
     Raises:
         RecordError: as `training_batches`.
     """
-    records = usable_records(records, model_config, skip_bad_records)
+    records = usable_records(records, model, skip_bad_records)
     total = len(records) if limit is None else min(limit, len(records))
     schedule = FileOrder(total, batch_size)
     numbers = tf.data.Dataset.range(schedule.batches)
     keys = (*parser.MODEL_KEYS, *parser.LABEL_KEYS, *extras)
-    batches = reading.decoded(records, model_config, schedule.batch, numbers, keys, extras)
+    batches = reading.decoded(records, model, schedule.batch, numbers, keys, extras)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def unique_persons(
     records: RecordSet,
-    model_config: ModelConfig,
+    model: ModelConfig,
     batch_size: int,
     skip_bad_records: bool = False,
 ) -> tf.data.Dataset:
@@ -116,16 +116,16 @@ def unique_persons(
 
     Args:
         records: what to read.
-        model_config: image size, mask radius and box rule.
+        model: image size, mask radius and box rule.
         batch_size: images.
         skip_bad_records: as for `training_batches`.
 
     Raises:
         RecordError: as `training_batches`.
     """
-    records = usable_records(records, model_config, skip_bad_records)
+    records = usable_records(records, model, skip_bad_records)
     distinct, _ = distinct_images(records)
-    return images_at(records, model_config, distinct, batch_size)
+    return images_at(records, model, distinct, batch_size)
 
 
 def _with_batch_size(batches, batch_size):

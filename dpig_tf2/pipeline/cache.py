@@ -86,7 +86,7 @@ def _digest(parsed, i, side):
 
 
 def images_at(
-    records: RecordSet, model_config: ModelConfig, where: np.ndarray, batch_size: int
+    records: RecordSet, model: ModelConfig, where: np.ndarray, batch_size: int
 ) -> tf.data.Dataset:
     """Dataset of single-person batches with names: the images at `where` int64 [M, 2]."""
     schedule = FileOrder(len(where), batch_size)
@@ -96,7 +96,7 @@ def images_at(
 
     keys = (*parser.MODEL_KEYS, *parser.LABEL_KEYS)
     numbers = tf.data.Dataset.range(schedule.batches)
-    pairs = reading.decoded(records, model_config, choose, numbers, keys, ())
+    pairs = reading.decoded(records, model, choose, numbers, keys, ())
     sides = tf.data.Dataset.from_tensor_slices(where[:, 1]).batch(batch_size)
 
     def select(batch, side):
@@ -112,15 +112,15 @@ def images_at(
     return tf.data.Dataset.zip(pairs, sides).map(select).prefetch(tf.data.AUTOTUNE)
 
 
-def from_memory(records, model_config, schedule, numbers, keys):
+def from_memory(records, model, schedule, numbers, keys):
     """Dataset as `reading.decoded` gives, gathered from decoded images that stay in memory.
 
     Args:
         schedule: which examples form each batch.
-        records, model_config, numbers, keys: as for `reading.decoded`.
+        records, model, numbers, keys: as for `reading.decoded`.
     """
     where, pairs = distinct_images(records)
-    table = _load_table(images_at(records, model_config, where, _SCAN_BATCH), keys)
+    table = _load_table(images_at(records, model, where, _SCAN_BATCH), keys)
     logging.info("%d images of %d examples are kept in memory", len(where), len(records))
 
     def choose(number):

@@ -20,7 +20,7 @@ Choose = Callable[[int], np.ndarray]
 
 def decoded(
     records: RecordSet,
-    model_config: ModelConfig,
+    model: ModelConfig,
     choose: Choose,
     numbers: tf.data.Dataset,
     keys: Sequence[str],
@@ -30,34 +30,32 @@ def decoded(
 
     Args:
         records: what to read.
-        model_config: image size, mask radius and box rule.
+        model: image size, mask radius and box rule.
         choose, numbers: as for `read`.
         keys: fields of a person.
         extras: those of them that are from `records.decoder.EXTRAS`.
     """
-    return read(records, choose, numbers, person_parser(records, model_config, keys, extras))
+    return read(records, choose, numbers, person_parser(records, model, keys, extras))
 
 
-def person_parser(records, model_config, keys, extras):
+def person_parser(records, model, keys, extras):
     """A function from serialized string, as of `Decoder`, to a batch; arguments as of `decoded`."""
-    return _person_parser(model_config, tuple(keys), tuple(extras), records.stored, records.layout)
+    return _person_parser(model, tuple(keys), tuple(extras), records.stored, records.layout)
 
 
 @functools.lru_cache(maxsize=8)  # a training reads its records several times, and tracing is slow
-def _person_parser(model_config, keys, extras, stored, layout):
+def _person_parser(model, keys, extras, stored, layout):
     decode = decoder.Decoder(
-        model_config.height,
-        model_config.width,
-        model_config.mask_radius,
+        model.height,
+        model.width,
+        model.mask_radius,
         extras,
         stored,
         layout,
     )
 
     # One function for both sides halves the time that tracing takes.
-    parse_person = tf.function(
-        functools.partial(parser.parse_person, model=model_config), autograph=False
-    )
+    parse_person = tf.function(functools.partial(parser.parse_person, model=model), autograph=False)
 
     def parse(serialized):
         batch = decode(serialized)

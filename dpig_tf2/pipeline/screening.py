@@ -19,7 +19,7 @@ _NAMED_RECORDS = 10  # skipped records that are logged one by one
 
 
 def usable_records(
-    records: RecordSet, model_config: ModelConfig, skip_bad_records: bool = False
+    records: RecordSet, model: ModelConfig, skip_bad_records: bool = False
 ) -> RecordSet:
     """The records if a model can take them, without the bad ones if these may be skipped.
 
@@ -28,16 +28,16 @@ def usable_records(
 
     Args:
         records: what there is.
-        model_config: the image size.
+        model: the image size.
         skip_bad_records: find the bad ones.
 
     Raises:
         RecordError: if images have another size than the model, a file is cut off or differs
             from its manifest, or no record can be used.
     """
-    _check_size(records, model_config)
+    _check_size(records, model)
     if skip_bad_records:
-        return _without_bad(records, model_config)
+        return _without_bad(records, model)
     if not records.skipped:
         for problem in _folder_problems(records):
             raise problem
@@ -54,15 +54,15 @@ def require_examples(records: RecordSet, batch_size: int) -> None:
         )
 
 
-def _without_bad(records, model_config):
+def _without_bad(records, model):
     logging.info("looking for bad ones among %d records of split %s", len(records), records.split)
     skipped = [str(problem) for problem in _folder_problems(records)]
     if records.layout == "published":
-        usable, bad = _sorted_out(records, model_config)
+        usable, bad = _sorted_out(records, model)
         numbers = records.numbers[usable]
     else:  # each photo once, whatever its pairs
         photos = records.photos()
-        usable, bad = _sorted_out(photos, model_config)
+        usable, bad = _sorted_out(photos, model)
         good = np.zeros(len(records.reader), bool)
         good[photos.records_of(photos.numbers[usable])] = True
         numbers = records.numbers[good[records.records_of(records.numbers)].all(axis=1)]
@@ -77,10 +77,10 @@ def _without_bad(records, model_config):
     return dataclasses.replace(records, numbers=numbers, skipped=tuple(skipped))
 
 
-def _sorted_out(records, model_config):
+def _sorted_out(records, model):
     """Positions of the examples that can be used, and a line for each other one."""
     schedule = FileOrder(len(records), _SCAN_BATCH)
-    parse = reading.person_parser(records, model_config, parser.MODEL_KEYS, ())
+    parse = reading.person_parser(records, model, parser.MODEL_KEYS, ())
     failed = reading.attempt(
         reading.places(records, schedule.batch, tf.data.Dataset.range(schedule.batches)),
         lambda *located: (
@@ -112,8 +112,8 @@ def _folder_problems(records):
     ]
 
 
-def _check_size(records, model_config):
-    size = (model_config.height, model_config.width)
+def _check_size(records, model):
+    size = (model.height, model.width)
     if (records.height, records.width) != size:
         raise RecordError(
             f"{records.paths[0]}: images are {records.height} x {records.width} pixels (rows x "

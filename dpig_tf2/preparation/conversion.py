@@ -8,14 +8,11 @@ by shard. Pairs are in a file as well, so that memory does not grow with their n
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import pathlib
-import pickle
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import numpy as np
 
@@ -23,9 +20,9 @@ from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.io import atomic
 from dpig_tf2.io.hashes import sha256_of_arrays, sha256_of_texts
 from dpig_tf2.ops import drawing
-from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.preparation import photos, record_folder
-from dpig_tf2.preparation.store import PairFile, Place, Store, load, naming
+from dpig_tf2.preparation.photo_views import Item, PhotoFile, is_decoded_alike, prepare_all
+from dpig_tf2.preparation.store import PairFile, Place, Store, load, naming, pickled
 from dpig_tf2.preparation.workers import Workers
 from dpig_tf2.progress import Progress
 from dpig_tf2.records import pair_index, schema, writer
@@ -76,135 +73,6 @@ class Conversion:
     plan: str
     problems: tuple[str, ...]
     left_out: int = 0
-
-
-# ---- what a process makes of a photo
-
-
-@dataclasses.dataclass(frozen=True)
-class View:
-    """A photo as a record has it: `encoded` JPEG or PNG, `keypoints` float32 [18, 3] in pixels."""
-
-    encoded: bytes
-    keypoints: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """What a process has made of a photo.
-
-    Attributes:
-        problems: a line for each; without views the photo cannot be used.
-        views: plain, then mirrored if asked for.
-        sha256: of the photo's file.
-        pixels: what TensorFlow must decode the plain view to, uint8 [H, W, 3]; None where we have
-            encoded it.
-    """
-
-    problems: tuple[str, ...] = ()
-    views: tuple[View, ...] = ()
-    sha256: str = ""
-    pixels: np.ndarray | None = None
-
-
-class Item(Protocol):
-    """What a process can make a photo from."""
-
-    def prepare(self) -> Prepared:
-        """Reads or draws the photo."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class PhotoFile:
-    """A file to become a record.
-
-    Args:
-        path: the file.
-        keypoints: float32 [18, 3], pixels of the photo.
-        size: rows and columns of the record.
-        resize: one of `photos.RESIZE_MODES`.
-        mirrored: for each view, whether it is mirrored.
-        background: what shines through transparent pixels.
-    """
-
-    path: pathlib.Path
-    keypoints: np.ndarray
-    size: tuple[int, int]
-    resize: str = "none"
-    mirrored: tuple[bool, ...] = (False,)
-    background: photos.Color = photos.GRAY
-
-    def prepare(self) -> Prepared:
-        try:
-            photo = photos.read(self.path, self.background)
-            placement = photos.place(photo.size, self.size, self.resize)
-        except DpigError as error:
-            return Prepared((f"{self.path}: {error}",))
-        placed, problems = _inside(placement.keypoints(self.keypoints), placement, self.path)
-        if not placed[:, 2].any():
-            return Prepared((*problems, f"{self.path}: no visible keypoint, skipped"))
-        views = tuple(
-            View(
-                photo.encoded(placement, mirrored),
-                drawing.mirrored(placed, self.size[1]) if mirrored else placed,
-            )
-            for mirrored in self.mirrored
-        )
-        kept = any(photo.is_kept(placement, mirrored) for mirrored in self.mirrored)
-        pixels = np.asarray(photo.image) if kept else None
-        return Prepared(tuple(problems), views, hashlib.sha256(photo.content).hexdigest(), pixels)
-
-
-def _inside(keypoints, placement, path):
-    """Keypoints with those outside the image marked missing, and a line for each of these."""
-    outside = (keypoints[:, 2] > 0) & placement.is_outside(keypoints)
-    problems = []
-    for k in np.flatnonzero(outside):
-        row, column, _ = keypoints[k]
-        problems.append(
-            f"{path}: {KEYPOINT_NAMES[k]} is out of frame (row {row:g}, column "
-            f"{column:g} of {placement.height} x {placement.width}), taken as missing"
-        )
-    return np.where(outside[:, None], np.float32(0), keypoints), problems
-
-
-@dataclasses.dataclass(frozen=True)
-class _Made:
-    """A `Prepared` with its views pickled, and the first of them to be compared if it must be."""
-
-    prepared: Prepared
-    pickled: tuple[bytes, ...]
-
-
-def _make(items: Sequence[Item], record_format: writer.Format | None) -> list[_Made]:
-    """What a process does with some photos; in a format of pairs, all that records hold of them."""
-    prepared = [item.prepare() for item in items]
-    views = [view for each in prepared for view in each.views]
-    kept = [view.encoded for view in views]
-    if record_format:
-        kept = record_format.describe(kept, [view.keypoints for view in views])
-    pickled = (pickle.dumps(each, _PROTOCOL) for each in kept)
-    return [
-        _Made(
-            # Only what is to be compared goes back as it is.
-            dataclasses.replace(
-                each, views=tuple(_light(view, each.pixels is not None) for view in each.views[:1])
-            ),
-            tuple(itertools.islice(pickled, len(each.views))),
-        )
-        for each in prepared
-    ]
-
-
-_PROTOCOL = pickle.HIGHEST_PROTOCOL
-
-
-def _light(view, whole):
-    return view if whole else dataclasses.replace(view, encoded=b"")
-
-
-# ---- the conversion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -369,7 +237,7 @@ class Session:
         progress = Progress(what, len(items), initial=0)
         names, found = iter(items), {}
         is_pairs = self._store is not None and self.options.layout == "published"
-        make = functools.partial(_make, record_format=self._format if is_pairs else None)
+        make = functools.partial(prepare_all, record_format=self._format if is_pairs else None)
         each = max(1, _CHUNK_PIXELS // (self.target.height * self.target.width))
         done = 0
         with ThreadPoolExecutor(self._workers.count) as threads:
@@ -384,12 +252,12 @@ class Session:
                         self.problems.append(
                             f"{path}: is damaged: TensorFlow does not decode it as Pillow"
                         )
-                    elif one.pickled:
+                    elif one.views:
                         found[name] = UsablePhoto(
                             name,
                             one.prepared.views[0].keypoints,
                             one.prepared.sha256,
-                            tuple(map(self._store.add, one.pickled)) if self._store else (),
+                            tuple(map(self._store.add, one.views)) if self._store else (),
                         )
                 done += len(made)
                 progress.update(done)
@@ -483,9 +351,9 @@ class Session:
                     keypoints = drawing.mirrored(keypoints, self.target.width)
                 facts = (person.photo.name, keypoints, person.identity, person.camera)
                 places = [
-                    store.add(pickle.dumps(facts, _PROTOCOL)),
+                    store.add(pickled(facts)),
                     person.photo.views[person.view],
-                    store.add(pickle.dumps(person.fields(), _PROTOCOL)),
+                    store.add(pickled(person.fields())),
                 ]
                 file.write(np.array([dataclasses.astuple(p) for p in places]).tobytes())
         store.close()
@@ -575,15 +443,6 @@ def _opened(records: StoredRecords):
 
 _FACTS, _VIEW, _FIELDS = range(3)
 _FIELD_NAMES = ("attributes", "word_vectors", "candidates", "segmentation")
-
-
-def is_decoded_alike(prepared: Prepared) -> bool:
-    """Whether TensorFlow decodes a photo's file, if it goes into records, as Pillow does."""
-    if prepared.pixels is None:
-        return True
-    from dpig_tf2.ops import images  # takes seconds, in which the processes look at photos
-
-    return images.decodes_to(prepared.views[0].encoded, prepared.pixels)
 
 
 def _chunks(items, size):

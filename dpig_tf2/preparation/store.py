@@ -61,6 +61,11 @@ class Place:
     length: int
 
 
+def pickled(value: object) -> bytes:
+    """An object as `Store.add` takes it."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
 def load(path: pathlib.Path, place: Place) -> Any:
     """An object of a `Store`, which this program alone has written."""
     with open(path, "rb", buffering=0) as file:

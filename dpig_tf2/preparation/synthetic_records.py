@@ -13,6 +13,7 @@ from dpig_tf2.io.atomic import write_json
 from dpig_tf2.io.images import encode_jpeg
 from dpig_tf2.preparation import conversion, record_folder
 from dpig_tf2.preparation.pairs import some_targets
+from dpig_tf2.preparation.photo_views import Prepared, View
 
 _TEST_IDENTITY = 5001  # first identity of any split but "train", so that persons are disjoint
 
@@ -122,13 +123,13 @@ class _Drawing:
     height: int
     width: int
 
-    def prepare(self) -> conversion.Prepared:
+    def prepare(self) -> Prepared:
         image, size = self.image, (self.height, self.width)
         encoded = encode_jpeg(
             synthetic.render(image.foreground, image.background, image.pose, *size)
         )
-        view = conversion.View(encoded, synthetic.pose_keypoints(image.pose, *size))
-        return conversion.Prepared(views=(view,), sha256=hashlib.sha256(encoded).hexdigest())
+        view = View(encoded, synthetic.pose_keypoints(image.pose, *size))
+        return Prepared(views=(view,), sha256=hashlib.sha256(encoded).hexdigest())
 
 
 def _fields(image):

@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from dpig_tf2.errors import DpigError
 from dpig_tf2.ops import images
+from dpig_tf2.ops.body_parts import NUM_REGIONS
 from dpig_tf2.records import parsing, schema
 from dpig_tf2.records.parsing import dense
 from dpig_tf2.records.rules import SPARSE_RADIUS
 
-_NETWORK_PARTS = 7  # the first seven part regions; 7- and 37-part records agree on them
 # Keys that `extras` may ask for, under our names.
 EXTRAS = {
     "segmentation": schema.SEGMENTATION,
@@ -107,10 +107,11 @@ class Decoder:
             "keypoints": self._keypoints(serialized, parsed, side),
             "body_mask": mask,
             "has_mask": has_mask,
+            # The networks' regions are the first parts, on which records of 7 and of 37 agree.
             "part_boxes": tf.cast(
-                tf.reshape(dense(boxes, 4 * _NETWORK_PARTS), [-1, _NETWORK_PARTS, 4]), tf.float32
+                tf.reshape(dense(boxes, 4 * NUM_REGIONS), [-1, NUM_REGIONS, 4]), tf.float32
             ),
-            "part_visibility": tf.cast(dense(visible, _NETWORK_PARTS), tf.float32),
+            "part_visibility": tf.cast(dense(visible, NUM_REGIONS), tf.float32),
             "has_parts": (boxes.row_lengths() > 0) & (visible.row_lengths() > 0),
             "name": read(schema.NAME),
             "identity": read(schema.IDENTITY),

@@ -118,13 +118,13 @@ def invert(
     total = len(codes) * sum(map(settings.steps_for, mappings.values()))
     done = 0
 
-    def moved(steps):
+    def count_steps(steps):
         nonlocal done
         done += steps
         if report:
             report(done, total)
 
-    moved(0)
+    count_steps(0)
     found = {}
     for factor, mapping in mappings.items():
         wanted = check_code(model, f"{factor} code", codes.code(factor), factor)
@@ -135,7 +135,7 @@ def invert(
                 model.noise_scale,
                 settings,
                 seed,
-                moved,
+                count_steps,
             )
             for i in range(0, len(wanted), sampler.batch_size)
         ]

@@ -8,6 +8,7 @@ import numpy as np
 from dpig_tf2.config import Config
 from dpig_tf2.execution import Execution
 from dpig_tf2.models import loading
+from dpig_tf2.models.layers import Network
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.convolution_speed import measured_execution
 from dpig_tf2.presets import registry
@@ -43,7 +44,7 @@ class PersonSampler:
     def __init__(
         self,
         config: Config,
-        networks: dict,
+        networks: Mapping[str, Network],
         batch_size: int = 32,
         eager_at_first: bool = False,
     ):

@@ -108,7 +108,7 @@ class _Export:
 
     config: Config
     settings: ExportSettings
-    networks: dict
+    networks: dict[str, Network]
     available: dict[str, Signature]
     sampler: PersonSampler
     calibration: Mapping[str, np.ndarray] | None
@@ -143,40 +143,46 @@ class _Export:
         return described
 
     def _write_file(self, folder, name):
-        kind, quantize, rows = self.settings.format, self.settings.quantize, self.settings.rows
-        signature = self.available[name]
-        inside = [n for n in _QUANTIZED_NETWORKS if n in signature.networks]
-        to_int8 = quantize == "int8" and bool(inside)
+        kind, signature = self.settings.format, self.available[name]
         file = folder / f"{name}{runtimes.SUFFIX[kind]}"
-        if kind == "onnx":
-            prefix = runtimes.ONNX_OUTPUT
-            variables = [v for n in signature.networks for v in self.networks[n].variables]
-            named = {f"weights_{i}": variable for i, variable in enumerate(variables)}
-            graph = signature.trace(rows, with_checks=False, prefix=prefix, weights=named)
-            model = onnx_format.convert(graph, named, name)
-            if to_int8:
-                onnx_format.quantize(model, file, self._calibration(signature, rows), inside)
-            else:
-                if quantize == "float16":
-                    onnx_format.halve_weights(model)
-                file.write_bytes(model.SerializeToString())
-        else:
-            prefix = ""
-            graph = signature.trace(rows, with_checks=False)
-            halve = quantize == "float16"
-            content = litert_format.convert(graph, name, _Weights(self.networks), halve)
-            if to_int8:
-                persons = self._calibration(signature, rows)
-                content = litert_format.quantize(content, name, persons, inside)
-            file.write_bytes(content)
+        to_int8 = self.settings.quantize == "int8"
+        inside = [n for n in _QUANTIZED_NETWORKS if to_int8 and n in signature.networks]
+        write = {"onnx": self._write_onnx, "litert": self._write_litert}[kind]
+        graph, prefix = write(file, name, signature, inside)
         described = signatures.describe(signature, graph, prefix)
         described |= {"file": file.name, "bytes": file.stat().st_size}
         self._verify(runtimes.load(folder, kind, name), name, described)
         return described
 
-    def _calibration(self, signature, rows):
+    def _write_onnx(self, file, name, signature, quantized):
+        """The graph that was written, and what the names of its outputs begin with."""
+        prefix = runtimes.ONNX_OUTPUT
+        variables = [v for n in signature.networks for v in self.networks[n].variables]
+        named = {f"weights_{i}": variable for i, variable in enumerate(variables)}
+        graph = signature.trace(self.settings.rows, with_checks=False, prefix=prefix, weights=named)
+        model = onnx_format.convert(graph, named, name)
+        if quantized:
+            onnx_format.quantize(model, file, self._calibration(signature), quantized)
+            return graph, prefix
+        if self.settings.quantize == "float16":
+            onnx_format.halve_weights(model)
+        file.write_bytes(model.SerializeToString())
+        return graph, prefix
+
+    def _write_litert(self, file, name, signature, quantized):
+        """As `_write_onnx`."""
+        graph = signature.trace(self.settings.rows, with_checks=False)
+        halve = self.settings.quantize == "float16"
+        content = litert_format.convert(graph, name, _Weights(self.networks), halve)
+        if quantized:
+            persons = self._calibration(signature)
+            content = litert_format.quantize(content, name, persons, quantized)
+        file.write_bytes(content)
+        return graph, ""
+
+    def _calibration(self, signature):
         """Inputs of a signature, batch by batch."""
-        persons, rows = self.calibration, rows or 1
+        persons, rows = self.calibration, self.settings.rows or 1
         if persons is None:
             persons = verification.synthetic_persons(
                 self.config.model, verification.CALIBRATION_PERSONS, verification.PERSONS

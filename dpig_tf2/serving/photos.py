@@ -9,7 +9,7 @@ from dpig_tf2.ops import images as image_ops
 _GRAY = 128  # of margins, as `preparation.photos` has them
 
 
-def letterbox(encoded, height: int, width: int):
+def letterbox(encoded, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Photos with their proportions kept, and gray margins.
 
     As `preparation.photos` places them with "letterbox", to a level, a few at sharp edges. A photo
@@ -32,19 +32,19 @@ def letterbox(encoded, height: int, width: int):
     return tf.map_fn(lambda photo: _place(photo, height, width), encoded, fn_output_signature=kinds)
 
 
-def move(keypoints, scale, offset):
+def move(keypoints, scale, offset) -> tf.Tensor:
     """Keypoints [B, 18, 3] of photos in the pixels of `letterbox`; missing ones stay (0, 0, 0)."""
     places = keypoints[..., :2] * scale[:, None, None] + offset[:, None, :]
     places = tf.where(keypoints[..., 2:] > 0.5, places, 0.0)
     return tf.concat([places, keypoints[..., 2:]], axis=-1)
 
 
-def encode(images):
+def encode(images) -> tf.Tensor:
     """Pictures uint8 [B, H, W, 3] as PNG files, string [B]."""
     return tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)
 
 
-def are_files(encoded):
+def are_files(encoded) -> tf.Tensor:
     """Which of the strings [B] begin as JPEG or PNG files do."""
     starts = tf.strings.substr(encoded, 0, 4)
     png = tf.equal(starts, b"\x89PNG")

@@ -3,10 +3,11 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models.layers import Network
 from dpig_tf2.training import losses
 from dpig_tf2.training.trainer import StageTrainer
 
-_NOISE, _TIME = 0, 50  # purposes of random numbers; each factor has its own
+_NOISE, _TIME = 0, 50  # purposes of random numbers for the first factor; the others count on
 
 
 class FlowMappingTrainer(StageTrainer):
@@ -20,21 +21,18 @@ class FlowMappingTrainer(StageTrainer):
     Source: Lipman et al., "Flow Matching for Generative Modeling", ICLR 2023.
     """
 
-    def __init__(self, config: Config, stage: str, networks: dict):
+    def __init__(self, config: Config, stage: str, networks: dict[str, Network]):
         super().__init__(config, stage, networks)
-        model = config.model
-        self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
         for factor in self.factors:
             name = f"{factor}_mapping"
             self.add_optimizer(name, [name], by_adam=["output"])
         self.keep_averages()
 
-    def update(self, batch):
+    def update(self, batch) -> dict[str, tf.Tensor]:
         logs = {}
         for i, factor in enumerate(self.factors):
             flow = self.networks[f"{factor}_mapping"]
-            codes = batch["embedding"][factor]
-            codes = flow.normalize(codes)
+            codes = flow.normalize(batch["embedding"][factor])
             noise = self.normal(tf.shape(codes), _NOISE + i, 1.0)
             time = self.uniform(tf.shape(codes)[:1], _TIME + i)
             between = noise + time[:, None] * (codes - noise)

@@ -1,12 +1,16 @@
 """Stage II: mapping networks from Gaussian noise to embeddings, against embedding critics."""
 
 import functools
+import itertools
 
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models.layers import Network
 from dpig_tf2.training import losses, optimizers
 from dpig_tf2.training.trainer import StageTrainer, split_updates
+
+_PENALTY_NOISE = 500  # purpose of the first update's random numbers; those of its noise are from 0
 
 
 class MappingTrainer(StageTrainer):
@@ -24,31 +28,27 @@ class MappingTrainer(StageTrainer):
     the release clips the critics of both factors after every update of either.
     """
 
-    def __init__(self, config: Config, stage: str, networks: dict):
+    def __init__(self, config: Config, stage: str, networks: dict[str, Network]):
         super().__init__(config, stage, networks)
-        model = config.model
-        self.factors = ("pose",) if stage == "pose_mapping" else model.appearance_factors
         self.objective = losses.OBJECTIVES[self.settings.objective]
         for factor in self.factors:
             self.add_optimizer(f"{factor}_mapping", [f"{factor}_mapping"])
             self.add_optimizer(f"{factor}_critic", [f"{factor}_critic"], adversary=True)
 
-    def update(self, batch):
-        batches = split_updates(batch, self.updates_per_step)
+    def update(self, batch) -> dict[str, tf.Tensor]:
+        pieces = enumerate(split_updates(batch, self.updates_per_step))
         logs = {}
         for factor in self.factors:
-            index = self.updates_per_step - len(batches)
-            noise = self._noise(factor, batches.pop(0), index)
+            index, piece = next(pieces)
+            noise = self._noise(factor, piece, index)
             update = functools.partial(self.update_mapping, factor, noise)
             logs[f"loss/{factor}_mapping"] = self.unless_first_step(update)
-            for _ in range(self.settings.critic_updates):
-                index = self.updates_per_step - len(batches)
-                critic_batch = batches.pop(0)
-                noise = self._noise(factor, critic_batch, index)
-                logs |= self.update_critic(factor, critic_batch["embedding"][factor], noise, index)
+            for index, piece in itertools.islice(pieces, self.settings.critic_updates):
+                noise = self._noise(factor, piece, index)
+                logs |= self.update_critic(factor, piece["embedding"][factor], noise, index)
         return logs
 
-    def update_mapping(self, factor, noise):
+    def update_mapping(self, factor, noise) -> tf.Tensor:
         """One update of a mapping network: toward a higher critic's score of mapped noise."""
         mapping, critic = self._networks(factor)
         with tf.GradientTape() as tape:
@@ -56,7 +56,7 @@ class MappingTrainer(StageTrainer):
         self.optimized[f"{factor}_mapping"].minimize(tape, loss)
         return loss
 
-    def update_critic(self, factor, real, noise, index=0):
+    def update_critic(self, factor, real, noise, index=0) -> dict[str, tf.Tensor]:
         """One update of a critic: toward telling real embeddings from mapped noise."""
         mapping, critic = self._networks(factor)
         fake = tf.stop_gradient(mapping(noise))
@@ -64,7 +64,7 @@ class MappingTrainer(StageTrainer):
             loss = self.objective.discriminator_loss(critic(real), [critic(fake)])
             logs = {f"loss/{factor}_critic": loss}
             if self.settings.objective == "wgan-gp":
-                mix = self.uniform([tf.shape(real)[0]], 500 + index)
+                mix = self.uniform([tf.shape(real)[0]], _PENALTY_NOISE + index)
                 penalty = losses.gradient_penalty(critic, real, fake, mix)
                 logs[f"loss/{factor}_gradient_penalty"] = penalty
                 loss += self.settings.penalty_weight * penalty

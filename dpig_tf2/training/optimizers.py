@@ -138,7 +138,8 @@ def build_optimizer(
         loss_scaling: keep float16 gradients in range: they are computed for a multiple of the loss.
             An update whose gradients overflow is skipped, and the multiple halved.
         betas: decays of Adam's two averages.
-        by_adam: with patterns of variable paths, all others are left to `Muon`.
+        by_adam: patterns of the paths of variables that are Adam's where `Muon` updates the others;
+            None: no Muon.
     """
     if by_adam is not None:
         optimizer = Muon(learning_rate, list(by_adam), betas, name)

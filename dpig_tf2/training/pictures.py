@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
 from dpig_tf2.sampling.person_codes import PersonCodes
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.visual.sheets import labeled_sheet
@@ -76,5 +77,5 @@ def fixed_batch_error(stage: str, sampler: PersonSampler, persons: dict) -> floa
 
 def encode(sampler: PersonSampler, persons: dict) -> PersonCodes:
     """The fixed batch as codes."""
-    parts = {name: persons[name] for name in ("body_mask", "part_boxes", "part_visibility")}
+    parts = {name: persons[name] for name in ANNOTATION_KEYS}
     return sampler.person_codes(persons["image"], persons["keypoints"], **parts)

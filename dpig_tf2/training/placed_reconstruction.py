@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from dpig_tf2.config import Config
 from dpig_tf2.models import placed, texture
+from dpig_tf2.models.layers import Network
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.anchors import BodyMaps
 from dpig_tf2.ops.images import to_network_range
@@ -28,7 +29,7 @@ class PlacedReconstructionTrainer(StageTrainer):
     for `ReconstructionTrainer`.
     """
 
-    def __init__(self, config: Config, networks: dict):
+    def __init__(self, config: Config, networks: dict[str, Network]):
         super().__init__(config, "reconstruction", networks)
         self.recipe = config.recipe
         self.person_model = PersonModel(config.model, networks)
@@ -41,7 +42,7 @@ class PlacedReconstructionTrainer(StageTrainer):
         )
         self.keep_averages()
 
-    def update(self, batch):
+    def update(self, batch) -> dict[str, tf.Tensor]:
         source, target = batch["source"], batch["target"]
         has_scene = "scene" in batch
         scene = batch["scene"] if has_scene else target

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models.layers import Network
 from dpig_tf2.ops import replicas
 from dpig_tf2.ops.keypoints import normalize
 from dpig_tf2.training import losses
@@ -24,7 +25,7 @@ class PoseReconstructionTrainer(StageTrainer):
     Source: paper section 3.1, pose branch; the two options are not in the paper.
     """
 
-    def __init__(self, config: Config, networks: dict):
+    def __init__(self, config: Config, networks: dict[str, Network]):
         super().__init__(config, "pose", networks)
         self.encoder, self.decoder = networks["pose_encoder"], networks["pose_decoder"]
         self.add_optimizer(
@@ -33,7 +34,7 @@ class PoseReconstructionTrainer(StageTrainer):
             by_adam=("output", "coordinates", "visibility"),
         )
 
-    def update(self, batch):
+    def update(self, batch) -> dict[str, tf.Tensor]:
         model = self.config.model
         keypoints = normalize(batch["keypoints"], model.height, model.width)
         with tf.GradientTape() as tape:

@@ -128,7 +128,7 @@ class StageLog:
 
 
 def _losses(values):
-    # A loss and an error may have one name: "error" stays with that of the error.
+    # A loss and an error may share a name: only what begins with "loss/" loses its kind.
     return "  ".join(
         f"{name.removeprefix('loss/').replace('/', ' ')} {value:.4f}"
         for name, value in values.items()

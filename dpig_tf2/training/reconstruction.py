@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from dpig_tf2.config import Config
+from dpig_tf2.models.layers import Network
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.images import to_network_range
 from dpig_tf2.training import losses, optimizers
@@ -30,7 +31,7 @@ class ReconstructionTrainer(StageTrainer):
 
     NETWORKS = ("appearance_encoder", "generator", "discriminator")
 
-    def __init__(self, config: Config, networks: dict):
+    def __init__(self, config: Config, networks: dict[str, Network]):
         super().__init__(config, "reconstruction", networks)
         self.discriminator = networks["discriminator"]
         self.person_model = PersonModel(config.model, networks)
@@ -38,12 +39,12 @@ class ReconstructionTrainer(StageTrainer):
         self.add_optimizer("generator", self.NETWORKS[:2])
         self.add_optimizer("discriminator", self.NETWORKS[2:], adversary=True)
 
-    def update(self, batch):
+    def update(self, batch) -> dict[str, tf.Tensor]:
         if self.config.match_release:
             return self._release_order(batch)
         return self._shared_forward(batch)
 
-    def reconstruct(self, person):
+    def reconstruct(self, person) -> tf.Tensor:
         """Generator output for a person's own appearance and pose, float32 [B, H, W, 3]."""
         embedding = self.person_model.encode_person(person)
         return self.person_model.generate(embedding, person["keypoints"])
@@ -76,7 +77,7 @@ class ReconstructionTrainer(StageTrainer):
         logs = self.update_discriminator(real, fake, discriminator_batch)
         return logs | dict(zip(names, tf.unstack(values), strict=True))
 
-    def generator_loss(self, real, fake, batch):
+    def generator_loss(self, real, fake, batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Weighted loss, and its terms unweighted for the logs."""
         # The real images enter this loss only if the discriminator's batch norm sees them together
         # with the fake ones; otherwise their logits are pruned from the graph.
@@ -91,7 +92,7 @@ class ReconstructionTrainer(StageTrainer):
         }
         return adversarial + self.settings.reconstruction_weight * reconstruction, logs
 
-    def update_discriminator(self, real, fake, batch):
+    def update_discriminator(self, real, fake, batch) -> dict[str, tf.Tensor]:
         """One discriminator update; the fake image is taken as a constant."""
         fakes = [tf.stop_gradient(fake), *self._other_pose(batch)]
         logs = {}

@@ -1,13 +1,10 @@
-"""One stage from configuration to finished run; the only file that knows all the others here."""
+"""Stages from configuration to finished run; the only file that knows all the others here."""
 
 import contextlib
 import dataclasses
 import functools
 import itertools
 import os
-import signal
-import socket
-import threading
 import time
 from collections.abc import Mapping
 
@@ -29,21 +26,17 @@ from dpig_tf2.training import pictures
 from dpig_tf2.training.data import encoder_checksum, prepared, stage_arrays, stage_batches
 from dpig_tf2.training.distribution import Devices
 from dpig_tf2.training.progress import StageLog, say
+from dpig_tf2.training.stop_request import Interrupted, StopRequest
+from dpig_tf2.training.time_limit import TimeLimit
 from dpig_tf2.training.trainer import StageTrainer
 from dpig_tf2.training.trainers import build_trainer
 
-_STOPPED = "stopped; start again to resume"
-_EXIT_INTERRUPTED = 130  # as of the command line
 _FIELDS_SHOWN = 3  # of a configuration that does not fit
 _ENCODER = "encoder_checksum"  # in checkpoints of stage II, beside the variables
 
 
 class TrainingError(DpigError):
     """Training that cannot go on; the message names stage, step and the last good checkpoint."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop; what was learned is saved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +53,7 @@ class RunOptions:
         execution: how the networks compute; its `jit_compile` compiles the step with XLA.
             Checkpoints are float32 in any case, so that a run may go on in another precision.
         devices: what the steps run on; of several workers only the chief writes.
-        minutes: {stage: longest time of it}, see `_TimeLimit`. On one device only.
+        minutes: {stage: longest time of it}, see `TimeLimit`. On one device only.
     """
 
     log_every: int = 20
@@ -120,7 +113,7 @@ def train(
         data = prepared(data, run.config, unfinished)
     needs_lock = devices.is_chief and not locked
     lock = locks.writing(run.path) if needs_lock else contextlib.nullcontext()
-    with lock, devices.noticing_lost_workers(), _StopRequest() as stop:
+    with lock, devices.noticing_lost_workers(), StopRequest() as stop:
         devices.check_same("their flags", run.config.to_json())
         devices.check_same("the number of examples", len(data))
         devices.check_same(f"what they find in {run.path}, which they must share", unfinished)
@@ -206,7 +199,7 @@ def _train_stage(run, stage, data, options, stop, first_weights):
     done = run.latest_step(stage) or 0
     devices = options.devices
     devices.check_same(f"the steps that they find done in {run.path}", done)
-    limit = _TimeLimit(options.minutes[stage]) if stage in options.minutes else None
+    limit = TimeLimit(options.minutes[stage]) if stage in options.minutes else None
     # Initial weights depend on the stage and the seed, not on what ran before in this process.
     keras.utils.set_random_seed(run.config.seed + STAGES.index(stage))
     with devices.scope():
@@ -247,7 +240,7 @@ def restore(trainer: StageTrainer, run: RunFolder) -> None:
         trainer.restore(arrays, str(path))
 
 
-def _last_checkpoint(run, stage) -> str:
+def _last_checkpoint(run, stage):
     saved = run.checkpoints(stage)
     return f"the last good checkpoint is {saved[-1][1]}" if saved else "none was saved yet"
 
@@ -265,7 +258,7 @@ class _StageRun:
         self.step_function = self.devices.compiled_step(
             trainer.train_step, options.execution.jit_compile
         )
-        self.beside = {}  # the variables in checkpoints
+        self.beside = {}  # arrays that checkpoints hold beside the variables
         if self.devices.is_chief:
             if trainer.stage in PREDECESSORS:
                 self.beside[_ENCODER] = np.asarray(encoder_checksum(run, trainer.stage))
@@ -399,7 +392,7 @@ class _StageRun:
             del embeddings["keypoints"]
         if "pose_encoder" in networks:
             embeddings["pose"] = self.sampler.encode_pose(self.persons["keypoints"])
-        for factor in getattr(self.trainer, "factors", ()):
+        for factor in self.trainer.factors:
             noise = self.sampler.draw_noise(256, factor, 0)
             embeddings[f"mapped_{factor}"] = self.sampler.map_noise(noise, factor)
         return embeddings
@@ -418,86 +411,3 @@ def _live_sampler(run, stage, networks):
         if run.latest_step(earlier) is not None:
             networks = load_stage_networks(run, earlier) | networks
     return PersonSampler(run.config, networks)
-
-
-class _TimeLimit:
-    """Chooses how many steps of a stage fit into its time, from the speed of its first ones.
-
-    A run is thereby one of a fixed number of steps, and can be resumed and repeated like any other.
-
-    Args:
-        minutes: from now to the end of the stage.
-    """
-
-    MEASURED = 0.03  # share of the time after which the speed is taken as known
-
-    def __init__(self, minutes: float):
-        self.seconds = 60 * minutes
-        self.end = time.monotonic() + self.seconds
-        self._first: tuple[int, float] | None = None
-
-    def steps(self, step: int) -> int | None:
-        """How many steps there shall be, after `step` of them; None: ask again later."""
-        now = time.monotonic()
-        if self._first is None:  # the first step is compiled, which tells nothing of the others
-            self._first = step, now
-        steps, seconds = step - self._first[0], now - self._first[1]
-        if now < self.end and (not steps or seconds < self.MEASURED * self.seconds):
-            return None
-        return step + (max(0, int((self.end - now) * steps / seconds)) if steps else 0)
-
-
-class _StopRequest:
-    """SIGINT and SIGTERM as Interrupted: at once, or while `deferred` when `answer` is called.
-
-    Python answers a signal when TensorFlow returns to it, which a slow step or a compilation may
-    put off for minutes. A thread waits `PATIENCE` seconds for that and then ends the process, as
-    files are complete or absent at any time. It does so where nothing is lost, before the first
-    step is done, and at a second signal.
-    """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
-    PATIENCE = 3.0
-
-    def __init__(self):
-        self.requested = False
-        self.deferred = False
-        self._left = threading.Event()
-
-    def answer(self):
-        """Raises Interrupted if a stop was requested, and from now on at the signal."""
-        self.deferred = False
-        if self.requested:
-            raise Interrupted(_STOPPED)
-
-    def __enter__(self):
-        self._previous = {s: signal.signal(s, self._request) for s in self.SIGNALS}
-        self._numbers, self._sent = socket.socketpair()
-        self._sent.setblocking(False)
-        self._sent_before = signal.set_wakeup_fd(self._sent.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._left.set()
-        signal.set_wakeup_fd(self._sent_before)
-        self._sent.close()  # ends the thread
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _watch(self):
-        may_wait = True
-        with self._numbers:
-            while number := self._numbers.recv(1):
-                if number[0] not in self.SIGNALS:
-                    continue
-                if self.deferred and may_wait:
-                    may_wait = False
-                elif not self._left.wait(self.PATIENCE):
-                    os.write(2, b"dpig: interrupted within a step\n")
-                    os._exit(_EXIT_INTERRUPTED)
-
-    def _request(self, number, frame):
-        if self.requested or not self.deferred:  # a second Ctrl-C does not wait for the step
-            raise Interrupted(_STOPPED)
-        self.requested = True

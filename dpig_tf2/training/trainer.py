@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from dpig_tf2.config import Config, StageConfig
 from dpig_tf2.models import weights
+from dpig_tf2.models.layers import Network
 from dpig_tf2.models.mapping_network import NOISE_ALGORITHM, draw_noise
 from dpig_tf2.ops import replicas
 from dpig_tf2.training import optimizers
@@ -16,7 +17,7 @@ from dpig_tf2.training import optimizers
 
 @dataclasses.dataclass(frozen=True)
 class OptimizedVariables:
-    """Variables with the optimizer that updates them, and no others, from a learning rate on."""
+    """Variables, the optimizer that updates them alone, and its initial learning rate."""
 
     optimizer: keras.optimizers.Optimizer
     variables: list
@@ -41,11 +42,12 @@ class StageTrainer(keras.Model):
         networks: {name: network}, the networks that this stage trains.
     """
 
-    def __init__(self, config: Config, stage: str, networks: dict, **kwargs):
+    def __init__(self, config: Config, stage: str, networks: dict[str, Network], **kwargs):
         super().__init__(name=f"{stage}_trainer", **kwargs)
         self.config = config
         self.stage = stage
         self.settings = config.stage(stage)
+        self.factors = config.model.mapped_factors(stage)
         # Whether learning rates are those of `config.Recipe`, not halved now and then.
         self.follows_recipe = config.follows_recipe(stage)
         self.updates_per_step = config.updates_per_step(stage)
@@ -169,7 +171,7 @@ class StageTrainer(keras.Model):
     # Without AutoGraph: no trainer has Python control flow on tensors, and looking for some takes a
     # third of the time in which a step is traced.
     @tf.autograph.experimental.do_not_convert
-    def train_step(self, batch):
+    def train_step(self, batch) -> dict[str, tf.Tensor]:
         """One step of the stage's algorithm.
 
         Returns:
@@ -199,10 +201,11 @@ class StageTrainer(keras.Model):
                 rate = optimizers.halved(optimized.learning_rate, self.step, self._halve_every)
             optimized.optimizer.learning_rate.assign(rate)
 
-    def update(self, batch):
+    def update(self, batch) -> dict[str, tf.Tensor]:
+        """The updates of one step, each by one of `optimized`; returns what is logged."""
         raise NotImplementedError
 
-    def unless_first_step(self, update, shape=()):
+    def unless_first_step(self, update, shape=()) -> tf.Tensor:
         """`update() -> float32 [shape]`; with `match_release` zeros at step 0, and no update.
 
         The release updates generators and mapping networks only from the second step on.
@@ -211,7 +214,7 @@ class StageTrainer(keras.Model):
             return update()
         return tf.cond(self.step > 0, update, lambda: tf.zeros(shape))
 
-    def noise_seed(self, purpose: int):
+    def noise_seed(self, purpose: int) -> tf.Tensor:
         """Seed [2] for stateless random numbers: a function of run seed, step and purpose."""
         return tf.stack([self.config.seed * 1000 + purpose, tf.cast(self.step, tf.int32)])
 

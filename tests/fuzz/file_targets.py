@@ -410,9 +410,9 @@ def _hostile_archives():
 
 
 def _read_archive(path):
-    from dpig_tf2.preparation import downloads
+    from dpig_tf2.preparation import archives
 
-    return downloads.unpack(path, path.parent / "out"), set(path.parent.iterdir())
+    return archives.unpack(path, path.parent / "out"), set(path.parent.iterdir())
 
 
 def _check_archive(unpacked, path):

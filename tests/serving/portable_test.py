@@ -229,9 +229,9 @@ def test_every_given_person_is_among_those_that_int8_is_calibrated_with(sampler,
     images, keypoints, _ = _persons(sampler, 3)
     calibration = {"images": images, "keypoints": keypoints}
     signature = available_signatures(sampler.model, portable=True)[0]["encode_appearance"]
-    settings = ExportSettings("onnx", "int8")
+    settings = ExportSettings("onnx", "int8", batch_size=rows)
     work = _Export(sampler.config, settings, {}, {}, sampler, calibration, print)
-    batches = work._calibration(signature, rows)
+    batches = work._calibration(signature)
     assert {len(batch["images"]) for batch in batches} == {rows or 1}
     for name, array in calibration.items():
         seen = np.concatenate([batch[name] for batch in batches])

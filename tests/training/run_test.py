@@ -26,6 +26,7 @@ from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.training import data as training_data
 from dpig_tf2.training import run as training
+from dpig_tf2.training import time_limit
 
 pytestmark = pytest.mark.slow  # trains whole stages
 
@@ -198,9 +199,9 @@ def _scalars(run):
 
 _BUSY = """
 import hashlib, sys, time
-from dpig_tf2.training import run as training
-training._StopRequest.PATIENCE = 0.5
-with training._StopRequest() as stop:
+from dpig_tf2.training.stop_request import StopRequest
+StopRequest.PATIENCE = 0.5
+with StopRequest() as stop:
     stop.deferred = sys.argv[1] == "deferred"
     print("busy", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)  # as TensorFlow: no Python until it ends
@@ -242,12 +243,12 @@ def clock(monkeypatch):
     """Time as the time limit sees it, to be set by a test."""
     now = types.SimpleNamespace(seconds=1000.0)
     fake = types.SimpleNamespace(monotonic=lambda: now.seconds)
-    monkeypatch.setattr(training, "time", fake)
+    monkeypatch.setattr(time_limit, "time", fake)
     return now
 
 
 def test_a_time_limit_counts_what_fits_into_it(clock):
-    limit = training._TimeLimit(minutes=10)
+    limit = training.TimeLimit(minutes=10)
     clock.seconds += 60  # the first step is compiled
     assert limit.steps(5) is None
     clock.seconds += 17
@@ -258,13 +259,13 @@ def test_a_time_limit_counts_what_fits_into_it(clock):
 
 @pytest.mark.parametrize("seconds", [601, 30_000])
 def test_a_time_limit_that_has_passed_ends_the_stage(clock, seconds):
-    limit = training._TimeLimit(minutes=10)
+    limit = training.TimeLimit(minutes=10)
     clock.seconds += seconds
     assert limit.steps(5) == 5
 
 
 def test_a_stage_of_limited_time_is_one_of_fewer_steps(tmp_path, tiny_config, poses, monkeypatch):
-    monkeypatch.setattr(training._TimeLimit, "steps", lambda limit, step: 6 if step == 3 else None)
+    monkeypatch.setattr(training.TimeLimit, "steps", lambda limit, step: 6 if step == 3 else None)
     long = tiny_config.override(**{"pose.steps": 12, "pose.halve_every": 8})
     options = dataclasses.replace(OPTIONS, minutes={"pose": 1.0})
     limited = RunFolder.plan(tmp_path / "limited", long)

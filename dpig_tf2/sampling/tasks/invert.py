@@ -39,7 +39,31 @@ def invert(
     """
     output, codes = context.output, encode(context.sampler, persons)
     files = [f"{name}_inverted.png" for name in persons.names]
-    missing = output.missing(files)
+    _draw_missing(context, persons, codes, files, factors, settings, seed)
+    kept_names = [f"{kind}_{factor}" for kind in ("noise", "code") for factor in factors]
+    kept = [output.codes(file, kept_names) for file in files]
+    figures = [_stored_figures(output, file, factors) for file in files]
+    wanted = context.sampler.encode_poses(codes) if "pose" in factors else codes
+    for factor in factors:
+        found = np.stack([arrays[f"code_{factor}"] for arrays in kept])
+        of_factor = [of_person[factor] for of_person in figures]
+        output.summary[factor] = _summary(of_factor, found, wanted.code(factor))
+    _draw_parts(context, persons, codes, kept, files, factors)
+    images = persons.require_images()
+    return [
+        Endpoint(
+            name,
+            codes.take([i]),
+            images[i],
+            noise={f: kept[i][f"noise_{f}"][None] for f in factors},
+        )
+        for i, name in enumerate(persons.names)
+    ]
+
+
+def _draw_missing(context, persons, codes, files, factors, settings, seed):
+    """Inverts the persons whose files are not finished, a few at a time, and draws them."""
+    missing = context.output.missing(files)
     for start in range(0, len(missing), _INVERTED_AT_ONCE):
         rows = missing[start : start + _INVERTED_AT_ONCE]
         chosen = codes.take(rows)
@@ -54,33 +78,20 @@ def invert(
             kept = kept_arrays(drawn, samples, i)  # which `draw` takes
             kept |= {f"noise_{f}": result.noise[i] for f, result in found.items()}
             kept |= {f"code_{f}": result.code[i] for f, result in found.items()}
-            output.add(Item(files[row], made_from, samples.images[i], kept))
-    kept_names = [f"{kind}_{factor}" for kind in ("noise", "code") for factor in factors]
-    kept = [output.codes(file, kept_names) for file in files]
-    figures = [_stored_figures(output, file, factors) for file in files]
-    wanted = context.sampler.encode_poses(codes) if "pose" in factors else codes
-    for factor in factors:
-        found = np.stack([arrays[f"code_{factor}"] for arrays in kept])
-        means = {
-            f"mean_{name}": round(float(np.mean([person[factor][name] for person in figures])), 5)
-            for name in ("residual", "explained", "spread")
-        }
-        output.summary[factor] = means | {
-            "photos": len(persons),
-            "converged": round(sum(person[factor]["converged"] for person in figures)),
-            "explained_variance": explained_variance(found, wanted.code(factor)),
-        }
-    _draw_parts(context, persons, codes, kept, files, factors)
-    images = persons.require_images()
-    return [
-        Endpoint(
-            name,
-            codes.take([i]),
-            images[i],
-            noise={f: kept[i][f"noise_{f}"][None] for f in factors},
-        )
-        for i, name in enumerate(persons.names)
-    ]
+            context.output.add(Item(files[row], made_from, samples.images[i], kept))
+
+
+def _summary(figures, found, wanted):
+    """Figures of one factor, of all persons together; codes found and wanted are [B, E]."""
+    means = {
+        f"mean_{name}": round(float(np.mean([of_person[name] for of_person in figures])), 5)
+        for name in ("residual", "explained", "spread")
+    }
+    return means | {
+        "photos": len(figures),
+        "converged": round(sum(of_person["converged"] for of_person in figures)),
+        "explained_variance": explained_variance(found, wanted),
+    }
 
 
 def _report(context, start, rows, missing, done, total):
