@@ -248,6 +248,8 @@ _COUNTS_IN = {
     "joint_discriminator": ("reconstruction",),
     "code_noise": ("pose",),
 }
+# Fields of a `StageConfig` that count under one objective only.
+_COUNTS_UNDER = {"penalty_weight": "wgan-gp", "clip": "wgan"}
 # {field of a `ModelConfig`: {value: other fields, which count with that value only}}.
 _COUNTS_WITH = {
     "architecture": {
@@ -461,6 +463,11 @@ class Config:
             return f"it is for {', '.join(stages)}"
         if stages and stage != "pose" and not self.has_adversary(stage):
             return f"stage {stage} of preset {self.preset} has no adversary"
+        settings = self.stage(stage)
+        if _COUNTS_UNDER.get(name, settings.objective) != settings.objective:
+            return f"it is for {stage}.objective={_COUNTS_UNDER[name]}"
+        if name == "objective" and settings.optimizer == "muon":  # of pose: others are refused
+            return f"it is for {stage}.optimizer=adam"
         if name == "halve_every" and self.follows_recipe(stage):
             return f"stage {stage} of preset {self.preset} lowers its rate by recipe.decay_share"
         return None

@@ -148,6 +148,10 @@ def test_settings_of_adversaries_are_refused_where_there_are_none(field, value):
         ("synthetic", "pose_mapping.joint_discriminator", True, "is for reconstruction"),
         ("synthetic", "pose_mapping.reconstruction_weight", 2.0, "is for reconstruction, pose"),
         ("synthetic", "pose.adversary_learning_rate", 1e-3, "is for reconstruction, appearance_m"),
+        ("market1501", "reconstruction.clip", 0.5, "is for reconstruction.objective=wgan$"),
+        ("market1501", "pose_mapping.penalty_weight", 2.0, "is for pose_mapping.objective=wgan-gp"),
+        ("synthetic", "pose_mapping.clip", 0.5, "is for pose_mapping.objective=wgan$"),
+        ("modern", "pose.objective", "wgan", "is for pose.optimizer=adam"),
         ("synthetic", "model.placed_channels", 8, "is for model.architecture=placed"),
         ("modern", "reconstruction.halve_every", 9, "modern lowers its rate by recipe.decay_share"),
         ("modern", "model.latent", 8, "is for model.architecture=published"),
@@ -171,6 +175,8 @@ def test_a_field_that_does_not_count_is_refused_and_still_read(preset, field, va
     [
         ("synthetic", "pose.objective", "wgan"),  # its optimizer is RMSProp then
         ("synthetic", "pose.reconstruction_weight", 2.0),
+        ("market1501", "pose_mapping.clip", 0.5),
+        ("synthetic", "pose_mapping.penalty_weight", 2.0),
         ("synthetic", "pose.halve_every", 9),
         ("modern_64x32", "pose.halve_every", 9),  # by Adam
         ("modern", "pose.code_noise", 0.5),

@@ -426,8 +426,10 @@ def _poses_of_photos(folder, model):
     skipped: list[str] = []
     names = list_images(folder, skipped)
     if path.exists():
-        _require_of_photos(path, names)
-        program.say(f"poses of the photos: {path}, found before")
+        known = _require_of_photos(path, names)
+        others = "; remove it to look at the others, too" if known < len(names) else ""
+        of_photos = f"{known} of {counted(len(names), 'photo')}"
+        program.say(f"poses of {of_photos}, found before: {path}{others}")
         return path
     poses = person_flags.detected_poses(_POSE_MODEL.value)
     reader = FileReader(folder, names, poses, "letterbox", model, 8, skipped=skipped)
@@ -444,19 +446,21 @@ def _poses_of_photos(folder, model):
 
 
 def _require_of_photos(path, photos):
-    """Raises if a keypoint CSV holds poses of others than these photos."""
+    """How many poses a keypoint CSV holds; raises if they are of others than these photos."""
     from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
     from dpig_tf2.sampling.persons import Namer
 
     namer = Namer()
     known = {namer.name(photo) for photo in photos}
-    for name in read_keypoint_csv(path)[0]:
+    names, _ = read_keypoint_csv(path)
+    for name in names:
         if name not in known:
             raise program.FlagError(
                 f"--keypoints={_KEYPOINTS.value}: {path} holds poses of other photos, "
                 f"{shown(name)} among them: remove it, or choose another --run_dir",
                 field="keypoints",
             )
+    return len(names)
 
 
 if __name__ == "__main__":

@@ -276,17 +276,23 @@ def read_mask(path: PathLike) -> np.ndarray:
     So masks stored as {0, 1}, as {0, 255} and with the noise of JPEG read the same.
 
     Raises:
-        DpigError: as for `read_image`, or if many levels are neither dark nor bright, as in photos.
+        DpigError: as for `read_image`, or if it cannot be one: many levels are neither dark nor
+            bright, as in photos, or all corners are bright, as in photos before white and in
+            masks of the background.
     """
     levels = read_image(path).max(axis=2)
     share = levels / max(levels.max(), 1)
+    mask = (share > 0.5).astype(np.uint8)
+    odd = None
     if ((share > 0.25) & (share < 0.75)).mean() > _MOST_BETWEEN:
+        odd = "has many levels between dark and bright"
+    elif mask[[0, 0, -1, -1], [0, -1, 0, -1]].all() and not mask.all():
+        odd = "is bright in all corners, and not everywhere"
+    if odd:
         raise DpigError(
-            f"{path} has many levels between dark and bright, expected a mask: bright on the "
-            "person, dark elsewhere",
-            file=path,
+            f"{path} {odd}, expected a mask: bright on the person, dark elsewhere", file=path
         )
-    return (levels > levels.max() / 2).astype(np.uint8)
+    return mask
 
 
 def _add_pair(scores, generated: Path, target: Path, mask_path: Path | None, panel: Panel) -> None:

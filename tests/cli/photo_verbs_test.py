@@ -188,7 +188,8 @@ def test_pose_stages_train_on_photos(dpig, photos, tmp_path):
     assert len(names) == 4
     assert (keypoints[..., 0].max(), keypoints[..., 1].max()) < (64, 32), "the preset's pixels"
     again = dpig("train", *flags[:2], "--stage=pose")
-    assert "found before" in again.stdout
+    assert "poses of 4 of 5 photos, found before: " in again.stdout
+    assert "keypoints.csv; remove it to look at the others, too" in again.stdout
     (tmp_path / "others").mkdir()
     Image.open(folder / "person1/0.png").save(tmp_path / "others/me.png")
     refused = dpig("train", flags[0], f"--keypoints={tmp_path}/others", "--stage=pose", "--steps=2")

@@ -273,6 +273,17 @@ def test_a_photo_is_no_mask(tmp_path):
         read_mask(path)
 
 
+def test_a_person_before_white_is_no_mask(tmp_path):
+    photo = np.full((24, 16, 3), 255, np.uint8)
+    photo[6:20, 5:11] = noise_image(0)[6:20, 5:11]
+    for what in (photo, (photo == 255).astype(np.uint8)):  # or a mask of the background
+        path = save(tmp_path / "white.png", what)
+        with pytest.raises(ValueError, match="white.png is bright in all corners, .* a mask"):
+            read_mask(path)
+    everything = save(tmp_path / "all.png", np.ones((24, 16), np.uint8))
+    assert read_mask(everything).all()
+
+
 @pytest.mark.parametrize("full", (1, 255))
 def test_mask_levels(tmp_path, full):
     mask = (noise_image(0)[..., 0] > 128).astype(np.uint8)

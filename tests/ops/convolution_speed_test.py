@@ -166,6 +166,17 @@ def test_other_cores_are_measured_anew(cache, monkeypatch):
     assert len(list(cache.iterdir())) == 2
 
 
+def test_what_was_measured_of_slower_transforms_is_measured_anew(cache, monkeypatch):
+    now = convolution_speed._machine("float32")
+    before = {name: value for name, value in now.items() if name != "transforms"}
+    with monkeypatch.context() as patched:
+        patched.setattr(convolution_speed, "_machine", lambda precision: before)
+        convolution_speed.seconds("float32", str)
+    said = []
+    convolution_speed.seconds("float32", said.append)
+    assert said and len(list(cache.iterdir())) == 2
+
+
 def test_nothing_is_measured_where_there_is_no_choice(cache, monkeypatch):
     def measured(**options):
         return convolution_speed.measured_execution(Execution(**options), str)

@@ -230,6 +230,19 @@ def test_a_download_holds_everything_and_is_opened_again(studio, members, poses,
     np.testing.assert_array_equal(drawn[0], result.pictures[0].image)
 
 
+def test_an_opened_result_keeps_what_a_command_may_read_and_nothing_else(
+    studio, members, poses, tmp_path
+):
+    of_earlier_versions = ("persons/person.png", "persons/other.png")
+    names = ("person.png", "other.png", "keypoints.csv", "target.csv", *of_earlier_versions)
+    files = {name: name.encode() for name in names}
+    result = studio.repose(members[0], poses[3])
+    result = dataclasses.replace(result, files={**files, "notes.txt": b"a stranger's"})
+    path = tmp_path / "result.zip"
+    path.write_bytes(results.archive(result, studio.fingerprint))
+    assert results.restore(path, studio.sampler, studio.fingerprint).files == files
+
+
 def test_a_picture_in_its_photo_is_kept(studio, members, poses, tmp_path):
     photo = np.full((200, 200, 3), 7, np.uint8)
     crop = Crop(20, 30, 128, 64, studio.model.height, studio.model.width)

@@ -10,6 +10,7 @@ from dpig_tf2 import config
 from dpig_tf2.config import ConfigError
 from dpig_tf2.ops import pose_maps, regions
 from dpig_tf2.pipeline import batches as pipeline
+from dpig_tf2.pipeline import parser
 from dpig_tf2.pipeline.cache import count_distinct_images
 from dpig_tf2.pipeline.screening import usable_records
 from dpig_tf2.pipeline.training_data import Poses, RecordPairs
@@ -375,6 +376,15 @@ def test_wrong_image_size_names_file_and_sizes(records):
     model = config.preset("market1501").model
     with pytest.raises(RecordError, match=r"00000-of-00003.*64 x 32.*takes 128 x 64"):
         pipeline.training_batches(records, model, 4, seed=0)
+
+
+def test_records_are_parsed_by_one_trace_however_often_they_are_read(records, monkeypatch):
+    parse, traced = parser.parse_person, []
+    monkeypatch.setattr(parser, "parse_person", lambda *a, **k: traced.append(1) or parse(*a, **k))
+    model = dataclasses.replace(MODEL, mask_radius=5)  # of no other test
+    for seed in (0, 1):
+        take(pipeline.training_batches(records, model, 4, seed=seed), 1)
+    assert traced == [1]
 
 
 def test_too_few_examples(records):

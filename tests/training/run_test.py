@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from dpig_tf2.config import STAGES, ConfigError
+from dpig_tf2.config import PREDECESSORS, STAGES, ConfigError
 from dpig_tf2.io import array_files
 from dpig_tf2.pipeline.parser import MODEL_KEYS
 from dpig_tf2.pipeline.training_data import Poses, RecordPairs
@@ -75,6 +75,10 @@ def test_codes_of_an_encoder_that_was_trained_since_are_told(posed, poses, tmp_p
     assert warning not in capsys.readouterr().out
     training.train(run, ["pose", "pose_mapping"], poses, OPTIONS)
     assert f"{warning} {run.path}/checkpoints/pose_mapping to learn" in capsys.readouterr().out
+    shutil.move(run.path / "checkpoints/pose", tmp_path / "away")
+    training.train(run, ["pose_mapping"], poses, OPTIONS)
+    assert warning not in capsys.readouterr().out, "there is no encoder to compare with"
+    shutil.move(tmp_path / "away", run.path / "checkpoints/pose")
     # What an older version wrote goes on in silence.
     path, arrays = run.load_checkpoint("pose_mapping")
     array_files.save(path, {name: a for name, a in arrays.items() if name != training._ENCODER})
@@ -82,18 +86,22 @@ def test_codes_of_an_encoder_that_was_trained_since_are_told(posed, poses, tmp_p
     assert warning not in capsys.readouterr().out
 
 
-def test_codes_follow_the_averages_that_they_are_of(tmp_path, tiny_config):
+@pytest.mark.parametrize(
+    ("stage", "encoder"),
+    [("pose_mapping", "pose_encoder"), ("appearance_mapping", "appearance_encoder")],
+)
+def test_codes_follow_the_averages_that_they_are_of(tmp_path, tiny_config, stage, encoder):
     run = RunFolder.create(tmp_path / "run", tiny_config)
-    arrays = {"pose_encoder/kernel": np.zeros(3), "average/pose_encoder/kernel": np.ones(3)}
+    arrays = {f"{encoder}/kernel": np.zeros(3), f"average/{encoder}/kernel": np.ones(3)}
 
     def checksum(**changes):
-        run.save_checkpoint("pose", 1, arrays | changes)
-        return training_data.encoder_checksum(run, "pose_mapping")
+        run.save_checkpoint(PREDECESSORS[stage], 1, arrays | changes)
+        return training_data.encoder_checksum(run, stage)
 
     first = checksum()
-    assert checksum(**{"pose_encoder/kernel": np.ones(3), "step": np.ones(1)}) == first
-    assert checksum(**{"average/pose_encoder/kernel": np.zeros(3)}) != first
-    assert checksum(**{"pose_encoder/other": np.zeros(0)}) != first
+    assert checksum(**{f"{encoder}/kernel": np.ones(3), "step": np.ones(1)}) == first
+    assert checksum(**{f"average/{encoder}/kernel": np.zeros(3)}) != first
+    assert checksum(**{f"{encoder}/other": np.zeros(0)}) != first
 
 
 def test_embeddings_are_computed_once(finished, tmp_path, monkeypatch):

@@ -301,6 +301,18 @@ def test_deepfashion_steps_with_eight_logits_per_image(tiny_config):
     assert np.isfinite([float(value) for value in logs.values()]).all()
 
 
+def test_a_step_is_traced_without_autograph(tiny_config):
+    """Which looks for control flow that no trainer has, a third of the time."""
+    trainer = trainers.build_trainer("pose", tiny_config)
+
+    def update(batch):
+        return {"loss": 1.0 if batch else 0.0}
+
+    trainer.update = update
+    with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
+        tf.function(trainer.train_step)(tf.constant(True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", configuration.STAGES)
 def test_every_stage_compiles_with_xla(tiny_config, stage):

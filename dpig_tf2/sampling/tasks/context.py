@@ -58,10 +58,13 @@ def generate_missing(
         places: where the person of each file was cut out, if persons were.
 
     Raises:
-        OutputError: if a file of that name is finished that came about in another way.
+        OutputError: if a file of that name is finished, or another one of these, that came about
+            in another way.
     """
+    seen: dict[str, Mapping] = {}
     for file, wanted in zip(files, made_from, strict=True):
-        there = context.output.made_from(file) if context.output.has(file) else {}
+        finished = context.output.made_from(file) if context.output.has(file) else wanted
+        there = seen.setdefault(file, finished)
         for key in wanted:
             if there.get(key, wanted[key]) != wanted[key]:
                 raise OutputError(
