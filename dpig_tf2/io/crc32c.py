@@ -28,7 +28,7 @@ def mask(checksum: int) -> int:
 
 def crc32c(data: bytes) -> int:
     """The CRC-32C of some bytes."""
-    first = len(data) if len(data) < _SHORT else len(data) % _BLOCK or _BLOCK
+    first = len(data) if len(data) < _SHORT else len(data) % _BLOCK
     if first < _SHORT:
         checksum = _ONES
         for byte in data[:first]:

@@ -130,7 +130,6 @@ def structural_dissimilarity(predicted, target) -> tf.Tensor:
     x, y, power, product = tf.split(means, 4, axis=-1)
     c1, c2 = _SSIM_CONSTANTS
     squares = tf.square(x) + tf.square(y)
-    variances = tf.maximum(power - squares, 0.0)  # rounding may make them negative
-    covariance = product - x * y
+    variances, covariance = power - squares, product - x * y
     ssim = (2 * x * y + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     return 1.0 - tf.reduce_mean(ssim)

@@ -45,6 +45,14 @@ def test_near_keypoints_are_found_and_others_are_not():
     assert measured.visibility == pytest.approx(100 * 16 / 18)
 
 
+def test_a_reference_of_one_keypoint_has_the_extent_of_a_pixel():
+    reference = pose()
+    reference[1:] = 0
+    for off, share in ((0.09, 100), (0.11, 0)):
+        found = FakePerson(reference + (0, off, 0))
+        assert accuracy.measure(FakeDetector([found]), [(PHOTO, reference)]).found == share
+
+
 def test_a_missed_person_is_wrong_throughout():
     detector = FakeDetector([FakePerson(pose())], [])
     measured = accuracy.measure(detector, [(PHOTO, pose()), (PHOTO, pose())])

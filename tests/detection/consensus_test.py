@@ -54,6 +54,35 @@ def test_looks_that_confuse_the_sides_are_turned_round():
     np.testing.assert_allclose(opinion.visibility, seen)
 
 
+def test_a_landmark_counts_as_far_as_its_look_is_trusted():
+    points = person(20, 80)
+    sure, unsure = look(points, weight=0.9), look(points, weight=0.1)
+    visibility = consensus.agree([sure, unsure]).visibility
+    np.testing.assert_allclose(visibility, (0.9 * 0.92 + 0.1 * 0.12) / (0.92 + 0.12))
+
+
+def test_trust_in_a_landmark_is_turned_round_with_it():
+    points, trust = person(20, 80), np.full(NUM_LANDMARKS, 0.9)
+    trust[list(LEFT)] = 0.1
+    hidden, seen = np.zeros(NUM_LANDMARKS), np.ones(NUM_LANDMARKS)
+    confused = look(exchanged(points))
+    confused = dataclasses.replace(confused, visibility=seen, weights=exchanged(trust))
+    plain = dataclasses.replace(look(points), visibility=hidden)
+    visibility = consensus.agree([*4 * [plain], confused]).visibility
+    assert visibility[list(LEFT)].max() < 0.05 and visibility[list(RIGHT)].min() > 0.1
+
+
+def test_points_are_weighted_medians():
+    """There the looks' directions, each as strong as its weight, cancel out."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(scale=5.0, size=(5, NUM_LANDMARKS, 2)) + person(20, 80)
+    weights = rng.uniform(0.2, 1.0, (5, NUM_LANDMARKS, 1))
+    away = points - consensus._middle(points, weights)
+    blur = 0.03 * np.ptp(np.median(points, axis=0)[:33, 1])
+    strengths = weights / np.sqrt((away**2).sum(axis=-1, keepdims=True) + blur**2)
+    assert np.abs((strengths * away).sum(axis=0) / weights.sum(axis=0)).max() < 0.002
+
+
 def test_a_look_that_was_turned_round_counts_less():
     behind = person(80, 20)
     opinion = consensus.agree([look(behind), look(exchanged(behind) + (6, 0))])

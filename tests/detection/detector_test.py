@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dpig_tf2.detection import accuracy
 from dpig_tf2.detection import detector as detectors
 from dpig_tf2.detection.consensus import Opinion
 from dpig_tf2.detection.detector import PoseDetector, main_person
-from dpig_tf2.detection.networks import NUM_LANDMARKS, Region
+from dpig_tf2.detection.networks import NUM_LANDMARKS, Look, Region
 from dpig_tf2.detection.overlays import overlay
 from dpig_tf2.errors import DpigError
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
@@ -114,6 +115,44 @@ def test_a_neck_is_as_visible_as_the_shoulder_that_is_less():
     person = _person(Opinion(points, visibility, 1.0), (100, 100))
     assert person.scores[1] == pytest.approx(0.05)
     assert not person.keypoints[[1, 5]].any() and person.keypoints[2, 2] == 1
+
+
+def test_keypoints_are_pixels_of_the_photo_or_missing():
+    points = np.random.default_rng(0).uniform(20, 80, (NUM_LANDMARKS, 2))
+    points[[0, 28]] = ((50, 1), (50, 99))  # (x, y); the person's extent is 98
+    points[[12, 11]] = ((101.5, 40), (105.5, 40))  # beyond the edge by 2 pixels and by 6
+    keypoints = _person(Opinion(points, np.ones(NUM_LANDMARKS), 1.0), (100, 100)).keypoints
+    np.testing.assert_allclose(keypoints[3], (*points[14, ::-1] - 0.5, 1), rtol=1e-6)
+    assert keypoints[2].tolist() == [39.5, 99, 1] and not keypoints[5].any()
+
+
+def test_looks_that_saw_nobody_have_no_say_where_others_saw_a_person():
+    points, seen = (
+        np.random.default_rng(0).uniform(20, 80, (NUM_LANDMARKS, 2)),
+        np.ones(NUM_LANDMARKS),
+    )
+    look = Look(points, seen, seen, 0.9, np.zeros((256, 256), np.float32), Region(50, 50, 100))
+    astray = dataclasses.replace(look, visibility=0 * seen, presence=0.2)
+    photo = np.zeros((100, 100, 3), np.uint8)
+    person = PoseDetector(None, None, 0)._person(photo, [look, astray], 0.0)
+    assert (person.scores == 1).all()
+
+
+def test_masks_are_averaged_where_looks_had_the_region_of_the_last():
+    regions = Region(50, 50, 90), Region(50, 50, 100), Region(50, 50, 100)
+    looks = [
+        types.SimpleNamespace(mask=np.full((2, 2), value, np.float32), region=region)
+        for value, region in zip((0.0, 0.2, 0.6), regions, strict=True)
+    ]
+    mask, region = detectors._agreed_mask(looks)
+    np.testing.assert_allclose(mask, 0.4)
+    assert region == regions[2]
+
+
+@pytest.mark.parametrize(("box", "same"), [((10, 10, 20, 20), True), ((96, 10, 106, 20), False)])
+def test_who_lies_in_the_box_of_another_is_the_same(box, same):
+    large, small = (types.SimpleNamespace(box=np.array(b)) for b in ((0, 0, 100, 100), box))
+    assert detectors._is_same(large, small) == detectors._is_same(small, large) == same
 
 
 def test_views_overlap_by_half():

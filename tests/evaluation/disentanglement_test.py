@@ -68,6 +68,8 @@ class Oracle:
                 )
             )
         images = np.stack(pictures)
+        if self.flaw == "too dark":
+            images //= 2
         return Samples(images, appearance=None, keypoints=codes.keypoints)
 
 
@@ -103,6 +105,23 @@ def test_a_leak_is_seen_outside_the_region(tiny_config, persons):
     assert scores["swap"]["pose"]["leak"] == 0.0
     row = scores["moved"]["table"]["foreground"]
     assert row["foreground"] > 0.8 and row["background"] > 0.8 and abs(row["pose"]) < 0.2
+
+
+def test_changes_are_those_of_the_reconstruction(tiny_config, persons):
+    """A model that draws everything half as bright changes nothing but what it is told to."""
+    scores = disentanglement.measure(Oracle(tiny_config, persons, "too dark"), persons)[0]
+    for factor, part in scores["swap"].items():
+        assert part["leak"] == 0.0 and part["region_l1"] > 0.1
+        truth, region = persons.swapped(factor), persons.region(factor)
+        unswapped = np.abs(persons.images // 2 - truth.astype(float))[region].mean() / 255
+        assert part["unswapped_region_l1"] == pytest.approx(unswapped)
+        row = scores["moved"]["table"][factor]
+        unit = {other: 0.5 * (other == factor) for other in disentanglement.FACTORS}
+        assert row == pytest.approx(unit, abs=0.01)
+    posed = persons.swapped("pose")
+    for name, truth in (("reconstruction", persons.images), ("transfer", posed)):
+        expected = np.abs(truth // 2 - truth.astype(float)).mean() / 255
+        assert scores[name]["l1"] == pytest.approx(expected), name
 
 
 def test_only_the_needed_stages_are_needed(tiny_config, factors, persons):

@@ -162,6 +162,9 @@ def test_precision_and_recall_of_hand_worked_case():
     # Samples reach 1.5, 1.5, 5.5: only 3 is among them.
     real, sampled = np.array([[0.0], [1.0], [3.0]]), np.array([[2.6], [4.1], [9.6]])
     assert precision_and_recall(real, sampled, 1) == pytest.approx((2 / 3, 1 / 3))
+    # A sample that reaches 1.6 recalls what is 1.5 away, though that one itself reaches 1 only.
+    sampled[0] = 2.5
+    assert precision_and_recall(real, sampled, 1) == pytest.approx((2 / 3, 2 / 3))
     assert precision_and_recall(np.zeros((3, 1)), np.zeros((3, 1)), 1) == (1, 1)  # no farther
 
 

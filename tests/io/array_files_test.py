@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 import tracemalloc
 import zipfile
@@ -23,6 +24,24 @@ def archive(path, *members, compression=zipfile.ZIP_STORED):
         for name, content in members:
             file.writestr(name, content)
     return path
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    """Else a machine that fails soon after may keep the new name and an empty file."""
+    path, done, replace, fsync = tmp_path / "a.npz", [], os.replace, os.fsync
+
+    def noted(descriptor):
+        done.append(os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    def renamed(source, target):
+        done.append("renamed")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", renamed)
+    array_files.save(path, {"a": np.arange(9)})
+    assert done == [path.stat().st_size, "renamed"]
 
 
 def test_round_trip_of_every_kind(tmp_path):

@@ -19,3 +19,5 @@ def test_arrays_are_compared_by_their_numbers():
     whole = hashes.sha256_of_arrays([np.arange(3)])
     assert whole == hashes.sha256_of_arrays([np.arange(3.0)])
     assert whole != hashes.sha256_of_arrays([np.arange(3)[::-1]])
+    near = [hashes.sha256_of_arrays([np.array(2**24 + more)]) for more in (0, 1)]
+    assert near[0] != near[1], "float32 would not tell them apart"

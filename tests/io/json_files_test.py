@@ -29,6 +29,7 @@ def test_numbers(tmp_path):
         (b'{"a": "\xff"}', "not JSON: byte 7"),
         ("[" * 100_000, "line 1: nested more than 64 deep"),
         ('\n{"a":' * 100_000, "line 66: nested more than 64 deep"),
+        ("[" + "[]," * 99 + "[" * 100_000, "line 1: nested more than 64 deep"),
         ('"' + r"\"" * 100_000 + "[{" * 99, "not JSON: line 1 column 1"),
         (b"PK\3\4" + bytes(50), "a zip archive"),
     ],
@@ -41,6 +42,10 @@ def test_other_content(tmp_path, content, message):
 
 def test_brackets_in_text_do_not_count(tmp_path):
     assert read(tmp_path / "a.json", '["' + "[" * 200 + '\\"{"]') == ["[" * 200 + '"{']
+
+
+def test_what_is_closed_does_not_count(tmp_path):
+    assert read(tmp_path / "a.json", "[" + "[{}]," * 99 + "0]") == [*99 * [[{}]], 0]
 
 
 def test_size_and_memory_are_limited(tmp_path, monkeypatch):

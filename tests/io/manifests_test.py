@@ -26,6 +26,15 @@ def test_finished_files_are_known_again(path):
     assert Manifest(path, SETTINGS).files == {"a.png": {"source": "me"}}
 
 
+def test_files_are_listed_in_the_order_of_their_names(path):
+    """Whatever the order in which processes finish them: equal folders have equal manifests."""
+    manifest = Manifest(path, SETTINGS)
+    for name in ("c.png", "b.png"):
+        manifest.add(name, {})
+    manifest.write()
+    assert list(json.loads(path.read_text())["files"]) == ["a.png", "b.png", "c.png"]
+
+
 def test_nothing_is_written_before_it_is_asked_for(tmp_path):
     manifest = Manifest(tmp_path / "list.json", SETTINGS)
     assert not manifest.path.exists()

@@ -9,6 +9,7 @@ from scipy import io
 
 from dpig_tf2.ops.keypoints import KEYPOINT_NAMES
 from dpig_tf2.preparation import keypoint_formats
+from dpig_tf2.preparation.keypoint_formats import layouts
 
 
 def keypoints():
@@ -199,12 +200,76 @@ def test_coco(tmp_path):
     np.testing.assert_array_equal(read[:, 0], 50)
 
 
+def test_mmpose_lists_keypoints_as_it_names_them(tmp_path):
+    names = layouts.COCO_NAMES[::-1]
+    person = {"keypoints": [[i, 50] for i in range(17)], "keypoint_scores": [0.29, *16 * [0.9]]}
+    content = {
+        "meta_info": {"keypoint_id2name": {str(i): name for i, name in enumerate(names)}},
+        "instance_info": [{"instances": [person]}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    read = keypoint_formats.load(tmp_path / "a.json").keypoints["a"]
+    assert read[KEYPOINT_NAMES.index("nose")].tolist() == [50, 16, 1]
+    assert not read[KEYPOINT_NAMES.index(names[0])].any(), "a low score is no keypoint"
+
+
+def test_a_point_that_a_pose_editor_has_as_null_is_missing(tmp_path):
+    points = [*4 * [[10, 20]], None, *13 * [[10, 20]]]
+    content = {"width": 64, "height": 128, "keypoints": [points]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    read = keypoint_formats.load(tmp_path / "a.json").keypoints["a"]
+    assert np.flatnonzero(read[:, 2] == 0).tolist() == [4]
+
+
+def test_a_neck_that_labelme_gives_is_kept(tmp_path):
+    points = {"neck": [5, 6], "left_shoulder": [20, 30], "right_shoulder": [40, 30]}
+    shapes = [{"label": label, "points": [point]} for label, point in points.items()]
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes}))
+    read = keypoint_formats.load(tmp_path / "a.json").keypoints["a"]
+    assert read[KEYPOINT_NAMES.index("neck")].tolist() == [6, 5, 1]
+
+
+@pytest.mark.parametrize("missing", ["0 0", "-1 -1"])
+def test_what_a_text_without_scores_calls_missing(tmp_path, missing):
+    lines = 17 * ["0 20"]
+    lines[layouts.COCO_NAMES.index("left_shoulder")] = missing
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    read = keypoint_formats.load(tmp_path / "a.txt").keypoints["a"]
+    absent = [KEYPOINT_NAMES[i] for i in np.flatnonzero(read[:, 2] == 0)]
+    assert absent == ["neck", "left_shoulder"], "half a neck is none"
+
+
+@pytest.mark.parametrize("areas", [(5, 9), (9, 5)])
+def test_of_equally_visible_persons_the_larger_one_is_taken(tmp_path, areas):
+    shown = [np.r_[np.full(17, row), [2] * 34].reshape(3, 17).T.ravel() for row in (10, 20)]
+    people = [
+        coco_person(1, area=area, keypoints=points.tolist())
+        for area, points in zip(areas, shown, strict=True)
+    ]
+    read = keypoint_formats.load(write_coco(tmp_path / "c.json", people)).keypoints["a.jpg"]
+    assert read[0, 1] == (20 if areas == (5, 9) else 10)
+
+
 def test_coco_neck_needs_both_shoulders():
     points = np.ones((17, 3))
     points[5] = 0
     read = keypoint_formats.from_coco(points)
     assert read[KEYPOINT_NAMES.index("neck"), 2] == 0
     assert read[:, 2].sum() == 16
+
+
+@pytest.mark.parametrize("count", [17, 26, 133, 135, 136])
+def test_many_lists_begin_with_the_keypoints_of_coco(count):
+    points = np.c_[np.arange(2.0 * count).reshape(count, 2), np.ones(count)]
+    expected = keypoint_formats.from_coco(points[:17])
+    np.testing.assert_array_equal(layouts.to_keypoints(points), expected)
+
+
+def test_the_least_score_is_enough():
+    points = np.c_[np.ones((17, 2)), np.full(17, 0.9)]
+    points[:2, 2] = 0.3, 0.29  # nose and left eye
+    read = layouts.to_keypoints(points, least_score=0.3)
+    assert [KEYPOINT_NAMES[i] for i in np.flatnonzero(read[:, 2] == 0)] == ["left_eye"]
 
 
 def test_coco_faults(tmp_path):

@@ -86,6 +86,16 @@ def test_a_file_that_was_cut_off_since_names_what_is_lost(path, left):
             reader.read(number)
 
 
+def test_what_was_added_since_is_not_counted(path, tmp_path):
+    other = tmp_path / "b.tfrecord"
+    with tf.io.TFRecordWriter(str(other)) as file:
+        file.write(b"last")
+    reader = index.RecordReader([index.index_file(path), index.index_file(other)])
+    path.write_bytes(2 * path.read_bytes())
+    found = list(reader.scan())
+    assert [number for number, _ in found] == list(range(6)) and found[5][1] == b"last"
+
+
 def test_checksum_of_known_bytes():
     # CRC-32C of "123456789" is 0xE3069283; the mask rotates it by 15 bits and adds a constant.
     crc = 0xE3069283

@@ -45,6 +45,14 @@ def test_mixed_shard_counts_are_refused(folder):
         shards.find_shards(folder, "train")
 
 
+def test_a_folder_named_as_a_shard_is_no_shard(folder):
+    odd = folder / "Market1501_train_00002-of-00002.tfrecord"
+    odd.mkdir()
+    assert odd not in shards.find_shards(folder, "train")
+    (stray,) = shards.strays(folder)
+    assert stray.startswith(str(odd))
+
+
 def test_absent_split_says_what_is_there(folder):
     with pytest.raises(RecordError, match="validation.*Market1501_train"):
         shards.find_shards(folder, "validation")
