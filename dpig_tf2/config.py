@@ -248,7 +248,7 @@ _COUNTS_IN = {
     "joint_discriminator": ("reconstruction",),
     "code_noise": ("pose",),
 }
-# {field of a `ModelConfig`: {value: other fields, which count with that value only}}.
+# Fields of a `ModelConfig` that count with one value of another only.
 _COUNTS_WITH = {
     "architecture": {
         "published": (
