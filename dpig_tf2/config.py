@@ -250,7 +250,7 @@ _COUNTS_IN = {
 }
 # Fields of a `StageConfig` that count under one objective only.
 _COUNTS_UNDER = {"penalty_weight": "wgan-gp", "clip": "wgan"}
-# {field of a `ModelConfig`: {value: other fields, which count with that value only}}.
+# Fields of a `ModelConfig` that count with one value of another only.
 _COUNTS_WITH = {
     "architecture": {
         "published": (
