@@ -9,9 +9,11 @@ import types
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 from PIL import Image
 
-from dpig_tf2.cli import pictures
+from dpig_tf2 import PersonSampler
+from dpig_tf2.cli import interpolate, pictures
 from tests.programs import run_in_one_process, save_tiny_sampler
 
 pytestmark = pytest.mark.slow  # starts programs
@@ -362,6 +364,24 @@ def test_a_photo_that_is_added_takes_no_name_of_another(run_dir, photos, tmp_pat
     manifest = _manifest(tmp_path / "out")
     assert manifest["names"] == {"b_0.png": "b_0", "b_0.jpg": "b_0-2"}
     assert manifest["files"]["sheets/sheet_000.png"]["rows"] == ["b_0-2", "b_0"]
+
+
+def test_first_pictures_come_without_a_graph_from_the_networks_that_they_need(monkeypatch, run_dir):
+    given = {}
+
+    def load(path, **options):
+        given.update(options)
+        raise InterruptedError
+
+    monkeypatch.setattr(PersonSampler, "load", load)
+    saved = flagsaver.save_flag_values(interpolate.FLAGS)
+    try:
+        interpolate.FLAGS(["dpig", f"--run_dir={run_dir}", "--seeds=1,2"])
+        with pytest.raises(InterruptedError):
+            interpolate.main()
+    finally:
+        flagsaver.restore_flag_values(saved, interpolate.FLAGS)
+    assert given["eager_at_first"] and "appearance_encoder" not in given["names"]
 
 
 def test_two_pictures_of_one_name_are_refused(run_dir, photos, tmp_path):

@@ -173,6 +173,38 @@ def test_products_inside_of_the_networks_are_of_seven_bits_a_range_for_each_chan
             assert scale.ndim == 1 and len(scale) > 1
 
 
+def test_litert_computes_inside_of_the_networks_in_8_bits_a_range_for_each_channel():
+    from ai_edge_litert.interpreter import Interpreter
+
+    rng = np.random.default_rng(0)
+    owner = tf.Module()
+    owner.kernel = tf.Variable(rng.normal(size=(3, 3, 8, 8)).astype(np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 8), tf.float32, "images")])
+    def run(images):
+        for scope in ("generator/", "generator/output/", "elsewhere/"):
+            with tf.name_scope(scope):
+                images = tf.nn.relu(tf.nn.conv2d(images, owner.kernel, 1, "SAME"))
+        return {"images": images}
+
+    images = rng.uniform(size=(1, 4, 4, 8)).astype(np.float32)
+    plain = litert_format.convert(run.get_concrete_function(), "run", owner)
+    made = Interpreter(
+        model_content=litert_format.quantize(plain, "run", [{"images": images}], ["generator"])
+    )
+    tensors = {tensor["index"]: tensor for tensor in made.get_tensor_details()}
+    products = [op for op in made._get_ops_details() if op["op_name"] == "CONV_2D"]
+    inside, *others = [[tensors[i] for i in (*op["inputs"], *op["outputs"])] for op in products]
+    features, kernel, bias, found = inside
+    assert [each["dtype"] for each in inside] == [np.int8, np.int8, np.int32, np.int8]
+    assert len(others) == 2
+    for each in (features, found):  # which are not negative: all 8 bits are for what there is
+        assert each["quantization_parameters"]["zero_points"].tolist() == [-128]
+    for each in (kernel, bias):
+        assert len(set(each["quantization_parameters"]["scales"].tolist())) == 8
+    assert all(each["dtype"] == np.float32 for op in others for each in op)
+
+
 def test_a_kernel_that_the_quantizer_alone_would_not_take_is_quantized():
     """36 MiB, as the published width has them; every channel has a range of its own."""
     from ai_edge_litert.interpreter import Interpreter
