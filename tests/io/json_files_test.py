@@ -29,7 +29,7 @@ def test_numbers(tmp_path):
         (b'{"a": "\xff"}', "not JSON: byte 7"),
         ("[" * 100_000, "line 1: nested more than 64 deep"),
         ('\n{"a":' * 100_000, "line 66: nested more than 64 deep"),
-        ("[" + "[]," * 99 + "[" * 100_000, "line 1: nested more than 64 deep"),
+        ("[" + "[]," * 99 + "[" * 64, "line 1: nested more than 64 deep"),
         ('"' + r"\"" * 100_000 + "[{" * 99, "not JSON: line 1 column 1"),
         (b"PK\3\4" + bytes(50), "a zip archive"),
     ],

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dpig_tf2 import config, testing
+from dpig_tf2 import PersonSampler, config, testing
 from dpig_tf2.config import ConfigError
+from dpig_tf2.execution import Execution
 from dpig_tf2.models import factory, weights
 from dpig_tf2.models.person_model import PersonModel
 from dpig_tf2.ops.body_parts import NUM_REGIONS
@@ -170,3 +171,23 @@ def test_graphs_are_optimized_without_a_complaint(model, persons, capfd):
     """TensorFlow for oneDNN gives a graph up where it fuses what it has no kernel for."""
     tf.function(model.encode_person, autograph=False)(persons)
     assert "Relu" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_shipped_weights_draw_what_they_drew(shipped_preset):
+    """Mean colors of eight parts of a sampled person, and of that person encoded and drawn again.
+
+    Another formula in a network would leave the weights that ship without the use they have.
+    """
+    sampler = PersonSampler.from_preset(shipped_preset, execution=Execution())
+    drawn = sampler.draw(sampler.seed_codes(1, 1))
+    again = sampler.reconstruct(drawn.images, drawn.keypoints)
+    found = [x[0].reshape(4, 32, 2, 32, 3).mean(axis=(1, 3)) for x in (drawn.images, again)]
+    expected = [
+        [[109, 118, 137], [106, 124, 155]], [[138, 126, 123], [115, 125, 135]],
+        [[134, 123, 108], [118, 110, 90]], [[144, 122, 107], [133, 111, 97]],
+    ], [
+        [[108, 116, 135], [106, 124, 154]], [[136, 125, 121], [115, 125, 136]],
+        [[134, 124, 108], [118, 110, 91]], [[144, 122, 106], [133, 110, 95]],
+    ]  # fmt: skip
+    np.testing.assert_allclose(found, expected, atol=1.5)

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import types
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ import tensorflow as tf
 
 from dpig_tf2 import config, testing
 from dpig_tf2.config import ConfigError
+from dpig_tf2.ops.keypoints import flip_horizontal
+from dpig_tf2.pipeline import personal_photos
 from dpig_tf2.pipeline.batches import training_batches
 from dpig_tf2.pipeline.personal_photos import PersonalPhotos, moved
 from dpig_tf2.pipeline.training_data import RecordPairs
@@ -52,6 +55,47 @@ def test_a_keypoint_that_leaves_the_photo_is_missing():
 def test_a_photo_that_is_not_moved_stays():
     image = np.random.default_rng(0).integers(0, 256, (32, 16, 3), dtype=np.uint8)
     np.testing.assert_array_equal(moved(image, np.zeros((18, 3), np.float32), 1, (0, 0))[0], image)
+
+
+def test_half_of_the_views_are_mirrored_source_and_target_alike(model, monkeypatch):
+    monkeypatch.setattr(personal_photos, "_LARGEST_SCALE", 1.0)
+    monkeypatch.setattr(personal_photos, "_LARGEST_SHIFT", 0.0)
+    photos = _photos(model, ("a",))
+    images, keypoints, targets, target_keypoints = photos._views(0, 20)
+    np.testing.assert_array_equal(images, targets)
+    np.testing.assert_array_equal(keypoints, target_keypoints)
+    mirrored = [bool((image != photos.images[0]).any()) for image in images]
+    assert 4 < sum(mirrored) < 16
+    expected = photos.keypoints[0], flip_horizontal(photos.keypoints[0], model.width).numpy()
+    for image, pose, flip in zip(images, keypoints, mirrored, strict=True):
+        np.testing.assert_array_equal(image, photos.images[0][:, :: -1 if flip else 1])
+        np.testing.assert_allclose(pose, expected[flip], atol=1e-5)
+
+
+def test_views_are_scaled_and_shifted_either_way(model, monkeypatch):
+    photos, seen = _photos(model), []
+
+    def noted(image, keypoints, scale, shift):
+        seen.append((scale, *(shift / np.array(image.shape[:2]))))
+        return image, keypoints
+
+    monkeypatch.setattr(personal_photos, "moved", noted)
+    photos._views(0, 200)
+    least, most = np.min(seen, axis=0), np.max(seen, axis=0)
+    np.testing.assert_allclose(least, (1 / 1.2, -0.1, -0.1), atol=0.01)
+    np.testing.assert_allclose(most, (1.2, 0.1, 0.1), atol=0.01)
+
+
+def test_a_seed_has_its_own_views_and_other_persons(model, monkeypatch):
+    photos = _photos(model)
+    other = dataclasses.replace(photos, seed=7)
+    assert np.not_equal(photos._views(0, 4)[0], other._views(0, 4)[0]).any(axis=(1, 2, 3)).all()
+
+    def persons(seed):
+        return types.SimpleNamespace(batches=lambda *given: (seed, given))
+
+    monkeypatch.setattr(personal_photos, "FreshPersons", persons)
+    assert other._others(model, 2, 3) == (7, (model, 2, 3))
 
 
 @pytest.mark.slow

@@ -231,7 +231,7 @@ def test_a_neck_that_labelme_gives_is_kept(tmp_path):
 
 @pytest.mark.parametrize("missing", ["0 0", "-1 -1"])
 def test_what_a_text_without_scores_calls_missing(tmp_path, missing):
-    lines = 17 * ["0 20"]
+    lines = 17 * ["10 20"]
     lines[layouts.COCO_NAMES.index("left_shoulder")] = missing
     (tmp_path / "a.txt").write_text("\n".join(lines))
     read = keypoint_formats.load(tmp_path / "a.txt").keypoints["a"]

@@ -142,6 +142,9 @@ def test_few_persons_in_memory_give_the_same_bytes(persons, examples, monkeypatc
     following = persons[1:] + persons[:1]
     found = encoder.encode(map(writer.Pair, persons, following))
     assert [example for example, _ in found] == examples
+    kept = encoder._checked, encoder._checksums, encoder._described, encoder._values
+    assert max(map(len, kept)) <= 2
+    assert encoder._value_bytes == sum(map(writer._bytes, encoder._values.values()))
 
 
 @pytest.mark.parametrize(

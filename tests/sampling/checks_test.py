@@ -31,3 +31,11 @@ def test_whole_numbers_of_any_kind_are_taken():
     for seed in (2**31, 2**32, -(2**31) - 1):
         with pytest.raises(SamplerError, match="seed must be a whole number"):
             checks.check_seed(seed)
+
+
+def test_numbers_that_networks_make_infinite_ones_of_are_refused():
+    assert checks.check_array("code", [[-1e6]], (None, 1)) == [[-1e6]]
+    for value in (1.1e6, -1.1e6, 1e300):
+        with pytest.raises(SamplerError) as refused:
+            checks.check_array("code", [[0.0, value]], (None, 2))
+        assert refused.value.field == "code"

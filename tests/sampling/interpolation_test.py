@@ -33,6 +33,14 @@ def test_spherical_without_an_angle_is_the_line(end):
     np.testing.assert_allclose(spherical, interpolation.blend(_A, end, 4), atol=1e-6)
 
 
+def test_an_angle_of_nothing_is_computed_without_a_warning():
+    """Rounding takes the cosine of some vectors with themselves beyond 1."""
+    for code in np.random.default_rng(0).normal(size=(20, 8)):
+        with np.errstate(invalid="raise"):
+            points = interpolation.blend(code, code, 3, "spherical")
+        np.testing.assert_array_equal(points[1], np.float32(code))
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dpig_tf2 import PersonSampler
 from dpig_tf2.config import STAGES, ConfigError
@@ -194,6 +195,12 @@ def test_discriminator_scores_one_number_for_each_image(sampler, codes):
     scores = sampler.discriminator_scores(images)
     assert scores.shape == (3,) and np.isfinite(scores).all()
     np.testing.assert_array_equal(scores, sampler.discriminator_scores(images))
+
+
+def test_a_discriminator_score_is_the_mean_of_the_logits_of_an_image(sampler, codes, monkeypatch):
+    monkeypatch.setattr(sampler.model, "discriminate", lambda images: tf.range(6.0))
+    scores = sampler.discriminator_scores(sampler.draw(codes).images)
+    np.testing.assert_array_equal(scores, [0.5, 2.5, 4.5])
 
 
 def test_the_fingerprint_changes_with_a_weight(sampler):

@@ -107,6 +107,21 @@ def test_without_cross_answers_every_photo_is_drawn_from_its_own_codes():
     assert float(logs["error/reconstruction"]) > 0
 
 
+def test_errors_are_told_of_the_half_that_they_are_of(monkeypatch):
+    trainer = _trainer()
+    batch = _batch(trainer)
+    answer = np.concatenate([person["image"] for person in batch.values()]) / 127.5 - 1
+    off = np.repeat(np.float32([0.25, 0.75]), 2)[:, None, None, None]
+
+    def composed(figure, around):
+        return tf.constant(answer + off, tf.float32) + 0.0 * (figure[..., :3] + around)
+
+    monkeypatch.setattr(placed, "composed", composed)
+    logs = trainer.update(batch)
+    assert float(logs["error/reconstruction"]) == pytest.approx(0.25, rel=1e-4)
+    assert float(logs["error/transfer"]) == pytest.approx(0.75, rel=1e-4)
+
+
 def test_codes_poses_answers_and_masks_belong_together(monkeypatch):
     trainer, given = _trainer(), {}
     source, target = batch = list(_batch(trainer).values())
@@ -298,6 +313,18 @@ def test_kernels_are_muons_unless_something_comes_in_or_out(stage, left_to_adam)
             assert by_adam == variable.path.endswith(left_to_adam), variable.path
     adam = _trainer(stage, **{f"{stage}.optimizer": "adam"})
     assert all(isinstance(o.optimizer, optimizers.FusedAdam) for o in adam.optimized.values())
+
+
+def test_the_recipe_forgets_squares_of_gradients_sooner_than_the_release(tiny_config):
+    def decays(trainer):
+        (optimizer,) = {type(o.optimizer): o.optimizer for o in trainer.optimized.values()}.values()
+        prefix = "adam_" if isinstance(optimizer, optimizers.Muon) else ""
+        return [getattr(optimizer, f"{prefix}beta_{i}") for i in (1, 2)]
+
+    for optimizer in config.OPTIMIZERS:
+        trainer = _trainer("pose_mapping", **{"pose_mapping.optimizer": optimizer})
+        assert decays(trainer) == [0.9, 0.99]
+    assert decays(build_trainer("pose", tiny_config)) == [0.5, 0.999]
 
 
 def test_poses_by_muon_follow_the_recipe_and_by_adam_their_halvings(tiny_config):

@@ -79,3 +79,12 @@ def test_code_noise_is_a_share_of_the_codes_spread(tiny_config):
     np.testing.assert_allclose(noise.std(axis=0) / code.numpy().std(axis=0), 0.3, rtol=0.05)
     np.testing.assert_array_equal(received[0], received[1])
     assert np.abs(received[2] - received[0]).max() > 0, "every step has noise of its own"
+
+
+def test_codes_have_no_gradient_through_the_size_of_their_noise(tiny_config):
+    trainer = trainer_with(tiny_config, **{"pose.code_noise": 0.3})
+    code = tf.random.normal([20, tiny_config.model.pose_embedding], seed=0)
+    with tf.GradientTape() as tape:
+        tape.watch(code)
+        noisy = trainer._with_noise(code)
+    np.testing.assert_array_equal(tape.gradient(noisy, code), tf.ones_like(code))

@@ -27,6 +27,7 @@ from dpig_tf2.sampling.sampler import PersonSampler
 from dpig_tf2.training import data as training_data
 from dpig_tf2.training import run as training
 from dpig_tf2.training import time_limit
+from dpig_tf2.training.trainers import build_trainer
 
 pytestmark = pytest.mark.slow  # trains whole stages
 
@@ -126,6 +127,28 @@ def test_embeddings_are_computed_once(finished, tmp_path, monkeypatch):
     assert len(calls) == 1
     for factor, codes in array_files.load(cache).items():
         np.testing.assert_allclose(codes, embeddings[factor], rtol=1e-5, atol=1e-6)
+
+
+def test_embeddings_are_computed_anew_of_another_encoder_and_of_other_data(
+    tmp_path, tiny_config, monkeypatch
+):
+    run, calls = RunFolder.create(tmp_path / "run", tiny_config), []
+
+    def encode(*_):
+        calls.append(1)
+        return {"foreground": np.full((99, 3), len(calls))}
+
+    monkeypatch.setattr(training_data, "_encode_images", encode)
+
+    def computed(fingerprint, weight):
+        run.save_checkpoint("reconstruction", 1, {"appearance_encoder/kernel": np.array(weight)})
+        data = types.SimpleNamespace(fingerprint=lambda: fingerprint)
+        arrays = training_data.stage_arrays(run, "appearance_mapping", data, print)
+        return arrays["embedding"]["foreground"][0, 0]
+
+    assert [computed(b"a", 0.0), computed(b"a", 0.0)] == [1, 1]
+    assert [computed(b"b", 0.0), computed(b"b", 1.0), computed(b"b", 1.0)] == [2, 3, 3]
+    assert len(list((run.path / "cache").iterdir())) == 1, "of those before none is kept"
 
 
 def test_how_many_images_are_encoded_is_said_now_and_then(tiny_config, monkeypatch):
@@ -248,11 +271,26 @@ def test_resumed_pose_stages_equal_uninterrupted_ones(half_posed, posed, poses):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time as the time limit sees it, to be set by a test."""
+    """Time as time limits and checkpoints see it, to be set by a test."""
     now = types.SimpleNamespace(seconds=1000.0)
     fake = types.SimpleNamespace(monotonic=lambda: now.seconds)
-    monkeypatch.setattr(time_limit, "time", fake)
+    for module in (time_limit, training):
+        monkeypatch.setattr(module, "time", fake)
     return now
+
+
+def test_a_checkpoint_is_due_by_steps_or_by_the_time_since_the_last(
+    tmp_path, tiny_config, poses, clock
+):
+    run = RunFolder.create(tmp_path / "run", tiny_config)
+    trainer = build_trainer("pose", tiny_config)
+    options = training.RunOptions(checkpoint_every=100, checkpoint_minutes=2.0)
+    stage_run = training._StageRun(run, trainer, poses, options, None, None)
+    assert stage_run._checkpoint_due(200) and not stage_run._checkpoint_due(201)
+    clock.seconds += 121
+    assert stage_run._checkpoint_due(201)
+    stage_run._save(201)
+    assert not stage_run._checkpoint_due(202)
 
 
 def test_a_time_limit_counts_what_fits_into_it(clock):
@@ -381,6 +419,27 @@ def test_the_best_checkpoint_is_that_of_the_lowest_error_on_the_fixed_batch(
         np.testing.assert_array_equal(variable, arrays[variable.path])
 
 
+def test_errors_of_the_fixed_batch_are_of_levels_and_of_what_is_visible():
+    keypoints = np.ones((2, 18, 3))
+    keypoints[:, 9:, 2] = 0
+    off = np.where(keypoints[..., 2:] > 0, (3, 4, 0), (30, 40, 0))
+    drawn = types.SimpleNamespace(images=np.full((2, 8, 4, 3), 51, np.uint8))
+    sampler = types.SimpleNamespace(
+        encode_pose=lambda poses: poses,
+        decode_pose=lambda codes: codes + off,
+        person_codes=lambda *images, **parts: None,
+        draw=lambda codes: drawn,
+    )
+    persons = dict.fromkeys(MODEL_KEYS) | {"keypoints": keypoints, "image": 2 * drawn.images}
+    errors = [training.pictures.fixed_batch_error(stage, sampler, persons) for stage in STAGES]
+    assert dict(zip(STAGES, errors, strict=True)) == {
+        "reconstruction": pytest.approx(0.2),
+        "pose": pytest.approx(5.0),
+        "appearance_mapping": None,
+        "pose_mapping": None,
+    }
+
+
 def test_a_damaged_batch_does_not_cost_the_steps_before(half_posed, poses, monkeypatch):
     sound = training.stage_batches
 
@@ -419,6 +478,7 @@ import json, os, pathlib, signal, sys, time
 import numpy as np
 from dpig_tf2.run_folder import RunFolder
 from dpig_tf2.training import run as training
+from dpig_tf2.training.trainers import build_trainer
 from dpig_tf2.pipeline.training_data import Poses
 
 path = pathlib.Path(sys.argv[1])

@@ -1,5 +1,7 @@
 """The train steps: who moves, in which order, and whether they learn."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from dpig_tf2.training import trainers
 from dpig_tf2.training.trainer import split_updates
 
 RECONSTRUCTION_NETWORKS = ("appearance_encoder", "generator", "discriminator")
+_CRITICS = ("discriminator", "pose_critic")
 
 
 def values(networks):
@@ -141,6 +144,39 @@ def test_joint_discriminator_shares_batch_statistics(tiny_config):
     np.testing.assert_allclose(apart_fake, trainers_by_mode[False].discriminator(fake), rtol=1e-6)
 
 
+def test_the_second_fake_is_the_same_person_in_the_other_pose(tiny_config):
+    config = tiny_config.override(**{"reconstruction.pairing": "triplet"})
+    trainer = trainers.build_trainer("reconstruction", config)
+    batch = random_pair(config.model, 2)
+    (fake,) = trainer._other_pose(batch)
+    expected = tf.cast(batch["target"]["image"], tf.float32) / 127.5 - 1
+    np.testing.assert_allclose(fake, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("stage", ["reconstruction", "pose_mapping"])
+def test_the_penalty_has_the_configured_weight(tiny_config, stage):
+    """Adam's first mean, of which the penalty has a share that is proportional to its weight."""
+    trainer = trainers.build_trainer(
+        stage, tiny_config.override(**{f"{stage}.objective": "wgan-gp"})
+    )
+    state, means = weights.collect(trainer.state_variables()), []
+    batch = random_pair(tiny_config.model, 2)
+    image = tf.cast(batch["source"]["image"], tf.float32) / 127.5 - 1
+    code = tf.random.normal([4, tiny_config.model.pose_embedding], seed=0)
+    for weight in (0.0, 1.0, 3.0):
+        trainer.restore(state, "the first")
+        trainer.settings = dataclasses.replace(trainer.settings, penalty_weight=weight)
+        if stage == "reconstruction":
+            trainer.update_discriminator(image, -image, batch)
+        else:
+            trainer.update_critic("pose", code, -code)
+        (slots,) = (o.optimizer.variables for n, o in trainer.optimized.items() if n in _CRITICS)
+        means.append(np.concatenate([np.ravel(v) for v in slots if "momentum" in v.path]))
+    one, three = means[1] - means[0], means[2] - means[0]
+    assert np.abs(one).max() > 0
+    np.testing.assert_allclose(three, 3 * one, atol=1e-3 * np.abs(three).max())
+
+
 @pytest.mark.slow
 def test_pose_autoencoder_overfits_one_batch(tiny_config):
     keras.utils.set_random_seed(0)
@@ -239,6 +275,22 @@ def test_noise_depends_on_seed_step_and_purpose_only(tiny_config):
     assert np.abs(first - trainer.normal([2, 3], 1, 0.2)).max() > 0
     trainer.step.assign(1)
     assert np.abs(first - trainer.normal([2, 3], 0, 0.2)).max() > 0
+    other = trainers.build_trainer("pose_mapping", tiny_config.override(seed=1))
+    assert np.abs(first - other.normal([2, 3], 0, 0.2)).max() > 0
+
+
+def test_every_update_draws_noise_of_its_own_in_the_configured_scale(tiny_config, monkeypatch):
+    trainer = trainers.build_trainer("pose_mapping", tiny_config)
+    drawn = []
+    monkeypatch.setattr(trainer, "update_mapping", lambda factor, noise: drawn.append(noise))
+    monkeypatch.setattr(
+        trainer, "update_critic", lambda factor, real, noise, index: drawn.append(noise) or {}
+    )
+    trainer.update(embeddings(trainer))
+    assert len(drawn) == trainer.updates_per_step == 6
+    values = np.stack(drawn)
+    assert len(np.unique(values)) == values.size
+    assert values.std() == pytest.approx(tiny_config.model.noise_scale, rel=0.2)
 
 
 def test_learning_rates_halve(tiny_config):
