@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM from the first moment on; imports nothing that takes time."""
+"""SIGINT, SIGTERM and streams from the first moment on; imports nothing that takes time."""
 
 import contextlib
 import os
@@ -8,6 +8,20 @@ from collections.abc import Iterator
 
 EXIT_INTERRUPTED = 130  # what shells report for a program stopped by Ctrl-C
 _IMPORTING = "<frozen importlib._bootstrap>"
+
+
+def open_streams() -> None:
+    """Opens stdin, stdout and stderr that are closed, to nowhere.
+
+    Else the next file that is opened takes their place, and what libraries print goes into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))
 
 
 @contextlib.contextmanager
