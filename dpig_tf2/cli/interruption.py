@@ -1,6 +1,7 @@
 """SIGINT, SIGTERM and streams from the first moment on; imports nothing that takes time."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 
 
 def open_streams() -> None:
-    """Opens stdin, stdout and stderr that are closed, to nowhere.
+    """Opens stdin, stdout and stderr that are closed, to nowhere, and lets stdout print all names.
 
     Else the next file that is opened takes their place, and what libraries print goes into it.
     """
@@ -22,6 +23,8 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w" if number else "r"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what a terminal's encoding lacks
 
 
 @contextlib.contextmanager

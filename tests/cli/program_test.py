@@ -255,6 +255,12 @@ def test_no_file_takes_the_place_of_a_closed_stream(program, tmp_path, closed):
     assert (tmp_path / "data").read_text() == "True"
 
 
+def test_letters_that_an_encoding_lacks_are_told_by_their_numbers(program, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    result = _start(program, program, r"--fail=print('u\u0308')")
+    assert (result.returncode, result.stdout) == (0, "u\\u0308\ndone\n")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
 def test_help_on_a_full_disk_is_one_line(program):
     line = f'"{sys.executable}" "{program}" --help > /dev/full'

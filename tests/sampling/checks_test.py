@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dpig_tf2 import config
 from dpig_tf2.sampling import checks
 from dpig_tf2.sampling.checks import SamplerError
 
@@ -31,3 +32,24 @@ def test_whole_numbers_of_any_kind_are_taken():
     for seed in (2**31, 2**32, -(2**31) - 1):
         with pytest.raises(SamplerError, match="seed must be a whole number"):
             checks.check_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "visibility", "field"),
+    [
+        ((0, 0, 9, 4), 1, None),
+        ((0, 0, 9, 4), 0.5, "part_visibility"),
+        ((0, 0, 48, 4), 1, "part_boxes"),
+        ((0, -1, 9, 4), 1, "part_boxes"),
+        ((9, 0, 0, 4), 1, "part_boxes"),
+    ],
+)
+def test_parts_obey_the_rules_of_records(boxes, visibility, field):
+    model = config.preset("synthetic").model  # of 48 x 24 pixels
+    given = np.broadcast_to(boxes, (2, 7, 4)), np.full((2, 7), visibility)
+    if field is None:
+        assert len(checks.check_parts(model, 2, None, *given)) == 2
+        return
+    with pytest.raises(SamplerError, match=field) as caught:
+        checks.check_parts(model, 2, None, *given)
+    assert caught.value.field == field
