@@ -10,6 +10,7 @@ given as --keypoints wherever photos are taken. Exit status 1 if a photo could n
 person was found on it: the CSV then lacks that photo.
 """
 
+import os
 import pathlib
 
 from absl import flags
@@ -34,7 +35,7 @@ _SHEET_COLUMNS, _SHEET_ROWS = 8, 3
 
 def main() -> int:
     if _SHEETS.value:
-        folder, sheets = (pathlib.Path(flag.value).resolve() for flag in (_IMAGES, _SHEETS))
+        folder, sheets = (pathlib.Path(os.path.realpath(f.value)) for f in (_IMAGES, _SHEETS))
         if sheets.is_relative_to(folder):
             raise program.FlagError(
                 f"--sheets={_SHEETS.value}: is in {_IMAGES.value}, where sheets would be taken for "

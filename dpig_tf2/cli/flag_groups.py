@@ -40,7 +40,7 @@ def settings(*holders: flags.FlagHolder) -> dict[str, object]:
     values = {holder.name: holder.value for holder in holders}
     for name in _PATH_FLAGS & values.keys():
         if values[name]:
-            values[name] = str(pathlib.Path(values[name]).resolve())
+            values[name] = os.path.realpath(values[name])  # of a circle of links, too
     return values
 
 
@@ -53,7 +53,7 @@ def inputs(out_dir: str | os.PathLike, *holders: flags.FlagHolder) -> Iterator[p
     made = pathlib.Path(out_dir).resolve()
     for holder in holders:
         if holder.name in _INPUT_FLAGS and holder.value:
-            path = pathlib.Path(holder.value).resolve()
+            path = pathlib.Path(os.path.realpath(holder.value))
             is_around = made.is_relative_to(path)
             for file in (path, *sorted(path.rglob("*"))):
                 if file.is_file() and not (is_around and file.is_relative_to(made)):
@@ -201,25 +201,27 @@ def define_out(
 ) -> flags.FlagHolder:
     """--out, a file; a folder is refused before what goes into the file is computed."""
     wrong = pathlib.Path.is_dir, "is a folder, expected a file"
-    return _define_output(flag_values, "out", what, required, *wrong)
+    return _define_output(flag_values, "out", what, required, wrong)
 
 
 def define_out_dir(
     flag_values: flags.FlagValues, what: str, required: bool = False, name: str = "out_dir"
 ) -> flags.FlagHolder:
     """--out_dir, a folder; a file is refused before what goes into the folder is computed."""
-    wrong = pathlib.Path.is_file, "is a file, expected a folder"
-    return _define_output(flag_values, name, what, required, *wrong)
+    wrong = lambda path: path.exists() and not path.is_dir(), "is a file, expected a folder"
+    lost = lambda path: path.is_symlink() and not path.exists(), "is a link that leads nowhere"
+    return _define_output(flag_values, name, what, required, wrong, lost)
 
 
-def _define_output(flag_values, name, what, required, is_wrong, message):
+def _define_output(flag_values, name, what, required, *rules):
     flag = flags.DEFINE_string(name, None, what, required=required, flag_values=flag_values)
-    flags.register_validator(
-        name,
-        lambda path: not (path and is_wrong(pathlib.Path(path))),
-        message,
-        flag_values=flag_values,
-    )
+    for is_wrong, message in rules:
+        flags.register_validator(
+            name,
+            lambda path, is_wrong=is_wrong: not (path and is_wrong(pathlib.Path(path))),
+            message,
+            flag_values=flag_values,
+        )
     return flag
 
 
@@ -264,7 +266,7 @@ class InterpolationFlags:
         )
         self.steps = flags.DEFINE_integer(
             "steps", 9, "Frames from one person to the other, both included.", lower_bound=2,
-            flag_values=flag_values,
+            upper_bound=10**4, flag_values=flag_values,
         )  # fmt: skip
         self.path = flags.DEFINE_enum(
             "path",

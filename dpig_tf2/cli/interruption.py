@@ -1,6 +1,7 @@
-"""SIGINT and SIGTERM from the first moment on; imports nothing that takes time."""
+"""SIGINT, SIGTERM and streams from the first moment on; imports nothing that takes time."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -8,6 +9,22 @@ from collections.abc import Iterator
 
 EXIT_INTERRUPTED = 130  # what shells report for a program stopped by Ctrl-C
 _IMPORTING = "<frozen importlib._bootstrap>"
+
+
+def open_streams() -> None:
+    """Opens stdin, stdout and stderr that are closed, to nowhere, and lets stdout print all names.
+
+    Else the next file that is opened takes their place, and what libraries print goes into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what a terminal's encoding lacks
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import sys
 
-from dpig_tf2.cli.interruption import EXIT_INTERRUPTED, interruptible
+from dpig_tf2.cli.interruption import EXIT_INTERRUPTED, interruptible, open_streams
 from dpig_tf2.errors import printable
 
 _USAGE = """Disentangled person image generation.
@@ -16,6 +16,7 @@ _SUMMARY_COLUMN = 26
 
 def run() -> None:
     """Runs the verb that the command line names, and exits with its status."""
+    open_streams()
     try:
         with interruptible():
             _run(sys.argv[1:])
@@ -43,7 +44,7 @@ def _run(arguments):
     if verb in ("help", *program.HELP_FLAGS):
         program.show(overview())
     elif verb == "--version":
-        print(f"dpig_tf2 {__version__}")
+        program.show(f"dpig_tf2 {__version__}")
     elif verb in verbs.VERBS:
         program.run(verbs.load(verb).__name__, arguments[1:])
     else:

@@ -32,8 +32,6 @@ _BACKGROUND_OF = flags.DEFINE_string(
 
 def main() -> int:
     _PERSONS.check()
-    if not _REGIONS.value:
-        raise program.FlagError("--regions must name a region", field="regions")
     model = _PICTURES.model()
     from dpig_tf2.sampling.mixing import expand_regions
 

@@ -28,7 +28,7 @@ from types import ModuleType
 from absl import app, flags, logging
 
 import dpig_tf2
-from dpig_tf2.cli.interruption import EXIT_INTERRUPTED, interruptible
+from dpig_tf2.cli.interruption import EXIT_INTERRUPTED, interruptible, open_streams
 from dpig_tf2.errors import DpigError, printable
 from dpig_tf2.io.memory import collect_rarely, keep_freed_memory
 
@@ -107,6 +107,7 @@ def run(module_name: str, arguments: Sequence[str] | None = None) -> None:
             _complain(f"{name}: internal error: {_reported(error, [name, *command])}")
             return EXIT_INTERNAL_ERROR
 
+    open_streams()
     flags.FLAGS.mark_as_parsed()  # absl's own flags; a verb's are in its FLAGS
     command = sys.argv[1:] if arguments is None else arguments
     with interruptible():
@@ -121,7 +122,11 @@ def say(text: object) -> None:
 def show(text: str) -> None:
     """Prints a text of which a pager may close the rest."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    print(text)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # of a file on a full disk
+        os.close(1)  # Python would try again at its end
+        sys.exit(f"dpig: error: {one_line(error)}")
 
 
 def print_notes(notes: Sequence[str], most: int | None = _FIRST_NOTES) -> None:
@@ -208,6 +213,11 @@ def _parse(module, argv):
         for words, told in _NUMBER_EXPECTED.items():
             message = words.sub(told, message)
         raise FlagError(message) from error
+    for name, flag in _flags_of(module).items():
+        if flag.present and flag.value in ("", []):  # a variable of a shell that is not set
+            raise FlagError(f"flag --{name}=: expected a value, got none", field=name)
+        if flag.value != flag.value:  # which is within all bounds
+            raise FlagError(f"flag --{name}=nan: expected a number", field=name)
     expected = getattr(module, "ARGUMENTS", ())
     if surplus := rest[1 + len(expected) :]:
         given = " ".join(map(repr, surplus))

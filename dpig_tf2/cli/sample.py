@@ -24,7 +24,7 @@ _FACTORS = flags.DEFINE_multi_string(
     flag_values=FLAGS,
 )
 _COUNT = flags.DEFINE_integer(
-    "count", 8, "Samples of each person.", lower_bound=1, flag_values=FLAGS
+    "count", 8, "Samples of each person.", lower_bound=1, upper_bound=10**5, flag_values=FLAGS
 )
 _SEED = flag_groups.define_seed(FLAGS, "the noise")
 _TRUNCATION = flags.DEFINE_float(

@@ -10,7 +10,7 @@ from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.errors import DpigError
 from dpig_tf2.io.atomic import write_text
 from dpig_tf2.io.images import save_png
-from dpig_tf2.sampling.persons import Namer
+from dpig_tf2.sampling.persons import LONGEST_NAME, Namer
 
 KEYPOINTS = "target_keypoints.csv"
 
@@ -19,7 +19,7 @@ class PairNamer:
     """Names each pair's file, `<source>_to_<target>.png`, numbered where a name is taken."""
 
     def __init__(self):
-        self._namer = Namer()
+        self._namer = Namer(longest=3 * LONGEST_NAME)
 
     def name(self, pair: Sequence[str]) -> str:
         """The file's name; `pair` has the names of source and target, "" where there is none."""

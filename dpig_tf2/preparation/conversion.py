@@ -19,6 +19,7 @@ import numpy as np
 from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.io import atomic
 from dpig_tf2.io.hashes import sha256_of_arrays, sha256_of_texts
+from dpig_tf2.io.images import MAX_PIXELS
 from dpig_tf2.ops import drawing
 from dpig_tf2.preparation import photos, record_folder
 from dpig_tf2.preparation.photo_views import Item, PhotoFile, is_decoded_alike, prepare_all
@@ -133,9 +134,15 @@ def session(target: Target, options: Options = DEFAULTS) -> Iterator["Session"]:
     Problems become notes of the error if the work ends in one.
 
     Raises:
-        DpigError: if the split is no name, or an option is out of range.
+        DpigError: if the split is no name, or an option or the image size is out of range.
         locks.LockedError: if another process is writing the split.
     """
+    if target.height * target.width > MAX_PIXELS:
+        raise DpigError(
+            f"images of {target.height} x {target.width} pixels (rows x columns) are more than the "
+            f"{MAX_PIXELS} in all that are read",
+            field="height",
+        )
     output = record_folder.Output(
         pathlib.Path(target.out_dir),
         schema.variant(target.variant).file_prefix,

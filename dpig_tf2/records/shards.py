@@ -80,8 +80,9 @@ def _layout(path):
 
 def strays(data_dir) -> list[str]:
     """Lines on what looks like a record file but has another name, such as a browser's copies."""
+    other_name = "its name is not like Market1501_train_00000-of-00001.tfrecord"
     return [
-        f"{path} (its name is not like Market1501_train_00000-of-00001.tfrecord)"
+        f"{path} ({'it is no file' if _SHARD.fullmatch(path.name) else other_name})"
         for path in sorted(pathlib.Path(data_dir).iterdir())
         if ".tfrecord" in path.name
         and not path.name.startswith(".")

@@ -121,10 +121,22 @@ def check_parts(
         given["body_mask"] = mask.reshape(*size, 1).astype(np.float32)
     if part_boxes is not None:
         shape = (count, NUM_REGIONS, 4)
-        given["part_boxes"] = check_array("part_boxes", part_boxes, shape)
+        boxes = check_array("part_boxes", part_boxes, shape)
+        top, left, bottom, right = np.moveaxis(boxes, -1, 0)
+        upright = (0 <= top) & (top <= bottom) & (0 <= left) & (left <= right)
+        if not (upright & (bottom < model.height) & (right < model.width)).all():
+            raise SamplerError(
+                "part_boxes: expected [y1, x1, y2, x2] in pixels inside the image of "
+                f"{model.height} x {model.width}, y1 <= y2 and x1 <= x2",
+                field="part_boxes",
+            )
+        given["part_boxes"] = boxes
     if part_visibility is not None:
         shape = (count, NUM_REGIONS)
-        given["part_visibility"] = check_array("part_visibility", part_visibility, shape)
+        visibility = check_array("part_visibility", part_visibility, shape)
+        if not np.isin(visibility, (0, 1)).all():
+            raise SamplerError("part_visibility must hold only 0 and 1", field="part_visibility")
+        given["part_visibility"] = visibility
     return given
 
 

@@ -75,8 +75,15 @@ class PersonCodes:
         return code
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "PersonCodes":
-        """The persons at these positions, in this order."""
-        chosen = np.asarray(rows, int)
+        """The persons at these positions, in this order, or where a mask bool [N] is True.
+
+        Raises:
+            SamplerError: if there is no such person, or rows are neither.
+        """
+        try:
+            chosen = np.arange(len(self))[np.asarray(rows) if np.size(rows) else []]
+        except IndexError as error:
+            raise SamplerError(f"rows of {len(self)} persons: {error}", field="rows") from error
         return PersonCodes(**{name: values[chosen] for name, values in self.as_arrays().items()})
 
     def repeat(self, count: int) -> "PersonCodes":

@@ -109,15 +109,21 @@ def concatenate(batches: Iterable[Persons]) -> Persons:
     )
 
 
+LONGEST_NAME = 80
+
+
 class Namer:
     """Gives each image a name that is unique and fit to be a file name, whoever named it.
 
     Args:
         kept: {image: its name} of earlier runs, which `keep` gives again and adds to.
+        longest: bytes of a name before its number. Files are named by two persons and what was
+            done with them, in 255 bytes.
     """
 
-    def __init__(self, kept: dict[str, str] | None = None):
+    def __init__(self, kept: dict[str, str] | None = None, longest: int = LONGEST_NAME):
         self._kept = {} if kept is None else kept
+        self._longest = longest
         self._used = set(self._kept.values())
 
     def keep(self, image: str, source: str) -> str:
@@ -128,6 +134,8 @@ class Namer:
 
     def name(self, source: str, otherwise: str | None = None) -> str:
         """`photos/a b.jpg` -> `photos_a b`; a name that was given before gets -2, -3, ...
+
+        A long one is cut.
 
         Args:
             source: path or name; of what cannot be printed there is a _ for each character.
@@ -142,6 +150,7 @@ class Namer:
         stem = "".join(c if c.isprintable() else "_" for c in stem) or otherwise
         if not stem:
             raise DpigError(f"{shown(source)} is no name")
+        stem = stem.encode()[: self._longest].decode(errors="ignore")  # no half of a character
         name, number = stem, 1
         while name in self._used:
             number += 1

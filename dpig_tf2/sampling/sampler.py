@@ -48,6 +48,7 @@ class PersonSampler:
         batch_size: int = 32,
         eager_at_first: bool = False,
     ):
+        checks.check_whole_number("batch_size", batch_size, 1, 2**31 - 1)
         self.config = config
         self.batch_size = batch_size
         self.model = PersonModel(config.model, networks)

@@ -121,6 +121,20 @@ def test_inputs_are_the_keypoint_files_but_not_what_was_made(values, tmp_path):
     assert not list(flag_groups.inputs(tmp_path, *group.decisive))
 
 
+def test_links_that_lead_nowhere_are_paths_too(values, tmp_path):
+    circle, lost = tmp_path / "circle", tmp_path / "lost"
+    circle.symlink_to(circle)
+    lost.symlink_to(tmp_path / "absent")
+    group = person_flags.PersonFlags(values)
+    flag_groups.define_out_dir(values, "Folder.")
+    values(["verb", f"--images={circle}", f"--keypoints={circle}"])
+    assert flag_groups.settings(*group.decisive)["images"].endswith("circle")
+    assert not list(flag_groups.inputs(tmp_path, *group.decisive))
+    for path in (circle, lost):
+        with pytest.raises(flags.Error, match=f"--out_dir={path}: is a link that leads nowhere"):
+            values(["verb", f"--out_dir={path}"])
+
+
 def test_choices_are_those_of_the_readers():
     from dpig_tf2.preparation import keypoint_formats, photos
 

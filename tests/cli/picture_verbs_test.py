@@ -476,12 +476,15 @@ _REFUSED = {
         ),
     ],
     "sample": [
+        (["--count=1000000000"], "is not an integer in the range"),
         (["--split=test"], "--split needs --data_dir"),
         (["--factors=pose,pose"], "--factors=pose,pose: a factor is named twice"),
         (["--factors=shoes"], "factor must be one of .*; got 'shoes'"),
     ],
     "interpolate": [
         (["--between=a,b"], "--between needs --data_dir or --images"),
+        (["--seeds="], "flag --seeds=: expected a value, got none"),
+        (["--steps=1000000000"], "is not an integer in the range"),
         (["--data_dir=d", "--between=a"], "--between=a: expected NAME,NAME"),
         (["--seeds=1"], "--seeds needs at least two numbers"),
         (["--seeds=1,x"], "--seeds: 'x' is not a number"),
@@ -496,7 +499,7 @@ _REFUSED = {
     ],
     "mix": [
         (["--regions=head"], "--data_dir, --image or --images must be given"),
-        (["--data_dir=d", "--regions="], "--regions must name a region"),
+        (["--data_dir=d", "--regions="], "flag --regions=: expected a value, got none"),
     ],
     "overview": [([], "--data_dir, --image or --images must be given")],
     "identities": [

@@ -19,6 +19,7 @@ from dpig_tf2.errors import DpigError
 FLAGS = flags.FlagValues()
 _FAIL = flags.DEFINE_string("fail", "", "Statement to run.", flag_values=FLAGS)
 _STATUS = flags.DEFINE_integer("status", None, "Exit status.", flag_values=FLAGS)
+flags.DEFINE_float("share", 0, "Share.", lower_bound=0, upper_bound=1, flag_values=FLAGS)
 
 
 def main():
@@ -244,6 +245,31 @@ def test_help_shows_the_docstring_and_the_flags(program):
     assert "  --status=INTEGER\n      Exit status.\n" in result.stdout
 
 
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_no_file_takes_the_place_of_a_closed_stream(program, tmp_path, closed):
+    statement = f"import os, sys; file = open('{tmp_path}/data', 'w'); print('x', file=sys.stderr)"
+    statement += "; os.write(2, b'noise'); file.write(str(file.fileno() > 2))"
+    line = f'"{sys.executable}" "{program}" --fail="{statement}" {closed}'
+    environment = os.environ | {"PYTHONPATH": str(_REPOSITORY)}
+    assert subprocess.run(line, shell=True, env=environment, timeout=60).returncode == 0
+    assert (tmp_path / "data").read_text() == "True"
+
+
+def test_letters_that_an_encoding_lacks_are_told_by_their_numbers(program, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    result = _start(program, program, r"--fail=print('u\u0308')")
+    assert (result.returncode, result.stdout) == (0, "u\\u0308\ndone\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_help_on_a_full_disk_is_one_line(program):
+    line = f'"{sys.executable}" "{program}" --help > /dev/full'
+    environment = os.environ | {"PYTHONPATH": str(_REPOSITORY)}
+    done = subprocess.run(line, shell=True, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "dpig: error: [Errno 28] No space left on device\n"
+
+
 def test_a_misspelled_flag_is_told_its_nearest(program):
     result = _start(program, program, "--statsu=3")
     assert result.returncode == 1
@@ -257,6 +283,18 @@ def test_a_text_in_place_of_a_number_is_told_plainly(program):
     result = _start(program, program, "--status=abc")
     assert result.returncode == 1
     assert "flag --status=abc: expected a whole number (see" in result.stderr
+
+
+def test_a_flag_without_a_value_is_not_taken_for_one_that_is_absent(program):
+    result = _start(program, program, "--fail=", "--status=0")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "error: flag --fail=: expected a value, got none (see" in result.stderr
+
+
+def test_a_number_that_is_none_is_within_no_bounds(program):
+    result = _start(program, program, "--share=nan")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "error: flag --share=nan: expected a number (see" in result.stderr
 
 
 def test_flags_of_an_earlier_command_line_are_forgotten(program):

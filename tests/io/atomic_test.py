@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -51,6 +52,9 @@ def test_what_cannot_be_written_is_known_before(tmp_path):
             require_writable(path)
     assert os.listdir(tmp_path / "here") == ["a.txt"] and not os.listdir(tmp_path / "there")
     assert len(os.listdir(tmp_path)) == 2
+    with pytest.raises(OSError, match="x'$") as raised:
+        require_writable(tmp_path / "here" / ("x" * 250))  # with room for a temporary one
+    assert raised.value.errno == errno.ENAMETOOLONG
 
 
 def test_what_json_does_not_know_leaves_the_old_file(tmp_path):

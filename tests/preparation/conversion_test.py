@@ -47,6 +47,15 @@ def test_photos_that_cannot_be_used_are_named(folder):
     assert "small.png: " in told and "expected 128 x 64" in told
 
 
+def test_images_that_nobody_could_read_are_refused_before_they_are_made(tmp_path):
+    target = conversion.Target(tmp_path / "out", "market1501", "train", 10**9, 24)
+    with pytest.raises(DpigError, match="images of 1000000000 x 24 pixels") as raised:
+        with conversion.session(target):
+            pass
+    assert raised.value.field == "height"
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_rate_of_photos_is_that_of_all_of_them(folder, monkeypatch, capsys):
     seconds = types.SimpleNamespace(monotonic=itertools.count().__next__)
     monkeypatch.setattr(progress, "time", seconds)

@@ -238,3 +238,7 @@ def test_copies_of_record_files_are_mentioned(tmp_path, examples):
     (tmp_path / NAME).unlink()
     with pytest.raises(ValueError, match=r"not read: .*\(1\).tfrecord"):
         RecordSet.open(tmp_path, "train")
+    (tmp_path / copy).unlink()
+    (tmp_path / NAME).symlink_to("absent")
+    with pytest.raises(ValueError, match=f"not read: .*{NAME} .it is no file"):
+        RecordSet.open(tmp_path, "train")

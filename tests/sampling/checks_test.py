@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dpig_tf2 import config
 from dpig_tf2.sampling import checks
 from dpig_tf2.sampling.checks import SamplerError
 
@@ -39,3 +40,24 @@ def test_numbers_that_networks_make_infinite_ones_of_are_refused():
         with pytest.raises(SamplerError) as refused:
             checks.check_array("code", [[0.0, value]], (None, 2))
         assert refused.value.field == "code"
+
+
+@pytest.mark.parametrize(
+    ("boxes", "visibility", "field"),
+    [
+        ((0, 0, 9, 4), 1, None),
+        ((0, 0, 9, 4), 0.5, "part_visibility"),
+        ((0, 0, 48, 4), 1, "part_boxes"),
+        ((0, -1, 9, 4), 1, "part_boxes"),
+        ((9, 0, 0, 4), 1, "part_boxes"),
+    ],
+)
+def test_parts_obey_the_rules_of_records(boxes, visibility, field):
+    model = config.preset("synthetic").model  # of 48 x 24 pixels
+    given = np.broadcast_to(boxes, (2, 7, 4)), np.full((2, 7), visibility)
+    if field is None:
+        assert len(checks.check_parts(model, 2, None, *given)) == 2
+        return
+    with pytest.raises(SamplerError, match=field) as caught:
+        checks.check_parts(model, 2, None, *given)
+    assert caught.value.field == field

@@ -45,6 +45,18 @@ def test_take_and_repeat_keep_the_fields_together(codes):
             np.testing.assert_array_equal(getattr(found, name), values[rows])
 
 
+def test_a_mask_takes_those_where_it_is_true(codes):
+    chosen = codes.take(np.arange(len(codes)) == 1)
+    assert len(chosen) == 1
+    np.testing.assert_array_equal(chosen.foreground, codes.foreground[1:2])
+
+
+@pytest.mark.parametrize("rows", [[7], [0.7], [True], ["a"], None])
+def test_rows_that_nobody_has_are_refused(codes, rows):
+    with pytest.raises(SamplerError):
+        codes.take(rows)
+
+
 def test_a_new_pose_takes_the_place_of_either_form(codes):
     coded = codes.replace(pose=_POSE)
     assert coded.keypoints is None and coded.pose.shape == (3, 2)

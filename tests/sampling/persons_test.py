@@ -47,6 +47,12 @@ def test_names_are_unique():
     assert given == ["a", "a-2", "b", "a-3"]
 
 
+def test_names_of_two_persons_fit_into_the_name_of_a_file():
+    namer = Namer()
+    given = [namer.name(source) for source in ("ä" * 120 + "1.jpg", "ä" * 120 + "2.jpg")]
+    assert given == ["ä" * 40, "ä" * 40 + "-2"]
+
+
 def test_an_image_keeps_its_name_in_later_runs():
     names: dict[str, str] = {}
     first = Namer(names)

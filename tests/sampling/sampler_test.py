@@ -197,6 +197,12 @@ def test_a_mask_that_the_network_does_not_use_is_ignored(deepfashion):
     np.testing.assert_array_equal(samples.keypoints, np.repeat(keypoints[:1], 2, axis=0))
 
 
+@pytest.mark.parametrize("size", [0, -1, 1.5])
+def test_chunks_have_rows(tiny_config, size):
+    with pytest.raises(SamplerError, match="batch_size must be a whole number from 1"):
+        PersonSampler(tiny_config, {}, batch_size=size)
+
+
 def test_chunks_give_what_one_batch_gives(sampler, tiny_config):
     images, keypoints = _persons(5, tiny_config.model, seed=1)
     chunked = PersonSampler(tiny_config, sampler.model.networks, batch_size=2)
