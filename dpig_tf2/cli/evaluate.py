@@ -223,7 +223,7 @@ def _score_records():
         detected,
         _MASK_RADIUS.value,
     )
-    status = _SCORES.finish(drawn, result)
+    status = _SCORES.finish(drawn, result, [records.manifest])
     if detected:
         _SCORES.keep_poses(f"{drawn}_{_GENERATED_KEYPOINTS.name}", detected)
     sheet = labeled_sheet(
