@@ -80,7 +80,8 @@ _PANEL = flags.DEFINE_string(
 _ALLOW_UNMATCHED = flags.DEFINE_bool(
     "allow_unmatched",
     False,
-    "Score the names that both folders have, instead of refusing folders whose names differ.",
+    "Score the names that both folders have, instead of refusing folders whose names differ, or "
+    "that hold pictures other than JPEG and PNG files.",
     flag_values=FLAGS,
 )
 _GENERATED_KEYPOINTS = flags.DEFINE_string(
