@@ -25,7 +25,7 @@ from dpig_tf2.config import MOST_RADIUS
 FLAGS = flags.FlagValues()
 _SCORES = scores.ScoreVerb(FLAGS, required=False)
 _RECORDS = person_flags.RecordFlags(FLAGS)
-_LIMIT = person_flags.define_limit(FLAGS, "pairs of --data_dir")
+_LIMIT = person_flags.define_limit(FLAGS, "pairs of --data_dir, the first in the files,")
 _PICTURES = flags.DEFINE_enum(
     "pictures",
     "transfer",
