@@ -2,6 +2,7 @@
 
 run/
   config.json                         resolved configuration
+  history.jsonl                       a line each time a stage began or went on, and with what
   checkpoints/<stage>/step-<n>.npz    networks, optimizers and step of one stage
   checkpoints/<stage>/best.npz        the same at the lowest error on the fixed batch, and the error
   logs/<stage>/                       TensorBoard events and scalars.jsonl
@@ -12,6 +13,8 @@ A saved sampler has all networks in one file instead of checkpoints, and so has 
 which is read as `preset:NAME` and never written to.
 """
 
+import datetime
+import json
 import os
 import pathlib
 import re
@@ -21,7 +24,7 @@ import numpy as np
 
 from dpig_tf2.config import CHECKPOINTS, STAGES, Config, ConfigError
 from dpig_tf2.io import array_files, locks, tensor_files
-from dpig_tf2.io.atomic import remove_temporaries, write_json, write_text
+from dpig_tf2.io.atomic import remove_temporaries, write_bytes, write_json, write_text
 from dpig_tf2.io.hashes import sha256
 from dpig_tf2.io.json_files import JsonError, read_json
 from dpig_tf2.presets import cards, packing, registry
@@ -123,9 +126,21 @@ class RunFolder:
         """
         write_text(self.path / "config.json", self.config.to_json() + "\n")
         remove_temporaries(self.path, "config.json")
+        remove_temporaries(self.path, "history.jsonl")
         for folder in ("checkpoints", "logs", "cache"):
             remove_temporaries(self.path / folder)
         remove_temporaries(self.samples, "*-[0-9]*.png")  # of stages, by their step
+
+    @property
+    def history(self) -> pathlib.Path:
+        return self.path / "history.jsonl"
+
+    def add_to_history(self, values: Mapping) -> None:
+        """Adds a line to history.jsonl: the time, and JSON values of what begins now."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        line = json.dumps({"time": now} | dict(values)) + "\n"
+        before = self.history.read_bytes() if self.history.exists() else b""
+        write_bytes(self.history, before + line.encode())
 
     def logs(self, stage: str) -> pathlib.Path:
         return self.path / "logs" / stage

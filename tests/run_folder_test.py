@@ -191,10 +191,20 @@ def test_damaged_metrics_are_named_and_left(run, text):
     assert path.read_bytes() == text.encode("latin-1")
 
 
+def test_the_history_grows_by_a_line(tmp_path):
+    run = RunFolder.create(tmp_path / "run", config.preset("synthetic"))
+    for step in (0, 4):
+        run.add_to_history({"stage": "pose", "from_step": step, "data": "9 pairs of persönlich"})
+    lines = [json.loads(line) for line in run.history.read_text().splitlines()]
+    assert [line["from_step"] for line in lines] == [0, 4]
+    assert lines[1]["data"] == "9 pairs of persönlich" and lines[1]["time"].endswith("+00:00")
+
+
 def test_starting_a_stage_removes_what_training_left_and_nothing_of_others(tmp_path):
     run = RunFolder.create(tmp_path / "run", config.preset("synthetic"))
     left = [
         ".config.json.12.tmp",
+        ".history.jsonl.12.tmp",
         "checkpoints/pose/.step-00000001.npz.12.tmp",
         "logs/pose/.scalars.jsonl.12.tmp",
         "cache/.embeddings-0123abcd.npz.12.tmp",

@@ -25,7 +25,7 @@ from dpig_tf2.config import MOST_RADIUS
 FLAGS = flags.FlagValues()
 _SCORES = scores.ScoreVerb(FLAGS, required=False)
 _RECORDS = person_flags.RecordFlags(FLAGS)
-_LIMIT = person_flags.define_limit(FLAGS, "pairs of --data_dir")
+_LIMIT = person_flags.define_limit(FLAGS, "pairs of --data_dir, the first in the files,")
 _PICTURES = flags.DEFINE_enum(
     "pictures",
     "transfer",
@@ -80,7 +80,8 @@ _PANEL = flags.DEFINE_string(
 _ALLOW_UNMATCHED = flags.DEFINE_bool(
     "allow_unmatched",
     False,
-    "Score the names that both folders have, instead of refusing folders whose names differ.",
+    "Score the names that both folders have, instead of refusing folders whose names differ, or "
+    "that hold pictures other than JPEG and PNG files.",
     flag_values=FLAGS,
 )
 _GENERATED_KEYPOINTS = flags.DEFINE_string(
@@ -223,7 +224,7 @@ def _score_records():
         detected,
         _MASK_RADIUS.value,
     )
-    status = _SCORES.finish(drawn, result)
+    status = _SCORES.finish(drawn, result, [records.manifest])
     if detected:
         _SCORES.keep_poses(f"{drawn}_{_GENERATED_KEYPOINTS.name}", detected)
     sheet = labeled_sheet(

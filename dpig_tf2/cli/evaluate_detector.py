@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, person_flags, program
+from dpig_tf2.cli import flag_groups, person_flags, program, scores
 
 FLAGS = flags.FlagValues()
 _IMAGES = flags.DEFINE_string(
@@ -64,7 +64,8 @@ def main() -> int:
     measured = accuracy.measure(detector, compared, _scenes(), len(references))
     print(measured.table())
     if _OUT.value:
-        write_json(_OUT.value, dataclasses.asdict(measured))
+        made = {"pose_detector": detector.fingerprint, **scores.asked(FLAGS)}
+        write_json(_OUT.value, dataclasses.asdict(measured) | made)
     for reason in skipped:
         program.say(f"skipped: {reason}")
     return 1 if skipped else 0

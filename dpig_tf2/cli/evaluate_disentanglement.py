@@ -40,9 +40,8 @@ def main() -> int:
     def report(text):
         program.say(f"[{_NAME}] {text}")
 
-    factors = disentanglement.load_factors(
-        factors_path(_RECORDS.data_dir.value, _RECORDS.split.value)
-    )
+    path = factors_path(_RECORDS.data_dir.value, _RECORDS.split.value)
+    factors = disentanglement.load_factors(path)
     sampler = _SCORES.sampler()
     disentanglement.require_networks(sampler)
     model = sampler.config.model
@@ -54,7 +53,7 @@ def main() -> int:
         result["probes"] = disentanglement.probe_codes(
             sampler, factors, seed=_SEED.value, report=report
         )
-    status = _SCORES.finish(_NAME, result)
+    status = _SCORES.finish(_NAME, result, [path])
     _SCORES.save_picture(_NAME, disentanglement.with_tables(sheet, result))
     return status
 

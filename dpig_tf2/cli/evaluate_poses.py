@@ -8,6 +8,8 @@ docs/poses.md tells what the scores mean. Writes scores to metrics.json in the r
 picture to its samples, or both to where --out says.
 """
 
+import pathlib
+
 from absl import flags
 
 from dpig_tf2.cli import flag_groups, program, scores
@@ -53,7 +55,7 @@ def main() -> int:
         )
     _SCORES.require_writable()
     result, sheet = score_poses(_SCORES.sampler(), training, held_out, _SEED.value)
-    status = _SCORES.finish("poses", result)
+    status = _SCORES.finish("poses", result, [pathlib.Path(_KEYPOINTS.value)])
     _SCORES.save_picture("poses", sheet)
     return status
 

@@ -2,9 +2,11 @@
 
 import json
 import pathlib
+from collections.abc import Iterable
 
 from absl import flags
 
+import dpig_tf2
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli import program
 from dpig_tf2.cli.flag_groups import RunFolderFlags, define_out
@@ -19,6 +21,7 @@ class ScoreVerb:
     """
 
     def __init__(self, flag_values: flags.FlagValues, required: bool = True):
+        self._flags = flag_values
         self.run_folder = RunFolderFlags(flag_values, required)
         self._out = define_out(
             flag_values,
@@ -67,20 +70,24 @@ class ScoreVerb:
             return out.with_name(f"{out.stem}_{name}")
         return self.run_folder.open().samples / f"{prefix}{name}"
 
-    def finish(self, name: str, scores: dict) -> int:
+    def finish(self, name: str, scores: dict, inputs: Iterable[pathlib.Path] = ()) -> int:
         """Prints and writes scores with what they were computed from; the exit status.
 
         Args:
             name: of the entry in metrics.json.
             scores: JSON values; lines under "skipped" are printed and make the status 1.
+            inputs: files that tell what was scored, kept with their checksums; absent ones are not.
         """
         from dpig_tf2.io.atomic import write_json
-        from dpig_tf2.presets.packing import without_lists
+        from dpig_tf2.io.hashes import sha256
+        from dpig_tf2.presets.packing import without_details
 
         run = self.run_folder.open() if self.run_folder.path.value else None
         if run:
             scores = scores | provenance(run, self.run_folder.checkpoint.value)
-        print(json.dumps(without_lists(scores), indent=2))
+        scores = scores | asked(self._flags)
+        scores["inputs"] = {path.name: sha256(path) for path in inputs if path.exists()}
+        print(json.dumps(without_details(scores), indent=2))
         if self._out.value:
             path = pathlib.Path(self._out.value)
             write_json(path, scores)
@@ -92,6 +99,15 @@ class ScoreVerb:
         for line in skipped:
             program.say(f"skipped: {line}")
         return 1 if skipped else 0
+
+
+def asked(flag_values: flags.FlagValues) -> dict:
+    """Which version was asked for what: {"version", "flags": {name: value} of those given}."""
+    given = {name: flag_values[name] for name in flag_values}
+    return {
+        "version": dpig_tf2.__version__,
+        "flags": {name: flag.value for name, flag in given.items() if flag.present},
+    }
 
 
 def provenance(run, checkpoint):

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageOps
 
-from dpig_tf2.errors import DpigError
+from dpig_tf2.errors import DpigError, counted
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.io.images import decoding, open_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+_UNREAD_SUFFIXES = (".webp", ".bmp", ".tif", ".tiff", ".avif")  # of other pictures
 
 # Pillow's names of the pixel formats that become 8-bit RGB without loss.
 _READABLE_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
@@ -75,11 +76,12 @@ def pair_by_name(
 
     Args:
         generated_dir, target_dir: folders of images.
-        allow_unmatched: pass over images that only one folder has.
+        allow_unmatched: pass over images that only one folder has, and pictures in other formats.
 
     Raises:
         DpigError: a folder is missing or has no image, a name occurs twice in one folder, no name
-            is in both, or, unless allowed, a name is in only one.
+            is in both, or, unless allowed, a name is in only one or a folder has WebP, BMP, TIFF or
+            AVIF files.
     """
     generated, target = image_files(generated_dir), image_files(target_dir)
     common = sorted(generated.keys() & target.keys())
@@ -91,6 +93,8 @@ def pair_by_name(
     if not allow_unmatched:
         _refuse_unmatched(generated, target, generated_dir, target_dir)
         _refuse_unmatched(target, generated, target_dir, generated_dir)
+        _refuse_unread(generated_dir)
+        _refuse_unread(target_dir)
     return [(generated[key].stem, generated[key], target[key]) for key in common]
 
 
@@ -357,6 +361,21 @@ def _refuse_unmatched(
         raise DpigError(
             f"{len(unmatched)} of {len(files)} images of {folder} have no image of that name in "
             f"{other_folder}: {_first_names(unmatched)}"
+        )
+
+
+def _refuse_unread(folder: PathLike) -> None:
+    paths = sorted(Path(folder).iterdir())
+    unread = [
+        path
+        for path in paths
+        if path.suffix.lower() in _UNREAD_SUFFIXES and not path.name.startswith(".")
+    ]
+    if unread:
+        raise DpigError(
+            f"{folder} has {counted(len(unread), 'picture')} that would not be scored, expected "
+            f"{', '.join(IMAGE_SUFFIXES)}: {_first_names(unread)}",
+            file=folder,
         )
 
 

@@ -44,8 +44,9 @@ def score_records(
         mask_radius: of the masks, pixels; None for the radius that the networks were trained with.
 
     Returns:
-        summary: as `ImageScores.summary`, with the `names` of the pairs and `skipped`, a line for
-            each bad record left out and each pair that has no visible keypoint on one side.
+        summary: as `ImageScores.summary`, with `task`, `split`, `mask_radius` (of the masks), the
+            `names` of the pairs and `skipped`, a line for each bad record left out and each pair
+            that has no visible keypoint on one side.
         examples: the first few (source, generated, target) pictures, uint8 [H, W, 3] each.
 
     Raises:
@@ -102,7 +103,14 @@ def score_records(
         pictures.finish()
     if found:
         scores.set_keypoints(np.stack(found), np.stack(wanted))
-    return scores.summary() | {"task": task, "names": names, "skipped": skipped}, examples
+    facts = {
+        "task": task,
+        "split": records.split,
+        "mask_radius": mask_radius or sampler.config.model.mask_radius,
+        "names": names,
+        "skipped": skipped,
+    }
+    return scores.summary() | facts, examples
 
 
 def _photo(person, rows):

@@ -20,7 +20,7 @@ from dpig_tf2.progress import Progress
 from dpig_tf2.records import schema
 
 IDENTITY_BEFORE_UNDERSCORE = "([^_]+)_"
-_CAMERA = re.compile(r"-?\d+_c(\d)")  # Market-1501 names tell it
+_CAMERA = re.compile(r"-?\d+_c(\d{1,9})")  # as in Market-1501's names
 
 
 def convert(

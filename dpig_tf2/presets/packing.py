@@ -15,7 +15,8 @@ from dpig_tf2.presets import cards
 
 WEIGHTS = "weights.safetensors"
 _CONFIG = "config.json"
-_LISTS = ("per_image", "names", "checkpoints", "skipped")  # of single images or files
+# Of single images and files, and of the machine.
+_DETAILS = ("per_image", "names", "checkpoints", "skipped", "flags", "inputs")
 
 
 def pack(
@@ -34,7 +35,8 @@ def pack(
         config: of the run.
         arrays: {path: value} of the networks that go along; adversaries do not.
         card: its prose.
-        figures: what the run's metrics.json holds; lists of single images are left out.
+        figures: what the run's metrics.json holds; details of single images and of the machine are
+            left out.
         training: {stage: {"steps": n, "images": n}}.
         overwrite: replace a preset that the folder holds.
 
@@ -57,7 +59,7 @@ def pack(
             card = dataclasses.replace(
                 card,
                 training=dict(training),
-                figures=without_lists(figures),
+                figures=without_details(figures),
                 parameters=sum(int(np.size(array)) for array in arrays.values()),
                 bytes=(whole / WEIGHTS).stat().st_size,
                 sha256=sha256(whole / WEIGHTS),
@@ -80,8 +82,8 @@ def _require_free(folder, overwrite):
         )
 
 
-def without_lists(scores):
-    """Scores without what they hold of single images or files, as they are shown and packed."""
+def without_details(scores):
+    """Scores without what they hold of single files and of the machine, as shown and packed."""
     if isinstance(scores, dict):
-        return {k: without_lists(v) for k, v in scores.items() if k not in _LISTS}
+        return {k: without_details(v) for k, v in scores.items() if k not in _DETAILS}
     return scores

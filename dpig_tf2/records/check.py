@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -237,6 +238,8 @@ class Report:
 def check_folder(data_dir, progress: Callable[[str, int, int], None] | None = None) -> Report:
     """Reads every record and checksum of a folder and reports on each split.
 
+    Image names that two splits share are told: scores of what was trained on say little.
+
     Args:
         data_dir: folder of record files.
         progress: called with (split, records done, records in all).
@@ -250,13 +253,19 @@ def check_folder(data_dir, progress: Callable[[str, int, int], None] | None = No
         report.problems.append(
             f"{data_dir}: no files like Market1501_train_00000-of-00001.tfrecord"
         )
+    names: dict[str, set[str]] = {}
     for prefix, split in splits:
         try:
             paths = shards.find_shards(data_dir, split, prefix)
         except schema.RecordError as error:
             report.problems.append(str(error))
             paths = splits[prefix, split]
-        _check_split(f"{prefix}_{split}", paths, report, progress)
+        name = f"{prefix}_{split}"
+        names[name] = _check_split(name, paths, report, progress)
+    for one, other in itertools.combinations(names, 2):
+        if shared := sorted(names[one] & names[other] - {""}):
+            what = f"{one} and {other} share {counted(len(shared), 'image name')}"
+            report.lines.append(f"note: {what}, such as {shared[0]}")
     stems = {f"{prefix}_{split}" for prefix, split in splits}
     for stem in record_manifest.stems(data_dir):
         if stem not in stems:
@@ -304,6 +313,7 @@ class _Tally:
 
 
 def _check_split(name, paths, report, progress):
+    """Adds to the report; the names of the images."""
     layout = shards.layout(paths)
     is_lean = layout == "lean"
     reader = index.RecordReader([index.index_file(path) for path in paths])
@@ -339,6 +349,7 @@ def _check_split(name, paths, report, progress):
         listed = "example" if path.suffix == schema.PAIRS_ENDING else what
         report.lines.append(f"  {path.name}: {counted(count, listed)}")
     report.lines += [f"  {line}" for line in tally.lines()] if tally.read else []
+    return tally.names
 
 
 def _counts(counter, pattern):

@@ -92,6 +92,12 @@ class RecordSet:
         return tuple(file.path for file in self.reader.files)
 
     @property
+    def manifest(self) -> pathlib.Path:
+        """The manifest, which has the checksums of the files; others' records have none."""
+        first = self.paths[0]
+        return first.with_name(schema.manifest_name(shards.stem(first)))
+
+    @property
     def examples_in(self) -> dict[pathlib.Path, int]:
         """How many records each file holds, the one of pairs included."""
         counts = {file.path: len(file.offsets) for file in self.reader.files}

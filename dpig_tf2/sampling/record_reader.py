@@ -8,7 +8,6 @@ import numpy as np
 from dpig_tf2.config import ModelConfig
 from dpig_tf2.pipeline.batches import evaluation_batches
 from dpig_tf2.pipeline.parser import ANNOTATION_KEYS
-from dpig_tf2.records import schema, shards
 from dpig_tf2.records.record_set import RecordSet
 from dpig_tf2.sampling.persons import Namer, Persons, concatenate
 
@@ -49,8 +48,7 @@ class RecordReader:
         self._both_sides = both_sides
         self._names: dict[bytes, str] = {}
         self._namer = Namer()
-        first = self._records.paths[0]
-        self.files = [first.with_name(schema.manifest_name(shards.stem(first)))]
+        self.files = [self._records.manifest]
         self.poses = None
         self.notes: list[str] = []
         self.skipped: list[str] = []

@@ -54,6 +54,7 @@ class RunOptions:
             Checkpoints are float32 in any case, so that a run may go on in another precision.
         devices: what the steps run on; of several workers only the chief writes.
         minutes: {stage: longest time of it}, see `TimeLimit`. On one device only.
+        asked: JSON values that tell what was asked for, for history.jsonl of the run folder.
     """
 
     log_every: int = 20
@@ -65,6 +66,7 @@ class RunOptions:
     execution: Execution = Execution()
     devices: Devices = dataclasses.field(default_factory=Devices)
     minutes: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    asked: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 def train(
@@ -221,6 +223,17 @@ def _train_stage(run, stage, data, options, stop, first_weights):
         log = contextlib.nullcontext()
         if devices.is_chief:
             run.write_config()
+            run.add_to_history(
+                {
+                    "stage": stage,
+                    "from_step": done,
+                    "data": data.describe(),
+                    "computed": where,
+                    "seed": run.config.seed,
+                    "settings": dataclasses.asdict(run.config.stage(stage)),
+                    **options.asked,
+                }
+            )
             log = StageLog(run.logs(stage), stage, done, total, images_per_step)
         with log:
             stage_run.loop(batches, done, total, log)

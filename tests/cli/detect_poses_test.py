@@ -111,6 +111,7 @@ def test_accuracy_table(photos, pose_model, tmp_path):
     measured = json.loads((tmp_path / "accuracy.json").read_text())
     assert (measured["photos"], measured["missed"], measured["false_persons"]) == (2, 0, 0)
     assert measured["found"] > 85
+    assert measured["flags"]["limit"] == 2 and len(measured["pose_detector"]) == 16
     assert f"{measured['found']:.1f} % of {measured['keypoints']}" in done.stdout
     damaged = tmp_path / "damaged.csv"
     text = (photos.parent / "keypoints.csv").read_text()

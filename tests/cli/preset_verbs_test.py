@@ -58,6 +58,7 @@ def run_dir(tmp_path_factory, tiny_config):
     del networks["discriminator"]
     PersonSampler(tiny_config, networks).save(folder)
     scores = {"metrics": {"ssim": {"mean": 0.5, "per_image": [0.5]}}, "names": ["a"]}
+    scores["flags"] = {"data_dir": "/home/me"}
     (folder / "metrics.json").write_text(json.dumps({"transfer": scores}))
     return folder
 
@@ -79,6 +80,8 @@ def test_packed_listed_and_used(dpig, packed, run_dir, home, monkeypatch):
     assert listing.returncode == 0
     assert "released_market1501  (`dpig download released_market1501` fetches it)" in listing.stdout
     assert "tiny  (0." in listing.stdout and "Scores: SSIM of pairs 0.5\n" in listing.stdout
+    card = (home / "cache/dpig_tf2/presets/tiny/card.json").read_text()
+    assert "0.5" in card and "/home/me" not in card, "a card is for others"
     assert "Limits: the limits" in dpig("presets", "--name=tiny").stdout
 
     sampled = dpig("sample", "--run_dir=preset:tiny", "--count=2", "--factors=pose")

@@ -9,11 +9,13 @@ import types
 
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 from absl.testing import flagsaver
 from PIL import Image
 
+import dpig_tf2
 from dpig_tf2 import config
-from dpig_tf2.cli import evaluate, scores
+from dpig_tf2.cli import evaluate, person_flags, scores
 from dpig_tf2.config import STAGES
 from dpig_tf2.detection.keypoint_csv import keypoint_csv
 from dpig_tf2.detection.photo_poses import DetectedPoses
@@ -21,6 +23,7 @@ from dpig_tf2.errors import DpigError
 from dpig_tf2.evaluation.image_folders import score_folders
 from dpig_tf2.evaluation.image_scores import ImageScores
 from dpig_tf2.io.atomic import write_json, write_text
+from dpig_tf2.io.hashes import sha256
 from dpig_tf2.models import weights
 from dpig_tf2.preparation.keypoint_formats import read_keypoint_csv
 from dpig_tf2.run_folder import RunFolder
@@ -154,6 +157,26 @@ def test_scores_that_could_not_be_written_are_not_computed(
         module.main()
 
 
+def test_scores_tell_what_they_were_asked_for_and_what_they_are_of(tmp_path, capsys):
+    """Two evaluations that differ in it have the same names and may have the same figures."""
+    verb_flags = absl_flags.FlagValues()
+    verb = scores.ScoreVerb(verb_flags, required=False)
+    person_flags.define_limit(verb_flags, "pairs")
+    verb_flags(["verb", f"--out={tmp_path / 'scores.json'}", "--limit=7"])
+    (tmp_path / "manifest.json").write_text("{}")
+    files = [tmp_path / "manifest.json", tmp_path / "absent.json"]
+    assert verb.finish("transfer", {"count": 7}, files) == 0
+    written = json.loads((tmp_path / "scores.json").read_text())
+    assert written == {
+        "count": 7,
+        "version": dpig_tf2.__version__,
+        "flags": {"out": str(tmp_path / "scores.json"), "limit": 7},
+        "inputs": {"manifest.json": sha256(tmp_path / "manifest.json")},
+    }
+    shown = capsys.readouterr().out
+    assert '"count": 7' in shown and "limit" not in shown, "whoever gave it knows it"
+
+
 def test_folders_are_compared_without_a_model_and_what_is_bad_is_named(tmp_path):
     rng = np.random.default_rng(0)
     for folder in ("generated", "target"):
@@ -258,6 +281,8 @@ def test_nobody_found_is_scored_alike_however_it_is_said(tmp_path):
         "compared_keypoints": 18,
         "visibility_accuracy": 0.5,
     }
+    asked = [score.pop("flags")["generated_keypoints"] for score in scores]
+    assert asked == [str(csv_file), str(tmp_path / "nobody"), str(tmp_path / "absent")]
     assert scores[0] == scores[1] == scores[2]
 
 

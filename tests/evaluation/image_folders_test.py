@@ -64,6 +64,17 @@ def test_unmatched_names_are_refused_unless_allowed(folders, side):
     assert [name for name, _, _ in pair_by_name(*folders, allow_unmatched=True)] == ["a", "b"]
 
 
+@pytest.mark.parametrize("side", (0, 1))
+def test_pictures_in_other_formats_are_not_passed_over_in_silence(folders, side):
+    for folder in folders:
+        save(folder / "c.webp", noise_image(0))
+        save(folder / "._d.bmp", noise_image(0))
+    (folders[1 - side] / "c.webp").unlink()
+    with pytest.raises(DpigError, match=r"1 picture that would not be scored.*\.png: c\.webp$"):
+        pair_by_name(*folders)
+    assert len(pair_by_name(*folders, allow_unmatched=True)) == 2
+
+
 def test_folders_without_common_name_are_refused_even_if_unmatched_is_allowed(tmp_path):
     save(tmp_path / "one" / "a.png", noise_image(0))
     save(tmp_path / "two" / "b.png", noise_image(0))

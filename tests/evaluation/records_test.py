@@ -153,10 +153,13 @@ def test_masks_of_another_radius_are_for_the_scores_alone(tiny_config, records):
             return {}
 
     radius = tiny_config.model.mask_radius
-    for given in (None, radius, 2 * radius):
+    for given, used in ((None, radius), (radius, radius), (2 * radius, 2 * radius)):
         seen.append([])
         sampler, scores = MeanColors(tiny_config), Scores("tf")
-        score_records(sampler, records, "foreground", scores, limit=4, mask_radius=given)
+        summary, _ = score_records(
+            sampler, records, "foreground", scores, limit=4, mask_radius=given
+        )
+        assert (summary["mask_radius"], summary["split"]) == (used, records.split)
     images, masks = zip(*(zip(*pairs, strict=True) for pairs in seen), strict=True)
     np.testing.assert_array_equal(images[2], images[0])
     np.testing.assert_array_equal(masks[1], masks[0])

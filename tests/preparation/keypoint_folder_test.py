@@ -71,6 +71,20 @@ def test_identity_of_a_photo(folder, identity, partner):
     assert ("anna_1.png", partner) in name_pairs(conversion.written.shards[0])
 
 
+def test_cameras_with_numbers_of_several_digits(folder):
+    """As VeRi (c002) and sets of more than nine cameras write them."""
+    cameras = {"anna_1.png": "0001_c1s1_000451_03.png", "anna_2.png": "0001_c12s1_000451_03.png"}
+    cameras |= {"bert_1.png": "0002_c002_00030600_0.png", "bert_2.png": "0002_front.png"}
+    text = (folder / "keypoints.csv").read_text()
+    for old, new in cameras.items():
+        (folder / "images" / old).rename(folder / "images" / new)
+        text = text.replace(old, new)
+    (folder / "keypoints.csv").write_text(text)
+    (path,) = convert(folder, split="test").written.shards
+    found = [f["cam_0"].int64_list.value[0] for f in read(path)]
+    assert found == [12, 1, 2, -1], "in the order of the names"
+
+
 def test_records_of_other_persons_are_other_records(folder):
     """Also where the pairs are the same."""
     everyone = {"split": "test", "pair_mode": "all_to_all"}

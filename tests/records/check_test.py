@@ -136,6 +136,17 @@ def test_older_records_are_reported(tmp_path, examples):
     assert len(visible) == 2 and visible[0] == visible[1]
 
 
+def test_images_in_two_splits_are_told(tmp_path, examples, persons):
+    write_shard(tmp_path / NAME, examples[:1])
+    write_shard(tmp_path / NAME.replace("train", "test"), examples[2:3])
+    assert "share" not in str(check.check_folder(tmp_path))
+    write_shard(tmp_path / NAME.replace("train", "test"), examples[1:3])
+    (note,) = [line for line in check.check_folder(tmp_path).lines if "share" in line]
+    assert note == (
+        "note: Market1501_test and Market1501_train share 1 image name, such as " + persons[1].name
+    )
+
+
 def test_folder_without_records(tmp_path):
     assert "no files like" in str(check.check_folder(tmp_path))
 

@@ -224,6 +224,21 @@ def test_the_first_step_is_shown_at_once(half_posed, poses, capsys):
     assert steps[-1] == 8 and 3 not in steps, "only shown"
 
 
+def test_the_history_tells_on_what_and_how_each_part_was_trained(half_posed, poses):
+    """The configuration tells only how the last one was."""
+    run = RunFolder.plan(half_posed.path, half_posed.config.override(**{"pose.batch_size": 5}))
+    training.train(run, ["pose"], poses, dataclasses.replace(OPTIONS, asked={"flags": {"a": 1}}))
+    *before, last = (json.loads(line) for line in run.history.read_text().splitlines())
+    assert [(line["stage"], line["from_step"]) for line in before] == [
+        ("pose", 0),
+        ("pose_mapping", 0),
+    ]
+    assert (last["stage"], last["from_step"]) == ("pose", 2)
+    assert last["settings"] == vars(run.config.pose) and last["settings"]["batch_size"] == 5
+    assert before[0]["settings"]["batch_size"] == half_posed.config.pose.batch_size != 5
+    assert last["data"] == poses.describe() and last["seed"] == 0 and last["flags"] == {"a": 1}
+
+
 def _scalars(run):
     return (run.logs("pose") / "scalars.jsonl").read_text().splitlines()
 
