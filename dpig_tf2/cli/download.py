@@ -125,7 +125,7 @@ def _fetch(folder, sources, variable):
             archive = downloads.fetch(folder / name, places, _SHA256.value)
         except downloads.DownloadError as error:
             raise DpigError(
-                f"{error}: give --mirror=URL, --mirror=FILE or {variable}, or unpack the archive "
+                f"{error}, or give --mirror=URL, --mirror=FILE or {variable}, or unpack the archive "
                 f"yourself so that its .tfrecord files or raw folders lie in {folder}",
                 file=folder / name,
             ) from error
