@@ -125,8 +125,8 @@ def _fetch(folder, sources, variable):
             archive = downloads.fetch(folder / name, places, _SHA256.value)
         except downloads.DownloadError as error:
             raise DpigError(
-                f"{error}: give --mirror=URL, --mirror=FILE or {variable}, or unpack the archive "
-                f"yourself so that its .tfrecord files or raw folders lie in {folder}",
+                f"{error}, or give --mirror=URL, --mirror=FILE or {variable}, or unpack the "
+                f"archive yourself so that its .tfrecord files or raw folders lie in {folder}",
                 file=folder / name,
             ) from error
         # Pipelines read one folder, but the archives have theirs.

@@ -199,7 +199,7 @@ def _parse(module, argv):
         values["verbosity"] = flags.FLAGS["verbosity"]
     values.unparse_flags()  # of an earlier command line in this process
     try:
-        rest = values(argv)
+        rest = values([_at_home(argument) for argument in argv])
     except flags.UnrecognizedFlagError as error:
         name = error.flagname
         nearest = did_you_mean(name, _flags_of(module), "--")
@@ -226,6 +226,14 @@ def _parse(module, argv):
     if lacking := expected[len(rest) - 1 :]:
         raise FlagError(f"{' '.join(lacking)} must be given", field=lacking[0])
     return rest
+
+
+def _at_home(argument):
+    """`--flag=~/x` with the home folder: after "=", bash and zsh leave `~` as it is."""
+    flag, equals, value = argument.partition("=")
+    if flag.startswith("-") and (value == "~" or value.startswith("~/")):
+        value = os.path.expanduser(value)
+    return flag + equals + value
 
 
 def _flags_of(module):

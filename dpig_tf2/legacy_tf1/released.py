@@ -47,7 +47,7 @@ def fetch(name: str, mirrors: Sequence[str] = (), sha256: str | None = None) -> 
             archive = downloads.fetch(work / file, sources, sha256)
         except downloads.DownloadError as error:
             raise DpigError(
-                f"{error}: give --mirror=URL or --mirror=FILE to `dpig download {name}`, or "
+                f"{error}, or give --mirror=URL or --mirror=FILE to `dpig download {name}`, or "
                 f"{MIRRORS_VARIABLE}",
                 file=work / file,
             ) from error

@@ -32,8 +32,7 @@ def prepared(data: TrainingData, config: Config, stages: Sequence[str]) -> Train
     sizes = {s: config.stage(s).batch_size for s in stages if s != "reconstruction"}
     if sizes:
         found = data.count_persons(config.model, at_most=max(sizes.values()))
-        for stage, batch_size in sizes.items():
-            _require_rows(found, batch_size, stage)
+        _require_rows(found, sizes)
     return data
 
 
@@ -63,7 +62,7 @@ def stage_arrays(
     if stage == "appearance_mapping":
         return {"embedding": _appearance_embeddings(run, data, report, writes_cache)}
     keypoints = with_visible_keypoint(data.poses(config.model))
-    _require_rows(len(keypoints), config.stage(stage).batch_size, stage)
+    _require_rows(len(keypoints), {stage: config.stage(stage).batch_size})
     if stage == "pose":
         return {"keypoints": keypoints}
     model = PersonModel(config.model, load_stage_networks(run, "pose"))
@@ -127,8 +126,7 @@ def _appearance_embeddings(run, data, report, writes_cache):
             for old in cache.parent.glob("embeddings-*.npz"):
                 if old != cache:
                     old.unlink()
-    batch_size = run.config.appearance_mapping.batch_size
-    _require_rows(len(next(iter(embeddings.values()))), batch_size, "appearance_mapping")
+    _require_embeddings(run, len(next(iter(embeddings.values()))))
     return embeddings
 
 
@@ -149,15 +147,28 @@ def _encode_images(run, data, report):
         if time.monotonic() - told > SECONDS_BETWEEN_LINES:
             report(done)
             told = time.monotonic()
-    _require_rows(done, run.config.appearance_mapping.batch_size, "appearance_mapping")
+    _require_embeddings(run, done)
     report(done)
     return model.split_appearance(np.concatenate(encoded))
 
 
-def _require_rows(found, batch_size, stage):
-    if found < batch_size:
-        fewer = f"; --set={stage}.batch_size={found} takes fewer" if found > 1 else ""
-        raise ConfigError(
-            f"stage {stage}: {found} distinct persons are too few for a batch of {batch_size}"
-            f"{fewer}"
-        )
+def _require_embeddings(run, found):
+    _require_rows(found, {"appearance_mapping": run.config.appearance_mapping.batch_size})
+
+
+def _require_rows(found, batch_sizes):
+    """Raises ConfigError if `found` are less than a batch of any {stage: batch size}."""
+    lacking = {stage: size for stage, size in batch_sizes.items() if found < size}
+    if not lacking:
+        return
+    several = len(lacking) > 1
+    stages = f"stage{'s' * several} {', '.join(lacking)}"
+    batches = "batches of " if several else "a batch of "
+    batches += ", ".join(map(str, lacking.values()))
+    fewer = ""
+    if found > 1:
+        settings = " ".join(f"--set={stage}.batch_size={found}" for stage in lacking)
+        fewer = f"; {settings} {'take' if several else 'takes'} fewer"
+    raise ConfigError(
+        f"{stages}: {found} distinct photos or poses are too few for {batches}{fewer}"
+    )

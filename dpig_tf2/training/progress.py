@@ -81,7 +81,8 @@ class StageLog:
             values: {slash name: value} of this step.
             force: show it now, whenever it was shown last.
         """
-        speed = f"{self._images_per_second:.0f} images/s  " if self._images_per_second else ""
+        rate = self._images_per_second
+        speed = f"{rate:.{0 if rate >= 10 else 1}f} images/s  " if rate else ""
         self._progress.update(step, speed + _losses(values), force)
 
     def first_step(self, step: int, values: dict[str, float]) -> None:

@@ -18,6 +18,7 @@ from dpig_tf2.errors import DpigError
 
 FLAGS = flags.FlagValues()
 _FAIL = flags.DEFINE_string("fail", "", "Statement to run.", flag_values=FLAGS)
+_FILE = flags.DEFINE_string("file", None, "A file.", flag_values=FLAGS)
 _STATUS = flags.DEFINE_integer("status", None, "Exit status.", flag_values=FLAGS)
 flags.DEFINE_float("share", 0, "Share.", lower_bound=0, upper_bound=1, flag_values=FLAGS)
 
@@ -106,6 +107,16 @@ def test_notices_of_tensorflow_stay_away_unless_asked_for(
         monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", given)
     show = "import os; print(os.environ.get('TF_CPP_MIN_LOG_LEVEL', '0'))"
     assert _start(program, program, f"--fail={show}", *arguments).stdout == f"{level}\ndone\n"
+
+
+@pytest.mark.parametrize(
+    "flag, value",
+    [("~/a b", "/home/ann/a b"), ("~", "/home/ann"), ("~ann", "~ann"), ("./~", "./~")],
+)
+def test_a_home_folder_after_the_equals_sign_is_found(program, monkeypatch, flag, value):
+    monkeypatch.setenv("HOME", "/home/ann")
+    result = _start(program, program, "--fail=print(_FILE.value)", f"--file={flag}")
+    assert result.stdout == f"{value}\ndone\n"
 
 
 @pytest.mark.parametrize("arguments, start", [([], "one kept"), (["--verbosity=1"], "I")])

@@ -27,6 +27,14 @@ def test_no_two_values_of_a_line_are_named_alike(tmp_path, capsys):
     assert "reconstruction 0.2500  error reconstruction 0.5000" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("speed, shown", [(0.41, " 0.4 images/s"), (412.3, " 412 images/s")])
+def test_few_images_a_second_are_not_called_none(tmp_path, capsys, monkeypatch, speed, shown):
+    with StageLog(tmp_path, "pose", start=0, total=10, images_per_step=4) as log:
+        monkeypatch.setattr(log, "_images_per_second", speed)
+        log.progress(5, {"loss/pose": 0.25}, force=True)
+    assert shown in capsys.readouterr().out
+
+
 def _resumed(folder):
     return StageLog(folder, "pose", start=2, total=10, images_per_step=4)
 

@@ -173,7 +173,9 @@ def test_photos_of_which_nobody_is_seen_are_refused(finished, monkeypatch):
 
     monkeypatch.setattr(RecordPairs, "persons", unseen)
     monkeypatch.setattr(RecordPairs, "fingerprint", lambda self: b"others")
-    with pytest.raises(ConfigError, match="stage appearance_mapping: 0 distinct persons are too"):
+    with pytest.raises(
+        ConfigError, match="stage appearance_mapping: 0 distinct photos or poses are too"
+    ):
         training_data.stage_arrays(run, "appearance_mapping", data, print)
 
 
@@ -575,6 +577,12 @@ def cut_off(folder, source):
         ({"pose.batch_size": 25}, STAGES, "of 25; --set=pose.batch_size=24 takes fewer"),
         ({"appearance_mapping.batch_size": 25}, STAGES, "stage appearance_mapping: 24 .* too few"),
         ({"pose_mapping.batch_size": 25}, STAGES, "stage pose_mapping: 24 distinct .* too few"),
+        (
+            {"pose.batch_size": 25, "pose_mapping.batch_size": 30},
+            STAGES,
+            "stages pose, pose_mapping: 24 distinct photos or poses are too few for batches of 25, "
+            "30; --set=pose.batch_size=24 --set=pose_mapping.batch_size=24 take fewer",
+        ),
         ({"model.height": 32, "model.discriminator_row": 64}, STAGES, "images are 64 x 32 pixels"),
         ({}, ["appearance_mapping"], "no checkpoint of stage reconstruction"),
         ({}, ["pose_mapping"], "no checkpoint of stage pose"),
