@@ -366,6 +366,22 @@ def test_a_file_that_was_not_uploaded_is_not_read(address, tmp_path):
     assert taken and "Photo 1 was added" in answer
 
 
+def test_no_address_is_fetched(address, monkeypatch):
+    looked_up = []
+    look_up = asyncio.BaseEventLoop.getaddrinfo
+
+    async def noted(loop, host, *others, **options):
+        looked_up.append(host)
+        return await look_up(loop, "localhost", *others, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", noted)
+    strange = "http://photos.example/a.png"
+    assert not _added(address, strange)[0]
+    answer = httpx.get(f"{address}/gradio_api/file={strange}", timeout=60)
+    assert answer.status_code == 403
+    assert "photos.example" not in looked_up
+
+
 def test_a_path_outside_of_the_folder_of_uploads_is_refused(studio, detector, tmp_path):
     from dpig_tf2.page.app import Page
 
