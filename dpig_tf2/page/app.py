@@ -28,8 +28,9 @@ of: **looks** (the foreground), **background** and **pose**.
 """
 _FOOT = """
 Everything is computed on the machine that serves this page, and nothing is sent elsewhere. Photos
-that you add are kept in memory, and in a temporary folder that is emptied every quarter of an hour
-and when the page ends. The example persons are drawn by a program; nobody looks like them.
+that you add are kept in memory, and like downloads in a temporary folder that is emptied every
+quarter of an hour and when the page ends: make a result once more to download it later. The example
+persons are drawn by a program; nobody looks like them.
 """
 _NO_MODEL = (
     "Persons in photos are found by a model that is not on this machine: run `dpig download "
