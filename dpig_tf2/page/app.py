@@ -28,8 +28,9 @@ of: **looks** (the foreground), **background** and **pose**.
 """
 _FOOT = """
 Everything is computed on the machine that serves this page, and nothing is sent elsewhere. Photos
-that you add are kept in memory, and in a temporary folder that is emptied every quarter of an hour
-and when the page ends. The example persons are drawn by a program; nobody looks like them.
+that you add are kept in memory, and like downloads in a temporary folder that is emptied every
+quarter of an hour and when the page ends: make a result once more to download it later. The example
+persons are drawn by a program; nobody looks like them.
 """
 _NO_MODEL = (
     "Persons in photos are found by a model that is not on this machine: run `dpig download "
@@ -189,7 +190,8 @@ class Page:
                 base = self._picker("Person", "mix-base", 0)
                 for number, default in ((1, ["upper_garment"]), (2, ["lower_garment"]), (3, [])):
                     with gr.Row(equal_height=False):
-                        donor = self._picker(f"Donor {number}", f"mix-donor-{number}", number)
+                        with gr.Column(min_width=260):
+                            donor = self._picker(f"Donor {number}", f"mix-donor-{number}", number)
                         taken = gr.Dropdown(
                             parts,
                             value=default,
@@ -508,6 +510,12 @@ def mount_options() -> dict:
             button_primary_background_fill_hover="*primary_800",
             button_primary_background_fill_dark="*primary_700",
             button_primary_text_color="white",
+            button_border_width="1px",
+            button_primary_border_color="*primary_700",
+            # White text, and text on white, need darker colors than the accent of Soft.
+            color_accent="*primary_700",
+            checkbox_label_background_fill_selected="*primary_700",
+            checkbox_label_background_fill_selected_dark="*primary_800",
             block_border_width="1px",
             block_shadow="none",
             button_secondary_border_color="*neutral_300",
@@ -551,7 +559,7 @@ def _photo_input(label, name):
         elem_id=name,
         elem_classes="photo",
     )
-    return photo, gr.HTML("", elem_id=f"{name}-message", elem_classes="said")
+    return photo, components.said_of_photo(name, f"{name}-message")
 
 
 def _seed_input(label, value):
@@ -563,12 +571,15 @@ def _step(title, text):
     gr.Markdown(f"## {title}\n{text}", elem_classes="step")
 
 
-def _on(event, work, inputs, outputs, preprocess=True):
-    return event(work, inputs, outputs, preprocess=preprocess, api_visibility="private")
+def _on(event, work, inputs, outputs, **options):
+    """Work at an event. What comes while it is done is not lost: it is done once more after it."""
+    return event(
+        work, inputs, outputs, trigger_mode="always_last", api_visibility="private", **options
+    )
 
 
 def _then(event, work, inputs, outputs):
-    return event.then(work, inputs, outputs, api_visibility="private")
+    return _on(event.then, work, inputs, outputs)
 
 
 def _points(value):

@@ -67,8 +67,6 @@ def picker(title: str, options: Sequence[Picture], value: int | None, name: str)
         title=title,
         group=name,
         ratio=f"{width}/{height}",
-        scale=2,
-        min_width=260,
     )
 
 
@@ -89,6 +87,14 @@ def skeleton_editor(title: str, value: dict, name: str) -> gr.HTML:
 def flipbook(name: str) -> gr.HTML:
     """Frames to slide through; the value is what `flipbook_value` gives, or None."""
     return _component("flipbook", _FLIPBOOK, None, name)
+
+
+def said_of_photo(photo: str, name: str) -> gr.HTML:
+    """What is said of the photo that is given at the element of that name."""
+    several = message("Add one photo at a time: none of these was taken.", "error")
+    return _component(
+        "photo", "${value}", "", name, photo=photo, several=several, elem_classes="said"
+    )
 
 
 def picker_options(pictures: Sequence[Picture]) -> list[dict]:

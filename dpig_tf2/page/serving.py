@@ -119,15 +119,22 @@ def _stay_local(folder):
 def _application(page, host):
     import fastapi
     import gradio as gr
+    import safehttpx
 
     from dpig_tf2.page.app import mount_options
 
+    # Else Gradio fetches whatever address a visitor names, for `file=` and as an upload.
+    safehttpx.get = safehttpx.async_validate_url = _fetch_nothing
     application = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     blocks = page.blocks()
     # Else Gradio reads whatever file of this machine a visitor names: only `launch` sets it.
     blocks.has_launched = True
     application = gr.mount_gradio_app(application, blocks, "/", **mount_options())
     return functools.partial(_answer, application, _is_here(host))
+
+
+async def _fetch_nothing(*_, **__):
+    raise ValueError("addresses are not fetched")
 
 
 async def _answer(application, only_here, scope, receive, send):

@@ -5,7 +5,9 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import socket
+import threading
 import types
 import urllib.error
 import urllib.request
@@ -131,7 +133,11 @@ def test_repose(page, tmp_path):
     moved = _points(page, "target-pose")["left wrist"]
     assert moved == pytest.approx((x + 25, y - 40), abs=3)
     third = _changed(page, result, second)
-    # The same point moved and hidden with the keyboard.
+    # The same point moved and hidden with the keyboard, whose only stops are the points.
+    assert not page.evaluate(
+        "() => { const board = document.querySelector('#target-pose .board'); board.focus();"
+        " return document.activeElement === board; }"
+    )
     page.locator("#target-pose [data-point='7']").focus()
     page.keyboard.press("Shift+ArrowLeft")
     assert _points(page, "target-pose")["left wrist"][0] < moved[0] - 1
@@ -213,6 +219,53 @@ def test_the_chosen_person_is_seen(page):
     assert cell["x"] + cell["width"] <= right["x"] + right["width"]
 
 
+def test_the_last_choice_is_drawn(page, studio, monkeypatch):
+    waiting, repose = threading.Event(), studio.repose
+
+    def slow(*choices):
+        waiting.wait(60)
+        return repose(*choices)
+
+    monkeypatch.setattr(studio, "repose", slow)
+    persons = page.locator("#repose-person label")
+    persons.nth(1).click()
+    page.wait_for_selector("#repose-pictures .pending")
+    for number in (2, 3):
+        persons.nth(number).click()
+    waiting.set()
+    page.wait_for_function(
+        "document.querySelector('#repose-pictures').innerText.includes('Person 4')"
+    )
+
+
+def test_several_photos_at_once_are_refused(page, tmp_path):
+    drop = """names => {
+      const event = new DragEvent('drop', {bubbles: true, cancelable: true,
+                                           dataTransfer: new DataTransfer()});
+      for (const name of names)
+        event.dataTransfer.items.add(new File(['x'], name, {type: 'image/png'}));
+      document.querySelector(names.length ? '#photo button' : 'h1').dispatchEvent(event);
+      return event.defaultPrevented;
+    }"""
+    assert page.evaluate(drop, ["a.png", "b.png"])
+    page.wait_for_selector("#photo-message [role=alert]")
+    assert "one photo at a time" in page.inner_text("#photo-message")
+    assert page.evaluate(drop, []), "a browser would open the photo instead of the page"
+
+
+def test_the_table_has_room(browser, address):
+    page = browser.new_page(viewport={"width": 820, "height": 1180})
+    page.set_default_timeout(_SECONDS)
+    page.goto(address)
+    page.wait_for_selector("#repose-pictures img")
+    _open(page, "Disentangle")
+    page.wait_for_selector("#disentangle-table td")
+    table = page.locator("#disentangle-table table").bounding_box()
+    around = page.locator("#disentangle-table").bounding_box()
+    assert table["x"] + table["width"] <= around["x"] + around["width"]
+    page.close()
+
+
 def _nobody(path):
     Image.new("RGB", (200, 300)).save(path)
 
@@ -245,11 +298,31 @@ def test_bad_photos_get_a_sentence(page, tmp_path, make, sentence):
     page.wait_for_selector("#mix-base label:nth-child(9)")
 
 
+def _contrast(element):
+    """Of an element's text and what is behind it, as WCAG 2 defines it."""
+    colors = element.evaluate(
+        """element => {
+          const text = getComputedStyle(element).color;
+          while (getComputedStyle(element).backgroundColor.endsWith(', 0)'))
+            element = element.parentElement;
+          return [text, getComputedStyle(element).backgroundColor];
+        }"""
+    )
+    luminances = []
+    for color in colors:
+        levels = np.array(re.findall(r"[\d.]+", color)[:3], float) / 255
+        linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+        luminances.append(linear @ [0.2126, 0.7152, 0.0722] + 0.05)
+    return max(luminances) / min(luminances)
+
+
 def test_new_persons(page, tmp_path):
     _open(page, "New persons")
     result = "#new-pictures img"
     first = _picture(page, result)
     assert page.locator(result).count() == 8
+    for chosen in ("#new-pose label.selected", "button[role=tab][aria-selected=true]"):
+        assert _contrast(page.locator(chosen).first) > 4.5
     page.click("#another-seed")
     second = _changed(page, result, first)
     page.locator("#new-background").get_by_text("Kept").click()
@@ -275,6 +348,7 @@ def test_mix(page, tmp_path):
     _open(page, "Mix")
     result = "#mix-pictures img"
     first = _picture(page, result)
+    assert page.locator("#mix-donor-1").bounding_box()["width"] >= 260
     page.locator("#mix-donor-1 input").nth(6).check(force=True)
     page.click("#run-mix")
     _changed(page, result, first)
@@ -364,6 +438,22 @@ def test_a_file_that_was_not_uploaded_is_not_read(address, tmp_path):
     (uploaded,) = answer.json()
     taken, answer = _added(address, uploaded)
     assert taken and "Photo 1 was added" in answer
+
+
+def test_no_address_is_fetched(address, monkeypatch):
+    looked_up = []
+    look_up = asyncio.BaseEventLoop.getaddrinfo
+
+    async def noted(loop, host, *others, **options):
+        looked_up.append(host)
+        return await look_up(loop, "localhost", *others, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", noted)
+    strange = "http://photos.example/a.png"
+    assert not _added(address, strange)[0]
+    answer = httpx.get(f"{address}/gradio_api/file={strange}", timeout=60)
+    assert answer.status_code == 403
+    assert "photos.example" not in looked_up
 
 
 def test_a_path_outside_of_the_folder_of_uploads_is_refused(studio, detector, tmp_path):

@@ -112,7 +112,8 @@ board.addEventListener('pointerup', () => {
   dragged = null;
 });
 board.addEventListener('dblclick', () => { if (selected !== null) toggle(selected); });
-board.addEventListener('focusin', (event) => {
+// Not on the board, which Chromium would make a stop of the Tab key.
+element.addEventListener('focusin', (event) => {
   const index = pointOf(event);
   if (index !== null && index !== selected) { selected = index; say(); }
 });
