@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, person_flags, program, scores
+from dpig_tf2.cli import flag_groups, person_flags, program
 
 FLAGS = flags.FlagValues()
 _IMAGES = flags.DEFINE_string(
@@ -64,7 +64,7 @@ def main() -> int:
     measured = accuracy.measure(detector, compared, _scenes(), len(references))
     print(measured.table())
     if _OUT.value:
-        made = {"pose_detector": detector.fingerprint, **scores.asked(FLAGS)}
+        made = {"pose_detector": detector.fingerprint, **flag_groups.asked(FLAGS)}
         write_json(_OUT.value, dataclasses.asdict(measured) | made)
     for reason in skipped:
         program.say(f"skipped: {reason}")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from absl import flags
 
+import dpig_tf2
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli.program import FlagError, say
 from dpig_tf2.execution import IMPLEMENTATIONS, Execution
@@ -42,6 +43,12 @@ def settings(*holders: flags.FlagHolder) -> dict[str, object]:
         if values[name]:
             values[name] = os.path.realpath(values[name])  # of a circle of links, too
     return values
+
+
+def asked(flag_values: flags.FlagValues) -> dict[str, object]:
+    """What a verb was asked for, by which version: {"version", "flags": {name: value} given}."""
+    given = {name: flag_values[name].value for name in flag_values if flag_values[name].present}
+    return {"version": dpig_tf2.__version__, "flags": given}
 
 
 def inputs(out_dir: str | os.PathLike, *holders: flags.FlagHolder) -> Iterator[pathlib.Path]:
@@ -207,7 +214,7 @@ def define_out(
 def define_out_dir(
     flag_values: flags.FlagValues, what: str, required: bool = False, name: str = "out_dir"
 ) -> flags.FlagHolder:
-    """--out_dir, a folder; a file is refused before what goes into the folder is computed."""
+    """--out_dir, a folder; what can be none is refused before anything for it is computed."""
     wrong = lambda path: path.exists() and not path.is_dir(), "is a file, expected a folder"
     lost = lambda path: path.is_symlink() and not path.exists(), "is a link that leads nowhere"
     return _define_output(flag_values, name, what, required, wrong, lost)

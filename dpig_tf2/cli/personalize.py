@@ -16,7 +16,7 @@ synthetic, imported TensorFlow 1 runs, and the weights released_*.
 
 from absl import flags
 
-from dpig_tf2.cli import flag_groups, person_flags, program, scores
+from dpig_tf2.cli import flag_groups, person_flags, program
 
 FLAGS = flags.FlagValues()
 _RUN_DIR = flags.DEFINE_string(
@@ -91,7 +91,11 @@ def main() -> int:
         for line in reader.poses.keep(run.path / "keypoints.csv"):
             program.say(line)
     options = RunOptions(
-        picture_every=100, keep=1, keep_best=False, execution=execution, asked=scores.asked(FLAGS)
+        picture_every=100,
+        keep=1,
+        keep_best=False,
+        execution=execution,
+        asked=flag_groups.asked(FLAGS),
     )
     personalize(*given, options)
     program.say(f"personalized: {run.path}, pictures in {run.samples}")

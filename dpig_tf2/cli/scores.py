@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from absl import flags
 
-import dpig_tf2
 from dpig_tf2 import config as configuration
 from dpig_tf2.cli import program
-from dpig_tf2.cli.flag_groups import RunFolderFlags, define_out
+from dpig_tf2.cli.flag_groups import RunFolderFlags, asked, define_out
 
 
 class ScoreVerb:
@@ -99,15 +98,6 @@ class ScoreVerb:
         for line in skipped:
             program.say(f"skipped: {line}")
         return 1 if skipped else 0
-
-
-def asked(flag_values: flags.FlagValues) -> dict:
-    """Which version was asked for what: {"version", "flags": {name: value} of those given}."""
-    given = {name: flag_values[name] for name in flag_values}
-    return {
-        "version": dpig_tf2.__version__,
-        "flags": {name: flag.value for name, flag in given.items() if flag.present},
-    }
 
 
 def provenance(run, checkpoint):

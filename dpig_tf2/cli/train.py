@@ -16,7 +16,7 @@ import sys
 from absl import flags
 
 from dpig_tf2 import config as configuration
-from dpig_tf2.cli import flag_groups, person_flags, program, scores
+from dpig_tf2.cli import flag_groups, person_flags, program
 from dpig_tf2.errors import counted, shown
 
 FLAGS = flags.FlagValues()
@@ -263,7 +263,7 @@ def _train(folder, stages, execution, minutes):
         devices=devices,
         execution=execution,
         minutes=minutes,
-        asked=scores.asked(FLAGS),
+        asked=flag_groups.asked(FLAGS),
     )
     training.train(folder, stages, data, options, _INIT_FROM.value)
     program.say(f"trained: {', '.join(stages)}; all settings: {folder.path / 'config.json'}")

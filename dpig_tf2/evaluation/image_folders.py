@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -229,10 +229,7 @@ def image_files(folder: PathLike) -> dict[str, Path]:
     if not folder.is_dir():
         raise DpigError(f"{folder} is not a folder", file=folder)
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        # macOS leaves `._name.jpg` files beside the real ones in archives.
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
+    for path in _files_with(folder, IMAGE_SUFFIXES):
         twin = files.setdefault(path.stem.casefold(), path)
         if twin is not path:
             raise DpigError(
@@ -364,14 +361,17 @@ def _refuse_unmatched(
         )
 
 
-def _refuse_unread(folder: PathLike) -> None:
-    paths = sorted(Path(folder).iterdir())
-    unread = [
+def _files_with(folder: PathLike, suffixes: Collection[str]) -> list[Path]:
+    # Without hidden ones: macOS leaves `._name.jpg` files beside the real ones in archives.
+    return [
         path
-        for path in paths
-        if path.suffix.lower() in _UNREAD_SUFFIXES and not path.name.startswith(".")
+        for path in sorted(Path(folder).iterdir())
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
     ]
-    if unread:
+
+
+def _refuse_unread(folder: PathLike) -> None:
+    if unread := _files_with(folder, _UNREAD_SUFFIXES):
         raise DpigError(
             f"{folder} has {counted(len(unread), 'picture')} that would not be scored, expected "
             f"{', '.join(IMAGE_SUFFIXES)}: {_first_names(unread)}",

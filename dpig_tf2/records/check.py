@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from dpig_tf2.errors import counted
+from dpig_tf2.errors import counted, printable
 from dpig_tf2.ops import images
 from dpig_tf2.records import (
     decoder,
@@ -265,7 +265,7 @@ def check_folder(data_dir, progress: Callable[[str, int, int], None] | None = No
     for one, other in itertools.combinations(names, 2):
         if shared := sorted(names[one] & names[other] - {""}):
             what = f"{one} and {other} share {counted(len(shared), 'image name')}"
-            report.lines.append(f"note: {what}, such as {shared[0]}")
+            report.lines.append(f"note: {what}, such as {printable(shared[0])}")
     stems = {f"{prefix}_{split}" for prefix, split in splits}
     for stem in record_manifest.stems(data_dir):
         if stem not in stems:

@@ -147,6 +147,15 @@ def test_images_in_two_splits_are_told(tmp_path, examples, persons):
     )
 
 
+def test_a_name_in_two_splits_stays_in_its_line(tmp_path, examples):
+    parsed = tf.train.Example.FromString(examples[0])
+    for key in ("image_name_0", "image_name_1"):
+        parsed.features.feature[key].bytes_list.value[:] = [b"a\nno problems"]
+    for split in ("train", "test"):
+        write_shard(tmp_path / NAME.replace("train", split), [parsed.SerializeToString()])
+    assert "such as a\\nno problems" in str(check.check_folder(tmp_path))
+
+
 def test_folder_without_records(tmp_path):
     assert "no files like" in str(check.check_folder(tmp_path))
 
